@@ -30,8 +30,9 @@ struct tdm_option {
 	const char *help;     // one line, with unit
 };
 
-// Fills *out (option_bytes long, zeroed first) from `map` (NULL = all defaults). Keys listed in `also` (NULL-terminated,
-// may be NULL) are known but left to the caller. where: prefix of error sentences, such as "tandem.yaml: model small".
+// Fills *out (option_bytes long, zeroed first) from `map` (NULL = all defaults). Keys listed in `also`
+// (NULL-terminated, may be NULL) are known but left to the caller. where: prefix of error sentences, such as
+// "tandem.yaml: model small".
 int tdm_options_read(struct tdm_arena *arena, const char *where, const struct tdm_value *map,
                      const struct tdm_option *table, size_t n_options, const char *const *also, void *out,
                      size_t option_bytes, struct tdm_error *err);

@@ -9,7 +9,8 @@ struct tdm_rng {
 };
 
 void tdm_rng_init(struct tdm_rng *rng, uint64_t seed);
-// A stream of its own for a named purpose: equal (seed, name, index) give equal streams, different ones independent streams.
+// A stream of its own for a named purpose: equal (seed, name, index) give equal streams, different ones independent
+// streams.
 void tdm_rng_stream(struct tdm_rng *rng, uint64_t seed, const char *name, uint64_t index);
 uint64_t tdm_rng_u64(struct tdm_rng *rng);
 uint64_t tdm_rng_below(struct tdm_rng *rng, uint64_t n); // uniform on 0..n-1 without bias; n > 0

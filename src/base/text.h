@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 bool tdm_utf8_valid(const char *text, size_t n);
-// Decodes one character at text[0..n); returns its length in bytes, 0 when n is 0, and for an invalid byte 1 with *out = 0xFFFD.
+// Decodes one character at text[0..n); returns its length in bytes, 0 when n is 0, and for an invalid byte 1 with *out
+// = 0xFFFD.
 size_t tdm_utf8_next(const char *text, size_t n, uint32_t *out);
 size_t tdm_utf8_put(char out[4], uint32_t c); // returns the number of bytes written
 // Bytes at the end of text[0..n) that begin a character but do not finish it (0..3): a stream holds them back.

@@ -1,0 +1,109 @@
+# Tandem: everything that is built, tested and measured. `make help` lists the targets.
+# Variants live in build directories of their own: make CC=clang, make SAN=address,undefined, make SAN=thread.
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+SAN     ?=
+OPT     ?= -O2
+VARIANT := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+comma   := ,
+B       := build/$(VARIANT)
+
+# A module may use the ones named after it (transitively closed, nearest first); scripts/layers reads the same lines.
+MODULES       := base assure ledger engine models quality cost privacy trust choose learn eval serve cli
+USES_base     :=
+USES_assure   := base
+USES_ledger   := base
+USES_engine   := base
+USES_models   := engine ledger assure base
+USES_quality  := models engine ledger assure base
+USES_cost     := models engine ledger assure base
+USES_privacy  := models engine ledger assure base
+USES_trust    := models engine ledger assure base
+USES_choose   := models engine ledger assure base
+USES_learn    := models engine ledger assure base
+USES_eval     := models engine ledger assure base
+USES_serve    := models engine ledger assure base
+USES_cli      := serve eval learn choose trust privacy cost quality models engine ledger assure base
+
+PKGS     := libmicrohttpd libcurl sqlite3 jansson yaml-0.1 libpcre2-8 libhs libutf8proc libcrypto
+CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 $(shell pkg-config --cflags $(PKGS))
+CFLAGS   += -std=c17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter \
+            -fno-omit-frame-pointer -ffp-contract=off -pthread $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lopenblas -lm
+LDFLAGS  += -pthread -Wl,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
+
+objects   = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c)) $(patsubst %.S,$(B)/%.o,$(wildcard src/$(1)/*.S))
+archive   = $(B)/lib$(1).a
+whole     = -Wl,--whole-archive $(foreach m,$(1),$(call archive,$(m))) -Wl,--no-whole-archive
+
+all: $(B)/tandem
+	@ln -sfn $(VARIANT)/tandem build/tandem
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | column -t -s:
+
+# --- compile; instruction sets are files, not #if: kernels_NAME.c gets the flags of NAME
+FLAGS_avx2   := -mavx2 -mfma -mf16c
+FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(call isa,$<) -MMD -MP -c $< -o $@
+$(B)/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
+$(B)/src/cli/embedded.o: $(wildcard weights/*.gguf weights/*.yaml web/*)
+
+define MODULE
+$(call archive,$(1)): $(call objects,$(1))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach m,$(MODULES),$(eval $(call MODULE,$(m))))
+
+$(B)/tandem: $(foreach m,$(MODULES),$(call archive,$(m)))
+	$(CC) $(LDFLAGS) $(call whole,cli) $(foreach m,$(USES_cli),$(call archive,$(m))) -o $@ $(LDLIBS)
+
+# --- unit tests: tests/unit/MODULE/*.c make one binary per module, linked with that module and the ones below it only
+define UNIT
+ifneq ($(wildcard tests/unit/$(1)/*.c),)
+UNITS += $(B)/unit-$(1)
+$(B)/unit-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/$(1)/*.c)) $(call archive,$(1)) $(foreach m,$(USES_$(1)),$(call archive,$(m)))
+	$(CC) $(LDFLAGS) $$(filter %.o,$$^) $(call whole,$(1) $(USES_$(1))) -o $$@ -lcmocka $(LDLIBS)
+unit-$(1): $(B)/unit-$(1)
+	$$<
+endif
+endef
+$(foreach m,$(MODULES),$(eval $(call UNIT,$(m))))
+
+unit: $(UNITS) ## every module's unit tests
+	@set -e; for t in $^; do echo "== $$t"; $$t; done
+
+integration: all ## the real program with real clients
+	tests/integration/run
+
+# --- rules about the source
+layers: ## no upward include and no upward call
+	scripts/layers
+budget: ## size and complexity of functions and files
+	scripts/budget
+format: ## clang-format, checked
+	clang-format --dry-run -Werror $$(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]')
+banned: ## functions without a bound or an error
+	scripts/banned
+
+pair: all ## rebuild the embedded default pair (hours of CPU)
+	weights/make-pair
+bench: all ## the figures of README.md
+	bench/run
+fuzz: ## libFuzzer on the parsers, FUZZ_SECONDS each
+	tests/fuzz/run
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.PHONY: all help unit integration layers budget format banned pair bench fuzz clean
