@@ -59,7 +59,7 @@ $(B)/src/cli/embedded.o: $(wildcard weights/*.gguf weights/*.yaml web/*)
 
 define MODULE
 $(call archive,$(1)): $(call objects,$(1))
-	@rm -f $$@
+	@mkdir -p $$(@D); rm -f $$@
 	ar rcs $$@ $$^
 endef
 $(foreach m,$(MODULES),$(eval $(call MODULE,$(m))))
