@@ -1,0 +1,172 @@
+// Model: the one interface. Everything that answers is a model.
+//
+// A model takes a request and streams an answer into a sink. Sources answer by themselves (local, remote, script),
+// policies wrap one model (mask, guard), strategies combine several (cascade, route, speculate, fuse, guide). All
+// implement the same few functions, so they nest, and the settings file is the diagram of the collaboration.
+//
+// Ownership: what you receive is borrowed for the call; what you return comes from run->arena or outlives you.
+// Threads: a model is immutable after creation and may be called from many threads; a run belongs to one thread, except
+// `cancelled`, which anybody may set. The end of an answer is generate() returning.
+#pragma once
+#include "base/arena.h"
+#include "base/status.h"
+#include "ledger/record.h"
+#include <math.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+enum tdm_cap {
+	TDM_CAN_TEXT = 1,     // generate
+	TDM_CAN_LOGPROBS = 2, // events carry token and logprob
+	TDM_CAN_SCORE = 4,    // score
+	TDM_CAN_EMBED = 8,    // embed
+	TDM_CAN_STEP = 16,    // open: sessions with full logits and rewind
+	TDM_CAN_TOOLS = 32,   // tool calls
+};
+
+enum tdm_author { TDM_FROM_SYSTEM, TDM_FROM_USER, TDM_FROM_ASSISTANT, TDM_FROM_TOOL };
+
+struct tdm_message {
+	enum tdm_author from;
+	const char *text; // valid UTF-8
+	size_t len;
+};
+
+struct tdm_request {
+	const struct tdm_message *messages; // a last message of the assistant is a prefill: continue it, do not repeat it
+	size_t n_messages;
+	int max_tokens;          // 0 = the model's own limit
+	float temperature;       // negative = the model's own setting
+	float top_p, min_p;      // negative = the model's own setting
+	int top_k;               // negative = the model's own setting
+	float repeat_penalty;    // 0 = the model's own setting
+	const char *const *stop; // text before the first match is kept, the match removed
+	size_t n_stop;
+	bool logprobs;       // the caller wants logprobs in the answer
+	int top_logprobs;    // alternatives per token, 0..20
+	uint64_t draw;       // which of several draws of the same request (n choices, samples): a random stream of its own
+	const char *purpose; // what a source writes into its call record; NULL = "answer"
+};
+// No messages, every setting "the model's own", logprobs off.
+void tdm_request_init(struct tdm_request *r);
+
+struct tdm_alternative {
+	const char *text;
+	size_t len;
+	float logprob;
+};
+
+struct tdm_event {    // one piece of an answer, never empty
+	const char *text; // whole UTF-8 characters
+	size_t len;
+	const char *author;                         // name of the model that wrote it
+	int32_t token;                              // -1 = unknown, or a piece of several tokens
+	float logprob;                              // natural logarithm under the author's own distribution; NAN = unknown
+	const struct tdm_alternative *alternatives; // best first; NULL unless asked for
+	int n_alternatives;
+};
+
+#define TDM_SINK_ENOUGH 1 // what put returns to end the answer here, cleanly
+// put returns TDM_OK, TDM_SINK_ENOUGH, or a negative status, which generate() then returns.
+struct tdm_sink {
+	int (*put)(struct tdm_sink *sink, const struct tdm_event *event);
+	struct tdm_sink *next; // wrappers: where the transformed event goes
+};
+
+enum tdm_finish { TDM_FINISH_STOP, TDM_FINISH_LENGTH, TDM_FINISH_FILTER };
+
+struct tdm_result {
+	enum tdm_finish finish;
+	int64_t prompt_tokens, completion_tokens; // of the served answer, once
+	bool estimated;
+	const char *served;  // name of the model whose words the client receives
+	double mean_logprob; // of the served answer's tokens; NAN when unknown
+};
+
+// One scan of the final bytes that are about to leave the machine. A mask pushes its own before it calls its inner
+// model and pops it after; remote's single send function asks every one on the chain. Fails closed: anything but TDM_OK
+// sends nothing.
+struct tdm_egress {
+	int (*scan)(struct tdm_egress *self, const char *bytes, size_t n, struct tdm_error *err);
+	struct tdm_egress *next;
+};
+
+struct tdm_run { // one request on its way through the tree
+	struct tdm_arena *arena;
+	struct tdm_error error;
+	struct tdm_record *record;
+	const atomic_bool *cancelled; // NULL = never
+	int64_t deadline_us;          // monotonic; 0 = none
+	uint64_t seed;                // everything random comes from it
+	struct tdm_objective objective;
+	const char *tenant;
+	struct tdm_egress *egress;
+};
+// Prepares a run on the caller's memory: a record in the arena, the seed as given. TDM_OK or TDM_ENOMEM.
+int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed);
+// TDM_OK, or TDM_EGONE / TDM_EDEADLINE with run->error set. Cheap; ask between tokens.
+int tdm_run_check(struct tdm_run *run);
+
+struct tdm_model;
+struct tdm_session;
+struct tdm_kind;
+
+struct tdm_model_ops {
+	int (*generate)(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+	                struct tdm_result *result);
+	// ln p(text | request) for each of n continuations, and its number of tokens (n_tokens may be NULL). NULL without
+	// TDM_CAN_SCORE.
+	int (*score)(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, const char *const *texts,
+	             size_t n, double *logprobs, int *n_tokens);
+	// out: *width floats in run->arena, length 1. NULL without TDM_CAN_EMBED.
+	int (*embed)(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out, int *width);
+	int (*open)(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out); // NULL without TDM_CAN_STEP
+	void (*destroy)(struct tdm_model *m);                                            // NULL = nothing to free
+};
+
+struct tdm_price {
+	double in, out; // per million tokens, in the configured currency
+};
+
+struct tdm_model { // first member of every implementation
+	const struct tdm_model_ops *ops;
+	const char *name;
+	const struct tdm_kind *kind;
+	unsigned can;             // enum tdm_cap
+	struct tdm_price price;   // sources; strategies leave it 0
+	struct tdm_model **parts; // the models it uses, in role order
+	const char **part_roles;  // their role names
+	size_t n_parts;
+	bool hidden, leaves; // leaves: calling it sends bytes off this machine (itself or through a part)
+};
+
+// Checks TDM_CAN_TEXT and the run, clears *result, then calls the model. The way to call a model.
+int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                 struct tdm_result *result);
+
+// A session: one growing token sequence with full logits and rewind. A strategy over sessions can itself offer one.
+// Every function that can fail returns TDM_OK or a negative status with run->error set; the session is then as before.
+struct tdm_session_ops {
+	// Renders the conversation and computes it; row 0 = the logits of its last token.
+	int (*prompt)(struct tdm_session *s, struct tdm_run *run, const struct tdm_request *request);
+	// Appends n tokens in one pass; logits for every one of them (rows 0..n-1). parents NULL = a chain.
+	int (*eval)(struct tdm_session *s, struct tdm_run *run, const int32_t *tokens, const int *parents, int n);
+	const float *(*logits)(struct tdm_session *s, int row); // n_vocab floats, valid until the session changes
+	const float *(*hidden)(struct tdm_session *s, int row); // last layer after the final norm; NULL when not available
+	int (*length)(struct tdm_session *s);
+	int (*rewind)(struct tdm_session *s, int length);
+	int (*fork)(struct tdm_session *s, struct tdm_run *run, struct tdm_session **out);
+	size_t (*piece)(struct tdm_session *s, int32_t token,
+	                const char **text); // may be part of a character; empty: special
+	bool (*is_end)(struct tdm_session *s, int32_t token);
+	int (*tokenize)(struct tdm_session *s, const char *text, size_t len, int32_t *out, int cap); // plain text
+	void (*close)(struct tdm_session *s);
+};
+
+struct tdm_session {
+	const struct tdm_session_ops *ops;
+	struct tdm_model *model;
+	int n_vocab, width, context; // context: longest length
+	int prompt_tokens;           // length after prompt()
+	uint64_t vocab_id;           // equal ids: token ids are interchangeable
+};
