@@ -13,7 +13,7 @@ enum tdm_type { TDM_NULL, TDM_BOOL, TDM_NUMBER, TDM_STRING, TDM_LIST, TDM_MAP };
 
 struct tdm_value {
 	enum tdm_type type;
-	int line;                // 1-based line in the source
+	int line;                // 1-based line in the source; 0 = not known (JSON)
 	bool truth;              // TDM_BOOL
 	bool is_integer;         // TDM_NUMBER: written without fraction or exponent, or integral ("100.0")
 	double number;           // TDM_NUMBER

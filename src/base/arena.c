@@ -1,0 +1,106 @@
+// Arena: blocks of growing size, newest first; an allocation is a step forward in the newest block.
+//
+// The rule kept here: used_bytes never passes limit_bytes, and a block is never larger than what the limit
+// still allows, so the limit bounds the memory taken and not only the memory asked for.
+#include "base/arena.h"
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_BLOCK_BYTES 4096u
+#define LAST_BLOCK_BYTES (1u << 20)
+#define ALIGN_BYTES 16u
+
+struct tdm_arena_block {
+	struct tdm_arena_block *next;
+	size_t used, size;
+	size_t unused; // keeps data 16-byte aligned
+	unsigned char data[];
+};
+
+void tdm_arena_init(struct tdm_arena *arena, size_t limit_bytes) {
+	*arena = (struct tdm_arena){.limit_bytes = limit_bytes};
+}
+
+void tdm_arena_release(struct tdm_arena *arena) {
+	struct tdm_arena_block *block = arena->blocks, *next;
+	for (; block; block = next) {
+		next = block->next;
+		free(block);
+	}
+	arena->blocks = NULL;
+	arena->used_bytes = 0;
+}
+
+// A request that does not fit gets a block of at least its size; room left in the older block is given up.
+static struct tdm_arena_block *add_block(struct tdm_arena *arena, size_t bytes) {
+	size_t left = arena->limit_bytes - arena->used_bytes;
+	size_t size = arena->blocks ? arena->blocks->size * 2 : FIRST_BLOCK_BYTES;
+	if (size > LAST_BLOCK_BYTES)
+		size = LAST_BLOCK_BYTES;
+	if (size > left)
+		size = left;
+	if (size < bytes)
+		size = bytes;
+	if (size > SIZE_MAX - sizeof(struct tdm_arena_block))
+		return NULL;
+	struct tdm_arena_block *block = calloc(1, sizeof *block + size);
+	if (!block)
+		return NULL;
+	block->size = size;
+	block->next = arena->blocks;
+	arena->blocks = block;
+	return block;
+}
+
+void *tdm_arena_alloc(struct tdm_arena *arena, size_t bytes) {
+	if (bytes > SIZE_MAX - ALIGN_BYTES)
+		return NULL;
+	bytes = bytes ? (bytes + ALIGN_BYTES - 1) & ~(size_t)(ALIGN_BYTES - 1) : ALIGN_BYTES;
+	if (bytes > arena->limit_bytes - arena->used_bytes)
+		return NULL;
+	struct tdm_arena_block *block = arena->blocks;
+	if (!block || bytes > block->size - block->used)
+		block = add_block(arena, bytes);
+	if (!block)
+		return NULL;
+	void *data = block->data + block->used;
+	block->used += bytes;
+	arena->used_bytes += bytes;
+	return data;
+}
+
+void *tdm_arena_array(struct tdm_arena *arena, size_t n, size_t item_bytes) {
+	size_t bytes;
+	if (__builtin_mul_overflow(n, item_bytes, &bytes))
+		return NULL;
+	return tdm_arena_alloc(arena, bytes);
+}
+
+char *tdm_arena_copy(struct tdm_arena *arena, const char *data, size_t n) {
+	if (n == SIZE_MAX)
+		return NULL;
+	char *copy = tdm_arena_alloc(arena, n + 1);
+	if (copy && n)
+		memcpy(copy, data, n);
+	return copy;
+}
+
+char *tdm_arena_string(struct tdm_arena *arena, const char *text) {
+	return text ? tdm_arena_copy(arena, text, strlen(text)) : NULL;
+}
+
+char *tdm_arena_printf(struct tdm_arena *arena, const char *format, ...) {
+	va_list args;
+	va_start(args, format);
+	int n = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	char *text = n < 0 ? NULL : tdm_arena_alloc(arena, (size_t)n + 1);
+	if (!text)
+		return NULL;
+	va_start(args, format);
+	vsnprintf(text, (size_t)n + 1, format, args);
+	va_end(args);
+	return text;
+}

@@ -1,0 +1,145 @@
+// Files: whole-file reading, atomic writing, read-only mapping.
+//
+// The rule kept here: a reader of a file that this program writes sees the old content or the new one, also after
+// a power cut; so the new file and its folder are synced before the write counts as done.
+#include "base/file.h"
+#include "base/random.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_regular(const char *path, int *fd, struct stat *info, struct tdm_error *err) {
+	*fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (*fd < 0)
+		return tdm_fail(err, TDM_EIO, "%s: cannot open the file: %m", path);
+	int status = TDM_OK;
+	if (fstat(*fd, info) != 0)
+		status = tdm_fail(err, TDM_EIO, "%s: cannot read the file's size: %m", path);
+	else if (S_ISDIR(info->st_mode))
+		status = tdm_fail(err, TDM_EIO, "%s: is a folder, expected a file", path);
+	if (status != TDM_OK)
+		close(*fd);
+	return status;
+}
+
+// Reads to the end and not to the size told by stat: files under /proc and pipes have none.
+static int read_all(int fd, const char *path, struct tdm_bytes *out, struct tdm_error *err) {
+	char part[16384];
+	for (;;) {
+		ssize_t got = read(fd, part, sizeof part);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return tdm_fail(err, TDM_EIO, "%s: cannot read the file: %m", path);
+		if (got == 0)
+			return TDM_OK;
+		tdm_bytes_add(out, part, (size_t)got);
+		if (out->failed && (size_t)got > out->limit - out->len)
+			return tdm_fail(err, TDM_EFORMAT, "%s: the file is larger than %zu bytes", path, out->limit);
+		if (out->failed)
+			return tdm_fail(err, TDM_ENOMEM, "%s: no memory to read the file", path);
+	}
+}
+
+int tdm_file_read(const char *path, size_t limit, struct tdm_bytes *out, struct tdm_error *err) {
+	int fd;
+	struct stat info;
+	tdm_bytes_init(out, limit);
+	int status = open_regular(path, &fd, &info, err);
+	if (status != TDM_OK)
+		return status;
+	tdm_bytes_add(out, "", 0); // data is not NULL for an empty file
+	status = read_all(fd, path, out, err);
+	close(fd);
+	if (status != TDM_OK)
+		tdm_bytes_release(out);
+	return status;
+}
+
+static int write_all(int fd, const char *data, size_t n) {
+	while (n) {
+		ssize_t put = write(fd, data, n);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		data += put;
+		n -= (size_t)put;
+	}
+	return fsync(fd);
+}
+
+// The name of a file is safe on disk only when its folder is. Some file systems cannot sync a folder: no failure.
+static void sync_folder(const char *path) {
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		(void)!fsync(fd);
+		close(fd);
+	}
+	free(folder);
+}
+
+static char *temporary_name(const char *path) {
+	char id[TDM_ID_BYTES], *name;
+	tdm_make_id(id, ".new-");
+	return asprintf(&name, "%s%s", path, id) < 0 ? NULL : name;
+}
+
+int tdm_file_write(const char *path, const void *data, size_t n, struct tdm_error *err) {
+	struct stat old;
+	int status = TDM_OK, fd = -1;
+	char *name = temporary_name(path);
+	if (!name)
+		return tdm_fail(err, TDM_ENOMEM, "%s: no memory to write the file", path);
+	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0) {
+		status = tdm_fail(err, TDM_EIO, "%s: cannot create a file beside it: %m", path);
+		goto done;
+	}
+	if (stat(path, &old) == 0 && S_ISREG(old.st_mode))
+		(void)!fchmod(fd, old.st_mode & 07777);
+	if (write_all(fd, data, n) != 0)
+		status = tdm_fail(err, TDM_EIO, "%s: cannot write the file: %m", path);
+	if (close(fd) != 0 && status == TDM_OK)
+		status = tdm_fail(err, TDM_EIO, "%s: cannot write the file: %m", path);
+	if (status == TDM_OK && rename(name, path) != 0)
+		status = tdm_fail(err, TDM_EIO, "%s: cannot replace the file: %m", path);
+	if (status == TDM_OK)
+		sync_folder(path);
+	else
+		unlink(name);
+done:
+	free(name);
+	return status;
+}
+
+int tdm_map_open(const char *path, struct tdm_mapping *out, struct tdm_error *err) {
+	int fd;
+	struct stat info;
+	*out = (struct tdm_mapping){0};
+	int status = open_regular(path, &fd, &info, err);
+	if (status != TDM_OK)
+		return status;
+	if (info.st_size > 0) {
+		void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
+		if (data == MAP_FAILED)
+			status = tdm_fail(err, TDM_EIO, "%s: cannot map the file: %m", path);
+		else
+			*out = (struct tdm_mapping){data, (size_t)info.st_size};
+	}
+	close(fd);
+	return status;
+}
+
+void tdm_map_close(struct tdm_mapping *mapping) {
+	if (mapping->data)
+		munmap((void *)mapping->data, mapping->n);
+	*mapping = (struct tdm_mapping){0};
+}
