@@ -14,7 +14,7 @@
 struct tdm_regex {
 	pcre2_code *code;
 	pcre2_match_context *context;
-	_Atomic(pcre2_match_data *) spare; // taken by one thread at a time; the others make their own
+	pcre2_match_data *_Atomic spare; // taken by one thread at a time; the others make their own
 };
 
 static int fail_pattern(int number, size_t offset, struct tdm_error *err) {
