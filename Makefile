@@ -55,7 +55,7 @@ $(B)/%.o: %.c
 $(B)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
-$(B)/src/cli/embedded.o: $(wildcard weights/*.gguf weights/*.yaml web/*)
+$(B)/src/cli/embedded_data.o: tandem.yaml $(wildcard weights/*.gguf weights/*.json web/*)
 
 define MODULE
 $(call archive,$(1)): $(call objects,$(1))

@@ -77,7 +77,7 @@ struct tdm_record {
 	struct tdm_warning *warnings, **last_warning;
 	struct tdm_left left;
 	double baseline_cost; // the price of the answer on the dearest model of the tree
-	const char *currency, *cache, *error_code;
+	const char *currency, *cache, *error_code, *config_hash;
 	int64_t queue_us, first_us, total_us, model_us; // model_us: inside sources; overhead = total - model
 	char request_hash[80], answer_hash[80];         // keyed hashes, "hmac-sha256:..."
 };

@@ -1,0 +1,215 @@
+// Receipt: writes a record as JSON. A new field of the record: one line here, and the description in docs/receipt.md.
+#include "ledger/receipt.h"
+#include <math.h>
+#include <string.h>
+
+static void put_string(struct tdm_bytes *out, const char *text) {
+	if (text)
+		tdm_bytes_json(out, text, strlen(text));
+	else
+		tdm_bytes_puts(out, "null");
+}
+
+static void put_field(struct tdm_bytes *out, const char *key, const char *text) {
+	tdm_bytes_printf(out, "\"%s\":", key);
+	put_string(out, text);
+}
+
+static void put_number(struct tdm_bytes *out, const char *key, double value) {
+	tdm_bytes_printf(out, ",\"%s\":", key);
+	tdm_bytes_number(out, value);
+}
+
+static void put_objective(struct tdm_bytes *out, const struct tdm_objective *o) {
+	tdm_bytes_printf(out, "\"objective\":{\"privacy\":%d,\"trust\":%d", o->privacy, o->trust);
+	put_number(out, "max_cost", o->max_cost);
+	put_number(out, "quality", o->quality);
+	if (o->max_latency_ms)
+		tdm_bytes_printf(out, ",\"max_latency_ms\":%lld", (long long)o->max_latency_ms);
+	else
+		tdm_bytes_puts(out, ",\"max_latency_ms\":null");
+	tdm_bytes_printf(out, ",\"strict\":%s}", o->strict ? "true" : "false");
+}
+
+static void put_call(struct tdm_bytes *out, const struct tdm_call *c) {
+	tdm_bytes_putc(out, '{');
+	put_field(out, "model", c->model);
+	tdm_bytes_putc(out, ',');
+	put_field(out, "purpose", c->purpose);
+	tdm_bytes_putc(out, ',');
+	put_field(out, "status", c->status);
+	tdm_bytes_printf(out, ",\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"cached_tokens\":%lld,\"estimated\":%s",
+	                 (long long)c->prompt_tokens, (long long)c->completion_tokens, (long long)c->cached_tokens,
+	                 c->estimated ? "true" : "false");
+	put_number(out, "cost", c->cost);
+	tdm_bytes_printf(out, ",\"us\":%lld,", (long long)c->us);
+	put_field(out, "upstream_model", c->upstream_model);
+	tdm_bytes_printf(out, ",\"attempt\":%d,\"drafted\":%lld,\"accepted\":%lld,\"passes\":%lld}", c->attempt,
+	                 (long long)c->drafted, (long long)c->accepted, (long long)c->passes);
+}
+
+static void put_calls(struct tdm_bytes *out, const struct tdm_record *r) {
+	tdm_bytes_puts(out, "\"calls\":[");
+	for (const struct tdm_call *c = r->calls; c; c = c->next) {
+		put_call(out, c);
+		if (c->next)
+			tdm_bytes_putc(out, ',');
+	}
+	tdm_bytes_putc(out, ']');
+}
+
+static void put_decisions(struct tdm_bytes *out, const struct tdm_record *r) {
+	tdm_bytes_puts(out, ",\"decisions\":[");
+	for (const struct tdm_decision *d = r->decisions; d; d = d->next) {
+		tdm_bytes_putc(out, '{');
+		put_field(out, "by", d->by);
+		tdm_bytes_putc(out, ',');
+		put_field(out, "kind", d->kind);
+		tdm_bytes_putc(out, ',');
+		put_field(out, "choice", d->choice);
+		put_number(out, "score", d->score);
+		tdm_bytes_putc(out, ',');
+		put_field(out, "signal", d->signal);
+		put_number(out, "threshold", d->threshold);
+		tdm_bytes_putc(out, ',');
+		put_field(out, "detail", d->detail);
+		tdm_bytes_puts(out, d->next ? "}," : "}");
+	}
+	tdm_bytes_putc(out, ']');
+}
+
+static void put_left(struct tdm_bytes *out, const struct tdm_left *left) {
+	tdm_bytes_printf(out, ",\"left\":{\"requests\":%lld,\"bytes\":%lld,\"to\":[", (long long)left->requests,
+	                 (long long)left->bytes);
+	for (const struct tdm_count *c = left->to; c; c = c->next) {
+		put_string(out, c->name);
+		if (c->next)
+			tdm_bytes_putc(out, ',');
+	}
+	tdm_bytes_printf(out, "],\"level\":%d,", left->level);
+	put_field(out, "method", left->method ? left->method : "none");
+	tdm_bytes_puts(out, ",\"entities\":{");
+	for (const struct tdm_count *c = left->entities; c; c = c->next) {
+		put_string(out, c->name);
+		tdm_bytes_printf(out, ":%lld%s", (long long)c->n, c->next ? "," : "");
+	}
+	tdm_bytes_printf(out, "},\"restored\":%lld,\"missed_restores\":%lld,\"damaged\":%lld}", (long long)left->restored,
+	                 (long long)left->missed_restores, (long long)left->damaged);
+}
+
+static void put_verdicts(struct tdm_bytes *out, const struct tdm_record *r) {
+	tdm_bytes_puts(out, ",\"guards\":[");
+	for (const struct tdm_verdict *v = r->verdicts; v; v = v->next) {
+		tdm_bytes_putc(out, '{');
+		put_field(out, "by", v->by);
+		tdm_bytes_putc(out, ',');
+		put_field(out, "stage", v->stage);
+		tdm_bytes_putc(out, ',');
+		put_field(out, "verdict", v->verdict);
+		tdm_bytes_putc(out, ',');
+		put_field(out, "rule", v->rule);
+		put_number(out, "score", v->score);
+		tdm_bytes_puts(out, v->next ? "}," : "}");
+	}
+	tdm_bytes_putc(out, ']');
+}
+
+static void put_warnings(struct tdm_bytes *out, const struct tdm_record *r) {
+	tdm_bytes_puts(out, ",\"warnings\":[");
+	for (const struct tdm_warning *w = r->warnings; w; w = w->next) {
+		tdm_bytes_putc(out, '{');
+		put_field(out, "code", w->code);
+		tdm_bytes_putc(out, ',');
+		put_field(out, "param", w->param);
+		tdm_bytes_putc(out, ',');
+		put_field(out, "message", w->message);
+		tdm_bytes_puts(out, w->next ? "}," : "}");
+	}
+	tdm_bytes_putc(out, ']');
+}
+
+static void put_totals(struct tdm_bytes *out, const struct tdm_record *r) {
+	double total = tdm_record_cost(r);
+	int64_t overhead = r->total_us - r->model_us;
+	tdm_bytes_putc(out, ',');
+	put_field(out, "cache", r->cache);
+	tdm_bytes_puts(out, ",\"cost\":{\"total\":");
+	tdm_bytes_number(out, total);
+	tdm_bytes_putc(out, ',');
+	put_field(out, "currency", r->currency ? r->currency : "USD");
+	put_number(out, "baseline", r->baseline_cost);
+	put_number(out, "saved", r->baseline_cost - total);
+	tdm_bytes_printf(out, "},\"timing_us\":{\"queue\":%lld,\"first\":%lld,\"total\":%lld,\"overhead\":%lld}",
+	                 (long long)r->queue_us, (long long)r->first_us, (long long)r->total_us,
+	                 (long long)(overhead > 0 ? overhead : 0));
+}
+
+static void put_hashes(struct tdm_bytes *out, const struct tdm_record *r) {
+	tdm_bytes_puts(out, ",\"hashes\":{");
+	put_field(out, "request", r->request_hash[0] ? r->request_hash : NULL);
+	tdm_bytes_putc(out, ',');
+	put_field(out, "answer", r->answer_hash[0] ? r->answer_hash : NULL);
+	tdm_bytes_putc(out, ',');
+	put_field(out, "config", r->config_hash);
+	tdm_bytes_putc(out, '}');
+}
+
+static void put_head(struct tdm_bytes *out, const struct tdm_record *r) {
+	tdm_bytes_putc(out, '{');
+	put_field(out, "receipt", r->id);
+	tdm_bytes_puts(out, ",\"version\":1,");
+	put_field(out, "state", tdm_state_name(r->state));
+	tdm_bytes_printf(out, ",\"created\":%lld,", (long long)(r->created_wall_us / 1000000));
+	put_field(out, "tenant", r->tenant);
+	tdm_bytes_putc(out, ',');
+	put_field(out, "requested", r->requested);
+	tdm_bytes_putc(out, ',');
+	put_field(out, "served", r->served);
+	tdm_bytes_putc(out, ',');
+	put_field(out, "error", r->error_code);
+	tdm_bytes_putc(out, ',');
+	put_objective(out, &r->objective);
+	tdm_bytes_printf(out, ",\"seed\":%llu,", (unsigned long long)r->seed);
+}
+
+static void write_parts(struct tdm_bytes *out, const struct tdm_record *r, bool calls, bool decisions) {
+	put_head(out, r);
+	if (calls)
+		put_calls(out, r);
+	else
+		tdm_bytes_puts(out, "\"calls\":[]");
+	if (decisions)
+		put_decisions(out, r);
+	else
+		tdm_bytes_puts(out, ",\"decisions\":[]");
+	put_left(out, &r->left);
+	put_verdicts(out, r);
+	tdm_bytes_puts(out, ",\"certificate\":null");
+	put_totals(out, r);
+	put_warnings(out, r);
+	put_hashes(out, r);
+	if (!calls || !decisions)
+		tdm_bytes_puts(out, ",\"truncated\":true");
+	tdm_bytes_putc(out, '}');
+}
+
+void tdm_receipt_write(struct tdm_bytes *out, const struct tdm_record *r) {
+	write_parts(out, r, true, true);
+}
+
+void tdm_receipt_write_inline(struct tdm_bytes *out, const struct tdm_record *r, size_t limit) {
+	for (int left_out = 0; left_out < 3; left_out++) {
+		struct tdm_bytes part;
+		tdm_bytes_init(&part, limit);
+		write_parts(&part, r, left_out < 1, left_out < 2);
+		bool fits = !part.failed;
+		if (fits)
+			tdm_bytes_add(out, part.data, part.len);
+		tdm_bytes_release(&part);
+		if (fits)
+			return;
+	}
+	tdm_bytes_puts(out, "{\"receipt\":");
+	put_string(out, r->id);
+	tdm_bytes_puts(out, ",\"truncated\":true}");
+}
