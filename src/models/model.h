@@ -10,6 +10,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/status.h"
+#include "engine/sampler.h"
 #include "ledger/record.h"
 #include <math.h>
 #include <stdatomic.h>
@@ -169,4 +170,5 @@ struct tdm_session {
 	int n_vocab, width, context; // context: longest length
 	int prompt_tokens;           // length after prompt()
 	uint64_t vocab_id;           // equal ids: token ids are interchangeable
+	struct tdm_sampling own;     // the model's own settings, for what a request leaves open; see joint.h
 };

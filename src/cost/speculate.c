@@ -1,0 +1,338 @@
+// speculate: the small model drafts tokens, the large one verifies all of them in one pass; the answer is the large
+// one's own, byte for byte at temperature 0 and in distribution otherwise (verify.h).
+//
+// The rule it protects: exactness. p and q pass through the same transform; q is recorded as it was when it drew the
+// token; nothing of a rejected draft survives in either session; every random number is used once, from streams of its
+// own for draft, acceptance and replacement. "Exact" is with respect to the target's logits in verification passes.
+//
+// Work is not repeated: the draft does not evaluate its last token unless the target kept it (it then catches up in one
+// pass), the target evaluates the pending token together with the drafts, and no step allocates.
+#include "cost/kinds.h"
+#include "cost/verify.h"
+#include "base/clock.h"
+#include "models/joint.h"
+#include "models/writer.h"
+#include <string.h>
+
+enum { GAMMA_MAX = 12 };
+
+struct options {
+	int64_t gamma;
+	bool adaptive;
+	double min_prob;
+};
+
+struct speculate {
+	struct tdm_model model;
+	struct options o;
+	struct tdm_model *target, *draft;
+};
+
+struct side { // one session and what it has done
+	struct tdm_session *session;
+	int seen; // answer tokens it has evaluated
+	int64_t passes, us;
+};
+
+struct answer {
+	struct tdm_run *run;
+	const struct speculate *kind;
+	struct side target, draft;
+	struct tdm_sampling sampling;
+	bool is_greedy;
+	struct tdm_rng draw, accept, replace;
+	int n_vocab, gamma, max_tokens;
+	int32_t *tokens; // of the answer so far (the target has not evaluated the last one), with room for a draft
+	int n_tokens;
+	int32_t drafted[GAMMA_MAX];
+	int n_drafted;
+	int64_t all_drafted, all_accepted;
+	float *p, *q; // the target's row in work; one row for each drafted token
+	struct tdm_writer *writer;
+};
+
+static int append(struct side *side, struct tdm_run *run, const int32_t *tokens, int n) {
+	int64_t start_us = tdm_now_us();
+	int status = side->session->ops->eval(side->session, run, tokens, NULL, n);
+	side->us += tdm_now_us() - start_us;
+	side->passes++;
+	if (status == TDM_OK)
+		side->seen += n;
+	return status;
+}
+
+static int forget(struct side *side, int seen) {
+	if (seen >= side->seen)
+		return TDM_OK;
+	side->seen = seen;
+	return side->session->ops->rewind(side->session, side->session->prompt_tokens + seen);
+}
+
+// The distribution after the answer so far and `extra` drafted tokens. Without sampling and penalty the logits
+// themselves will do: only their largest is looked at.
+static const float *transform(struct answer *a, const float *logits, int extra, float *probs) {
+	if (a->sampling.temperature <= 0 && a->sampling.repeat_penalty == 1)
+		return logits;
+	memcpy(a->tokens + a->n_tokens, a->drafted, (size_t)extra * sizeof(int32_t));
+	tdm_sampling_probs(&a->sampling, logits, a->n_vocab, a->tokens, a->n_tokens + extra, probs);
+	return probs;
+}
+
+// Is the softmax of the largest logit at least `least`? Stops adding as soon as it cannot be.
+static bool is_confident(const float *logits, int n, double least) {
+	double limit = least > 0 ? 1 / least : INFINITY, sum = 0;
+	float top = logits[tdm_argmax(logits, n)];
+	for (int i = 0; i < n && sum <= limit; i++)
+		if (logits[i] - top > -20)
+			sum += expf(logits[i] - top);
+	return sum <= limit;
+}
+
+// Chooses the next drafted token from the draft's logits; false when the draft is not sure enough to go on. That
+// depends on the tokens before only, never on the token drawn, so it does not disturb exactness.
+static bool propose(struct answer *a, const float *logits) {
+	double least = a->kind->o.min_prob;
+	float *row = a->q + (size_t)(a->is_greedy ? 0 : a->n_drafted) * a->n_vocab;
+	const float *q = transform(a, logits, a->n_drafted, row);
+	int32_t best = tdm_argmax(q, a->n_vocab);
+	if (a->is_greedy ? !is_confident(logits, a->n_vocab, least) : q[best] < least)
+		return false;
+	a->drafted[a->n_drafted++] = a->is_greedy ? best : tdm_verify_draw(q, a->n_vocab, tdm_rng_double(&a->draw));
+	return true;
+}
+
+// How many tokens are worth drafting: the wish, the token limit, the room in both sessions.
+static int worth_drafting(const struct answer *a) {
+	const struct tdm_session *t = a->target.session, *d = a->draft.session;
+	int gamma = a->gamma, left = a->max_tokens - a->n_tokens - 1;
+	int target_room = t->context - t->prompt_tokens - a->n_tokens;
+	int draft_room = d->context - d->prompt_tokens - a->n_tokens + 1;
+	if (a->max_tokens > 0 && gamma > left)
+		gamma = left;
+	if (gamma > target_room)
+		gamma = target_room;
+	if (gamma > draft_room)
+		gamma = draft_room;
+	return gamma > 0 ? gamma : 0;
+}
+
+static int make_draft(struct answer *a) {
+	struct tdm_session *s = a->draft.session;
+	int gamma = worth_drafting(a), row = a->n_tokens - a->draft.seen - 1;
+	a->n_drafted = 0;
+	if (gamma == 0)
+		return TDM_OK;
+	int status = append(&a->draft, a->run, a->tokens + a->draft.seen, row + 1);
+	while (status == TDM_OK && propose(a, s->ops->logits(s, row))) {
+		const int32_t *newest = &a->drafted[a->n_drafted - 1];
+		if (a->n_drafted == gamma || s->ops->is_end(s, *newest))
+			break;
+		status = append(&a->draft, a->run, newest, 1);
+		row = 0;
+	}
+	return status;
+}
+
+static const float *target_row(void *context, int i) {
+	struct answer *a = context;
+	return transform(a, a->target.session->ops->logits(a->target.session, i), i, a->p);
+}
+
+static struct tdm_verified verify(struct answer *a) {
+	struct tdm_chain chain = {a->n_vocab, a->n_drafted, a->drafted, a->q, target_row, a};
+	if (a->is_greedy)
+		return tdm_verify_greedy(&chain);
+	double accept[GAMMA_MAX];
+	for (int i = 0; i < a->n_drafted; i++)
+		accept[i] = tdm_rng_double(&a->accept);
+	return tdm_verify_chain(&chain, accept, tdm_rng_double(&a->replace));
+}
+
+// One more token of the answer, with the target's logits of `row`.
+static int emit(struct answer *a, int32_t token, int row) {
+	const struct tdm_session_ops *ops = a->target.session->ops;
+	a->tokens[a->n_tokens++] = token;
+	return tdm_writer_token(a->writer, token, ops->logits(a->target.session, row), NULL);
+}
+
+static void adapt(struct answer *a, int accepted) {
+	if (!a->kind->o.adaptive || a->n_drafted == 0)
+		return;
+	if (accepted < a->n_drafted)
+		a->gamma = a->gamma > 1 ? a->gamma - 1 : 1;
+	else if (a->n_drafted >= a->gamma)
+		a->gamma = a->gamma + 2 < GAMMA_MAX ? a->gamma + 2 : GAMMA_MAX;
+}
+
+// Draft, verify, emit, and bring both sessions back to what the answer holds. TDM_SINK_ENOUGH when it has ended.
+static int step(struct answer *a) {
+	int32_t batch[GAMMA_MAX + 1];
+	int before = a->n_tokens, status = tdm_run_check(a->run);
+	if (status == TDM_OK)
+		status = make_draft(a);
+	batch[0] = a->tokens[before - 1];
+	memcpy(batch + 1, a->drafted, (size_t)a->n_drafted * sizeof(int32_t));
+	if (status == TDM_OK)
+		status = append(&a->target, a->run, batch, 1 + a->n_drafted);
+	if (status != TDM_OK)
+		return status;
+	struct tdm_verified v = verify(a);
+	a->all_drafted += a->n_drafted;
+	a->all_accepted += v.accepted;
+	adapt(a, v.accepted);
+	for (int i = 0; status == TDM_OK && i <= v.accepted; i++)
+		status = emit(a, i < v.accepted ? a->drafted[i] : v.next, i);
+	if (status == TDM_OK)
+		status = forget(&a->target, before + v.accepted);
+	return status == TDM_OK ? forget(&a->draft, before + v.accepted) : status;
+}
+
+// The first token needs no draft: the prompt's own row is there.
+static int first(struct answer *a) {
+	const float *p = target_row(a, 0);
+	int32_t token =
+	    a->is_greedy ? tdm_argmax(p, a->n_vocab) : tdm_verify_draw(p, a->n_vocab, tdm_rng_double(&a->replace));
+	return emit(a, token, 0);
+}
+
+static int open_side(struct side *side, struct tdm_model *m, struct tdm_run *run) {
+	return m->ops->open(m, run, &side->session);
+}
+
+static int start(struct side *side, struct tdm_run *run, const struct tdm_request *request) {
+	int64_t start_us = tdm_now_us();
+	int status = side->session->ops->prompt(side->session, run, request);
+	side->us += tdm_now_us() - start_us;
+	side->passes++;
+	return status;
+}
+
+static int allocate(struct answer *a, const struct tdm_request *request, struct tdm_sink *sink) {
+	const struct tdm_session *t = a->target.session;
+	size_t n = (size_t)a->n_vocab;
+	a->tokens = tdm_arena_array(a->run->arena, (size_t)t->context + GAMMA_MAX + 2, sizeof(int32_t));
+	a->p = tdm_arena_array(a->run->arena, n, sizeof(float));
+	a->q = tdm_arena_array(a->run->arena, a->is_greedy ? n : n * GAMMA_MAX, sizeof(float));
+	a->writer = tdm_writer_new(a->run, request, a->target.session, sink, t->model->name);
+	if (a->tokens && a->p && a->q && a->writer)
+		return TDM_OK;
+	return tdm_fail(&a->run->error, TDM_ENOMEM, "%s: no memory for drafts over %d tokens of vocabulary",
+	                a->kind->model.name, a->n_vocab);
+}
+
+static int prepare(struct answer *a, const struct tdm_request *request, struct tdm_sink *sink) {
+	struct tdm_run *run = a->run;
+	int status = open_side(&a->target, a->kind->target, run);
+	if (status == TDM_OK)
+		status = open_side(&a->draft, a->kind->draft, run);
+	if (status == TDM_OK)
+		status = tdm_joint_check(run, a->kind->model.name, a->target.session, a->draft.session);
+	if (status != TDM_OK)
+		return status;
+	a->n_vocab = a->target.session->n_vocab;
+	a->gamma = (int)a->kind->o.gamma;
+	a->max_tokens = request->max_tokens;
+	a->sampling = tdm_joint_sampling(request, a->target.session);
+	a->is_greedy = a->sampling.temperature <= 0;
+	tdm_rng_stream(&a->draw, run->seed, "speculate.draft", request->draw);
+	tdm_rng_stream(&a->accept, run->seed, "speculate.accept", request->draw);
+	tdm_rng_stream(&a->replace, run->seed, "speculate.replace", request->draw);
+	status = start(&a->target, run, request);
+	if (status == TDM_OK)
+		status = start(&a->draft, run, request);
+	return status == TDM_OK ? allocate(a, request, sink) : status;
+}
+
+static void record(struct answer *a, int status) {
+	struct tdm_record *r = a->run->record;
+	if (!a->target.session || !a->draft.session)
+		return;
+	struct tdm_call *c = tdm_joint_record(a->run, a->target.session, "verify", status, a->n_tokens, a->target.us);
+	if (c) {
+		c->passes = a->target.passes;
+		c->drafted = a->all_drafted;
+		c->accepted = a->all_accepted;
+	}
+	c = tdm_joint_record(a->run, a->draft.session, "draft", status, a->all_drafted, a->draft.us);
+	if (c)
+		c->passes = a->draft.passes;
+	double share = a->all_drafted ? (double)a->all_accepted / (double)a->all_drafted : NAN;
+	struct tdm_decision d = {
+	    .by = a->kind->model.name,
+	    .kind = "speculate",
+	    .choice = "exact",
+	    .signal = "accepted",
+	    .score = share,
+	    .threshold = NAN,
+	    .detail = tdm_arena_printf(r->arena, "draft model, %lld passes, %d tokens, %lld of %lld drafted accepted",
+	                               (long long)a->target.passes, a->n_tokens, (long long)a->all_accepted,
+	                               (long long)a->all_drafted),
+	};
+	tdm_record_decision(r, &d);
+}
+
+static bool has_room(const struct answer *a) {
+	const struct tdm_session *t = a->target.session;
+	return t->prompt_tokens + a->n_tokens <= t->context;
+}
+
+static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                    struct tdm_result *result) {
+	struct answer a = {.run = run, .kind = (const struct speculate *)m};
+	bool is_full = false;
+	int status = prepare(&a, request, sink);
+	if (status == TDM_OK)
+		status = first(&a);
+	while (status == TDM_OK && !(is_full = !has_room(&a)))
+		status = step(&a);
+	if (status == TDM_SINK_ENOUGH || is_full)
+		status = tdm_writer_end(a.writer, result);
+	if (status == TDM_OK && is_full)
+		result->finish = TDM_FINISH_LENGTH;
+	record(&a, status);
+	if (a.draft.session)
+		a.draft.session->ops->close(a.draft.session);
+	if (a.target.session)
+		a.target.session->ops->close(a.target.session);
+	return status;
+}
+
+static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
+	static const struct tdm_model_ops ops = {.generate = generate};
+	struct speculate *s = tdm_build_model(b, sizeof *s, &ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS);
+	if (!s)
+		return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
+	s->o = *(const struct options *)options;
+	s->target = tdm_build_role(b, "target");
+	s->draft = tdm_build_role(b, "draft");
+	*out = &s->model;
+	return TDM_OK;
+}
+
+static const struct tdm_role roles[] = {
+    {"target", TDM_CAN_STEP, 1, 1, "the model whose answer it is"},
+    {"draft", TDM_CAN_STEP, 1, 1, "a smaller model with the same vocabulary"},
+};
+
+static const struct tdm_option table[] = {
+    {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, GAMMA_MAX, NULL, "tokens drafted at first"},
+    {"adaptive", TDM_OPT_BOOL, offsetof(struct options, adaptive), "yes", 0, 0, NULL,
+     "draft 2 more after a fully accepted draft, 1 less after a rejection"},
+    {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.4", 0, 1, NULL,
+     "stop a draft where its most likely token is less likely than this"},
+};
+
+const struct tdm_kind tdm_kind_speculate = {
+    .name = "speculate",
+    .summary = "a small model drafts, a large one verifies; the answer is exactly the large one's, sooner",
+    .family = TDM_STRATEGY,
+    .goal = TDM_GOAL_COST,
+    .leaf = "B3c",
+    .source = "arXiv 2211.17192, 2302.01318",
+    .roles = roles,
+    .n_roles = TDM_COUNT(roles),
+    .options = table,
+    .n_options = TDM_COUNT(table),
+    .options_bytes = sizeof(struct options),
+    .create = create,
+};
