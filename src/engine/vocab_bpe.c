@@ -1,0 +1,132 @@
+// Byte-level BPE: text is cut by the pre-split, each byte of a piece is a token to start from, and the ranked merges of
+// the file join neighbours. Merges are kept by token id; a merge whose parts or whole are no tokens, or special ones,
+// is refused when the file is read, so that no text can merge into a special token.
+#include "base/text.h"
+#include "engine/vocab_parts.h"
+#include <string.h>
+
+size_t tdm_bpe_piece(const char *text, size_t n, char *out) {
+	size_t used = 0;
+	for (size_t at = 0; at < n;) {
+		uint32_t c;
+		size_t len = tdm_utf8_next(text + at, n - at, &c);
+		int byte = tdm_char_byte(c);
+		if (byte >= 0) {
+			out[used++] = (char)byte;
+		} else { // an added token may be written in plain text
+			memcpy(out + used, text + at, len);
+			used += len;
+		}
+		at += len;
+	}
+	return used;
+}
+
+static int find_bytes(struct tdm_vocab *v, struct tdm_error *err) {
+	for (int b = 0; b < 256; b++) {
+		char byte = (char)b;
+		v->bytes[b] = tdm_text_index_get(&v->plain, &byte, 1);
+		if (v->bytes[b] < 0)
+			return tdm_fail(err, TDM_EFORMAT,
+			                "the vocabulary has no token for the byte 0x%02X; byte-level BPE needs all 256", b);
+	}
+	return TDM_OK;
+}
+
+static int32_t find_text(const struct tdm_vocab *v, const char *text, size_t n) {
+	char piece[1024];
+	return n <= sizeof piece ? tdm_text_index_get(&v->plain, piece, tdm_bpe_piece(text, n, piece)) : -1;
+}
+
+// One merge is written "LEFT RIGHT"; a space inside a token is another character, so the first space divides.
+static int read_merge(struct tdm_vocab *v, const char *text, size_t n, size_t rank, struct tdm_error *err) {
+	const char *space = n > 2 ? memchr(text + 1, ' ', n - 2) : NULL;
+	if (!space)
+		return tdm_fail(err, TDM_EFORMAT, "tokenizer.ggml.merges[%zu] is \"%.*s\"; expected two tokens and a space",
+		                rank, n < 64 ? (int)n : 64, text);
+	size_t left_len = (size_t)(space - text), right_len = n - left_len - 1;
+	int32_t left = find_text(v, text, left_len), right = find_text(v, space + 1, right_len), token = -1;
+	char whole[2048];
+	if (n <= 1024) {
+		memcpy(whole, text, left_len);
+		memcpy(whole + left_len, space + 1, right_len);
+		token = find_text(v, whole, n - 1);
+	}
+	if (left < 0 || right < 0 || token < 0)
+		return tdm_fail(err, TDM_EFORMAT,
+		                "tokenizer.ggml.merges[%zu] (\"%.*s\") does not join two plain tokens into a third", rank,
+		                n < 64 ? (int)n : 64, text);
+	struct tdm_pair_slot *slot = tdm_pair_index_put(&v->merges, left, right);
+	if (!slot)
+		return tdm_fail(err, TDM_ENOMEM, "out of memory for the merges");
+	if (slot->value < 0)
+		*slot = (struct tdm_pair_slot){left, right, token, (int32_t)rank};
+	return TDM_OK;
+}
+
+int tdm_bpe_read(const struct tdm_gguf *g, struct tdm_vocab *v, struct tdm_error *err) {
+	const char *name = "default";
+	size_t name_len = 7, n;
+	tdm_gguf_text(g, "tokenizer.ggml.pre", &name, &name_len);
+	int status = tdm_presplit_new(name, name_len, &v->presplit, err);
+	if (!status)
+		status = find_bytes(v, err);
+	if (status)
+		return status;
+	if (!tdm_gguf_strings(g, "tokenizer.ggml.merges", &n) || n > INT32_MAX)
+		return tdm_fail(err, TDM_EFORMAT, "tokenizer.ggml.merges is missing or is no list of strings");
+	for (size_t i = 0; i < n && !status; i++) {
+		const char *text;
+		size_t len;
+		if (!tdm_gguf_string_at(g, "tokenizer.ggml.merges", i, &text, &len))
+			return tdm_fail(err, TDM_EFORMAT, "tokenizer.ggml.merges[%zu] cannot be read", i);
+		status = read_merge(v, text, len, i, err);
+	}
+	return status;
+}
+
+static bool offer(const struct tdm_vocab *v, const char *piece, const struct tdm_symbol *left,
+                  const struct tdm_symbol *right, struct tdm_merge *m) {
+	const struct tdm_pair_slot *slot = tdm_pair_index_get(&v->merges, left->token, right->token);
+	if (!slot)
+		return false;
+	m->rank = slot->rank;
+	m->token = slot->value;
+	return true;
+}
+
+struct work {
+	const struct tdm_vocab *v;
+	struct tdm_scratch *s;
+	struct tdm_tokens *out;
+};
+
+static int tokenize_piece(void *arg, const char *piece, size_t n) {
+	struct work *w = arg;
+	int32_t whole = n == 1                               ? w->v->bytes[(unsigned char)*piece]
+	                : tdm_presplit_whole(w->v->presplit) ? tdm_text_index_get(&w->v->plain, piece, n)
+	                                                     : -1;
+	if (whole >= 0) {
+		tdm_tokens_add(w->out, whole);
+		return TDM_OK;
+	}
+	int status = tdm_scratch_reserve(w->s, n);
+	if (status)
+		return status;
+	for (size_t i = 0; i < n; i++)
+		w->s->symbols[i] = (struct tdm_symbol){.token = w->v->bytes[(unsigned char)piece[i]],
+		                                       .before = (int32_t)i - 1,
+		                                       .after = i + 1 < n ? (int32_t)i + 1 : -1,
+		                                       .at = (uint32_t)i,
+		                                       .len = 1};
+	tdm_merge_all(w->v, piece, w->s, n, offer);
+	for (int32_t i = 0; i >= 0; i = w->s->symbols[i].after)
+		tdm_tokens_add(w->out, w->s->symbols[i].token);
+	return TDM_OK;
+}
+
+int tdm_bpe_tokenize(const struct tdm_vocab *v, const char *text, size_t n, struct tdm_scratch *s,
+                     struct tdm_tokens *out) {
+	struct work w = {v, s, out};
+	return tdm_presplit_run(v->presplit, text, n, tokenize_piece, &w);
+}
