@@ -1,0 +1,4 @@
+// One function per test file of the engine; main.c runs them all.
+#pragma once
+int tdm_test_gguf(void);
+int tdm_test_quantize(void);
