@@ -1,0 +1,146 @@
+// Files: reading with a limit, atomic writing, mapping; and the lines that progress writes.
+#include "tests.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/tandem-test-XXXXXX";
+static char path[100];
+static struct tdm_error err;
+
+static int make_folder(void **state) {
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(path, sizeof path, "%s/data", folder);
+	return 0;
+}
+
+static int remove_folder(void **state) {
+	unlink(path);
+	return rmdir(folder); // fails when a temporary file was left behind
+}
+
+static int clear_error(void **state) {
+	tdm_error_clear(&err);
+	return 0;
+}
+
+static int count_files(void) {
+	int n = 0;
+	DIR *dir = opendir(folder);
+	while (dir && readdir(dir))
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+static void expect_content(const char *text) {
+	struct tdm_bytes data;
+	assert_int_equal(tdm_file_read(path, 100000, &data, &err), TDM_OK);
+	assert_string_equal(data.data, text);
+	tdm_bytes_release(&data);
+}
+
+static void test_write_replaces(void **state) {
+	struct stat info;
+	assert_int_equal(tdm_file_write(path, "one", 3, &err), TDM_OK);
+	expect_content("one");
+	assert_int_equal(chmod(path, 0600), 0);
+	FILE *reader = fopen(path, "r");
+	assert_int_equal(tdm_file_write(path, "second", 6, &err), TDM_OK);
+	expect_content("second");
+	assert_int_equal(fgetc(reader), 'o'); // who had the old file open still reads the old one
+	fclose(reader);
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
+	assert_int_equal(count_files(), 1);
+	assert_int_equal(tdm_file_write(path, NULL, 0, &err), TDM_OK);
+	expect_content("");
+}
+
+static void test_write_fails_clean(void **state) {
+	char name[200];
+	snprintf(name, sizeof name, "%s/absent/file", folder);
+	assert_int_equal(tdm_file_write(name, "x", 1, &err), TDM_EIO);
+	assert_non_null(strstr(err.text, name));
+	snprintf(name, sizeof name, "%s/sub", folder);
+	assert_int_equal(mkdir(name, 0700), 0);
+	int before = count_files();
+	tdm_error_clear(&err);
+	assert_int_equal(tdm_file_write(name, "x", 1, &err), TDM_EIO); // a folder cannot be replaced by a file
+	assert_int_equal(count_files(), before);
+	assert_int_equal(rmdir(name), 0);
+}
+
+static void test_read_limits(void **state) {
+	struct tdm_bytes data;
+	assert_int_equal(tdm_file_write(path, "12345", 5, &err), TDM_OK);
+	assert_int_equal(tdm_file_read(path, 5, &data, &err), TDM_OK);
+	assert_int_equal(data.len, 5);
+	tdm_bytes_release(&data);
+	assert_int_equal(tdm_file_read(path, 4, &data, &err), TDM_EFORMAT);
+	assert_non_null(strstr(err.text, "larger than 4 bytes"));
+	assert_null(data.data);
+	tdm_error_clear(&err);
+	assert_int_equal(tdm_file_read(folder, 100, &data, &err), TDM_EIO);
+	assert_non_null(strstr(err.text, "is a folder"));
+	tdm_error_clear(&err);
+	assert_int_equal(tdm_file_read("/nonexistent/x", 100, &data, &err), TDM_EIO);
+	assert_non_null(strstr(err.text, "/nonexistent/x: cannot open"));
+	tdm_error_clear(&err);
+	assert_int_equal(tdm_file_read("/proc/self/status", 100000, &data, &err), TDM_OK);
+	assert_true(data.len > 100);
+	tdm_bytes_release(&data);
+}
+
+static void test_mapping(void **state) {
+	struct tdm_mapping mapping;
+	assert_int_equal(tdm_file_write(path, "mapped", 6, &err), TDM_OK);
+	assert_int_equal(tdm_map_open(path, &mapping, &err), TDM_OK);
+	assert_int_equal(mapping.n, 6);
+	assert_memory_equal(mapping.data, "mapped", 6);
+	tdm_map_close(&mapping);
+	assert_null(mapping.data);
+	assert_int_equal(tdm_file_write(path, "", 0, &err), TDM_OK);
+	assert_int_equal(tdm_map_open(path, &mapping, &err), TDM_OK);
+	assert_int_equal(mapping.n, 0);
+	tdm_map_close(&mapping);
+	assert_int_equal(tdm_map_open("/nonexistent", &mapping, &err), TDM_EIO);
+}
+
+static void test_progress_lines(void **state) {
+	char text[1000];
+	struct tdm_progress progress;
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+	dup2(fileno(file), STDERR_FILENO);
+	tdm_progress_start(&progress, "training small", "steps", 3);
+	tdm_progress_show(&progress, 1, NULL); // too early for a line
+	progress.shown_us -= 11000000;
+	tdm_progress_show(&progress, 2, "loss 0.5");
+	tdm_progress_show(&progress, 3, NULL);
+	tdm_progress_end(&progress);
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	rewind(file);
+	size_t n = fread(text, 1, sizeof text - 1, file);
+	fclose(file);
+	text[n] = 0;
+	assert_string_equal(text, "training small: 2/3 steps, loss 0.5, 0 s left\ntraining small: 3/3 steps\n");
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, clear_error)
+
+int tdm_test_file(void) {
+	const struct CMUnitTest tests[] = {
+	    TEST(test_write_replaces), TEST(test_write_fails_clean), TEST(test_read_limits),
+	    TEST(test_mapping),        TEST(test_progress_lines),
+	};
+	return cmocka_run_group_tests_name("file", tests, make_folder, remove_folder);
+}

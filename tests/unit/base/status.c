@@ -1,0 +1,73 @@
+// Status codes, errors, and the line that the log writes.
+#include "tests.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/status.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void test_rows(void **state) {
+	assert_string_equal(tdm_status_info(TDM_EJSON)->code, "invalid_json");
+	assert_int_equal(tdm_status_info(TDM_ERATE)->http, 429);
+	assert_string_equal(tdm_status_info(TDM_EQUOTA)->messages, "billing_error");
+	assert_int_equal(tdm_status_info(TDM_EUPTIME)->retry, TDM_RETRY_ONCE);
+	assert_string_equal(tdm_status_info(TDM_OK)->code, "internal_error");
+	assert_string_equal(tdm_status_info(-1000)->code, "internal_error");
+	assert_string_equal(tdm_status_info(7)->code, "internal_error");
+}
+
+static void test_first_failure_wins(void **state) {
+	struct tdm_error err = {0};
+	assert_int_equal(tdm_fail_param(&err, TDM_EVALUE, "messages[2]", "expected %d", 5), TDM_EVALUE);
+	assert_int_equal(tdm_fail(&err, TDM_EIO, "later"), TDM_EVALUE);
+	assert_string_equal(err.text, "expected 5");
+	assert_string_equal(err.param, "messages[2]");
+	assert_int_equal(tdm_fail(NULL, TDM_EIO, "nobody listens"), TDM_EIO);
+	tdm_error_clear(&err);
+	assert_int_equal(tdm_fail(&err, TDM_EIO, "%0600d", 1), TDM_EIO);
+	assert_int_equal(strlen(err.text), sizeof err.text - 1);
+	assert_string_equal(err.param, "");
+}
+
+static void test_log_is_one_line(void **state) {
+	char text[8192];
+	FILE *file = tmpfile();
+	assert_non_null(file);
+	int saved = dup(STDERR_FILENO);
+	dup2(fileno(file), STDERR_FILENO);
+	tdm_log(TDM_DEBUG, "test.hidden", NULL, "a=1");
+	tdm_log(TDM_WARN, "test.event", "run-1", "name=%s", "two\nlines");
+	tdm_log(TDM_INFO, "test.long", NULL, " fill=%05000d", 7);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	rewind(file);
+	size_t n = fread(text, 1, sizeof text - 1, file);
+	fclose(file);
+	text[n] = 0;
+	char *second = strchr(text, '\n');
+	assert_non_null(second);
+	*second++ = 0;
+	assert_int_equal(text[10], 'T');
+	assert_string_equal(strchr(text, 'Z'), "Z warn test.event run=run-1 name=two lines");
+	assert_non_null(strstr(second, " info test.long fill=000"));
+	assert_int_equal(strlen(second), 2048);
+	assert_ptr_equal(strchr(second, '\n'), second + 2047);
+}
+
+static void test_clocks(void **state) {
+	int64_t before = tdm_now_us();
+	usleep(2000);
+	assert_in_range(tdm_now_us() - before, 2000, 10000000);
+	assert_true(tdm_wall_us() > INT64_C(1700000000) * 1000000);
+}
+
+int tdm_test_status(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_rows),
+	    cmocka_unit_test(test_first_failure_wins),
+	    cmocka_unit_test(test_log_is_one_line),
+	    cmocka_unit_test(test_clocks),
+	};
+	return cmocka_run_group_tests_name("status", tests, NULL, NULL);
+}
