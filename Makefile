@@ -94,6 +94,8 @@ format: ## clang-format, checked
 	clang-format --dry-run -Werror $$(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]')
 banned: ## functions without a bound or an error
 	scripts/banned
+rules: ## the three scripts above find what is planted for them
+	set -e; for t in layers budget banned; do tests/scripts/$$t.sh; done
 
 pair: all ## rebuild the embedded default pair (hours of CPU)
 	weights/make-pair
@@ -106,4 +108,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help unit integration layers budget format banned pair bench fuzz clean
+.PHONY: all help unit integration layers budget format banned rules pair bench fuzz clean

@@ -100,8 +100,9 @@ static int fail_syntax(const json_error_t *error, struct tdm_error *err) {
 		return no_memory(err);
 	const char *quote = strstr(error->text, " near '"); // what follows is the text itself
 	int length = quote ? (int)(quote - error->text) : (int)strlen(error->text);
-	return tdm_fail(err, TDM_EJSON, "The JSON text is not valid at line %d column %d: %.*s.", error->line,
-	                error->column, length, error->text);
+	return tdm_fail(err, TDM_EJSON, "The JSON text is not valid at line %d column %d: %.*s%s.", error->line,
+	                error->column, length, error->text,
+	                json_error_code(error) == json_error_invalid_utf8 ? ", expected UTF-8" : "");
 }
 
 int tdm_json_parse(struct tdm_arena *arena, const char *data, size_t n, struct tdm_value **out, struct tdm_error *err) {
