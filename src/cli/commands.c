@@ -1,9 +1,11 @@
 // The list of commands. A new command: one file with its row, one line here.
 #include "cli/command.h"
 
+extern const struct tdm_command tdm_command_gym;
 extern const struct tdm_command tdm_command_tokenizer;
 
 const struct tdm_command *const tdm_commands[] = {
+    &tdm_command_gym,
     &tdm_command_tokenizer,
     NULL,
 };
