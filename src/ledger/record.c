@@ -1,0 +1,95 @@
+// Record: rows appended while a request runs. The rule kept here: a record never fails a request; a row for which there
+// is no memory is missing, and nothing else changes. A new list in record.h: set its tail in init, append with APPEND.
+#include "ledger/record.h"
+#include "base/clock.h"
+#include <math.h>
+#include <string.h>
+
+static const char *const state_names[] = {
+    [TDM_RUNNING] = "running", [TDM_COMPLETE] = "complete", [TDM_INCOMPLETE] = "incomplete",
+    [TDM_REFUSED] = "refused", [TDM_FAILED] = "failed",     [TDM_CANCELLED] = "cancelled",
+};
+
+const char *tdm_state_name(enum tdm_state state) {
+	return state_names[state];
+}
+
+void tdm_record_init(struct tdm_record *r, struct tdm_arena *arena) {
+	*r = (struct tdm_record){.arena = arena, .state = TDM_RUNNING};
+	tdm_make_id(r->id, "rcp_");
+	r->created_us = tdm_now_us();
+	r->created_wall_us = tdm_wall_us();
+	r->objective.quality = r->objective.max_cost = NAN;
+	r->left.method = "none";
+	r->last_call = &r->calls;
+	r->last_decision = &r->decisions;
+	r->last_verdict = &r->verdicts;
+	r->last_warning = &r->warnings;
+}
+
+// Copies *item into the arena and appends it to the list that ends at `tail`; `row` becomes the copy or NULL.
+#define APPEND(r, tail, item, row)                          \
+	do {                                                    \
+		(row) = tdm_arena_alloc((r)->arena, sizeof *(row)); \
+		if (row) {                                          \
+			*(row) = *(item);                               \
+			(row)->next = NULL;                             \
+			*(r)->tail = (row);                             \
+			(r)->tail = &(row)->next;                       \
+		}                                                   \
+	} while (0)
+
+struct tdm_call *tdm_record_call(struct tdm_record *r, const struct tdm_call *item) {
+	struct tdm_call *row;
+	APPEND(r, last_call, item, row);
+	return row;
+}
+
+struct tdm_decision *tdm_record_decision(struct tdm_record *r, const struct tdm_decision *item) {
+	struct tdm_decision *row;
+	APPEND(r, last_decision, item, row);
+	return row;
+}
+
+struct tdm_verdict *tdm_record_verdict(struct tdm_record *r, const struct tdm_verdict *item) {
+	struct tdm_verdict *row;
+	APPEND(r, last_verdict, item, row);
+	return row;
+}
+
+static bool same(const char *a, const char *b) {
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+void tdm_record_warn(struct tdm_record *r, const char *code, const char *param, const char *message) {
+	for (const struct tdm_warning *w = r->warnings; w; w = w->next)
+		if (same(w->code, code) && same(w->param, param))
+			return;
+	struct tdm_warning *row, item = {.code = tdm_arena_string(r->arena, code),
+	                                 .param = tdm_arena_string(r->arena, param),
+	                                 .message = tdm_arena_string(r->arena, message)};
+	if (!item.code || (param && !item.param))
+		return;
+	APPEND(r, last_warning, &item, row);
+}
+
+void tdm_record_count(struct tdm_record *r, struct tdm_count **list, const char *name, int64_t n) {
+	for (; *list; list = &(*list)->next)
+		if (!strcmp((*list)->name, name)) {
+			(*list)->n += n;
+			return;
+		}
+	struct tdm_count *row = tdm_arena_alloc(r->arena, sizeof *row);
+	const char *copy = tdm_arena_string(r->arena, name);
+	if (!row || !copy)
+		return;
+	*row = (struct tdm_count){.name = copy, .n = n};
+	*list = row;
+}
+
+double tdm_record_cost(const struct tdm_record *r) {
+	double sum = 0;
+	for (const struct tdm_call *c = r->calls; c; c = c->next)
+		sum += c->cost;
+	return sum;
+}

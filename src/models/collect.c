@@ -1,0 +1,76 @@
+// Collect: text, logprobs and, when asked, the events themselves, so that a kept answer is served with its tokens.
+#include "models/collect.h"
+
+struct tdm_kept {
+	struct tdm_event event;
+	struct tdm_kept *next;
+};
+
+static bool keep_event(struct tdm_collect *c, const struct tdm_event *event) {
+	struct tdm_kept *kept = tdm_arena_alloc(c->arena, sizeof *kept);
+	const char *text = tdm_arena_copy(c->arena, event->text, event->len);
+	if (!kept || !text)
+		return false;
+	kept->event = *event;
+	kept->event.text = text;
+	if (event->n_alternatives > 0) {
+		struct tdm_alternative *copy = tdm_arena_array(c->arena, (size_t)event->n_alternatives, sizeof *copy);
+		for (int i = 0; copy && i < event->n_alternatives; i++) {
+			copy[i] = event->alternatives[i];
+			copy[i].text = tdm_arena_copy(c->arena, copy[i].text, copy[i].len);
+			if (!copy[i].text)
+				return false;
+		}
+		kept->event.alternatives = copy;
+		if (!copy)
+			return false;
+	}
+	*c->last = kept;
+	c->last = &kept->next;
+	return true;
+}
+
+static int collect_put(struct tdm_sink *sink, const struct tdm_event *event) {
+	struct tdm_collect *c = (struct tdm_collect *)sink;
+	tdm_bytes_add(&c->text, event->text, event->len);
+	if (c->text.failed)
+		return TDM_ETOOLARGE;
+	if (c->arena && !keep_event(c, event))
+		return TDM_ENOMEM;
+	if (!isnan(event->logprob)) {
+		c->sum_logprob += event->logprob;
+		c->min_logprob = c->n_logprobs == 0 || event->logprob < c->min_logprob ? event->logprob : c->min_logprob;
+		c->n_logprobs++;
+	}
+	c->n++;
+	c->author = event->author;
+	return sink->next ? sink->next->put(sink->next, event) : TDM_OK;
+}
+
+void tdm_collect_init(struct tdm_collect *c, size_t limit, struct tdm_sink *next, struct tdm_arena *keep) {
+	*c = (struct tdm_collect){.sink = {collect_put, next}, .arena = keep};
+	c->last = &c->kept;
+	tdm_bytes_init(&c->text, limit);
+}
+
+void tdm_collect_release(struct tdm_collect *c) {
+	tdm_bytes_release(&c->text);
+}
+
+double tdm_collect_mean(const struct tdm_collect *c) {
+	return c->n_logprobs ? c->sum_logprob / c->n_logprobs : (double)NAN;
+}
+
+int tdm_collect_replay(const struct tdm_collect *c, struct tdm_sink *next) {
+	int status = TDM_OK;
+	if (!c->arena)
+		status = tdm_put_text(next, c->author, c->text.data, c->text.len);
+	for (const struct tdm_kept *k = c->kept; k && status == TDM_OK; k = k->next)
+		status = next->put(next, &k->event);
+	return status < 0 ? status : TDM_OK;
+}
+
+int tdm_put_text(struct tdm_sink *sink, const char *author, const char *text, size_t n) {
+	struct tdm_event event = {.text = text, .len = n, .author = author, .token = -1, .logprob = NAN};
+	return n ? sink->put(sink, &event) : TDM_OK;
+}

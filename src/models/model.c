@@ -1,0 +1,43 @@
+// Model: the way a model is called. The rule kept here: whatever a model is, a caller sees TDM_OK with a filled result
+// or a negative status with one sentence in run->error, and a run that is cancelled or late starts nothing.
+#include "models/model.h"
+#include "base/clock.h"
+
+void tdm_request_init(struct tdm_request *r) {
+	*r = (struct tdm_request){.temperature = -1, .top_p = -1, .min_p = -1, .top_k = -1};
+}
+
+int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed) {
+	*run = (struct tdm_run){.arena = arena, .seed = seed};
+	run->objective.quality = run->objective.max_cost = NAN;
+	run->record = tdm_arena_alloc(arena, sizeof *run->record);
+	if (!run->record)
+		return tdm_fail(&run->error, TDM_ENOMEM, "no memory for the record of a request");
+	tdm_record_init(run->record, arena);
+	run->record->seed = seed;
+	return TDM_OK;
+}
+
+int tdm_run_check(struct tdm_run *run) {
+	if (run->cancelled && atomic_load_explicit(run->cancelled, memory_order_relaxed))
+		return tdm_fail(&run->error, TDM_EGONE, "the client has left");
+	if (run->deadline_us && tdm_now_us() >= run->deadline_us)
+		return tdm_fail(&run->error, TDM_EDEADLINE, "the deadline of the request has passed");
+	return TDM_OK;
+}
+
+int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                 struct tdm_result *result) {
+	*result = (struct tdm_result){.served = m->name, .mean_logprob = NAN};
+	if (!(m->can & TDM_CAN_TEXT))
+		return tdm_fail(&run->error, TDM_ECAPABILITY, "model %s cannot write text", m->name);
+	if (request->n_messages == 0)
+		return tdm_fail_param(&run->error, TDM_EMISSING, "messages", "model %s was asked without a message", m->name);
+	int status = tdm_run_check(run);
+	if (status)
+		return status;
+	status = m->ops->generate(m, run, request, sink, result);
+	if (status < 0) // a model that forgot its sentence still gives one
+		return tdm_fail(&run->error, status, "model %s failed", m->name);
+	return TDM_OK;
+}

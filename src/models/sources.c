@@ -1,0 +1,34 @@
+// Sources: the record of a call, the same for all of them.
+#include "models/sources.h"
+#include "base/clock.h"
+
+int64_t tdm_estimate_tokens(size_t bytes) {
+	return (int64_t)((bytes + 3) / 4);
+}
+
+size_t tdm_request_bytes(const struct tdm_request *request) {
+	size_t n = 0;
+	for (size_t i = 0; i < request->n_messages; i++)
+		n += request->messages[i].len;
+	return n;
+}
+
+static const char *status_word(int status) {
+	if (status >= 0)
+		return "ok";
+	return status == TDM_EGONE ? "cancelled" : "failed";
+}
+
+struct tdm_call *tdm_source_called(const struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
+                                   const char *standard, int64_t started_us, int status,
+                                   const struct tdm_result *result) {
+	struct tdm_call call = {.model = m->name, .status = status_word(status), .attempt = 1};
+	call.purpose = request && request->purpose ? request->purpose : standard;
+	call.prompt_tokens = result->prompt_tokens;
+	call.completion_tokens = result->completion_tokens;
+	call.estimated = result->estimated;
+	call.cost = ((double)call.prompt_tokens * m->price.in + (double)call.completion_tokens * m->price.out) / 1e6;
+	call.us = tdm_now_us() - started_us;
+	run->record->model_us += call.us;
+	return tdm_record_call(run->record, &call);
+}

@@ -1,0 +1,15 @@
+// Sources: the models that answer by themselves, and what they share: the row that each call leaves in the record.
+#pragma once
+#include "models/kind.h"
+
+extern const struct tdm_kind tdm_kind_local, tdm_kind_remote, tdm_kind_script;
+
+// Where a kind's strings count tokens without a tokenizer: four bytes are about one token of English text.
+int64_t tdm_estimate_tokens(size_t bytes);
+size_t tdm_request_bytes(const struct tdm_request *request); // of all messages
+
+// One call of a source from its start (tdm_now_us) to now. purpose: request->purpose wins over `standard`. The status
+// of the row follows from `status`; cost from the model's price. The row, or NULL when out of memory.
+struct tdm_call *tdm_source_called(const struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
+                                   const char *standard, int64_t started_us, int status,
+                                   const struct tdm_result *result);

@@ -1,0 +1,6 @@
+// Runs every group of tests of ledger/.
+#include "tests.h"
+
+int main(void) {
+	return tdm_test_record();
+}

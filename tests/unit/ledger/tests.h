@@ -1,0 +1,9 @@
+// Groups of the unit tests of ledger/.
+#pragma once
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+int tdm_test_record(void);
