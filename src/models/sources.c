@@ -1,6 +1,7 @@
 // Sources: the record of a call, the same for all of them.
 #include "models/sources.h"
 #include "base/clock.h"
+#include "models/joint.h"
 
 int64_t tdm_estimate_tokens(size_t bytes) {
 	return (int64_t)((bytes + 3) / 4);
@@ -13,16 +14,10 @@ size_t tdm_request_bytes(const struct tdm_request *request) {
 	return n;
 }
 
-static const char *status_word(int status) {
-	if (status >= 0)
-		return "ok";
-	return status == TDM_EGONE ? "cancelled" : "failed";
-}
-
 struct tdm_call *tdm_source_called(const struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
                                    const char *standard, int64_t started_us, int status,
                                    const struct tdm_result *result) {
-	struct tdm_call call = {.model = m->name, .status = status_word(status), .attempt = 1};
+	struct tdm_call call = {.model = m->name, .status = tdm_call_status(status), .attempt = 1};
 	call.purpose = request && request->purpose ? request->purpose : standard;
 	call.prompt_tokens = result->prompt_tokens;
 	call.completion_tokens = result->completion_tokens;

@@ -1,7 +1,8 @@
 #include "kinds.h"
+#include <stdio.h>
 
 int n_destroyed;
-const char *destroyed[8];
+char destroyed[8][32];
 
 struct pass {
 	struct tdm_model model;
@@ -19,7 +20,7 @@ static int pass_generate(struct tdm_model *m, struct tdm_run *run, const struct 
 
 static void pass_destroy(struct tdm_model *m) {
 	if (n_destroyed < 8)
-		destroyed[n_destroyed] = m->name;
+		snprintf(destroyed[n_destroyed], sizeof destroyed[0], "%s", m->name);
 	n_destroyed++;
 }
 

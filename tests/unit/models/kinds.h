@@ -3,5 +3,5 @@
 #include "models/sources.h"
 
 extern const struct tdm_kind *const test_kinds[];
-extern int n_destroyed;          // models of kind pass destroyed so far
-extern const char *destroyed[8]; // their names, in order
+extern int n_destroyed;       // models of kind pass destroyed so far
+extern char destroyed[8][32]; // their names, in order
