@@ -69,11 +69,11 @@ size_t tdm_utf8_put(char out[4], uint32_t c) {
 }
 
 size_t tdm_utf8_partial(const char *text, size_t n) {
-	const unsigned char *end = (const unsigned char *)text + n;
 	for (size_t k = 1; k <= 3 && k <= n; k++) {
-		size_t length = length_of(end[-k]);
+		const unsigned char *at = (const unsigned char *)text + (n - k);
+		size_t length = length_of(*at);
 		if (length > k)
-			return valid_bytes(end - k, k, length) == k ? k : 0;
+			return valid_bytes(at, k, length) == k ? k : 0;
 		if (length > 0)
 			return 0;
 	}

@@ -28,7 +28,8 @@ struct tdm_value {
 // Parses one JSON text. Depth limit 64; duplicate keys: the last counts. Error: TDM_EJSON with line and column.
 int tdm_json_parse(struct tdm_arena *arena, const char *data, size_t n, struct tdm_value **out, struct tdm_error *err);
 // Parses one YAML document (YAML 1.2 core scalars; anchors and aliases allowed, cycles refused; duplicate keys
-// refused). name is used in errors ("tandem.yaml line 3: ..."). Error: TDM_ECONFIG.
+// refused). name is used in errors ("tandem.yaml line 3: ..."). A value in a map has the line of its key. Error:
+// TDM_ECONFIG.
 int tdm_yaml_parse(struct tdm_arena *arena, const char *name, const char *data, size_t n, struct tdm_value **out,
                    struct tdm_error *err);
 

@@ -73,7 +73,9 @@ static int next_event(struct reader *r) {
 }
 
 static bool is_one_of(const char *text, const char *words) {
-	size_t n = strlen(text);
+	size_t n = strcspn(text, "|");
+	if (text[n])
+		return false;
 	for (const char *at = strstr(words, text); n && at; at = strstr(at + 1, text))
 		if ((at == words || at[-1] == '|') && (at[n] == '|' || at[n] == 0))
 			return true;
@@ -113,12 +115,19 @@ static void set_number(struct tdm_value *out, double number) {
 	out->integer = out->is_integer ? (int64_t)number : 0;
 }
 
+static double sum_digits(const char *text, int base) {
+	double sum = 0;
+	for (; *text; text++)
+		sum = sum * base + (*text <= '9' ? *text - '0' : (*text | 32) - 'a' + 10);
+	return sum;
+}
+
 // A whole number beyond 64 bits becomes a double.
 static void set_whole(struct tdm_value *out, const char *text, int base) {
 	errno = 0;
 	long long integer = strtoll(text, NULL, base);
 	if (errno == ERANGE) {
-		set_number(out, base == 10 ? strtod(text, NULL) : INFINITY);
+		set_number(out, base == 10 ? strtod(text, NULL) : sum_digits(text, base));
 		return;
 	}
 	*out = (struct tdm_value){

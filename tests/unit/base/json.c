@@ -126,12 +126,37 @@ static void test_write_reads_back(void **state) {
 	tdm_bytes_release(&out);
 }
 
+// Every allocation fails once: the answer is "out of memory" and, under the sanitizers, nothing leaks.
+static void test_every_allocation_can_fail(void **state) {
+	const char *text = "{\"a\":{\"k\":[1,\"two\",{\"l\":null}]},\"b\":[[],{}],\"c\":\"text\"}";
+	struct tdm_value *value = NULL;
+	size_t limit = 0, n_failures = 0;
+	int status = TDM_ENOMEM;
+	for (; status != TDM_OK && limit < 10000; limit += 16) {
+		struct tdm_arena small;
+		tdm_arena_init(&small, limit);
+		tdm_error_clear(&err);
+		status = tdm_json_parse(&small, text, strlen(text), &value, &err);
+		assert_true(status == TDM_OK || status == TDM_ENOMEM);
+		n_failures += status == TDM_ENOMEM;
+		tdm_arena_release(&small);
+	}
+	assert_int_equal(status, TDM_OK);
+	assert_true(n_failures > 20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int tdm_test_json(void) {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_values), TEST(test_numbers),     TEST(test_duplicates_last_counts), TEST(test_errors_have_a_place),
-	    TEST(test_depth),  TEST(test_arena_limit), TEST(test_write_reads_back),
+	    TEST(test_values),
+	    TEST(test_numbers),
+	    TEST(test_duplicates_last_counts),
+	    TEST(test_errors_have_a_place),
+	    TEST(test_depth),
+	    TEST(test_arena_limit),
+	    TEST(test_write_reads_back),
+	    TEST(test_every_allocation_can_fail),
 	};
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

@@ -57,6 +57,8 @@ static void test_scalars(void **state) {
 	       "[\"1\",\"true\",\"5\",\"1.2.3\",\"0xg\",\"e5\",\".\",\"-\",\"1_000\"]");
 	expect("[1:2, 127.0.0.1:8080, env:KEY]", "[\"1:2\",\"127.0.0.1:8080\",\"env:KEY\"]");
 	expect("99999999999999999999", "1e+20");
+	expect("[0xFFFFFFFFFFFFFFFF, 0o2000000000000000000000, 'yes|Yes', yes|Yes, ~|null]",
+	       "[1.8446744073709552e+19,1.8446744073709552e+19,\"yes|Yes\",\"yes|Yes\",\"~|null\"]");
 	expect("text: |\n  one\n  two\n", "{\"text\":\"one\\ntwo\\n\"}");
 	expect("", "null");
 	expect("# only a comment\n", "null");
@@ -137,12 +139,36 @@ static void test_limits(void **state) {
 	tdm_arena_release(&small);
 }
 
+// Every allocation fails once: the answer is "out of memory" and, under the sanitizers, nothing leaks.
+static void test_every_allocation_can_fail(void **state) {
+	const char *text = "a: &x {k: [1, two, {l: null}]}\nb: *x\nc: \"text\"\n";
+	struct tdm_value *value = NULL;
+	size_t limit = 0, n_failures = 0;
+	int status = TDM_ENOMEM;
+	for (; status != TDM_OK && limit < 10000; limit += 16) {
+		struct tdm_arena small;
+		tdm_arena_init(&small, limit);
+		tdm_error_clear(&err);
+		status = tdm_yaml_parse(&small, "test.yaml", text, strlen(text), &value, &err);
+		assert_true(status == TDM_OK || status == TDM_ENOMEM);
+		n_failures += status == TDM_ENOMEM;
+		tdm_arena_release(&small);
+	}
+	assert_int_equal(status, TDM_OK);
+	assert_true(n_failures > 20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int tdm_test_yaml(void) {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_scalars),    TEST(test_lines),   TEST(test_aliases),
-	    TEST(test_alias_bomb), TEST(test_refused), TEST(test_limits),
+	    TEST(test_scalars),
+	    TEST(test_lines),
+	    TEST(test_aliases),
+	    TEST(test_alias_bomb),
+	    TEST(test_refused),
+	    TEST(test_limits),
+	    TEST(test_every_allocation_can_fail),
 	};
 	return cmocka_run_group_tests_name("yaml", tests, NULL, NULL);
 }
