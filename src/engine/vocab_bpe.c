@@ -22,13 +22,18 @@ size_t tdm_bpe_piece(const char *text, size_t n, char *out) {
 	return used;
 }
 
+// Some vocabularies leave out the bytes that UTF-8 never contains.
+static bool occurs_in_utf8(int byte) {
+	return byte != 0xC0 && byte != 0xC1 && byte < 0xF5;
+}
+
 static int find_bytes(struct tdm_vocab *v, struct tdm_error *err) {
 	for (int b = 0; b < 256; b++) {
 		char byte = (char)b;
 		v->bytes[b] = tdm_text_index_get(&v->plain, &byte, 1);
-		if (v->bytes[b] < 0)
+		if (v->bytes[b] < 0 && occurs_in_utf8(b))
 			return tdm_fail(err, TDM_EFORMAT,
-			                "the vocabulary has no token for the byte 0x%02X; byte-level BPE needs all 256", b);
+			                "the vocabulary has no token for the byte 0x%02X; byte-level BPE needs one", b);
 	}
 	return TDM_OK;
 }
@@ -120,8 +125,11 @@ static int tokenize_piece(void *arg, const char *piece, size_t n) {
 		                                       .at = (uint32_t)i,
 		                                       .len = 1};
 	tdm_merge_all(w->v, piece, w->s, n, offer);
-	for (int32_t i = 0; i >= 0; i = w->s->symbols[i].after)
-		tdm_tokens_add(w->out, w->s->symbols[i].token);
+	for (int32_t i = 0; i >= 0; i = w->s->symbols[i].after) {
+		int32_t token = w->s->symbols[i].token;
+		if (token >= 0 || w->v->unknown >= 0)
+			tdm_tokens_add(w->out, token >= 0 ? token : w->v->unknown);
+	}
 	return TDM_OK;
 }
 
