@@ -13,6 +13,7 @@ int tdm_test_tree(void);
 int tdm_test_script(void);
 int tdm_test_stop(void);
 int tdm_test_collect(void);
+int tdm_test_writer(void);
 
 struct bench { // a run, a request with one user message, and a sink that collects
 	struct tdm_arena arena;
