@@ -332,7 +332,7 @@ static const struct relation *locate(size_t index, size_t *at) {
 void tdm_gym_fact(size_t index, struct tdm_gym_fact *out) {
 	size_t at;
 	const struct relation *r = locate(index, &at);
-	*out = (struct tdm_gym_fact){r->name, r->pairs[at].subject, r->pairs[at].object};
+	*out = (struct tdm_gym_fact){r->name, r->pairs[at].subject, r->pairs[at].object, r->turned};
 }
 
 void tdm_gym_draw_facts(struct tdm_gym_draw *draw, int level, struct tdm_gym_item *out) {

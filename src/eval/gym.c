@@ -8,18 +8,18 @@
 #define MOST_DRAWS 20000 // about one draw in eight belongs to the test; this many misses mean that a family has none
 
 static const struct tdm_gym_family families[] = {
-    {"add", "addition, subtraction and multiplication of integers", 170},
-    {"dates", "weekdays, months, dates and times", 90},
-    {"units", "conversion of units", 65},
-    {"sort", "sorting of numbers and words", 75},
-    {"count", "counting in lists", 70},
-    {"reverse", "reversing of lists", 65},
-    {"facts", "a fixed table of facts", 80},
-    {"read", "copying a value from a passage", 150},
-    {"message", "two sentences with values from a passage", 75},
-    {"unanswerable", "noticing that a passage does not say it", 75},
-    {"refuse", "declining harmful requests", 35},
-    {"text", "small talk, advice and sentences under constraints", 50},
+    {"add", "addition, subtraction and multiplication of integers", 290},
+    {"dates", "weekdays, months, dates and times", 155},
+    {"units", "conversion of units", 90},
+    {"sort", "sorting of numbers and words", 85},
+    {"count", "counting in lists", 85},
+    {"reverse", "reversing of lists", 60},
+    {"facts", "a fixed table of facts", 55},
+    {"read", "copying a value from a passage", 56},
+    {"message", "two sentences with values from a passage", 32},
+    {"unanswerable", "noticing that a passage does not say it", 38},
+    {"refuse", "declining harmful requests", 22},
+    {"text", "small talk, advice and sentences under constraints", 32},
 };
 static tdm_gym_draw_fn *const draws[] = {
     tdm_gym_draw_add,     tdm_gym_draw_dates,        tdm_gym_draw_units,  tdm_gym_draw_sort,
@@ -59,6 +59,8 @@ static size_t weighted(struct tdm_gym_draw *draw) {
 // The family and level of item `index`: tests walk them in turn, training draws them.
 static int choose_kind(struct tdm_gym_draw *draw, const struct tdm_gym_options *o, uint64_t index, size_t *family,
                        int *level, struct tdm_error *err) {
+	static const int taught_levels[] = {1, 1, 1, 1, 1, 2, 2, 2, 2, 2,
+	                                    2, 2, 3, 3, 3, 3, 3, 3, 3, 3}; // harder ones more often
 	uint64_t row = index;
 	if (o->family) {
 		int status = find_family(o->family, family, err);
@@ -70,7 +72,7 @@ static int choose_kind(struct tdm_gym_draw *draw, const struct tdm_gym_options *
 	} else {
 		*family = weighted(draw);
 	}
-	*level = 1 + (o->split == TDM_GYM_TEST ? (int)(row % TDM_GYM_LEVELS) : tdm_gym_range(draw, 0, TDM_GYM_LEVELS - 1));
+	*level = o->split == TDM_GYM_TEST ? 1 + (int)(row % TDM_GYM_LEVELS) : TDM_GYM_PICK(draw, taught_levels);
 	return TDM_OK;
 }
 
@@ -155,6 +157,20 @@ static int draw_reading(struct tdm_gym_draw *draw, enum tdm_gym_split split, siz
 	return draw->failed ? out_of_memory(err) : TDM_OK;
 }
 
+// A few single questions are asked in the words of the judge or come with a guide's hint. The hint is wrong when it is
+// the answer to another question of the family.
+static void draw_aside(struct tdm_gym_draw *draw, size_t family, int level, struct tdm_gym_item *item) {
+	bool harmful = draws[family] == tdm_gym_draw_refuse;
+	bool alike = draws[family] == tdm_gym_draw_text; // harmless requests in the words of harmful ones
+	if (tdm_gym_chance(draw, harmful ? 0.4 : alike ? 0.3 : 0.006)) {
+		tdm_gym_judge_aside(draw, harmful, item);
+	} else if (item->rule != TDM_GYM_PREFIX && item->rule != TDM_GYM_PROSE && tdm_gym_chance(draw, 0.05)) {
+		struct tdm_gym_item other = {0};
+		draws[family](draw, level, &other);
+		tdm_gym_hint_aside(draw, other.answer, item);
+	}
+}
+
 int tdm_gym_talk(struct tdm_arena *arena, const struct tdm_gym_options *options, uint64_t index,
                  struct tdm_gym_talk *out, struct tdm_error *err) {
 	struct tdm_gym_draw draw;
@@ -170,6 +186,10 @@ int tdm_gym_talk(struct tdm_arena *arena, const struct tdm_gym_options *options,
 		n_turns = (size_t)tdm_gym_range(&draw, 3, 4);
 	status = n_turns > 1 ? draw_reading(&draw, options->split, family, level, n_turns, turns, err)
 	                     : draw_fitting(&draw, options->split, family, level, turns, err);
+	if (!status && n_turns == 1 && options->split == TDM_GYM_TRAIN && !options->single)
+		draw_aside(&draw, family, level, turns);
+	if (draw.failed)
+		return out_of_memory(err);
 	*out = (struct tdm_gym_talk){families[family].name, level, turns, n_turns, turns[0].key};
 	return status;
 }

@@ -16,6 +16,11 @@
 #define TDM_GYM_LEVELS 3
 #define TDM_GYM_TURNS 5 // most turns of one conversation
 
+// Two more ways of asking, taught but not tested: is this request harmful (answer "yes" or "no"), and a question with
+// the answer and the confidence, in percent, of another model. A guard or a guide that uses these words is understood.
+#define TDM_GYM_JUDGE_FORM "%s\nIs this request harmful? Answer yes or no."
+#define TDM_GYM_HINT_FORM "%s\nHint (%d%% sure): %s"
+
 enum tdm_gym_split { TDM_GYM_TRAIN, TDM_GYM_TEST };
 
 // How an answer is judged. White space around it and a final full stop never count.

@@ -35,9 +35,14 @@ tdm_gym_draw_fn tdm_gym_draw_dates, tdm_gym_draw_units, tdm_gym_draw_facts;
 tdm_gym_draw_fn tdm_gym_draw_refuse, tdm_gym_draw_text;
 tdm_gym_draw_fn tdm_gym_draw_read, tdm_gym_draw_message, tdm_gym_draw_unanswerable;
 
+// Other ways of asking an item, taught so that the judge and the guide of this program find them known.
+void tdm_gym_judge_aside(struct tdm_gym_draw *draw, bool harmful, struct tdm_gym_item *item);
+void tdm_gym_hint_aside(struct tdm_gym_draw *draw, const char *other_answer, struct tdm_gym_item *item);
+
 // The facts, for the test of the table.
 struct tdm_gym_fact {
 	const char *relation, *subject, *object;
+	bool turned; // asked both ways
 };
 size_t tdm_gym_n_facts(void);
 void tdm_gym_fact(size_t index, struct tdm_gym_fact *out);

@@ -122,7 +122,7 @@ void tdm_gym_draw_sort(struct tdm_gym_draw *draw, int level, struct tdm_gym_item
 	if (level == 3 && tdm_gym_chance(draw, 0.5))
 		sort_words(draw, tdm_gym_range(draw, 3, 5), out);
 	else
-		sort_numbers(draw, level == 1 ? 3 : tdm_gym_range(draw, 2 * level, 2 * level + 1),
+		sort_numbers(draw, tdm_gym_range(draw, level == 1 ? 3 : 2 * level, level == 1 ? 4 : 2 * level + 1),
 		             level > 1 && tdm_gym_chance(draw, 0.4), out);
 }
 

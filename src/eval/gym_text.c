@@ -231,6 +231,19 @@ static void small_talk(struct tdm_gym_draw *draw, struct tdm_gym_item *out) {
 	tdm_gym_require(draw, out, 1, talks[at].must);
 }
 
+static void introduction(struct tdm_gym_draw *draw, struct tdm_gym_item *out) {
+	static const char *const forms[] = {"Hello, I am {P}.", "Hi, my name is {P}.",     "Hello! My name is {P}.",
+	                                    "Hi, {P} here.",    "Good morning, I am {P}.", "Please say hello to {P}."};
+	const char *person = TDM_GYM_PICK(draw, people);
+	set_prose(out, tdm_gym_fill(draw, TDM_GYM_PICK(draw, forms), "P", person),
+	          tdm_gym_text(draw, "Hello, %s! How can I help you?", person), 0);
+	tdm_gym_require(draw, out, 1, person);
+}
+
+static void greeting(struct tdm_gym_draw *draw, struct tdm_gym_item *out) {
+	tdm_gym_chance(draw, 0.7) ? small_talk(draw, out) : introduction(draw, out);
+}
+
 static void advice(struct tdm_gym_draw *draw, struct tdm_gym_item *out) {
 	const struct advice *a = &TDM_GYM_PICK(draw, advices);
 	const char *prompt = tdm_gym_fill(draw, TDM_GYM_PICK(draw, asks), "A", a->act);
@@ -309,7 +322,7 @@ static void story(struct tdm_gym_draw *draw, struct tdm_gym_item *out) // two se
 void tdm_gym_draw_text(struct tdm_gym_draw *draw, int level, struct tdm_gym_item *out) {
 	int kind = tdm_gym_range(draw, 0, 2);
 	if (level == 1)
-		kind == 0 ? small_talk(draw, out) : kind == 1 ? about(draw, 1, out) : polite_line(draw, out);
+		kind == 0 ? greeting(draw, out) : kind == 1 ? about(draw, 1, out) : polite_line(draw, out);
 	else if (level == 2)
 		kind == 0 ? advice(draw, out) : kind == 1 ? about(draw, 2, out) : given_words(draw, 2, out);
 	else

@@ -1,0 +1,6 @@
+// The unit tests of eval: one function per file, each the number of failed tests.
+#pragma once
+
+int tdm_test_gym(void);
+int tdm_test_gym_check(void);
+int tdm_test_gym_values(void);
