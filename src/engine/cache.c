@@ -1,0 +1,120 @@
+// Pages of the cache: counted owners, a short list of unused pages, and the layout that attention reads.
+#include "engine/cache.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEADER_BYTES = 64, MAX_UNUSED = 64 };
+
+struct header {
+	atomic_int owners;
+	struct header *next;
+};
+_Static_assert(sizeof(struct header) <= HEADER_BYTES, "the page after the header is aligned");
+
+static struct header *header_of(uint8_t *page) {
+	return (struct header *)(void *)(page - HEADER_BYTES);
+}
+
+void tdm_cache_init(struct tdm_cache *c, const struct tdm_weights *w) {
+	const struct tdm_shape *s = &w->shape;
+	size_t width = w->is_half_cache ? 2 : 4;
+	*c = (struct tdm_cache){.n_kv_heads = s->n_kv_heads, .head_dim = s->head_dim, .is_half = w->is_half_cache};
+	pthread_mutex_init(&c->lock, NULL);
+	c->head_padded = tdm_pad(s->head_dim, TDM_LANES);
+	c->values_at = (size_t)s->head_dim * TDM_PAGE_TOKENS * width;
+	c->head_bytes = c->values_at + (size_t)c->head_padded * TDM_PAGE_TOKENS * width;
+	c->page_bytes = c->head_bytes * (size_t)s->n_kv_heads * (size_t)s->n_layers;
+}
+
+void tdm_cache_release(struct tdm_cache *c) {
+	for (struct header *h = c->unused, *next; h; h = next) {
+		next = h->next;
+		free(h);
+	}
+	c->unused = NULL;
+	pthread_mutex_destroy(&c->lock);
+}
+
+uint8_t *tdm_page_new(struct tdm_cache *c) {
+	pthread_mutex_lock(&c->lock);
+	struct header *h = c->unused;
+	if (h) {
+		c->unused = h->next;
+		c->n_unused--;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (!h) {
+		size_t bytes = (HEADER_BYTES + c->page_bytes + 63) / 64 * 64;
+		h = aligned_alloc(64, bytes);
+		if (!h)
+			return NULL;
+		memset(h, 0, bytes); // lanes of keys that do not exist yet are computed with and masked
+	}
+	atomic_init(&h->owners, 1);
+	return (uint8_t *)h + HEADER_BYTES;
+}
+
+void tdm_page_share(uint8_t *page) {
+	atomic_fetch_add_explicit(&header_of(page)->owners, 1, memory_order_relaxed);
+}
+
+void tdm_page_drop(struct tdm_cache *c, uint8_t *page) {
+	struct header *h = header_of(page);
+	if (atomic_fetch_sub_explicit(&h->owners, 1, memory_order_acq_rel) != 1)
+		return;
+	pthread_mutex_lock(&c->lock);
+	bool is_kept = c->n_unused < MAX_UNUSED;
+	if (is_kept) {
+		h->next = c->unused;
+		c->unused = h;
+		c->n_unused++;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (!is_kept)
+		free(h);
+}
+
+uint8_t *tdm_page_own(struct tdm_cache *c, uint8_t *page) {
+	if (atomic_load_explicit(&header_of(page)->owners, memory_order_acquire) == 1)
+		return page;
+	uint8_t *copy = tdm_page_new(c);
+	if (!copy)
+		return NULL;
+	memcpy(copy, page, c->page_bytes);
+	tdm_page_drop(c, page);
+	return copy;
+}
+
+static void store_half(const struct tdm_cache *c, const struct tdm_kernels *kernels, uint8_t *at, int slot,
+                       const float *k, const float *v) {
+	float row[1024] = {0};
+	uint16_t halves[1024], *keys = (uint16_t *)(void *)at;
+	uint16_t *values = (uint16_t *)(void *)(at + c->values_at) + (size_t)slot * (size_t)c->head_padded;
+	memcpy(row, k, (size_t)c->head_dim * sizeof *k);
+	kernels->halve(row, c->head_padded, halves);
+	for (int d = 0; d < c->head_dim; d++)
+		keys[d * TDM_PAGE_TOKENS + slot] = halves[d];
+	memcpy(row, v, (size_t)c->head_dim * sizeof *v);
+	kernels->halve(row, c->head_padded, values);
+}
+
+static void store_floats(const struct tdm_cache *c, uint8_t *at, int slot, const float *k, const float *v) {
+	float *keys = (float *)(void *)at;
+	float *values = (float *)(void *)(at + c->values_at) + (size_t)slot * (size_t)c->head_padded;
+	for (int d = 0; d < c->head_dim; d++) {
+		keys[d * TDM_PAGE_TOKENS + slot] = k[d];
+		values[d] = v[d];
+	}
+}
+
+void tdm_cache_store(const struct tdm_cache *c, const struct tdm_kernels *kernels, uint8_t *page, int slot, int layer,
+                     const float *k, const float *v) {
+	for (int head = 0; head < c->n_kv_heads; head++, k += c->head_dim, v += c->head_dim) {
+		uint8_t *at = page + tdm_cache_head_at(c, layer, head);
+		if (c->is_half)
+			store_half(c, kernels, at, slot, k, v);
+		else
+			store_floats(c, at, slot, k, v);
+	}
+}

@@ -1,0 +1,31 @@
+// Cache: keys and values of a sequence in pages of 16 tokens that sequences share until one of them writes.
+//
+// A page is 64-byte aligned memory for all layers: [layer][kv head]{keys [head_dim][16], values [16][head_padded]}, in
+// float or half precision. Its count of owners stands before it. Content beyond a sequence's length means nothing.
+// The lock guards the list of unused pages; a page with one owner belongs to that owner's thread.
+#pragma once
+#include "engine/weights.h"
+#include <pthread.h>
+
+struct tdm_cache {
+	pthread_mutex_t lock;
+	void *unused; // a list through the pages' headers
+	int n_unused;
+	int n_kv_heads, head_dim, head_padded;
+	bool is_half;
+	size_t head_bytes, values_at, page_bytes;
+};
+
+void tdm_cache_init(struct tdm_cache *c, const struct tdm_weights *w);
+void tdm_cache_release(struct tdm_cache *c); // every page must be dropped before
+uint8_t *tdm_page_new(struct tdm_cache *c);  // one owner; NULL when out of memory
+void tdm_page_share(uint8_t *page);          // one owner more
+void tdm_page_drop(struct tdm_cache *c, uint8_t *page);
+// The page itself when the caller is its only owner; else a copy, and the caller's share of the original is given up.
+uint8_t *tdm_page_own(struct tdm_cache *c, uint8_t *page); // NULL when out of memory; then nothing changed
+static inline size_t tdm_cache_head_at(const struct tdm_cache *c, int layer, int head) {
+	return ((size_t)layer * (size_t)c->n_kv_heads + (size_t)head) * c->head_bytes;
+}
+// k, v: [n_kv_heads][head_dim] of the token at `slot` of the page.
+void tdm_cache_store(const struct tdm_cache *c, const struct tdm_kernels *kernels, uint8_t *page, int slot, int layer,
+                     const float *k, const float *v);

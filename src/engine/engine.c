@@ -1,0 +1,119 @@
+// Opening an engine: file, kernels, weights, vocabulary and chat format, each checked against the others.
+#include "engine/batch.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int read_vocab(struct tdm_engine *e, struct tdm_error *err) {
+	int status = tdm_vocab_read(e->file, &e->vocab, err);
+	if (status != TDM_OK)
+		return status;
+	if (tdm_vocab_size(e->vocab) != e->weights.shape.n_vocab)
+		return tdm_fail(err, TDM_EFORMAT, "%s: a vocabulary of %d tokens, but embeddings for %d", e->name,
+		                tdm_vocab_size(e->vocab), e->weights.shape.n_vocab);
+	return TDM_OK;
+}
+
+static int read_chat(struct tdm_engine *e, const char *name, struct tdm_error *err) {
+	const char *text = NULL;
+	size_t n = 0;
+	bool has_template = tdm_gguf_text(e->file, "tokenizer.chat_template", &text, &n);
+	if (!has_template && (!name || strcmp(name, "auto") == 0))
+		return TDM_OK;
+	return tdm_chat_find(name ? name : "auto", text, n, &e->chat, err);
+}
+
+static int set_info(struct tdm_engine *e, const struct tdm_engine_options *o, struct tdm_error *err) {
+	const struct tdm_shape *s = &e->weights.shape;
+	if (o->context < 0 || o->context > s->context)
+		return tdm_fail(err, TDM_ECONFIG, "%s: a context of %d tokens was asked for; the model's limit is %d", e->name,
+		                o->context, s->context);
+	e->info = (struct tdm_engine_info){.name = e->name,
+	                                   .architecture = "llama",
+	                                   .kernels = e->weights.kernels->name,
+	                                   .chat = e->chat ? tdm_chat_name(e->chat) : NULL,
+	                                   .n_vocab = s->n_vocab,
+	                                   .width = s->width,
+	                                   .n_layers = s->n_layers,
+	                                   .n_heads = s->n_heads,
+	                                   .n_kv_heads = s->n_kv_heads,
+	                                   .n_ff = s->n_ff,
+	                                   .context = o->context ? o->context : s->context,
+	                                   .n_parameters = e->weights.n_parameters,
+	                                   .weight_bytes = e->weights.weight_bytes};
+	return TDM_OK;
+}
+
+static int prepare(struct tdm_engine *e, const struct tdm_engine_options *o, struct tdm_error *err) {
+	const struct tdm_kernels *kernels;
+	int status = tdm_kernels_find(o->kernels, &kernels, err);
+	if (status == TDM_OK)
+		status = tdm_weights_read(&e->weights, e->file, e->name, kernels, err);
+	if (status == TDM_OK)
+		status = read_vocab(e, err);
+	if (status == TDM_OK)
+		status = read_chat(e, o->chat, err);
+	if (status == TDM_OK)
+		status = set_info(e, o, err);
+	if (status != TDM_OK)
+		return status;
+	tdm_cache_init(&e->cache, &e->weights);
+	e->llama = tdm_llama_new(&e->weights, &e->cache, o->threads);
+	return e->llama ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the buffers of a pass", e->name);
+}
+
+// path: NULL = the n bytes at data.
+static int open_engine(const char *path, const char *name, const void *data, size_t n,
+                       const struct tdm_engine_options *o, struct tdm_engine **out, struct tdm_error *err) {
+	static const struct tdm_engine_options standard;
+	struct tdm_engine *e = calloc(1, sizeof *e);
+	if (!e || !(e->name = strdup(name))) {
+		free(e);
+		return tdm_fail(err, TDM_ENOMEM, "%s: no memory to open it", name);
+	}
+	pthread_mutex_init(&e->lock, NULL);
+	int status = path ? tdm_gguf_open(path, &e->file, err) : tdm_gguf_memory(name, data, n, &e->file, err);
+	if (status == TDM_OK)
+		status = prepare(e, o ? o : &standard, err);
+	if (status == TDM_OK)
+		*out = e;
+	else
+		tdm_engine_close(e);
+	return status;
+}
+
+int tdm_engine_open(const char *path, const struct tdm_engine_options *o, struct tdm_engine **out,
+                    struct tdm_error *err) {
+	return open_engine(path, path, NULL, 0, o, out, err);
+}
+
+int tdm_engine_memory(const char *name, const void *data, size_t n, const struct tdm_engine_options *o,
+                      struct tdm_engine **out, struct tdm_error *err) {
+	return open_engine(NULL, name, data, n, o, out, err);
+}
+
+void tdm_engine_close(struct tdm_engine *e) {
+	if (!e)
+		return;
+	tdm_llama_free(e->llama);
+	if (e->cache.page_bytes)
+		tdm_cache_release(&e->cache);
+	tdm_weights_release(&e->weights);
+	if (e->vocab)
+		tdm_vocab_free(e->vocab);
+	tdm_gguf_close(e->file);
+	pthread_mutex_destroy(&e->lock);
+	free(e->name);
+	free(e);
+}
+
+const struct tdm_engine_info *tdm_engine_info(const struct tdm_engine *e) {
+	return &e->info;
+}
+
+const struct tdm_vocab *tdm_engine_vocab(const struct tdm_engine *e) {
+	return e->vocab;
+}
+
+const struct tdm_chat_format *tdm_engine_chat(const struct tdm_engine *e) {
+	return e->chat;
+}

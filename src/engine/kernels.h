@@ -1,0 +1,86 @@
+// Kernels: the arithmetic of a forward pass, once for each instruction set, chosen when the engine opens.
+//
+// The rule it protects: a number does not depend on what is computed beside it. Each output element has a reduction
+// order of its own, fixed by its shape: a matrix element is one lane of a group of 16 rows, summed along the row; an
+// attention result is summed over the keys of a query in blocks of 256. Columns and queries that are computed together
+// share the loads of weights and cache and nothing else.
+// The body is written once (kernels_body.h); a set adds its vector width and four primitives. To add an instruction
+// set: a file kernels_NAME.c, a row in kernels.c, the flags in the Makefile.
+#pragma once
+#include "base/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	TDM_LANES = 16,       // rows of a matrix that lie interleaved; every row of activations is padded to 2 * TDM_LANES
+	TDM_BLOCK = 32,       // elements that share a scale in Q8_0
+	TDM_PAGE_TOKENS = 16, // tokens of one cache page
+	TDM_MAX_QUERIES = 8,  // that attend together
+};
+
+// A matrix of the model, repacked by tdm_matrix_pack: groups of 16 rows, inside a group 16 rows side by side.
+//   F32, F16: [n_cols padded to 4][16]
+//   Q8_0: for each block of 32 columns: 16 float scales, then [8][16 rows][4 columns] bytes, each xor kernels->flip
+struct tdm_matrix {
+	uint32_t type; // enum tdm_tensor_type
+	int n_rows, n_cols;
+	int n_groups;       // rows / 16, rounded up; missing rows are zero
+	size_t group_bytes; //
+	uint8_t *packed;    // 64-byte aligned
+};
+
+// Columns to multiply with: n rows of activations, each zero beyond n_cols; the quantised form for Q8_0 matrices.
+struct tdm_columns {
+	int n;
+	size_t stride; // elements from one column to the next, a multiple of 32
+	const float *x;
+	const int8_t *q;     // [n][stride]
+	const float *scales; // [n][stride / 32]
+	const int32_t *bias; // [n][stride / 32]: takes back what kernels->flip added to the weights
+};
+
+// Queries of one sequence that read one head of the cache. Page: keys [head_dim][16 tokens], then values
+// [16 tokens][head_dim padded to 16]; half precision or float.
+struct tdm_attention {
+	int n; // queries, 1..TDM_MAX_QUERIES
+	const float *q[TDM_MAX_QUERIES];
+	float *out[TDM_MAX_QUERIES]; // head_dim floats
+	int n_keys[TDM_MAX_QUERIES]; // keys that the query sees
+	const uint8_t *const *pages; // of the sequence
+	size_t keys_at, values_at;   // bytes from the start of a page to this layer's and head's part
+	int head_dim, head_padded;   //
+	bool is_half;                //
+	float scale;                 // 1 / sqrt(head_dim)
+};
+
+struct tdm_kernels {
+	const char *name;
+	uint8_t flip;  // 0x80: weights of Q8_0 are stored as w + 128
+	int n_queries; // that attend together at best
+	// out[c][group * 16 + lane] for the groups from <= g < to and every column c
+	void (*multiply)(const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x, float *const *out);
+	// n a multiple of 32
+	void (*quantize)(const float *x, int n, int8_t *q, float *scales, int32_t *bias);
+	// out = x / rms(x) * weight; all rows zero beyond n, computed to the multiple of 16
+	void (*normalize)(const float *x, const float *weight, int n, float epsilon, float *out);
+	void (*add)(float *x, const float *y, int n);        // x += y; n a multiple of 16
+	void (*gate)(float *g, const float *up, int n);      // g = silu(g) * up; n a multiple of 16
+	void (*halve)(const float *x, int n, uint16_t *out); // n a multiple of 16; round to nearest even
+	void (*attend)(const struct tdm_attention *a);
+};
+
+extern const struct tdm_kernels tdm_kernels_portable, tdm_kernels_avx2, tdm_kernels_avx512;
+
+// name NULL: the best that this machine runs. Error: TDM_ECONFIG for an unknown name or one this machine cannot run.
+int tdm_kernels_find(const char *name, const struct tdm_kernels **out, struct tdm_error *err);
+// Row i of the table, NULL after the last; *runs says whether this machine has its instructions.
+const struct tdm_kernels *tdm_kernels_at(size_t i, bool *runs);
+
+// Memory is in proportion to `rows x cols` of data that exists. Error: TDM_ENOMEM.
+int tdm_matrix_pack(struct tdm_matrix *m, const struct tdm_kernels *kernels, uint32_t type, const void *data,
+                    int n_rows, int n_cols, struct tdm_error *err);
+void tdm_matrix_release(struct tdm_matrix *m);
+static inline int tdm_pad(int n, int to) {
+	return (n + to - 1) / to * to;
+}

@@ -1,0 +1,38 @@
+// Kernels for AVX-512 with VNNI: 16 lanes; a byte product of four pairs is one instruction.
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LANES 16
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
+typedef int8_t vb __attribute__((vector_size(LANES)));
+
+#define SET tdm_kernels_avx512
+#define SET_NAME "avx512"
+#define FLIP 0x80 // the instruction takes weights without sign
+#define TILE 8
+#define FLOAT_TILE 4
+#define QUERIES 8
+#define ABOVE_4 TILES(5) TILES(6) TILES(7) TILES(8)
+#define QUERIES_ABOVE_4 QUERY_TILES(5) QUERY_TILES(6) QUERY_TILES(7) QUERY_TILES(8)
+
+static inline vi dot4(vi sum, const uint8_t *w, const int8_t *x) {
+	int32_t four;
+	memcpy(&four, x, sizeof four);
+	return (vi)_mm512_dpbusd_epi32((__m512i)sum, _mm512_loadu_si512(w), _mm512_set1_epi32(four));
+}
+
+static inline vf madd(vf a, vf b, vf c) {
+	return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+static inline vf load_half(const uint16_t *p) {
+	return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+static inline void store_half(uint16_t *p, vf x) {
+	_mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT));
+}
+
+#include "engine/kernels_body.h"

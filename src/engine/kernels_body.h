@@ -1,0 +1,331 @@
+// The body of every kernel set; included once by each kernels_NAME.c after it has defined
+//   LANES (4, 8 or 16), vf, vi and vb (vectors of LANES float, int32_t and int8_t), SET, SET_NAME, FLIP, TILE,
+//   FLOAT_TILE, QUERIES (columns and queries of one tile) and ABOVE_4, QUERIES_ABOVE_4 (their cases beyond 4), vi
+//   dot4(vi sum, const uint8_t *w, const int8_t *x): sum[l] += w[4 l + j] * x[j] for j < 4, w flipped by FLIP vf
+//   madd(vf a, vf b, vf c): a * b + c     vf load_half(const uint16_t *p)     void store_half(uint16_t *p, vf x)
+//
+// The rule it protects: 16 lanes in every set, whatever the vector's width, so that sets with the same madd agree bit
+// for bit, and a fixed order inside each lane, whatever the number of columns or queries (TILE, QUERIES).
+// Loops over a tile have constant bounds after inlining: the sums live in registers.
+#pragma once
+#include "engine/gguf.h"
+#include "engine/kernels.h"
+#include <math.h>
+#include <string.h>
+
+#define ALWAYS static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+enum { Q8_SCALE_BYTES = TDM_LANES * 4, Q8_STEP_BYTES = TDM_LANES * 4, KEY_BLOCK = 256 };
+
+ALWAYS vf load(const float *p) {
+	vf v;
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+ALWAYS void store(float *p, vf v) {
+	memcpy(p, &v, sizeof v);
+}
+
+ALWAYS vf splat(float x) {
+	return x - (vf){0}; // exact for every x, and folded to a broadcast
+}
+
+ALWAYS vi splat_int(int32_t x) {
+	return x - (vi){0};
+}
+
+ALWAYS vf pick(vi mask, vf yes, vf no) {
+	return (vf)(((vi)yes & mask) | ((vi)no & ~mask));
+}
+
+ALWAYS vf larger(vf a, vf b) {
+	return pick(a > b, a, b);
+}
+
+ALWAYS float sum16(const float x[TDM_LANES]) {
+	float s[8];
+	for (int i = 0; i < 8; i++)
+		s[i] = x[i] + x[i + 8];
+	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+// e^x for x in [-87, 88], clamped; error below 2 units in the last place. Splits x = n ln 2 + r, |r| <= ln 2 / 2, and
+// uses the Taylor series of e^r to the 7th power.
+ALWAYS vf exponential(vf x) {
+	const float magic = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
+	x = larger(x, splat(-87.0f));
+	x = pick(x < splat(88.0f), x, splat(88.0f));
+	vf shifted = madd(x, splat(1.44269504f), splat(magic)), n = shifted - splat(magic);
+	vf r = madd(n, splat(-0.693145752f), x);
+	r = madd(n, splat(-1.42860677e-6f), r);
+	vf p = splat(1.0f / 5040);
+	p = madd(p, r, splat(1.0f / 720));
+	p = madd(p, r, splat(1.0f / 120));
+	p = madd(p, r, splat(1.0f / 24));
+	p = madd(p, r, splat(1.0f / 6));
+	p = madd(p, r, splat(0.5f));
+	p = madd(p, r, splat(1));
+	p = madd(p, r, splat(1));
+	return p * (vf)(((vi)shifted - 0x4B400000 + 127) << 23);
+}
+
+// --- matrix products
+
+ALWAYS void tile_q8(const struct tdm_matrix *m, const uint8_t *w, const struct tdm_columns *x, int first, const int n,
+                    float *const *out, int at) {
+	vf sum[TILE];
+	int n_blocks = m->n_cols / TDM_BLOCK;
+	size_t block_stride = x->stride / TDM_BLOCK;
+	const int8_t *q = x->q + (size_t)first * x->stride;
+	const float *scales = x->scales + (size_t)first * block_stride;
+	const int32_t *bias = x->bias + (size_t)first * block_stride;
+	UNROLL for (int c = 0; c < n; c++) sum[c] = splat(0);
+	for (int b = 0; b < n_blocks; b++, w += Q8_SCALE_BYTES + TDM_LANES * TDM_BLOCK, q += TDM_BLOCK) {
+		vi dot[TILE];
+		vf scale = load((const float *)(const void *)w);
+		UNROLL for (int c = 0; c < n; c++) dot[c] = splat_int(bias[c * block_stride + b]);
+		UNROLL for (int k = 0; k < TDM_BLOCK; k += 4) {
+			UNROLL for (int c = 0; c < n; c++) dot[c] =
+			    dot4(dot[c], w + Q8_SCALE_BYTES + k / 4 * Q8_STEP_BYTES, q + c * x->stride + k);
+		}
+		UNROLL for (int c = 0; c < n; c++) sum[c] =
+		    madd(__builtin_convertvector(dot[c], vf), scale * scales[c * block_stride + b], sum[c]);
+	}
+	UNROLL for (int c = 0; c < n; c++) store(out[first + c] + at, sum[c]);
+}
+
+ALWAYS vf load_weights(const uint8_t *w, const bool is_half) {
+	return is_half ? load_half((const uint16_t *)(const void *)w) : load((const float *)(const void *)w);
+}
+
+// Four sums for the four remainders of the column number, added at the end: enough of them to hide the latency.
+ALWAYS void tile_floats(const struct tdm_matrix *m, const uint8_t *w, const struct tdm_columns *x, int first,
+                        const int n, float *const *out, int at, const bool is_half) {
+	vf sum[FLOAT_TILE][4];
+	const size_t step = TDM_LANES * (is_half ? 2 : 4);
+	const float *v = x->x + (size_t)first * x->stride;
+	UNROLL for (int c = 0; c < n; c++) sum[c][0] = sum[c][1] = sum[c][2] = sum[c][3] = splat(0);
+	for (int k = 0; k < m->n_cols; k += 4, v += 4) {
+		UNROLL for (int j = 0; j < 4; j++, w += step) {
+			vf weights = load_weights(w, is_half);
+			UNROLL for (int c = 0; c < n; c++) sum[c][j] = madd(weights, splat(v[c * x->stride + j]), sum[c][j]);
+		}
+	}
+	UNROLL for (int c = 0; c < n; c++) store(out[first + c] + at, (sum[c][0] + sum[c][1]) + (sum[c][2] + sum[c][3]));
+}
+
+ALWAYS void tiles(const struct tdm_matrix *m, int group, int part, const struct tdm_columns *x, float *const *out,
+                  int first, const int n) {
+	const uint8_t *w = m->packed + (size_t)group * m->group_bytes;
+	int at = group * TDM_LANES + part;
+	if (m->type == TDM_Q8_0)
+		tile_q8(m, w + part * 4, x, first, n, out, at);
+	else if (m->type == TDM_F16 && n <= FLOAT_TILE)
+		tile_floats(m, w + part * 2, x, first, n, out, at, true);
+	else if (n <= FLOAT_TILE)
+		tile_floats(m, w + part * 4, x, first, n, out, at, false);
+}
+
+static void multiply(const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x, float *const *out) {
+	int widest = m->type == TDM_Q8_0 ? TILE : FLOAT_TILE;
+	for (int group = from; group < to; group++)
+		for (int part = 0; part < TDM_LANES; part += LANES)
+			for (int first = 0, n; first < x->n; first += n) {
+				n = x->n - first < widest ? x->n - first : widest;
+				switch (n) {
+#define TILES(N)                                 \
+	case N:                                      \
+		tiles(m, group, part, x, out, first, N); \
+		break;
+					TILES(1)
+					TILES(2)
+					TILES(3)
+					TILES(4)
+					ABOVE_4
+				}
+			}
+}
+
+// --- rows
+
+// As llama.cpp quantises activations: largest value to 127, round to nearest even, scale kept in half precision.
+static void quantize(const float *x, int n, int8_t *q, float *scales, int32_t *bias) {
+	for (int b = 0; b < n / TDM_BLOCK; b++, x += TDM_BLOCK, q += TDM_BLOCK) {
+		float parts[LANES], largest = 0;
+		vf peak = splat(0);
+		for (int i = 0; i < TDM_BLOCK; i += LANES)
+			peak = larger((vf)((vi)load(x + i) & 0x7FFFFFFF), peak);
+		store(parts, peak);
+		for (int i = 0; i < LANES; i++)
+			largest = parts[i] > largest ? parts[i] : largest;
+		float inverse = largest > 0 && largest <= 3e38f ? 127.0f / largest : 0;
+		vi total = splat_int(0);
+		for (int i = 0; i < TDM_BLOCK; i += LANES) {
+			vi rounded = (vi)(madd(load(x + i), splat(inverse), splat(12582912.0f))) - 0x4B400000;
+			vb narrow = __builtin_convertvector(rounded, vb);
+			total += rounded;
+			memcpy(q + i, &narrow, sizeof narrow);
+		}
+		int32_t all = 0;
+		for (int i = 0; i < LANES; i++)
+			all += total[i];
+		scales[b] = tdm_f16_to_f32(tdm_f32_to_f16(largest / 127.0f));
+		bias[b] = FLIP ? -128 * all : 0;
+	}
+}
+
+static void normalize(const float *x, const float *weight, int n, float epsilon, float *out) {
+	float squares[TDM_LANES];
+	for (int part = 0; part < TDM_LANES; part += LANES) {
+		vf sum = splat(0);
+		for (int i = part; i < n; i += TDM_LANES)
+			sum = madd(load(x + i), load(x + i), sum);
+		store(squares + part, sum);
+	}
+	vf factor = splat(1.0f / sqrtf(sum16(squares) / (float)n + epsilon));
+	for (int i = 0; i < n; i += LANES)
+		store(out + i, load(x + i) * factor * load(weight + i));
+}
+
+static void add(float *x, const float *y, int n) {
+	for (int i = 0; i < n; i += LANES)
+		store(x + i, load(x + i) + load(y + i));
+}
+
+static void gate(float *g, const float *up, int n) {
+	for (int i = 0; i < n; i += LANES) {
+		vf x = load(g + i);
+		store(g + i, x / (splat(1) + exponential(-x)) * load(up + i));
+	}
+}
+
+static void halve(const float *x, int n, uint16_t *out) {
+	for (int i = 0; i < n; i += LANES)
+		store_half(out + i, load(x + i));
+}
+
+// --- attention: softmax over blocks of KEY_BLOCK keys with a running maximum
+
+struct softmax {
+	float maximum[QUERIES], total[QUERIES];
+	float weights[QUERIES][KEY_BLOCK];
+};
+
+// Scores of up to 16 keys for each query; keys that a query does not see count as -infinity.
+ALWAYS void score_page(const struct tdm_attention *a, const uint8_t *keys, int first_key, const int n,
+                       const bool is_half, float (*scores)[KEY_BLOCK], int at) {
+	const size_t step = TDM_LANES * (is_half ? 2 : 4);
+	int32_t lanes[LANES];
+	for (int part = 0; part < TDM_LANES; part += LANES) {
+		vf sum[QUERIES];
+		vi index;
+		UNROLL for (int i = 0; i < n; i++) sum[i] = splat(0);
+		for (int i = 0; i < LANES; i++)
+			lanes[i] = first_key + part + i;
+		memcpy(&index, lanes, sizeof index);
+		const uint8_t *k = keys + (size_t)part * (is_half ? 2 : 4);
+		for (int d = 0; d < a->head_dim; d++, k += step) {
+			vf key = load_weights(k, is_half);
+			UNROLL for (int i = 0; i < n; i++) sum[i] = madd(splat(a->q[i][d]), key, sum[i]);
+		}
+		UNROLL for (int i = 0; i < n; i++)
+		    store(scores[i] + at + part, pick(index < a->n_keys[i], sum[i] * a->scale, splat(-INFINITY)));
+	}
+}
+
+// scores -> weights relative to the running maximum; returns what earlier sums must be multiplied with.
+ALWAYS float weigh(struct softmax *s, int i, int n) {
+	float lanes[TDM_LANES], maximum = s->maximum[i];
+	float *x = s->weights[i];
+	vf peak = splat(maximum);
+	for (int j = 0; j < n; j += LANES)
+		peak = larger(load(x + j), peak);
+	store(lanes, peak);
+	for (int j = 0; j < LANES; j++)
+		maximum = lanes[j] > maximum ? lanes[j] : maximum;
+	for (int part = 0; part < TDM_LANES; part += LANES) {
+		vf sum = splat(0);
+		for (int j = part; j < n; j += TDM_LANES) {
+			vf score = load(x + j), weight = exponential(score - maximum);
+			weight = pick(score > splat(-INFINITY), weight, splat(0));
+			store(x + j, weight);
+			sum += weight;
+		}
+		store(lanes + part, sum);
+	}
+	vf change = exponential(splat(s->maximum[i] - maximum));
+	float factor = s->maximum[i] > -INFINITY ? change[0] : 0;
+	s->total[i] = s->total[i] * factor + sum16(lanes);
+	s->maximum[i] = maximum;
+	return factor;
+}
+
+// out = out * factor + weights x values, for one vector of the head at a time; even and odd keys summed apart.
+ALWAYS void mix(const struct tdm_attention *a, const struct softmax *s, int first_key, int n_keys, const int n,
+                const bool is_half, const float factor[QUERIES], float (*out)[1024], int at) {
+	const size_t width = is_half ? 2 : 4, step = (size_t)a->head_padded * width;
+	vf sum[QUERIES][2];
+	UNROLL for (int i = 0; i < n; i++) sum[i][0] = sum[i][1] = splat(0);
+	for (int first = 0; first < n_keys; first += TDM_PAGE_TOKENS) {
+		const uint8_t *v = a->pages[(first_key + first) / TDM_PAGE_TOKENS] + a->values_at + (size_t)at * width;
+		int last = n_keys - first < TDM_PAGE_TOKENS ? n_keys - first : TDM_PAGE_TOKENS;
+		int j = 0;
+		for (; j + 1 < last; j += 2, v += 2 * step) {
+			vf even = load_weights(v, is_half), odd = load_weights(v + step, is_half);
+			UNROLL for (int i = 0; i < n; i++) {
+				sum[i][0] = madd(splat(s->weights[i][first + j]), even, sum[i][0]);
+				sum[i][1] = madd(splat(s->weights[i][first + j + 1]), odd, sum[i][1]);
+			}
+		}
+		if (j < last) {
+			vf even = load_weights(v, is_half);
+			UNROLL for (int i = 0; i < n; i++) sum[i][0] = madd(splat(s->weights[i][first + j]), even, sum[i][0]);
+		}
+	}
+	UNROLL for (int i = 0; i < n; i++) store(out[i] + at, load(out[i] + at) * factor[i] + (sum[i][0] + sum[i][1]));
+}
+
+ALWAYS void attend_tile(const struct tdm_attention *a, const int n, const bool is_half) {
+	struct softmax s;
+	float out[QUERIES][1024], factor[QUERIES];
+	int n_keys = 0;
+	for (int i = 0; i < n; i++) {
+		s.maximum[i] = -INFINITY;
+		s.total[i] = 0;
+		memset(out[i], 0, (size_t)a->head_padded * sizeof(float));
+		n_keys = a->n_keys[i] > n_keys ? a->n_keys[i] : n_keys;
+	}
+	for (int first = 0; first < n_keys; first += KEY_BLOCK) {
+		int here = n_keys - first < KEY_BLOCK ? n_keys - first : KEY_BLOCK, padded = tdm_pad(here, TDM_PAGE_TOKENS);
+		for (int k = 0; k < padded; k += TDM_PAGE_TOKENS)
+			score_page(a, a->pages[(first + k) / TDM_PAGE_TOKENS] + a->keys_at, first + k, n, is_half, s.weights, k);
+		for (int i = 0; i < n; i++)
+			factor[i] = weigh(&s, i, padded);
+		for (int at = 0; at < a->head_padded; at += LANES)
+			mix(a, &s, first, here, n, is_half, factor, out, at);
+	}
+	for (int i = 0; i < n; i++)
+		for (int d = 0; d < a->head_dim; d++)
+			a->out[i][d] = out[i][d] / s.total[i];
+}
+
+static void attend(const struct tdm_attention *a) {
+	switch (a->n * 2 + a->is_half) {
+#define QUERY_TILES(N)            \
+	case N * 2:                   \
+		attend_tile(a, N, false); \
+		break;                    \
+	case N * 2 + 1:               \
+		attend_tile(a, N, true);  \
+		break;
+		QUERY_TILES(1)
+		QUERY_TILES(2)
+		QUERY_TILES(3)
+		QUERY_TILES(4)
+		QUERIES_ABOVE_4
+	}
+}
+
+const struct tdm_kernels SET = {SET_NAME, FLIP, QUERIES, multiply, quantize, normalize, add, gate, halve, attend};

@@ -1,0 +1,51 @@
+// Kernels for any machine: 4 lanes, which every 64-bit instruction set of today has, and no fused multiply-add, which
+// the oldest lack (so its floats differ from the other sets' in the last bits; its integers do not).
+#include "engine/gguf.h"
+#include <stdint.h>
+#include <string.h>
+
+#define LANES 4
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
+typedef int8_t vb __attribute__((vector_size(LANES)));
+
+#define SET tdm_kernels_portable
+#define SET_NAME "portable"
+#define FLIP 0
+#define TILE 4
+#define FLOAT_TILE 2
+#define QUERIES 4
+#define ABOVE_4
+#define QUERIES_ABOVE_4
+
+static inline vi dot4(vi sum, const uint8_t *w, const int8_t *x) {
+	typedef int8_t bytes __attribute__((vector_size(4 * LANES)));
+	typedef int16_t words __attribute__((vector_size(4 * LANES)));
+	int32_t four;
+	bytes weights, inputs;
+	memcpy(&four, x, sizeof four);
+	memcpy(&weights, w, sizeof weights);
+	inputs = (bytes)(four - (vi){0});
+	// even and odd bytes as 16-bit numbers; pair sums may need 17 bits, so they are added as 32-bit numbers
+	words even = ((words)weights << 8 >> 8) * ((words)inputs << 8 >> 8),
+	      odd = ((words)weights >> 8) * ((words)inputs >> 8);
+	return sum + ((vi)even << 16 >> 16) + ((vi)even >> 16) + ((vi)odd << 16 >> 16) + ((vi)odd >> 16);
+}
+
+static inline vf madd(vf a, vf b, vf c) {
+	return a * b + c;
+}
+
+static inline vf load_half(const uint16_t *p) {
+	vf x;
+	for (int i = 0; i < LANES; i++)
+		x[i] = tdm_f16_to_f32(p[i]);
+	return x;
+}
+
+static inline void store_half(uint16_t *p, vf x) {
+	for (int i = 0; i < LANES; i++)
+		p[i] = tdm_f32_to_f16(x[i]);
+}
+
+#include "engine/kernels_body.h"

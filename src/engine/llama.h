@@ -1,0 +1,21 @@
+// Llama: the forward pass over rows, which are tokens of any mixture of sequences.
+#pragma once
+#include "base/pool.h"
+#include "engine/cache.h"
+
+enum { TDM_MAX_ROWS = 64 }; // of one pass
+
+struct tdm_row {
+	int32_t token;
+	int position;           // in its sequence; its keys go to pages[position / 16]
+	uint8_t *const *pages;  // of its sequence: rows of a sequence stand together, in order of position
+	float *logits, *hidden; // NULL, or room for n_vocab and width, each padded to a multiple of 32
+};
+
+struct tdm_llama; // buffers of one pass; one pass at a time
+
+struct tdm_llama *tdm_llama_new(const struct tdm_weights *w, const struct tdm_cache *cache, int n_threads);
+void tdm_llama_free(struct tdm_llama *l);
+// 1 <= n <= TDM_MAX_ROWS. stop (may be NULL) is asked before each layer; false: it said yes, and what rows point to is
+// undefined.
+bool tdm_llama_run(struct tdm_llama *l, const struct tdm_row *rows, int n, bool (*stop)(void *), void *arg);

@@ -1,0 +1,168 @@
+// Sequences: tokens that grow, are cut back and are forked, over shared cache pages.
+//
+// The rule it protects: an evaluation either appends all its tokens or leaves the sequence as it was. All memory that
+// a pass needs is taken before it is queued, so that a pass cannot run out.
+#include "engine/batch.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int pages_of(int n_tokens) {
+	return (n_tokens + TDM_PAGE_TOKENS - 1) / TDM_PAGE_TOKENS;
+}
+
+static void drop_pages(struct tdm_seq *s, int keep) {
+	while (s->n_pages > keep)
+		tdm_page_drop(&s->engine->cache, s->pages[--s->n_pages]);
+}
+
+static bool grow_pages(struct tdm_seq *s, int n) {
+	if (n <= s->cap_pages)
+		return true;
+	int cap = s->cap_pages * 2 > n ? s->cap_pages * 2 : n + 4;
+	uint8_t **pages = realloc(s->pages, (size_t)cap * sizeof *pages);
+	if (!pages)
+		return false;
+	s->pages = pages;
+	s->cap_pages = cap;
+	return true;
+}
+
+static bool reserve_pages(struct tdm_seq *s, int n_tokens) {
+	int needed = pages_of(s->length + n_tokens);
+	if (!grow_pages(s, needed))
+		return false;
+	if (s->length % TDM_PAGE_TOKENS) { // the last page is going to be written: it must be ours alone
+		uint8_t **last = &s->pages[s->length / TDM_PAGE_TOKENS], *own = tdm_page_own(&s->engine->cache, *last);
+		if (!own)
+			return false;
+		*last = own;
+	}
+	for (; s->n_pages < needed; s->n_pages++)
+		if (!(s->pages[s->n_pages] = tdm_page_new(&s->engine->cache)))
+			return false;
+	return true;
+}
+
+static float *new_rows(int n, int width) {
+	return aligned_alloc(64, (size_t)n * tdm_row_floats(width) * sizeof(float));
+}
+
+static bool reserve_rows(struct tdm_seq *s, int n) {
+	const struct tdm_engine_info *info = &s->engine->info;
+	if (n <= s->cap_rows)
+		return true;
+	float *logits = new_rows(n, info->n_vocab), *hidden = new_rows(n, info->width);
+	if (!logits || !hidden) {
+		free(logits);
+		free(hidden);
+		return false;
+	}
+	free(s->logits);
+	free(s->hidden);
+	s->logits = logits;
+	s->hidden = hidden;
+	s->cap_rows = n;
+	return true;
+}
+
+int tdm_seq_open(struct tdm_engine *e, struct tdm_seq **out, struct tdm_error *err) {
+	struct tdm_seq *s = calloc(1, sizeof *s);
+	if (!s)
+		return tdm_fail(err, TDM_ENOMEM, "no memory for a sequence");
+	s->engine = e;
+	*out = s;
+	return TDM_OK;
+}
+
+void tdm_seq_close(struct tdm_seq *s) {
+	if (!s)
+		return;
+	drop_pages(s, 0);
+	free(s->pages);
+	free(s->logits);
+	free(s->hidden);
+	free(s);
+}
+
+int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error *err) {
+	struct tdm_seq *fork;
+	int status = tdm_seq_open(s->engine, &fork, err);
+	if (status != TDM_OK)
+		return status;
+	if (!grow_pages(fork, s->n_pages)) {
+		tdm_seq_close(fork);
+		return tdm_fail(err, TDM_ENOMEM, "no memory for a copy of a sequence of %d tokens", s->length);
+	}
+	for (; fork->n_pages < s->n_pages; fork->n_pages++) {
+		tdm_page_share(s->pages[fork->n_pages]);
+		fork->pages[fork->n_pages] = s->pages[fork->n_pages];
+	}
+	fork->length = s->length;
+	*out = fork;
+	return TDM_OK;
+}
+
+int tdm_seq_length(const struct tdm_seq *s) {
+	return s->length;
+}
+
+void tdm_seq_rewind(struct tdm_seq *s, int length) {
+	if (length < 0 || length > s->length)
+		return;
+	s->length = length;
+	s->rows = 0;
+	drop_pages(s, pages_of(length));
+}
+
+static int check_tokens(const struct tdm_seq *s, const int32_t *tokens, int n, struct tdm_error *err) {
+	const struct tdm_engine_info *info = &s->engine->info;
+	if (n < 1)
+		return tdm_fail(err, TDM_EVALUE, "an evaluation of %d tokens; expected at least one", n);
+	if (n > info->context - s->length)
+		return tdm_fail(err, TDM_ECONTEXT, "%d tokens after %d do not fit the context of %d tokens of %s", n, s->length,
+		                info->context, info->name);
+	for (int i = 0; i < n; i++)
+		if (tokens[i] < 0 || tokens[i] >= info->n_vocab)
+			return tdm_fail(err, TDM_EVALUE, "token %d is outside the vocabulary of %d tokens of %s", tokens[i],
+			                info->n_vocab, info->name);
+	return TDM_OK;
+}
+
+static int count_wanted(const uint8_t *wanted, int n) {
+	int count = 0;
+	for (int i = 0; wanted && i < n; i++)
+		count += wanted[i] != 0;
+	return wanted ? count : 1;
+}
+
+int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const atomic_bool *cancelled,
+                 struct tdm_error *err) {
+	struct tdm_request request = {.seq = s, .tokens = tokens, .wanted = wanted, .cancelled = cancelled, .n = n};
+	s->rows = 0;
+	int status = check_tokens(s, tokens, n, err);
+	if (status != TDM_OK)
+		return status;
+	if (!reserve_rows(s, count_wanted(wanted, n)) || !reserve_pages(s, n))
+		status = tdm_fail(err, TDM_ENOMEM, "no memory for %d more tokens of a sequence of %d", n, s->length);
+	else if (tdm_batch_run(s->engine, &request) != TDM_OK)
+		status = tdm_fail(err, request.status, "the evaluation of %d tokens was cancelled", n);
+	if (status != TDM_OK) {
+		drop_pages(s, pages_of(s->length));
+		return status;
+	}
+	s->length += n;
+	s->rows = request.n_rows;
+	return TDM_OK;
+}
+
+int tdm_seq_rows(const struct tdm_seq *s) {
+	return s->rows;
+}
+
+const float *tdm_seq_logits(const struct tdm_seq *s, int row) {
+	return row >= 0 && row < s->rows ? s->logits + (size_t)row * tdm_row_floats(s->engine->info.n_vocab) : NULL;
+}
+
+const float *tdm_seq_hidden(const struct tdm_seq *s, int row) {
+	return row >= 0 && row < s->rows ? s->hidden + (size_t)row * tdm_row_floats(s->engine->info.width) : NULL;
+}
