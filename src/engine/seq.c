@@ -85,7 +85,7 @@ void tdm_seq_close(struct tdm_seq *s) {
 }
 
 int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error *err) {
-	struct tdm_seq *fork;
+	struct tdm_seq *fork = NULL;
 	int status = tdm_seq_open(s->engine, &fork, err);
 	if (status != TDM_OK)
 		return status;

@@ -2,5 +2,5 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_gguf() + tdm_test_quantize();
+	return tdm_test_gguf() + tdm_test_quantize() + tdm_test_forward();
 }

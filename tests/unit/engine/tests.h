@@ -2,3 +2,4 @@
 #pragma once
 int tdm_test_gguf(void);
 int tdm_test_quantize(void);
+int tdm_test_forward(void);
