@@ -2,6 +2,7 @@
 // or a negative status with one sentence in run->error, and a run that is cancelled or late starts nothing.
 #include "models/model.h"
 #include "base/clock.h"
+#include "models/kind.h"
 
 void tdm_request_init(struct tdm_request *r) {
 	*r = (struct tdm_request){.temperature = -1, .top_p = -1, .min_p = -1, .top_k = -1};
@@ -26,6 +27,11 @@ int tdm_run_check(struct tdm_run *run) {
 	return TDM_OK;
 }
 
+void tdm_run_saw(struct tdm_run *run, const struct tdm_model *source, const struct tdm_request *request) {
+	for (size_t i = 0; run->tap && i < request->n_messages; i++)
+		run->tap->saw(run->tap, source, request->messages[i].text, request->messages[i].len);
+}
+
 int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                  struct tdm_result *result) {
 	*result = (struct tdm_result){.served = m->name, .mean_logprob = NAN};
@@ -36,6 +42,8 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 	int status = tdm_run_check(run);
 	if (status)
 		return status;
+	if (m->kind && m->kind->family == TDM_SOURCE)
+		tdm_run_saw(run, m, request);
 	status = m->ops->generate(m, run, request, sink, result);
 	if (status < 0) // a model that forgot its sentence still gives one
 		return tdm_fail(&run->error, status, "model %s failed", m->name);

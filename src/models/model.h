@@ -92,6 +92,12 @@ struct tdm_egress {
 	struct tdm_egress *next;
 };
 
+// An observer of what sources really receive, below every wrapper: the evaluator looks for protected values there.
+struct tdm_model;
+struct tdm_tap {
+	void (*saw)(struct tdm_tap *self, const struct tdm_model *source, const char *bytes, size_t n);
+};
+
 struct tdm_run { // one request on its way through the tree
 	struct tdm_arena *arena;
 	struct tdm_error error;
@@ -102,13 +108,16 @@ struct tdm_run { // one request on its way through the tree
 	struct tdm_objective objective;
 	const char *tenant;
 	struct tdm_egress *egress;
+	struct tdm_tap *tap; // NULL = nobody looks
 };
 // Prepares a run on the caller's memory: a record in the arena, the seed as given. TDM_OK or TDM_ENOMEM.
 int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed);
 // TDM_OK, or TDM_EGONE / TDM_EDEADLINE with run->error set. Cheap; ask between tokens.
 int tdm_run_check(struct tdm_run *run);
+// Shows the text of every message to run->tap. tdm_generate does it for sources; score() and a session's prompt() of a
+// source do it themselves.
+void tdm_run_saw(struct tdm_run *run, const struct tdm_model *source, const struct tdm_request *request);
 
-struct tdm_model;
 struct tdm_session;
 struct tdm_kind;
 

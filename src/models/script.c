@@ -185,6 +185,7 @@ static int script_score(struct tdm_model *m, struct tdm_run *run, const struct t
 	int64_t started_us = tdm_now_us();
 	int status = record_request(s, run, rq);
 	const struct rule *rule = status ? NULL : choose_rule(s, run, rq);
+	tdm_run_saw(run, m, rq);
 	if (!rule)
 		status = run->error.status;
 	for (size_t i = 0; rule && i < n; i++) {

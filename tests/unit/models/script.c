@@ -146,10 +146,40 @@ static void test_ends(void **state) {
 	tdm_tree_close(t);
 }
 
+struct seen {
+	struct tdm_tap tap;
+	char text[64];
+	const struct tdm_model *by;
+	int n;
+};
+
+static void see(struct tdm_tap *tap, const struct tdm_model *source, const char *bytes, size_t n) {
+	struct seen *s = (struct seen *)tap;
+	snprintf(s->text, sizeof s->text, "%.*s", (int)n, bytes);
+	s->by = source;
+	s->n++;
+}
+
+// Only the source below a wrapper is seen, once per call, and with what reached it.
+static void test_tap(void **state) {
+	struct tdm_tree *t = tree_of("models:\n  a: {kind: script, answers: [one]}\n  p: {kind: pass, inner: a}\n");
+	struct seen seen = {.tap = {see}};
+	struct bench b;
+	bench_open(&b, "hello");
+	assert_int_equal(bench_ask(&b, tdm_tree_model(t, "p")), TDM_OK); // nobody looks
+	b.run.tap = &seen.tap;
+	assert_int_equal(bench_ask(&b, tdm_tree_model(t, "p")), TDM_OK);
+	assert_int_equal(seen.n, 1);
+	assert_string_equal(seen.text, "hello");
+	assert_ptr_equal(seen.by, tdm_tree_model(t, "a"));
+	bench_close(&b);
+	tdm_tree_close(t);
+}
+
 int tdm_test_script(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_turn),   cmocka_unit_test(test_file), cmocka_unit_test(test_bad_file),
-	    cmocka_unit_test(test_record), cmocka_unit_test(test_ends),
+	    cmocka_unit_test(test_record), cmocka_unit_test(test_ends), cmocka_unit_test(test_tap),
 	};
 	return cmocka_run_group_tests_name("script", tests, NULL, NULL);
 }
