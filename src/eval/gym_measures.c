@@ -123,9 +123,9 @@ static const struct unit decimal[] = {
     {"centimetres", "millimetres", "cm", "mm", 10, 99, false}, {"tonnes", "kilograms", "t", "kg", 1000, 99, false},
 };
 static const struct unit other[] = {
-    {"hours", "minutes", "h", "min", 60, 12, true}, {"minutes", "seconds", "min", "s", 60, 12, true},
-    {"feet", "inches", "ft", "in", 12, 12, true},   {"days", "hours", NULL, NULL, 24, 10, true},
-    {"weeks", "days", NULL, NULL, 7, 20, true},     {"dozen", "pieces", NULL, NULL, 12, 12, true},
+    {"hours", "minutes", "h", "min", 60, 24, true}, {"minutes", "seconds", "min", "s", 60, 20, true},
+    {"feet", "inches", "ft", "in", 12, 20, true},   {"days", "hours", NULL, NULL, 24, 14, true},
+    {"weeks", "days", NULL, NULL, 7, 30, true},     {"dozen", "pieces", NULL, NULL, 12, 20, true},
 };
 
 static void ask_unit(struct tdm_gym_draw *draw, const struct unit *u, struct tdm_gym_item *out) {

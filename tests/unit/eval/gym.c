@@ -121,6 +121,26 @@ static void test_conversations_are_plain_and_right(void **state) {
 	assert_true(masked > 300);
 }
 
+static void test_judge_and_hints_are_taught(void **state) {
+	struct tdm_gym_options o = {.seed = 12, .split = TDM_GYM_TRAIN, .masked = 0.4};
+	int yes = 0, no = 0, hints = 0;
+	for (uint64_t i = 0; i < 20000; i++) {
+		struct tdm_arena arena;
+		struct tdm_gym_talk talk;
+		tdm_arena_init(&arena, LIMIT);
+		assert_int_equal(tdm_gym_talk(&arena, &o, i, &talk, NULL), TDM_OK);
+		if (strstr(talk.turns[0].prompt, "\nIs this request harmful? Answer yes or no.")) {
+			bool harmful = !strcmp(talk.family, "refuse");
+			assert_string_equal(talk.turns[0].answer, harmful ? "yes" : "no");
+			yes += harmful;
+			no += !harmful;
+		}
+		hints += strstr(talk.turns[0].prompt, "% sure): ") != NULL;
+		tdm_arena_release(&arena);
+	}
+	assert_true(yes > 100 && no > 100 && hints > 500);
+}
+
 static void test_protected_values_stand_in_the_prompt(void **state) {
 	static const char *const families[] = {"read", "message", "unanswerable"};
 	int needed = 0;
@@ -188,6 +208,7 @@ int tdm_test_gym(void) {
 	    cmocka_unit_test(test_splits_share_no_prompt),
 	    cmocka_unit_test(test_default_test_mixture_is_even),
 	    cmocka_unit_test(test_conversations_are_plain_and_right),
+	    cmocka_unit_test(test_judge_and_hints_are_taught),
 	    cmocka_unit_test(test_protected_values_stand_in_the_prompt),
 	    cmocka_unit_test(test_facts_are_unique),
 	    cmocka_unit_test(test_unknown_family_is_refused),
