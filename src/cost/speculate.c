@@ -279,16 +279,13 @@ static bool has_room(const struct answer *a) {
 static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                     struct tdm_result *result) {
 	struct answer a = {.run = run, .kind = (const struct speculate *)m};
-	bool is_full = false;
 	int status = prepare(&a, request, sink);
 	if (status == TDM_OK)
 		status = first(&a);
-	while (status == TDM_OK && !(is_full = !has_room(&a)))
+	while (status == TDM_OK && has_room(&a))
 		status = step(&a);
-	if (status == TDM_SINK_ENOUGH || is_full)
+	if (status >= 0)
 		status = tdm_writer_end(a.writer, result);
-	if (status == TDM_OK && is_full)
-		result->finish = TDM_FINISH_LENGTH;
 	record(&a, status);
 	if (a.draft.session)
 		a.draft.session->ops->close(a.draft.session);

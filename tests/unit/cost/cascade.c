@@ -1,0 +1,177 @@
+// The decision, what goes out, and what the record says about it.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include "../fake_kind.h"
+#include "cost/kinds.h"
+#include "tests.h"
+
+static struct says small, large;
+
+static int make(struct asked *a, const char *options) {
+	static const char *const roles[] = {"small", "large"};
+	return asked_make(a, &tdm_kind_cascade, options, 2, (struct tdm_model *[]){&small.model, &large.model}, roles);
+}
+
+static void start(void) {
+	says_init(&small, "small", "It is 42.");
+	says_init(&large, "large", "Forty-two");
+}
+
+static void logprob_keeps_at_the_threshold(void **state) {
+	struct asked a;
+	start();
+	small.mean_logprob = -0.25;
+	assert_int_equal(make(&a, "{gate: logprob, threshold: -0.25}"), TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, NULL), "It is 42.");
+	assert_string_equal(a.result.served, "small");
+	assert_int_equal(large.calls, 0);
+	assert_string_equal(a.run.record->calls->status, "ok");
+	const struct tdm_decision *d = a.run.record->decisions;
+	assert_string_equal(d->choice, "keep");
+	assert_string_equal(d->signal, "logprob");
+	assert_string_equal(d->kind, "cascade");
+	assert_true(d->score == -0.25 && d->threshold == -0.25 && !d->next);
+	asked_done(&a);
+}
+
+static void kept_answer_is_replayed_event_by_event(void **state) {
+	struct asked a;
+	start();
+	assert_int_equal(make(&a, "{gate: logprob, threshold: -1}"), TDM_OK);
+	asked_answer(&a, 1, NULL);
+	assert_int_equal(a.collect.n, strlen("It is 42."));
+	assert_int_equal(a.collect.n_logprobs, a.collect.n);
+	assert_string_equal(a.collect.author, "small");
+	asked_done(&a);
+}
+
+static void below_the_threshold_the_large_model_answers(void **state) {
+	struct asked a;
+	start();
+	small.mean_logprob = -0.26;
+	assert_int_equal(make(&a, "{gate: logprob, threshold: -0.25}"), TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, NULL), "Forty-two");
+	assert_string_equal(a.result.served, "large");
+	assert_string_equal(a.run.record->calls->status, "discarded");
+	assert_string_equal(a.run.record->calls->next->status, "ok");
+	assert_string_equal(a.run.record->decisions->choice, "escalate");
+	small.mean_logprob = (double)NAN; // unknown is never good enough
+	assert_string_equal(asked_answer(&a, 1, NULL), "Forty-two");
+	asked_done(&a);
+}
+
+static void agreement_counts_equal_samples(void **state) {
+	struct asked a;
+	start();
+	small.n_answers = 4;
+	small.answers[1] = "the answer is 42";
+	small.answers[2] = "41";
+	small.answers[3] = "42,0";
+	small.answers[0] = "It is 42.";
+	assert_int_equal(make(&a, "{samples: 3, threshold: 0.6, how: number}"), TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, NULL), "Forty-two");
+	assert_string_equal(a.run.record->decisions->detail, "1/3");
+	small.answers[2] = "42.0";
+	assert_string_equal(asked_answer(&a, 1, NULL), "It is 42.");
+	const struct tdm_decision *d = a.run.record->decisions;
+	assert_string_equal(d->detail, "2/3");
+	assert_string_equal(d->signal, "agreement");
+	assert_true(fabs(d->score - 2.0 / 3) < 1e-15);
+	assert_true(fabs(small.temperature - 0.7f) < 1e-6f);
+	asked_done(&a);
+}
+
+static void samples_are_named_and_stay_ok(void **state) {
+	struct asked a;
+	struct tdm_request request;
+	start();
+	small.n_answers = 2;
+	small.answers[1] = "no idea";
+	tdm_request_init(&request);
+	assert_int_equal(make(&a, "{samples: 2}"), TDM_OK);
+	asked_answer(&a, 1, &request);
+	const struct tdm_call *c = a.run.record->calls;
+	assert_string_equal(c->status, "discarded");
+	assert_string_equal(c->purpose, "answer");
+	assert_string_equal(c->next->purpose, "sample");
+	assert_string_equal(c->next->status, "ok");
+	assert_string_equal(c->next->next->status, "ok");
+	assert_string_equal(c->next->next->next->model, "large");
+	assert_null(c->next->next->next->next);
+	asked_done(&a);
+}
+
+static void limits_of_the_threshold(void **state) {
+	struct asked a;
+	start();
+	assert_int_equal(make(&a, "{threshold: 1.01}"), TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, NULL), "Forty-two");
+	asked_done(&a);
+	small.n_answers = 2;
+	small.answers[1] = "something else";
+	assert_int_equal(make(&a, "{threshold: 0}"), TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, NULL), "It is 42.");
+	asked_done(&a);
+}
+
+static void failing_small_model_is_replaced(void **state) {
+	struct asked a;
+	start();
+	small.status = TDM_EUPSTREAM;
+	assert_int_equal(make(&a, "{}"), TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, NULL), "Forty-two");
+	assert_int_equal(a.status, TDM_OK);
+	assert_int_equal(a.run.error.status, TDM_OK);
+	assert_string_equal(a.run.record->calls->status, "failed");
+	assert_string_equal(a.run.record->decisions->signal, "failed");
+	assert_string_equal(a.run.record->decisions->detail, "upstream_error");
+	asked_done(&a);
+}
+
+static void refusals_and_ends_are_not_replaced(void **state) {
+	const int final[] = {TDM_EGONE, TDM_EDEADLINE, TDM_EFILTERED, TDM_EPRIVACY, TDM_EEGRESS, TDM_EGUARD};
+	struct asked a;
+	start();
+	for (size_t i = 0; i < sizeof final / sizeof *final; i++) {
+		small.status = final[i];
+		assert_int_equal(make(&a, "{}"), TDM_OK);
+		assert_string_equal(asked_answer(&a, 1, NULL), "");
+		assert_int_equal(a.status, final[i]);
+		assert_int_equal(large.calls, 0);
+		asked_done(&a);
+	}
+}
+
+static void bad_settings_are_refused(void **state) {
+	struct asked a;
+	start();
+	assert_int_equal(make(&a, "{gate: logprob, threshold: 0.5}"), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "test: model it: threshold is a mean log-probability"));
+	asked_done(&a);
+	small.model.can = TDM_CAN_TEXT;
+	assert_int_equal(make(&a, "{gate: logprob, threshold: -0.5}"), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "model small"));
+	asked_done(&a);
+	assert_int_equal(make(&a, "{gate: agreement}"), TDM_OK);
+	assert_int_equal(a.model->can, TDM_CAN_TEXT);
+	asked_done(&a);
+}
+
+int tdm_test_cascade(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(logprob_keeps_at_the_threshold),
+	    cmocka_unit_test(kept_answer_is_replayed_event_by_event),
+	    cmocka_unit_test(below_the_threshold_the_large_model_answers),
+	    cmocka_unit_test(agreement_counts_equal_samples),
+	    cmocka_unit_test(samples_are_named_and_stay_ok),
+	    cmocka_unit_test(limits_of_the_threshold),
+	    cmocka_unit_test(failing_small_model_is_replaced),
+	    cmocka_unit_test(refusals_and_ends_are_not_replaced),
+	    cmocka_unit_test(bad_settings_are_refused),
+	};
+	return cmocka_run_group_tests_name("cascade", tests, NULL, NULL);
+}

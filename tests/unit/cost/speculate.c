@@ -1,0 +1,278 @@
+// The kind over models with table-driven logits: greedy output is the target's own whatever the draft, sampled output
+// follows the target's law, and no pass is wasted.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include "../fake_kind.h"
+#include "../fake_step.h"
+#include "cost/kinds.h"
+#include "tests.h"
+
+enum { V = 50, ROWS = 61 };
+
+static const char *const roles[] = {"target", "draft"};
+
+static void random_table(struct tdm_rng *rng, float *table, double spread) {
+	for (int i = 0; i < ROWS * V; i++)
+		table[i] = (float)(tdm_rng_normal(rng) * spread);
+}
+
+static int make(struct asked *a, struct fake *target, struct fake *draft, const char *options) {
+	return asked_make(a, &tdm_kind_speculate, options, 2, (struct tdm_model *[]){&target->model, &draft->model}, roles);
+}
+
+// The target alone, without any of the code under test.
+static void greedy_alone(struct fake *f, int max_tokens, char *out) {
+	struct tdm_run run = {0};
+	struct tdm_session *s = NULL;
+	const char *piece;
+	assert_int_equal(fake_open(&f->model, &run, &s), TDM_OK);
+	s->ops->prompt(s, &run, NULL);
+	int n = 0;
+	for (;;) {
+		const float *z = s->ops->logits(s, 0);
+		int32_t best = 0;
+		for (int i = 1; i < f->n_vocab; i++)
+			if (z[i] > z[best])
+				best = i;
+		if (best == f->end)
+			break;
+		s->ops->piece(s, best, &piece);
+		out[n++] = *piece;
+		if (n == max_tokens || s->ops->eval(s, &run, &best, NULL, 1))
+			break;
+	}
+	out[n] = 0;
+	s->ops->close(s);
+}
+
+static void greedy_is_the_target(void **state) {
+	static float target_table[ROWS * V], draft_table[ROWS * V];
+	const char *const options[] = {"{}", "{gamma: 1, adaptive: no}", "{gamma: 12, min_prob: 0}", "{min_prob: 0.9}"};
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 3);
+	for (int round = 0; round < 120; round++) {
+		struct fake target, draft;
+		struct asked a;
+		struct tdm_request request;
+		char want[256];
+		random_table(&rng, target_table, 3);
+		for (int i = 0; i < ROWS * V; i++) // the draft agrees more or less
+			draft_table[i] = target_table[i] + (float)(tdm_rng_normal(&rng) * (round % 7) / 2);
+		fake_init(&target, "large", target_table, ROWS, V);
+		fake_init(&draft, "small", draft_table, ROWS, V);
+		target.by_history = draft.by_history = true;
+		draft.prompt_tokens = 5;
+		target.end = draft.end = round % 2 ? 4 : -1;
+		draft.context = round % 5 == 4 ? 20 : 64;
+		tdm_request_init(&request);
+		request.temperature = 0;
+		request.max_tokens = 1 + round % 40;
+		greedy_alone(&target, request.max_tokens, want);
+		assert_int_equal(make(&a, &target, &draft, options[round % 4]), TDM_OK);
+		assert_string_equal(asked_answer(&a, (uint64_t)round, &request), want);
+		assert_int_equal(a.status, TDM_OK);
+		assert_string_equal(a.result.served, "large");
+		assert_int_equal(target.open_sessions + draft.open_sessions, 0);
+		asked_done(&a);
+	}
+}
+
+static void context_ends_the_answer_with_length(void **state) {
+	static float table[ROWS * V];
+	struct tdm_rng rng;
+	struct fake target, draft;
+	struct asked a;
+	char want[256];
+	tdm_rng_init(&rng, 4);
+	random_table(&rng, table, 5);
+	fake_init(&target, "large", table, ROWS, V);
+	fake_init(&draft, "small", table, ROWS, V);
+	target.by_history = draft.by_history = true;
+	target.context = 30;
+	greedy_alone(&target, 200, want);
+	assert_int_equal(make(&a, &target, &draft, "{}"), TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, NULL), want);
+	assert_int_equal(a.result.finish, TDM_FINISH_LENGTH);
+	asked_done(&a);
+}
+
+// A draft that is the target: everything is accepted, the target works in few passes, and the draft sees each token
+// once.
+static void no_pass_is_wasted(void **state) {
+	static float table[ROWS * V];
+	struct tdm_rng rng;
+	struct fake target, draft;
+	struct asked a;
+	struct tdm_request request;
+	tdm_rng_init(&rng, 5);
+	random_table(&rng, table, 8);
+	fake_init(&target, "large", table, ROWS, V);
+	fake_init(&draft, "small", table, ROWS, V);
+	target.by_history = draft.by_history = true;
+	tdm_request_init(&request);
+	request.max_tokens = 51;
+	assert_int_equal(make(&a, &target, &draft, "{gamma: 4, adaptive: no, min_prob: 0}"), TDM_OK);
+	assert_int_equal(strlen(asked_answer(&a, 1, &request)), 51);
+	const struct tdm_call *t = a.run.record->calls, *d = t->next;
+	assert_string_equal(t->purpose, "verify");
+	assert_string_equal(d->purpose, "draft");
+	assert_int_equal(t->drafted, 40);
+	assert_int_equal(t->accepted, 40);
+	assert_int_equal(t->passes, 11); // the prompt, then 5 tokens each
+	assert_int_equal(target.tokens, 50);
+	assert_int_equal(draft.evals, 40);
+	assert_true(draft.tokens <= 50);
+	assert_true(a.run.record->decisions->score == 1);
+	asked_done(&a);
+}
+
+static void different_vocabularies_are_refused(void **state) {
+	static float table[ROWS * V];
+	struct fake target, draft;
+	struct asked a;
+	fake_init(&target, "large", table, ROWS, V);
+	fake_init(&draft, "small", table, ROWS, V);
+	draft.vocab_id++;
+	assert_int_equal(make(&a, &target, &draft, "{}"), TDM_OK);
+	asked_answer(&a, 1, NULL);
+	assert_int_equal(a.status, TDM_ECONFIG);
+	assert_non_null(strstr(a.run.error.text, "large and small"));
+	assert_int_equal(target.open_sessions + draft.open_sessions, 0);
+	asked_done(&a);
+}
+
+static void softmax(const float *z, double *p) {
+	double top = -INFINITY, sum = 0;
+	for (int i = 0; i < V; i++)
+		top = fmax(top, (double)z[i]);
+	for (int i = 0; i < V; i++)
+		sum += p[i] = exp((double)z[i] - top);
+	for (int i = 0; i < V; i++)
+		p[i] /= sum;
+}
+
+// Chi-square of observed counts against n * p, small cells pooled; adds to *x2 and *df.
+static void add_chi_square(const int *seen, const double *p, int n, double *x2, int *df) {
+	double pooled = 0, pooled_seen = 0;
+	int cells = 0;
+	for (int i = 0; i < V; i++) {
+		double want = p[i] * n;
+		if (want < 5) {
+			pooled += want;
+			pooled_seen += seen[i];
+			continue;
+		}
+		*x2 += (seen[i] - want) * (seen[i] - want) / want;
+		cells++;
+	}
+	if (pooled > 5) {
+		*x2 += (pooled_seen - pooled) * (pooled_seen - pooled) / pooled;
+		cells++;
+	}
+	*df += cells > 1 ? cells - 1 : 0;
+}
+
+static int letter(char c) {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	return (int)(strchr(letters, c) - letters);
+}
+
+// Transitions between tokens of many sampled answers against the rows of the target, with zeros in p and in q.
+static void sampled_follows_the_target(void **state) {
+	static float target_table[V * V], draft_table[V * V];
+	static int seen[V][V], from[V];
+	struct fake target, draft;
+	struct asked a;
+	struct tdm_request request;
+	struct tdm_rng rng;
+	double p[V], x2 = 0;
+	int df = 0;
+	tdm_rng_init(&rng, 6);
+	for (int i = 0; i < V * V; i++) {
+		target_table[i] = tdm_rng_below(&rng, 4) ? (float)tdm_rng_normal(&rng) * 2 : -1000;
+		draft_table[i] = tdm_rng_below(&rng, 4) ? target_table[i] / 2 + (float)tdm_rng_normal(&rng) : -1000;
+	}
+	fake_init(&target, "large", target_table, V, V);
+	fake_init(&draft, "small", draft_table, V, V);
+	tdm_request_init(&request);
+	request.temperature = 1;
+	request.max_tokens = 40;
+	for (int i = 0; i < 1500; i++) {
+		assert_int_equal(make(&a, &target, &draft, i % 2 ? "{min_prob: 0.1}" : "{min_prob: 0, gamma: 6}"), TDM_OK);
+		const char *text = asked_answer(&a, (uint64_t)i, &request);
+		assert_int_equal(strlen(text), 40);
+		for (int k = 1; k < 40; k++) {
+			from[letter(text[k - 1])]++;
+			seen[letter(text[k - 1])][letter(text[k])]++;
+		}
+		asked_done(&a);
+	}
+	for (int i = 0; i < V; i++) {
+		softmax(target_table + i * V, p);
+		for (int j = 0; j < V; j++)
+			assert_true(p[j] > 0 || seen[i][j] == 0);
+		add_chi_square(seen[i], p, from[i], &x2, &df);
+	}
+	assert_true(df > 500);
+	assert_true(fabs(x2 - df) < 4 * sqrt(2.0 * df)); // one fixed seed; 4 standard deviations
+}
+
+static void seed_repeats_the_answer(void **state) {
+	static float target_table[ROWS * V], draft_table[ROWS * V];
+	struct fake target, draft;
+	struct asked a;
+	struct tdm_request request;
+	struct tdm_rng rng;
+	char first[64];
+	tdm_rng_init(&rng, 8);
+	random_table(&rng, target_table, 1);
+	random_table(&rng, draft_table, 1);
+	fake_init(&target, "large", target_table, ROWS, V);
+	fake_init(&draft, "small", draft_table, ROWS, V);
+	tdm_request_init(&request);
+	request.temperature = 0.8f;
+	request.max_tokens = 30;
+	assert_int_equal(make(&a, &target, &draft, "{min_prob: 0}"), TDM_OK);
+	memcpy(first, asked_answer(&a, 9, &request), 31);
+	assert_string_equal(asked_answer(&a, 9, &request), first);
+	assert_string_not_equal(asked_answer(&a, 10, &request), first);
+	request.draw = 1;
+	assert_string_not_equal(asked_answer(&a, 9, &request), first);
+	asked_done(&a);
+}
+
+static void cancelled_run_stops(void **state) {
+	static float table[ROWS * V];
+	struct fake target, draft;
+	struct asked a;
+	atomic_bool cancelled = true;
+	struct tdm_message message = {TDM_FROM_USER, "x", 1};
+	struct tdm_request request;
+	fake_init(&target, "large", table, ROWS, V);
+	fake_init(&draft, "small", table, ROWS, V);
+	assert_int_equal(make(&a, &target, &draft, "{}"), TDM_OK);
+	assert_int_equal(tdm_run_init(&a.run, &a.arena, 1), TDM_OK);
+	a.run.cancelled = &cancelled;
+	tdm_request_init(&request);
+	request.messages = &message;
+	request.n_messages = 1;
+	tdm_collect_init(&a.collect, 1000, NULL, NULL);
+	assert_int_equal(a.model->ops->generate(a.model, &a.run, &request, &a.collect.sink, &a.result), TDM_EGONE);
+	assert_string_equal(a.run.record->calls->status, "cancelled");
+	assert_int_equal(target.open_sessions + draft.open_sessions, 0);
+	asked_done(&a);
+}
+
+int tdm_test_speculate(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(greedy_is_the_target),       cmocka_unit_test(context_ends_the_answer_with_length),
+	    cmocka_unit_test(no_pass_is_wasted),          cmocka_unit_test(different_vocabularies_are_refused),
+	    cmocka_unit_test(sampled_follows_the_target), cmocka_unit_test(seed_repeats_the_answer),
+	    cmocka_unit_test(cancelled_run_stops),
+	};
+	return cmocka_run_group_tests_name("speculate", tests, NULL, NULL);
+}

@@ -1,0 +1,5 @@
+#pragma once
+
+int tdm_test_verify(void);
+int tdm_test_speculate(void);
+int tdm_test_cascade(void);

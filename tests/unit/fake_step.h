@@ -1,0 +1,118 @@
+// A model for tests of strategies over sessions: its logits are rows of a table, picked by the last token or by a hash
+// of all tokens of the answer, so that a session that was not rewound gives itself away. Token i is the i-th letter.
+#pragma once
+#include "models/model.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct fake {
+	struct tdm_model model;
+	const float *table;                               // n_rows x n_vocab logits
+	int n_rows, n_vocab, context, prompt_tokens, end; // end: token that ends an answer; -1 = none
+	bool by_history;
+	uint64_t vocab_id;
+	int evals, tokens, open_sessions; // what was asked of it
+};
+
+struct fake_session {
+	struct tdm_session session;
+	struct fake *fake;
+	int32_t *tokens;
+	int n, first_row, n_rows;
+};
+
+static inline const float *fake_logits(struct tdm_session *session, int row) {
+	struct fake_session *s = (struct fake_session *)session;
+	int n = s->first_row + row;
+	uint64_t hash = 1469598103934665603u;
+	for (int i = s->session.prompt_tokens; s->fake->by_history && i < n; i++)
+		hash = (hash ^ (uint64_t)s->tokens[i]) * 1099511628211u;
+	uint64_t pick = s->fake->by_history ? hash >> 7 : (uint64_t)s->tokens[n - 1];
+	return s->fake->table + (size_t)(pick % (uint64_t)s->fake->n_rows) * (size_t)s->fake->n_vocab;
+}
+
+static inline int fake_prompt(struct tdm_session *session, struct tdm_run *run, const struct tdm_request *request) {
+	struct fake_session *s = (struct fake_session *)session;
+	(void)run, (void)request;
+	s->n = s->first_row = s->session.prompt_tokens = s->fake->prompt_tokens;
+	s->n_rows = 1;
+	memset(s->tokens, 0, (size_t)s->n * sizeof *s->tokens);
+	return TDM_OK;
+}
+
+static inline int fake_eval(struct tdm_session *session, struct tdm_run *run, const int32_t *tokens, const int *parents,
+                            int n) {
+	struct fake_session *s = (struct fake_session *)session;
+	(void)parents;
+	if (n < 1 || s->n + n > s->session.context)
+		return tdm_fail(&run->error, TDM_ECONTEXT, "fake: %d tokens do not fit", n);
+	memcpy(s->tokens + s->n, tokens, (size_t)n * sizeof *tokens);
+	s->first_row = s->n + 1;
+	s->n += n;
+	s->n_rows = n;
+	s->fake->evals++;
+	s->fake->tokens += n;
+	return TDM_OK;
+}
+
+static inline int fake_length(struct tdm_session *session) {
+	return ((struct fake_session *)session)->n;
+}
+
+static inline int fake_rewind(struct tdm_session *session, int length) {
+	struct fake_session *s = (struct fake_session *)session;
+	if (length > s->n)
+		return TDM_EVALUE;
+	s->n = length;
+	s->n_rows = 0;
+	return TDM_OK;
+}
+
+static inline size_t fake_piece(struct tdm_session *session, int32_t token, const char **text) {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	struct fake_session *s = (struct fake_session *)session;
+	*text = letters + token;
+	return token == s->fake->end ? 0 : 1;
+}
+
+static inline bool fake_is_end(struct tdm_session *session, int32_t token) {
+	return token == ((struct fake_session *)session)->fake->end;
+}
+
+static inline void fake_close(struct tdm_session *session) {
+	struct fake_session *s = (struct fake_session *)session;
+	s->fake->open_sessions--;
+	free(s->tokens);
+	free(s);
+}
+
+static inline int fake_open(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out) {
+	static const struct tdm_session_ops ops = {
+	    .prompt = fake_prompt,
+	    .eval = fake_eval,
+	    .logits = fake_logits,
+	    .length = fake_length,
+	    .rewind = fake_rewind,
+	    .piece = fake_piece,
+	    .is_end = fake_is_end,
+	    .close = fake_close,
+	};
+	struct fake *f = (struct fake *)m;
+	struct fake_session *s = calloc(1, sizeof *s);
+	if (!s)
+		return tdm_fail(&run->error, TDM_ENOMEM, "fake: no memory");
+	*s = (struct fake_session){.fake = f, .tokens = calloc((size_t)f->context, sizeof(int32_t))};
+	s->session = (struct tdm_session){.ops = &ops, .model = m, .n_vocab = f->n_vocab, .context = f->context};
+	s->session.vocab_id = f->vocab_id;
+	f->open_sessions++;
+	*out = &s->session;
+	return TDM_OK;
+}
+
+static inline void fake_init(struct fake *f, const char *name, const float *table, int n_rows, int n_vocab) {
+	static const struct tdm_model_ops ops = {.open = fake_open};
+	*f = (struct fake){.table = table, .n_rows = n_rows, .n_vocab = n_vocab, .context = 64, .prompt_tokens = 3};
+	f->model = (struct tdm_model){.ops = &ops, .name = name, .can = TDM_CAN_STEP};
+	f->end = -1;
+	f->vocab_id = 7;
+}
