@@ -39,6 +39,7 @@ const struct tdm_option tdm_train_table[TDM_DISTIL_OPTIONS] = {
     ROW("context", TDM_OPT_INT, context, "512", 2, 65536, "longest conversation, tokens"),
     ROW("rope-base", TDM_OPT_NUMBER, rope_base, "10000", 2, 1e9, "base of the rotation angles"),
     ROW("steps", TDM_OPT_INT, steps, "10000", 1, 1e9, "steps of the whole schedule"),
+    ROW("stop-at", TDM_OPT_INT, stop_at, "0", 0, 1e9, "stop after this step as if interrupted, 0 = do not"),
     ROW("batch-tokens", TDM_OPT_INT, batch_tokens, "4096", 1, 1e8, "tokens of one step"),
     ROW("micro-tokens", TDM_OPT_INT, micro_tokens, "384", 1, 1e8, "tokens of one pass"),
     ROW("lr", TDM_OPT_NUMBER, lr, "0.002", 0, 10, "highest learning rate"),
@@ -329,6 +330,11 @@ static void show(struct run *r, struct tdm_progress *p, uint64_t first, uint64_t
 	tdm_progress_show(p, r->at.step - first, note);
 }
 
+static bool is_over(const struct run *r) {
+	uint64_t stop_at = (uint64_t)r->o->stop_at;
+	return r->at.step >= (uint64_t)r->o->steps || (r->stop && *r->stop) || (stop_at && r->at.step >= stop_at);
+}
+
 static int loop(struct run *r) {
 	uint64_t steps = (uint64_t)r->o->steps, every = (uint64_t)r->o->every;
 	uint64_t first = r->at.step, first_token = r->at.n_tokens;
@@ -336,7 +342,7 @@ static int loop(struct run *r) {
 	double smooth = 0;
 	int status = TDM_OK;
 	tdm_progress_start(&p, "training", "steps", steps > first ? steps - first : 0);
-	while (!status && r->at.step < steps && !(r->stop && *r->stop)) {
+	while (!status && !is_over(r)) {
 		double loss = 0;
 		status = one_step(r, &loss);
 		smooth = smooth > 0 ? 0.95 * smooth + 0.05 * loss : loss;

@@ -1,3 +1,4 @@
 // One function per test file of learn; main.c runs them all.
 #pragma once
 int tdm_test_gradients(void);
+int tdm_test_train(void);
