@@ -2,5 +2,12 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_gguf() + tdm_test_quantize() + tdm_test_forward();
+	int failed = 0;
+	failed += tdm_test_gguf();
+	failed += tdm_test_quantize();
+	failed += tdm_test_forward();
+	failed += tdm_test_vocab();
+	failed += tdm_test_chat();
+	failed += tdm_test_sampler();
+	return failed;
 }

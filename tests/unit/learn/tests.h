@@ -2,3 +2,4 @@
 #pragma once
 int tdm_test_gradients(void);
 int tdm_test_train(void);
+int tdm_test_bpe(void);
