@@ -2,5 +2,5 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_gradients() + tdm_test_train() + tdm_test_bpe();
+	return tdm_test_gradients() + tdm_test_train() + tdm_test_bpe() + tdm_test_fit();
 }

@@ -14,6 +14,7 @@ int tdm_test_script(void);
 int tdm_test_stop(void);
 int tdm_test_collect(void);
 int tdm_test_writer(void);
+int tdm_test_linear(void);
 int tdm_test_answer(void);
 
 struct bench { // a run, a request with one user message, and a sink that collects

@@ -1,0 +1,178 @@
+// route: decides from the request alone, before anyone answers, whether the small model is good enough for it.
+//
+// The rule it protects: the decision is a pure function of the last user message (and, for `random`, of run->seed), and
+// the record says which score met which threshold. The large score keeps: small iff score >= threshold.
+//
+// Scorers: linear (models/linear.h, fitted by learn/fit), and controls that every report compares it with: length
+// (minus the bytes), random, always_small, always_large. A new scorer: a row in `scorers`, a choice in the options.
+#include "cost/kinds.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "models/gate.h"
+#include "models/linear.h"
+#include <string.h>
+
+#define WEIGHTS_LIMIT_BYTES ((size_t)1 << 20)
+
+struct options {
+	int scorer;
+	const char *weights;
+	double threshold, rate;
+};
+
+struct route {
+	struct tdm_model model;
+	struct options o;
+	struct tdm_linear *weights; // NULL: none were named
+	double threshold;           // in force
+	struct tdm_model *small, *large;
+};
+
+struct text {
+	const char *at;
+	size_t n;
+};
+
+static struct text last_user_message(const struct tdm_request *request) {
+	for (size_t i = request->n_messages; i-- > 0;)
+		if (request->messages[i].from == TDM_FROM_USER)
+			return (struct text){request->messages[i].text, request->messages[i].len};
+	return (struct text){"", 0};
+}
+
+static double score_linear(const struct route *r, const struct tdm_run *run, struct text text) {
+	float features[TDM_N_FEATURES];
+	tdm_features(text.at, text.n, features);
+	return tdm_linear_score(r->weights, features);
+}
+
+static double score_length(const struct route *r, const struct tdm_run *run, struct text text) {
+	return -(double)text.n;
+}
+
+// Of the seed and the text, so that many requests under one seed do not all share one fate.
+static double score_random(const struct route *r, const struct tdm_run *run, struct text text) {
+	struct tdm_rng rng;
+	uint64_t hash = 0;
+	for (size_t i = 0; i < text.n; i++)
+		hash = hash * 1099511628211u + (unsigned char)text.at[i] + 1;
+	tdm_rng_stream(&rng, run->seed, "route", hash);
+	return tdm_rng_double(&rng);
+}
+
+static double score_small(const struct route *r, const struct tdm_run *run, struct text text) {
+	return INFINITY;
+}
+
+static double score_large(const struct route *r, const struct tdm_run *run, struct text text) {
+	return -INFINITY;
+}
+
+static const struct scorer {
+	const char *name;
+	double (*score)(const struct route *r, const struct tdm_run *run, struct text text);
+} scorers[] = {
+    {"linear", score_linear},      {"length", score_length},      {"random", score_random},
+    {"always_small", score_small}, {"always_large", score_large},
+};
+enum { LINEAR, LENGTH, RANDOM, SMALL, LARGE };
+
+static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                    struct tdm_result *result) {
+	const struct route *r = (const struct route *)m;
+	const struct scorer *scorer = &scorers[r->o.scorer];
+	double score = scorer->score(r, run, last_user_message(request));
+	bool keep = tdm_gate_accepts(score, r->threshold);
+	struct tdm_model *chosen = keep ? r->small : r->large;
+	tdm_gate_record(run, m, chosen->name, scorer->name, isfinite(score) ? score : (double)NAN,
+	                isfinite(r->threshold) ? r->threshold : (double)NAN, NULL);
+	return tdm_generate(chosen, run, request, sink, result);
+}
+
+static int read_weights(const struct tdm_build *b, const char *name, struct tdm_linear **out) {
+	static const char embedded[] = "embedded:";
+	struct tdm_error why = {0};
+	if (!strncmp(name, embedded, sizeof embedded - 1)) {
+		size_t n = 0;
+		const char *data = b->embedded ? b->embedded(name + sizeof embedded - 1, &n) : NULL;
+		if (!data)
+			return tdm_fail(b->error, TDM_ECONFIG, "%s: this program contains no weights %s", b->where, name);
+		if (tdm_linear_read(b->arena, name, data, n, out, &why))
+			return tdm_fail(b->error, TDM_ECONFIG, "%s: %s", b->where, why.text);
+		return TDM_OK;
+	}
+	struct tdm_bytes file;
+	const char *path = name[0] == '/' || !b->folder ? name : tdm_arena_printf(b->arena, "%s/%s", b->folder, name);
+	int status = tdm_file_read(path ? path : name, WEIGHTS_LIMIT_BYTES, &file, &why);
+	if (status == TDM_OK)
+		status = tdm_linear_read(b->arena, name, file.data, file.len, out, &why);
+	tdm_bytes_release(&file);
+	return status == TDM_OK ? TDM_OK : tdm_fail(b->error, TDM_ECONFIG, "%s: %s", b->where, why.text);
+}
+
+// The threshold in force: the one that is set, or the one that the wished share of requests reaches.
+static int set_threshold(const struct tdm_build *b, struct route *r) {
+	const struct options *o = &r->o;
+	r->threshold = o->threshold;
+	if (o->scorer >= SMALL)
+		r->threshold = 0;
+	else if (o->rate >= 0 && o->scorer == RANDOM)
+		r->threshold = 1 - o->rate;
+	else if (o->rate >= 0 && !r->weights)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: rate needs weights, whose file knows the spread of scores",
+		                b->where);
+	else if (o->rate >= 0)
+		r->threshold =
+		    tdm_linear_threshold(o->scorer == LINEAR ? r->weights->by_score : r->weights->by_length, o->rate);
+	return TDM_OK;
+}
+
+static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
+	static const struct tdm_model_ops ops = {.generate = generate};
+	struct tdm_model *small = tdm_build_role(b, "small"), *large = tdm_build_role(b, "large");
+	unsigned can = TDM_CAN_TEXT | (small->can & large->can & TDM_CAN_LOGPROBS);
+	struct route *r = tdm_build_model(b, sizeof *r, &ops, can);
+	if (!r)
+		return TDM_ENOMEM;
+	r->o = *(const struct options *)options;
+	r->small = small;
+	r->large = large;
+	*out = &r->model;
+	if (r->o.weights) {
+		int status = read_weights(b, r->o.weights, &r->weights);
+		if (status != TDM_OK)
+			return status;
+	} else if (r->o.scorer == LINEAR)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: scorer linear needs weights: a path, or embedded:route", b->where);
+	return set_threshold(b, r);
+}
+
+static const struct tdm_role roles[] = {
+    {"small", TDM_CAN_TEXT, 1, 1, "answers what it is likely to get right"},
+    {"large", TDM_CAN_TEXT, 1, 1, "answers the rest"},
+};
+
+#define AT(field) offsetof(struct options, field)
+static const struct tdm_option table[] = {
+    {"scorer", TDM_OPT_CHOICE, AT(scorer), "linear", 0, 0, "linear|length|random|always_small|always_large",
+     "what the last user message is judged by"},
+    {"weights", TDM_OPT_STRING, AT(weights), NULL, 0, 0, NULL, "file of the scorer, or embedded:route"},
+    {"threshold", TDM_OPT_NUMBER, AT(threshold), "0.5", 0, 0, NULL,
+     "small from this score on: probability (linear), minus the bytes (length), 0..1 (random)"},
+    {"rate", TDM_OPT_NUMBER, AT(rate), "-1", -1, 1, NULL, "instead: share of requests for small, 0..1; -1 = not set"},
+};
+
+const struct tdm_kind tdm_kind_route = {
+    .name = "route",
+    .summary = "one look at the request, then the small or the large model answers it",
+    .family = TDM_STRATEGY,
+    .goal = TDM_GOAL_COST,
+    .leaf = "B3a",
+    .source = "arXiv 2406.18665, 2404.14618",
+    .roles = roles,
+    .n_roles = TDM_COUNT(roles),
+    .options = table,
+    .n_options = TDM_COUNT(table),
+    .options_bytes = sizeof(struct options),
+    .create = create,
+};

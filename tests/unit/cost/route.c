@@ -1,0 +1,150 @@
+// The decision against scores worked out here, the controls, and what is refused when the tree is read.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include "../fake_kind.h"
+#include "base/file.h"
+#include "cost/kinds.h"
+#include "models/linear.h"
+#include "tests.h"
+
+static struct says small, large;
+static char weights_json[200000];
+
+static int make(struct asked *a, const char *options) {
+	static const char *const roles[] = {"small", "large"};
+	says_init(&small, "small", "s");
+	says_init(&large, "large", "l");
+	return asked_make(a, &tdm_kind_route, options, 2, (struct tdm_model *[]){&small.model, &large.model}, roles);
+}
+
+static const char *ask(struct asked *a, const char *text, uint64_t seed) {
+	struct tdm_message m[] = {{TDM_FROM_SYSTEM, "ignore", 6}, {TDM_FROM_USER, text, strlen(text)}};
+	struct tdm_request request;
+	tdm_request_init(&request);
+	request.messages = m;
+	request.n_messages = 2;
+	return asked_answer(a, seed, &request);
+}
+
+// Weights under which the share of digits decides: z = 2 - 8 * share.
+static void write_weights(const char *path) {
+	struct tdm_linear w = {.bias = 2};
+	struct tdm_bytes out;
+	w.weights[TDM_FEATURE_DIGITS] = -8;
+	for (int q = 0; q < TDM_N_QUANTILES; q++) {
+		w.by_score[q] = q / 100.0;
+		w.by_length[q] = -400 + q;
+	}
+	tdm_bytes_init(&out, sizeof weights_json);
+	tdm_linear_write(&w, &out);
+	assert_false(out.failed);
+	assert_int_equal(tdm_file_write(path, out.data, out.len, NULL), TDM_OK);
+	memcpy(weights_json, out.data, out.len + 1);
+	tdm_bytes_release(&out);
+}
+
+static void linear_scores_the_last_user_message(void **state) {
+	struct asked a;
+	write_weights("build/route.json");
+	assert_int_equal(make(&a, "{weights: build/route.json, threshold: 0.5}"), TDM_OK);
+	assert_string_equal(ask(&a, "abc1", 1), "s"); // share 1/4: z = 0, and a tie keeps
+	assert_true(fabs(a.run.record->decisions->score - 0.5) < 1e-9);
+	assert_string_equal(a.run.record->decisions->choice, "small");
+	assert_string_equal(a.run.record->decisions->signal, "linear");
+	assert_string_equal(ask(&a, "ab12", 1), "l");
+	assert_true(fabs(a.run.record->decisions->score - 1 / (1 + exp(2))) < 1e-9);
+	assert_true(a.run.record->decisions->threshold == 0.5);
+	assert_string_equal(a.result.served, "large");
+	asked_done(&a);
+}
+
+static void rate_takes_the_quantile(void **state) {
+	struct asked a;
+	write_weights("build/route.json");
+	assert_int_equal(make(&a, "{weights: build/route.json, rate: 0.3}"), TDM_OK);
+	ask(&a, "x", 1);
+	assert_true(fabs(a.run.record->decisions->threshold - 0.7) < 1e-12);
+	asked_done(&a);
+	assert_int_equal(make(&a, "{weights: build/route.json, scorer: length, rate: 0.25}"), TDM_OK);
+	ask(&a, "x", 1);
+	assert_true(fabs(a.run.record->decisions->threshold + 325) < 1e-9);
+	asked_done(&a);
+}
+
+static const void *embedded(const char *name, size_t *n) {
+	*n = strlen(weights_json);
+	return strcmp(name, "route") ? NULL : weights_json;
+}
+
+static void embedded_weights_are_read(void **state) {
+	struct asked a;
+	struct { // the options, as the builder makes them
+		int scorer;
+		const char *weights;
+		double threshold, rate;
+	} options = {0, "embedded:route", 0.5, -1};
+	write_weights("build/route.json");
+	assert_int_equal(make(&a, "{scorer: always_small}"), TDM_OK);
+	a.build.embedded = embedded;
+	assert_int_equal(tdm_kind_route.create(&a.build, &options, &a.model), TDM_OK);
+	assert_string_equal(ask(&a, "12", 1), "l");
+	options.weights = "embedded:other";
+	assert_int_equal(tdm_kind_route.create(&a.build, &options, &a.model), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "contains no weights embedded:other"));
+	asked_done(&a);
+}
+
+static void controls(void **state) {
+	struct asked a;
+	int kept = 0;
+	assert_int_equal(make(&a, "{scorer: always_small}"), TDM_OK);
+	assert_string_equal(ask(&a, "12", 1), "s");
+	asked_done(&a);
+	assert_int_equal(make(&a, "{scorer: always_large}"), TDM_OK);
+	assert_string_equal(ask(&a, "12", 1), "l");
+	asked_done(&a);
+	assert_int_equal(make(&a, "{scorer: length, threshold: -4}"), TDM_OK);
+	assert_string_equal(ask(&a, "four", 1), "s");
+	assert_string_equal(ask(&a, "fives", 1), "l");
+	asked_done(&a);
+	assert_int_equal(make(&a, "{scorer: random, rate: 0.3}"), TDM_OK);
+	for (uint64_t seed = 0; seed < 2000; seed++)
+		kept += ask(&a, "x", seed)[0] == 's';
+	assert_in_range(kept, 540, 660);
+	assert_string_equal(ask(&a, "x", 5), ask(&a, "x", 5));
+	asked_done(&a);
+}
+
+static void bad_settings_are_refused(void **state) {
+	static const char *const rows[][2] = {
+	    {"{}", "scorer linear needs weights"},
+	    {"{scorer: length, rate: 0.5}", "rate needs weights"},
+	    {"{weights: nowhere.json}", "nowhere.json"},
+	    {"{weights: build/broken.json}", "grams of 4096 numbers"},
+	};
+	const char broken[] = "{\"version\":1,\"bias\":0,\"features\":{\"length\":0,\"digits\":0},\"grams\":[1,2]}";
+	struct asked a;
+	assert_int_equal(tdm_file_write("build/broken.json", broken, sizeof broken - 1, NULL), TDM_OK);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(make(&a, rows[i][0]), TDM_ECONFIG);
+		assert_non_null(strstr(a.error.text, rows[i][1]));
+		assert_non_null(strstr(a.error.text, "test: model it"));
+		asked_done(&a);
+	}
+}
+
+int tdm_test_route(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(linear_scores_the_last_user_message),
+	    cmocka_unit_test(rate_takes_the_quantile),
+	    cmocka_unit_test(embedded_weights_are_read),
+	    cmocka_unit_test(controls),
+	    cmocka_unit_test(bad_settings_are_refused),
+	};
+	return cmocka_run_group_tests_name("route", tests, NULL, NULL);
+}
