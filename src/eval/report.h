@@ -1,0 +1,9 @@
+// Report: what came of a run, as a table for the terminal and as JSON.
+#pragma once
+#include "eval/summary.h"
+
+// Families as rows, models as columns, then the totals. summaries: one per model.
+void tdm_report_table(const struct tdm_eval *e, const struct tdm_eval_summary *summaries, struct tdm_bytes *out);
+// Everything, the single outcomes included; no text of a prompt or an answer. settings: hash of the settings, or NULL.
+void tdm_report_json(const struct tdm_eval *e, const struct tdm_eval_summary *summaries, const char *settings,
+                     struct tdm_bytes *out);
