@@ -2,5 +2,5 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_gym() + tdm_test_gym_check() + tdm_test_gym_values() ? 1 : 0;
+	return tdm_test_gym() + tdm_test_gym_check() + tdm_test_gym_values() + tdm_test_run() ? 1 : 0;
 }

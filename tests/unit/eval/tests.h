@@ -4,3 +4,4 @@
 int tdm_test_gym(void);
 int tdm_test_gym_check(void);
 int tdm_test_gym_values(void);
+int tdm_test_run(void);
