@@ -47,6 +47,7 @@ help:
 # --- compile; instruction sets are files, not #if: kernels_NAME.c gets the flags of NAME
 FLAGS_avx2   := -mavx2 -mfma -mf16c
 FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
 isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
 $(B)/%.o: %.c

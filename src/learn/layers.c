@@ -64,14 +64,15 @@ void tdm_embed_backward(float *dembedding, const int32_t *tokens, const float *d
 
 // --- linear
 
-void tdm_linear_forward(float *out, const float *x, const float *w, int n, int n_in, int n_out, float keep) {
-	tdm_gemm(TDM_GEMM_NT, n, n_out, n_in, 1, x, n_in, w, n_in, keep, out, n_out);
+void tdm_linear_forward(struct tdm_gemm_space *space, float *out, const float *x, const float *w, int n, int n_in,
+                        int n_out, float keep) {
+	tdm_gemm(space, TDM_GEMM_NT, n, n_out, n_in, 1, x, n_in, w, n_in, keep, out, n_out);
 }
 
-void tdm_linear_backward(float *dx, float *dw, const float *dout, const float *x, const float *w, int n, int n_in,
-                         int n_out, float keep) {
-	tdm_gemm(TDM_GEMM_NN, n, n_in, n_out, 1, dout, n_out, w, n_in, keep, dx, n_in);
-	tdm_gemm(TDM_GEMM_TN, n_out, n_in, n, 1, dout, n_out, x, n_in, 1, dw, n_in);
+void tdm_linear_backward(struct tdm_gemm_space *space, float *dx, float *dw, const float *dout, const float *x,
+                         const float *w, int n, int n_in, int n_out, float keep) {
+	tdm_gemm(space, TDM_GEMM_NN, n, n_in, n_out, 1, dout, n_out, w, n_in, keep, dx, n_in);
+	tdm_gemm(space, TDM_GEMM_TN, n_out, n_in, n, 1, dout, n_out, x, n_in, 1, dw, n_in);
 }
 
 // --- attention
@@ -115,11 +116,11 @@ static void block_forward(const struct block *b, void *context) {
 	const struct forward *f = context;
 	const struct tdm_rows *rows = tdm_rows();
 	float *p = f->p + b->p;
-	tdm_gemm(TDM_GEMM_NT, b->n_queries, b->n_keys, b->head_width, 1, f->q + b->q, b->width, f->kv + b->k, b->kv_row, 0,
-	         p, b->n_keys);
+	tdm_gemm(NULL, TDM_GEMM_NT, b->n_queries, b->n_keys, b->head_width, 1, f->q + b->q, b->width, f->kv + b->k,
+	         b->kv_row, 0, p, b->n_keys);
 	for (int i = 0; i < b->n_queries; i++)
 		rows->softmax(p + (size_t)i * b->n_keys, b->positions[i] + 1, b->n_keys, b->scale);
-	tdm_gemm(TDM_GEMM_NN, b->n_queries, b->head_width, b->n_keys, 1, p, b->n_keys, f->kv + b->v, b->kv_row, 0,
+	tdm_gemm(NULL, TDM_GEMM_NN, b->n_queries, b->head_width, b->n_keys, 1, p, b->n_keys, f->kv + b->v, b->kv_row, 0,
 	         f->out + b->q, b->width);
 }
 
@@ -139,17 +140,17 @@ static void block_backward(const struct block *b, void *context) {
 	const struct tdm_rows *rows = tdm_rows();
 	const float *p = w->p + b->p, *dout = w->dout + b->q;
 	float *ds = w->scratch, keep = b->first ? 0 : 1; // heads that share keys and values add their gradients
-	tdm_gemm(TDM_GEMM_TN, b->n_keys, b->head_width, b->n_queries, 1, p, b->n_keys, dout, b->width, keep, w->dkv + b->v,
-	         b->kv_row);
-	tdm_gemm(TDM_GEMM_NT, b->n_queries, b->n_keys, b->head_width, 1, dout, b->width, w->kv + b->v, b->kv_row, 0, ds,
-	         b->n_keys);
+	tdm_gemm(NULL, TDM_GEMM_TN, b->n_keys, b->head_width, b->n_queries, 1, p, b->n_keys, dout, b->width, keep,
+	         w->dkv + b->v, b->kv_row);
+	tdm_gemm(NULL, TDM_GEMM_NT, b->n_queries, b->n_keys, b->head_width, 1, dout, b->width, w->kv + b->v, b->kv_row, 0,
+	         ds, b->n_keys);
 	for (int i = 0; i < b->n_queries; i++) {
 		size_t row = (size_t)i * b->n_keys;
 		rows->softmax_backward(ds + row, p + row, b->positions[i] + 1, b->n_keys, b->scale);
 	}
-	tdm_gemm(TDM_GEMM_NN, b->n_queries, b->head_width, b->n_keys, 1, ds, b->n_keys, w->kv + b->k, b->kv_row, 0,
+	tdm_gemm(NULL, TDM_GEMM_NN, b->n_queries, b->head_width, b->n_keys, 1, ds, b->n_keys, w->kv + b->k, b->kv_row, 0,
 	         w->dq + b->q, b->width);
-	tdm_gemm(TDM_GEMM_TN, b->n_keys, b->head_width, b->n_queries, 1, ds, b->n_keys, w->q + b->q, b->width, keep,
+	tdm_gemm(NULL, TDM_GEMM_TN, b->n_keys, b->head_width, b->n_queries, 1, ds, b->n_keys, w->q + b->q, b->width, keep,
 	         w->dkv + b->k, b->kv_row);
 }
 

@@ -4,6 +4,7 @@
 // overwritten unless said otherwise) and of the weights (dw, always added to). Checked against finite differences in
 // tests/unit/learn. Shapes are in brackets; n counts tokens of all documents laid end to end, without padding.
 #pragma once
+#include "learn/gemm.h"
 #include "learn/net.h"
 #include "learn/rows.h"
 
@@ -34,10 +35,11 @@ void tdm_embed_forward(float *out, const int32_t *tokens, const float *embedding
 void tdm_embed_backward(float *dembedding, const int32_t *tokens, const float *dout, int n, int width);
 
 // out[n, n_out] = keep * out + x[n, n_in] w[n_out, n_in]^T
-void tdm_linear_forward(float *out, const float *x, const float *w, int n, int n_in, int n_out, float keep);
+void tdm_linear_forward(struct tdm_gemm_space *space, float *out, const float *x, const float *w, int n, int n_in,
+                        int n_out, float keep);
 // dx = keep * dx + dout w; dw += dout^T x
-void tdm_linear_backward(float *dx, float *dw, const float *dout, const float *x, const float *w, int n, int n_in,
-                         int n_out, float keep);
+void tdm_linear_backward(struct tdm_gemm_space *space, float *dx, float *dw, const float *dout, const float *x,
+                         const float *w, int n, int n_in, int n_out, float keep);
 
 // out[queries, width]: every query head averages the values that its scores choose. q[queries, width]; kv[n, 2
 // kv_width]. p: the softmax of the scores, [queries of d, keys of d] per document and head, tdm_attention_floats() in

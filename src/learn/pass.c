@@ -91,6 +91,7 @@ int tdm_pass_init(struct tdm_pass *pass, const struct tdm_net *net, struct tdm_e
 
 void tdm_pass_release(struct tdm_pass *pass) {
 	tdm_rotation_release(&pass->rotation);
+	tdm_gemm_space_release(&pass->space);
 	free(pass->memory);
 	free(pass->layers);
 	free(pass->work);
@@ -177,7 +178,7 @@ static int prepare(struct tdm_pass *pass, const struct tdm_batch *b, struct tdm_
 // --- forward
 
 // x -> x + attention(norm(x)), for the rows that ask
-static void attend_forward(const struct tdm_pass *pass, int layer, const struct tdm_batch *b) {
+static void attend_forward(struct tdm_pass *pass, int layer, const struct tdm_batch *b) {
 	const struct tdm_shape *s = &pass->net->shape;
 	const struct tdm_rows *rows = tdm_rows();
 	struct tdm_layer_view w = tdm_view_layer(s, pass->net->params, layer);
@@ -186,7 +187,7 @@ static void attend_forward(const struct tdm_pass *pass, int layer, const struct 
 	int n = b->n, r = last ? b->n_rows : n, width = s->width, kv_row = 2 * tdm_shape_kv_width(s);
 	struct tdm_spans spans = spans_of(b, last);
 	rows->norm_forward(l->norm1, l->inv1, l->x, w.attn_norm, n, width, s->norm_eps);
-	tdm_linear_forward(l->kv, l->norm1, w.kv, n, width, kv_row, 0);
+	tdm_linear_forward(&pass->space, l->kv, l->norm1, w.kv, n, width, kv_row, 0);
 	tdm_rotate_forward(l->kv, &pass->rotation, b->positions, n, kv_row, s->n_kv_heads, tdm_shape_head_width(s));
 	if (last) {
 		tdm_gather_forward(l->asking, l->norm1, b->rows, r, width);
@@ -194,23 +195,23 @@ static void attend_forward(const struct tdm_pass *pass, int layer, const struct 
 	} else {
 		memcpy(l->mid, l->x, (size_t)n * width * sizeof(float));
 	}
-	tdm_linear_forward(l->q, l->asking, w.q, r, width, width, 0);
+	tdm_linear_forward(&pass->space, l->q, l->asking, w.q, r, width, width, 0);
 	tdm_rotate_forward(l->q, &pass->rotation, spans.positions, r, width, s->n_heads, tdm_shape_head_width(s));
 	tdm_attention_forward(l->mixed, l->p, l->q, l->kv, &spans, s);
-	tdm_linear_forward(l->mid, l->mixed, w.o, r, width, width, 1);
+	tdm_linear_forward(&pass->space, l->mid, l->mixed, w.o, r, width, width, 1);
 }
 
 // mid -> mid + down(silu(gate) * up)
-static void feed_forward(const struct tdm_pass *pass, int layer, int r, float *out) {
+static void feed_forward(struct tdm_pass *pass, int layer, int r, float *out) {
 	const struct tdm_shape *s = &pass->net->shape;
 	const struct tdm_rows *rows = tdm_rows();
 	struct tdm_layer_view w = tdm_view_layer(s, pass->net->params, layer);
 	struct tdm_pass_layer *l = &pass->layers[layer];
 	rows->norm_forward(l->norm2, l->inv2, l->mid, w.ffn_norm, r, s->width, s->norm_eps);
-	tdm_linear_forward(l->gate_up, l->norm2, w.gate_up, r, s->width, 2 * s->n_ff, 0);
+	tdm_linear_forward(&pass->space, l->gate_up, l->norm2, w.gate_up, r, s->width, 2 * s->n_ff, 0);
 	rows->swiglu_forward(l->act, l->gate_up, r, s->n_ff);
 	memcpy(out, l->mid, (size_t)r * s->width * sizeof(float));
-	tdm_linear_forward(out, l->act, w.down, r, s->n_ff, s->width, 1);
+	tdm_linear_forward(&pass->space, out, l->act, w.down, r, s->n_ff, s->width, 1);
 }
 
 int tdm_pass_forward(struct tdm_pass *pass, const struct tdm_batch *b, struct tdm_error *err) {
@@ -226,25 +227,26 @@ int tdm_pass_forward(struct tdm_pass *pass, const struct tdm_batch *b, struct td
 		feed_forward(pass, layer, last ? b->n_rows : b->n, last ? pass->work->out : pass->layers[layer + 1].x);
 	}
 	tdm_rows()->norm_forward(pass->final, pass->work->inv, pass->work->out, w.norm, b->n_rows, s->width, s->norm_eps);
-	tdm_linear_forward(pass->logits, pass->final, w.embedding, b->n_rows, s->width, s->n_vocab, 0);
+	tdm_linear_forward(&pass->space, pass->logits, pass->final, w.embedding, b->n_rows, s->width, s->n_vocab, 0);
 	return TDM_OK;
 }
 
 // --- backward; dx holds the gradient of the residual stream and is carried from the last layer to the first
 
-static void feed_backward(const struct tdm_pass *pass, int layer, int r, float *gradient) {
+static void feed_backward(struct tdm_pass *pass, int layer, int r, float *gradient) {
 	const struct tdm_shape *s = &pass->net->shape;
 	const struct tdm_rows *rows = tdm_rows();
 	struct tdm_layer_view w = tdm_view_layer(s, pass->net->params, layer), g = tdm_view_layer(s, gradient, layer);
 	const struct tdm_pass_layer *l = &pass->layers[layer];
 	struct tdm_pass_work *k = pass->work;
-	tdm_linear_backward(k->dact, g.down, k->dx, l->act, w.down, r, s->n_ff, s->width, 0);
+	tdm_linear_backward(&pass->space, k->dact, g.down, k->dx, l->act, w.down, r, s->n_ff, s->width, 0);
 	rows->swiglu_backward(k->dgate_up, k->dact, l->gate_up, r, s->n_ff);
-	tdm_linear_backward(k->dnorm, g.gate_up, k->dgate_up, l->norm2, w.gate_up, r, s->width, 2 * s->n_ff, 0);
+	tdm_linear_backward(&pass->space, k->dnorm, g.gate_up, k->dgate_up, l->norm2, w.gate_up, r, s->width, 2 * s->n_ff,
+	                    0);
 	rows->norm_backward(k->dx, g.ffn_norm, k->dnorm, l->mid, w.ffn_norm, l->inv2, r, s->width);
 }
 
-static void attend_backward(const struct tdm_pass *pass, int layer, const struct tdm_batch *b, float *gradient) {
+static void attend_backward(struct tdm_pass *pass, int layer, const struct tdm_batch *b, float *gradient) {
 	const struct tdm_shape *s = &pass->net->shape;
 	struct tdm_layer_view w = tdm_view_layer(s, pass->net->params, layer), g = tdm_view_layer(s, gradient, layer);
 	const struct tdm_pass_layer *l = &pass->layers[layer];
@@ -253,19 +255,19 @@ static void attend_backward(const struct tdm_pass *pass, int layer, const struct
 	int n = b->n, r = last ? b->n_rows : n, width = s->width, kv_row = 2 * tdm_shape_kv_width(s);
 	int head_width = tdm_shape_head_width(s);
 	struct tdm_spans spans = spans_of(b, last);
-	tdm_linear_backward(k->dmix, g.o, k->dx, l->mixed, w.o, r, width, width, 0);
+	tdm_linear_backward(&pass->space, k->dmix, g.o, k->dx, l->mixed, w.o, r, width, width, 0);
 	tdm_attention_backward(k->dq, k->dkv, k->dmix, l->p, l->q, l->kv, &spans, s, k->scratch);
 	tdm_rotate_backward(k->dq, &pass->rotation, spans.positions, r, width, s->n_heads, head_width);
 	tdm_rotate_backward(k->dkv, &pass->rotation, b->positions, n, kv_row, s->n_kv_heads, head_width);
-	tdm_linear_backward(k->dnorm, g.kv, k->dkv, l->norm1, w.kv, n, width, kv_row, 0);
+	tdm_linear_backward(&pass->space, k->dnorm, g.kv, k->dkv, l->norm1, w.kv, n, width, kv_row, 0);
 	if (last) { // the rows that asked hand their gradients back to their places among all tokens
-		tdm_linear_backward(k->dmix, g.q, k->dq, l->asking, w.q, r, width, width, 0);
+		tdm_linear_backward(&pass->space, k->dmix, g.q, k->dq, l->asking, w.q, r, width, width, 0);
 		tdm_gather_backward(k->dnorm, k->dmix, b->rows, r, width);
 		memcpy(k->dmid, k->dx, (size_t)r * width * sizeof(float));
 		memset(k->dx, 0, (size_t)n * width * sizeof(float));
 		tdm_gather_backward(k->dx, k->dmid, b->rows, r, width);
 	} else {
-		tdm_linear_backward(k->dnorm, g.q, k->dq, l->asking, w.q, r, width, width, 1);
+		tdm_linear_backward(&pass->space, k->dnorm, g.q, k->dq, l->asking, w.q, r, width, width, 1);
 	}
 	tdm_rows()->norm_backward(k->dx, g.attn_norm, k->dnorm, l->x, w.attn_norm, l->inv1, n, width);
 }
@@ -274,8 +276,8 @@ void tdm_pass_backward(struct tdm_pass *pass, const struct tdm_batch *b, float *
 	const struct tdm_shape *s = &pass->net->shape;
 	struct tdm_view w = tdm_view_of(s, pass->net->params), g = tdm_view_of(s, gradient);
 	struct tdm_pass_work *k = pass->work;
-	tdm_linear_backward(k->dnorm, g.embedding, pass->logits, pass->final, w.embedding, b->n_rows, s->width, s->n_vocab,
-	                    0);
+	tdm_linear_backward(&pass->space, k->dnorm, g.embedding, pass->logits, pass->final, w.embedding, b->n_rows,
+	                    s->width, s->n_vocab, 0);
 	memset(k->dx, 0, (size_t)b->n_rows * s->width * sizeof(float));
 	tdm_rows()->norm_backward(k->dx, g.norm, k->dnorm, k->out, w.norm, k->inv, b->n_rows, s->width);
 	for (int layer = s->n_layers - 1; layer >= 0; layer--) {

@@ -27,6 +27,7 @@ bool tdm_batch_add(struct tdm_batch *b, const int32_t *tokens, const float *weig
 struct tdm_pass {
 	const struct tdm_net *net;
 	struct tdm_rotation rotation;
+	struct tdm_gemm_space space; // its bf16 may be set after init
 	float *memory;
 	size_t n_memory;
 	float *logits; // [n_rows, n_vocab] after forward; backward reads the gradient of the loss from here

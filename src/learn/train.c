@@ -42,6 +42,8 @@ const struct tdm_option tdm_train_table[TDM_DISTIL_OPTIONS] = {
     ROW("stop-at", TDM_OPT_INT, stop_at, "0", 0, 1e9, "stop after this step as if interrupted, 0 = do not"),
     ROW("batch-tokens", TDM_OPT_INT, batch_tokens, "4096", 1, 1e8, "tokens of one step"),
     ROW("micro-tokens", TDM_OPT_INT, micro_tokens, "384", 1, 1e8, "tokens of one pass"),
+    {"precision", TDM_OPT_CHOICE, offsetof(struct tdm_train_options, precision), "float", 0, 0, "float|bfloat16",
+     "of the operands of products; bfloat16 needs AVX512_BF16 and is faster"},
     ROW("lr", TDM_OPT_NUMBER, lr, "0.002", 0, 10, "highest learning rate"),
     ROW("min-lr", TDM_OPT_NUMBER, min_lr, "0.0001", 0, 10, "last learning rate"),
     ROW("warmup", TDM_OPT_INT, warmup, "200", 0, 1e9, "steps of warm-up"),
@@ -158,6 +160,7 @@ static int open_trainer(struct run *r) {
 		return tdm_fail(r->err, TDM_ENOMEM, "no memory for the moments of %zu parameters", t->net.n_params);
 	t->teacher = o->teacher ? &r->teacher : NULL;
 	t->prompt_weight = (float)o->prompt_weight;
+	t->bf16 = o->precision == 1;
 	t->loss = (struct tdm_loss){.alpha = o->teacher ? o->alpha : 0, .temperature = o->temperature};
 	t->adamw = (struct tdm_adamw){.lr = o->lr,
 	                              .min_lr = o->min_lr < o->lr ? o->min_lr : o->lr,
@@ -201,6 +204,8 @@ static int open_run(struct run *r) {
 	const struct tdm_train_options *o = r->o;
 	if (need(r, "data", o->data) || need(r, "tokenizer", o->tokenizer) || need(r, "out", o->out))
 		return TDM_EMISSING;
+	if (o->precision == 1 && !tdm_gemm_has_bf16())
+		return tdm_fail_param(r->err, TDM_EVALUE, "precision", "--precision bfloat16: this machine has no AVX512_BF16");
 	r->trainer.pool = tdm_pool_new((int)o->threads);
 	if (!r->trainer.pool)
 		return tdm_fail(r->err, TDM_ENOMEM, "no memory for %d threads", (int)o->threads);
@@ -365,8 +370,9 @@ int tdm_train(const struct tdm_train_options *options, const volatile sig_atomic
 	tdm_bytes_init(&r.curve, CURVE_LIMIT_BYTES);
 	int status = open_run(&r);
 	if (!status) {
-		tdm_log(TDM_INFO, "train.start", NULL, " parameters=%zu threads=%d loops=%s teacher=%s", r.trainer.net.n_params,
-		        (int)options->threads, tdm_rows()->name, options->teacher ? options->teacher : "none");
+		tdm_log(TDM_INFO, "train.start", NULL, " parameters=%zu threads=%d loops=%s products=%s teacher=%s",
+		        r.trainer.net.n_params, (int)options->threads, tdm_rows()->name,
+		        options->precision ? "bfloat16" : "float", options->teacher ? options->teacher : "none");
 		status = loop(&r);
 	}
 	close_run(&r);

@@ -109,6 +109,7 @@ static void gradient_part(void *arg, int part, int n_parts) {
 	struct tdm_worker *w = &t->workers[part];
 	int n_vocab = t->net.shape.n_vocab;
 	w->loss = w->weight = 0;
+	w->pass.space.bf16 = w->teacher.space.bf16 = t->bf16;
 	memset(w->gradient, 0, t->net.n_params * sizeof(float));
 	for (size_t doc = w->first; doc < w->last && !w->status;) {
 		fill(w, t, t->docs, &doc, w->last, t->prompt_weight);
@@ -202,6 +203,7 @@ static void validate_part(void *arg, int part, int n_parts) {
 	struct tdm_trainer *t = arg;
 	struct tdm_worker *w = &t->workers[part];
 	w->loss = w->weight = 0;
+	w->pass.space.bf16 = false;
 	for (size_t doc = w->first; doc < w->last && !w->status;) {
 		size_t first = doc;
 		fill(w, t, NULL, &doc, w->last, 0);

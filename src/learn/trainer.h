@@ -35,6 +35,7 @@ struct tdm_trainer {
 	struct tdm_adamw adamw;
 	struct tdm_loss loss;
 	float prompt_weight;
+	bool bf16; // products of training in bfloat16; validation is always in float
 	// the step under way
 	const struct tdm_dataset *data;
 	uint32_t *docs; // the step's documents

@@ -60,7 +60,7 @@ struct linear {
 
 static double linear_value(const struct probe *p) {
 	struct linear *l = p->context;
-	tdm_linear_forward(l->out, l->x, l->w, N, IN, OUT, 0);
+	tdm_linear_forward(NULL, l->out, l->x, l->w, N, IN, OUT, 0);
 	return weigh(l->out, l->by, N * OUT);
 }
 
@@ -72,7 +72,7 @@ static void linear(void **state) {
 	fill(&rng, l.x, N * IN, 1);
 	fill(&rng, l.w, OUT * IN, 1);
 	fill(&rng, l.by, N * OUT, 1);
-	tdm_linear_backward(dx, dw, l.by, l.x, l.w, N, IN, OUT, 0);
+	tdm_linear_backward(NULL, dx, dw, l.by, l.x, l.w, N, IN, OUT, 0);
 	struct probe p = {linear_value, &l, 1e-2f};
 	check(&p, "x", l.x, dx, N * IN, 1, 1e-4);
 	check(&p, "w", l.w, dw, OUT * IN, 1, 1e-4);
@@ -357,6 +357,49 @@ static void every_table_agrees(void **state) {
 	}
 }
 
+static float rounded(float x) { // to bfloat16, to nearest even
+	uint32_t bits;
+	memcpy(&bits, &x, sizeof(bits));
+	bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000u;
+	memcpy(&x, &bits, sizeof(x));
+	return x;
+}
+
+static double entry(enum tdm_gemm_form form, const float *a, const float *b, int i, int j, int m, int n, int k) {
+	double sum = 0;
+	for (int l = 0; l < k; l++) {
+		float x = form == TDM_GEMM_TN ? a[l * m + i] : a[i * k + l],
+		      y = form == TDM_GEMM_NT ? b[j * k + l] : b[l * n + j];
+		sum += (double)rounded(x) * rounded(y);
+	}
+	return sum;
+}
+
+static void bfloat16_product(void **state) {
+	enum { M = 61, N_OUT = 75, K = 53 };
+	static float a[M * K], b[N_OUT * K], c[M * N_OUT + 1];
+	struct tdm_gemm_space space = {.bf16 = true};
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 10);
+	if (!tdm_gemm_has_bf16())
+		skip();
+	fill(&rng, a, M * K, 1);
+	fill(&rng, b, N_OUT * K, 1);
+	for (int form = TDM_GEMM_NN; form <= TDM_GEMM_TN; form++) {
+		for (int i = 0; i <= M * N_OUT; i++)
+			c[i] = 1;
+		tdm_gemm(&space, (enum tdm_gemm_form)form, M, N_OUT, K, 0.5f, a, form == TDM_GEMM_TN ? M : K, b,
+		         form == TDM_GEMM_NT ? K : N_OUT, 2, c, N_OUT);
+		for (int i = 0; i < M; i++)
+			for (int j = 0; j < N_OUT; j++)
+				assert_float_equal(c[i * N_OUT + j], 2 + 0.5 * entry((enum tdm_gemm_form)form, a, b, i, j, M, N_OUT, K),
+				                   1e-4);
+		assert_true(c[M * N_OUT] == 1); // nothing is written behind the end
+	}
+	assert_true(space.n > 0); // it was not the float product
+	tdm_gemm_space_release(&space);
+}
+
 static void exponentials(void **state) {
 	float x[64], y[64];
 	for (int i = 0; i < 64; i++)
@@ -368,11 +411,17 @@ static void exponentials(void **state) {
 
 int tdm_test_gradients(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(linear),       cmocka_unit_test(norm),
-	    cmocka_unit_test(swiglu),       cmocka_unit_test(attention),
-	    cmocka_unit_test(rotation),     cmocka_unit_test(losses),
-	    cmocka_unit_test(whole_net),    cmocka_unit_test(packed_equals_alone),
-	    cmocka_unit_test(exponentials), cmocka_unit_test(every_table_agrees),
+	    cmocka_unit_test(linear),
+	    cmocka_unit_test(norm),
+	    cmocka_unit_test(swiglu),
+	    cmocka_unit_test(attention),
+	    cmocka_unit_test(rotation),
+	    cmocka_unit_test(losses),
+	    cmocka_unit_test(whole_net),
+	    cmocka_unit_test(packed_equals_alone),
+	    cmocka_unit_test(exponentials),
+	    cmocka_unit_test(bfloat16_product),
+	    cmocka_unit_test(every_table_agrees),
 	};
 	return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
 }
