@@ -37,11 +37,12 @@ struct side { // one session and what it has done
 struct answer {
 	struct tdm_run *run;
 	const struct speculate *kind;
+	struct tdm_request request;
 	struct side target, draft;
 	struct tdm_sampling sampling;
 	bool is_greedy;
 	struct tdm_rng draw, accept, replace;
-	int n_vocab, gamma, max_tokens;
+	int n_vocab, gamma;
 	int32_t *tokens; // of the answer so far (the target has not evaluated the last one), with room for a draft
 	int n_tokens;
 	int32_t drafted[GAMMA_MAX];
@@ -104,10 +105,10 @@ static bool propose(struct answer *a, const float *logits) {
 // How many tokens are worth drafting: the wish, the token limit, the room in both sessions.
 static int worth_drafting(const struct answer *a) {
 	const struct tdm_session *t = a->target.session, *d = a->draft.session;
-	int gamma = a->gamma, left = a->max_tokens - a->n_tokens - 1;
+	int gamma = a->gamma, left = a->request.max_tokens - a->n_tokens - 1;
 	int target_room = t->context - t->prompt_tokens - a->n_tokens;
 	int draft_room = d->context - d->prompt_tokens - a->n_tokens + 1;
-	if (a->max_tokens > 0 && gamma > left)
+	if (a->request.max_tokens > 0 && gamma > left)
 		gamma = left;
 	if (gamma > target_room)
 		gamma = target_room;
@@ -207,13 +208,13 @@ static int start(struct side *side, struct tdm_run *run, const struct tdm_reques
 	return status;
 }
 
-static int allocate(struct answer *a, const struct tdm_request *request, struct tdm_sink *sink) {
+static int allocate(struct answer *a, struct tdm_sink *sink) {
 	const struct tdm_session *t = a->target.session;
 	size_t n = (size_t)a->n_vocab;
 	a->tokens = tdm_arena_array(a->run->arena, (size_t)t->context + GAMMA_MAX + 2, sizeof(int32_t));
 	a->p = tdm_arena_array(a->run->arena, n, sizeof(float));
 	a->q = tdm_arena_array(a->run->arena, a->is_greedy ? n : n * GAMMA_MAX, sizeof(float));
-	a->writer = tdm_writer_new(a->run, request, a->target.session, sink, t->model->name);
+	a->writer = tdm_writer_new(a->run, &a->request, a->target.session, sink, t->model->name);
 	if (a->tokens && a->p && a->q && a->writer)
 		return TDM_OK;
 	return tdm_fail(&a->run->error, TDM_ENOMEM, "%s: no memory for drafts over %d tokens of vocabulary",
@@ -231,7 +232,7 @@ static int prepare(struct answer *a, const struct tdm_request *request, struct t
 		return status;
 	a->n_vocab = a->target.session->n_vocab;
 	a->gamma = (int)a->kind->o.gamma;
-	a->max_tokens = request->max_tokens;
+	a->request = tdm_joint_request(request, a->target.session);
 	a->sampling = tdm_joint_sampling(request, a->target.session);
 	a->is_greedy = a->sampling.temperature <= 0;
 	tdm_rng_stream(&a->draw, run->seed, "speculate.draft", request->draw);
@@ -240,7 +241,7 @@ static int prepare(struct answer *a, const struct tdm_request *request, struct t
 	status = start(&a->target, run, request);
 	if (status == TDM_OK)
 		status = start(&a->draft, run, request);
-	return status == TDM_OK ? allocate(a, request, sink) : status;
+	return status == TDM_OK ? allocate(a, sink) : status;
 }
 
 static void record(struct answer *a, int status) {

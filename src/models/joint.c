@@ -1,4 +1,5 @@
 #include "models/joint.h"
+#include "models/writer.h"
 
 enum { REPEAT_WINDOW = 64 }; // when a request asks for a penalty and the model has no window of its own
 
@@ -21,6 +22,13 @@ struct tdm_sampling tdm_joint_sampling(const struct tdm_request *request, const 
 	if (s.repeat_penalty != 1 && s.repeat_window <= 0)
 		s.repeat_window = REPEAT_WINDOW;
 	return s;
+}
+
+struct tdm_request tdm_joint_request(const struct tdm_request *request, const struct tdm_session *session) {
+	struct tdm_request own = *request;
+	if (own.max_tokens <= 0)
+		own.max_tokens = session->max_tokens;
+	return own;
 }
 
 int32_t tdm_joint_choose(const struct tdm_sampling *s, const float *logits, int n_vocab, const int32_t *recent,
@@ -60,4 +68,58 @@ struct tdm_call *tdm_joint_record(struct tdm_run *run, const struct tdm_session 
 	};
 	run->record->model_us += us;
 	return tdm_record_call(run->record, &call);
+}
+
+struct decoding {
+	struct tdm_run *run;
+	struct tdm_session *session;
+	struct tdm_request request;
+	struct tdm_writer *writer;
+	struct tdm_sampling sampling;
+	struct tdm_rng rng;
+	float *probs;
+	int32_t *answer;
+	int n;
+};
+
+static int prepare(struct decoding *d, const struct tdm_request *request, const char *author, struct tdm_sink *sink) {
+	struct tdm_session *s = d->session;
+	int status = s->ops->prompt(s, d->run, request);
+	if (status != TDM_OK)
+		return status;
+	d->sampling = tdm_joint_sampling(request, s);
+	d->probs = tdm_arena_array(d->run->arena, (size_t)s->n_vocab, sizeof *d->probs);
+	d->answer = tdm_arena_array(d->run->arena, (size_t)(s->context - s->prompt_tokens) + 1, sizeof *d->answer);
+	d->request = tdm_joint_request(request, s);
+	d->writer = tdm_writer_new(d->run, &d->request, s, sink, author);
+	tdm_rng_stream(&d->rng, d->run->seed, author, request->draw);
+	if (d->probs && d->answer && d->writer)
+		return TDM_OK;
+	return tdm_fail(&d->run->error, TDM_ENOMEM, "model %s: no memory for the answer", author);
+}
+
+// One token. TDM_SINK_ENOUGH when the answer has ended or the context is full.
+static int decode(struct decoding *d) {
+	struct tdm_session *s = d->session;
+	const float *logits = s->ops->logits(s, 0);
+	int32_t token = tdm_joint_choose(&d->sampling, logits, s->n_vocab, d->answer, d->n, d->probs, &d->rng);
+	d->answer[d->n++] = token;
+	int status = tdm_writer_token(d->writer, token, logits, NULL);
+	if (status == TDM_OK)
+		status = tdm_run_check(d->run);
+	if (status != TDM_OK)
+		return status;
+	if (s->prompt_tokens + d->n > s->context)
+		return TDM_SINK_ENOUGH;
+	return s->ops->eval(s, d->run, &token, NULL, 1);
+}
+
+int tdm_joint_decode(struct tdm_run *run, const struct tdm_request *request, struct tdm_session *session,
+                     const char *author, struct tdm_sink *sink, struct tdm_result *result) {
+	struct decoding d = {.run = run, .session = session};
+	int status = prepare(&d, request, author, sink);
+	while (status == TDM_OK)
+		status = decode(&d);
+	result->completion_tokens = d.n; // what a failed answer has cost
+	return status < 0 ? status : tdm_writer_end(d.writer, result);
 }

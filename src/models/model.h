@@ -180,4 +180,5 @@ struct tdm_session {
 	int prompt_tokens;           // length after prompt()
 	uint64_t vocab_id;           // equal ids: token ids are interchangeable
 	struct tdm_sampling own;     // the model's own settings, for what a request leaves open; see joint.h
+	int max_tokens;              // the model's own limit of an answer, likewise; 0 = none
 };

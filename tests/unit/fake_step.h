@@ -86,6 +86,18 @@ static inline void fake_close(struct tdm_session *session) {
 	free(s);
 }
 
+static inline int fake_fork(struct tdm_session *session, struct tdm_run *run, struct tdm_session **out) {
+	struct fake_session *from = (struct fake_session *)session, *copy = malloc(sizeof *copy);
+	if (!copy)
+		return tdm_fail(&run->error, TDM_ENOMEM, "fake: no memory");
+	*copy = *from;
+	copy->tokens = malloc((size_t)from->fake->context * sizeof(int32_t));
+	memcpy(copy->tokens, from->tokens, (size_t)from->n * sizeof(int32_t));
+	from->fake->open_sessions++;
+	*out = &copy->session;
+	return TDM_OK;
+}
+
 static inline int fake_open(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out) {
 	static const struct tdm_session_ops ops = {
 	    .prompt = fake_prompt,
@@ -93,6 +105,7 @@ static inline int fake_open(struct tdm_model *m, struct tdm_run *run, struct tdm
 	    .logits = fake_logits,
 	    .length = fake_length,
 	    .rewind = fake_rewind,
+	    .fork = fake_fork,
 	    .piece = fake_piece,
 	    .is_end = fake_is_end,
 	    .close = fake_close,
