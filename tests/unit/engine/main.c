@@ -6,6 +6,7 @@ int main(void) {
 	failed += tdm_test_gguf();
 	failed += tdm_test_quantize();
 	failed += tdm_test_forward();
+	failed += tdm_test_seq();
 	failed += tdm_test_vocab();
 	failed += tdm_test_chat();
 	failed += tdm_test_sampler();

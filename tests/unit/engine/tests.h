@@ -3,6 +3,7 @@
 int tdm_test_gguf(void);
 int tdm_test_quantize(void);
 int tdm_test_forward(void);
+int tdm_test_seq(void);
 int tdm_test_vocab(void);
 int tdm_test_chat(void);
 int tdm_test_sampler(void);
