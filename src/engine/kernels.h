@@ -17,6 +17,7 @@ enum {
 	TDM_BLOCK = 32,       // elements that share a scale in Q8_0
 	TDM_PAGE_TOKENS = 16, // tokens of one cache page
 	TDM_MAX_QUERIES = 8,  // that attend together
+	TDM_SLAB = 8,         // columns whose quantised elements lie interleaved
 };
 
 // A matrix of the model, repacked by tdm_matrix_pack: groups of 16 rows, inside a group 16 rows side by side.
@@ -30,14 +31,15 @@ struct tdm_matrix {
 	uint8_t *packed;    // 64-byte aligned
 };
 
-// Columns to multiply with: n rows of activations, each zero beyond n_cols; the quantised form for Q8_0 matrices.
+// Columns to multiply with: n rows of activations, each zero beyond n_cols; the quantised form for Q8_0 matrices in
+// slabs of 8 columns, so that a kernel reads the same place of several columns from one line of the cache.
 struct tdm_columns {
 	int n;
 	size_t stride; // elements from one column to the next, a multiple of 32
 	const float *x;
-	const int8_t *q;     // [n][stride]
-	const float *scales; // [n][stride / 32]
-	const int32_t *bias; // [n][stride / 32]: takes back what kernels->flip added to the weights
+	const int8_t *q;     // [slab][stride / 4][8 columns][4]
+	const float *scales; // [slab][stride / 32][8 columns]
+	const int32_t *bias; // likewise: takes back what kernels->flip added to the weights
 };
 
 // Queries of one sequence that read one head of the cache. Page: keys [head_dim][16 tokens], then values
@@ -60,8 +62,8 @@ struct tdm_kernels {
 	int n_queries; // that attend together at best
 	// out[c][group * 16 + lane] for the groups from <= g < to and every column c
 	void (*multiply)(const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x, float *const *out);
-	// n a multiple of 32
-	void (*quantize)(const float *x, int n, int8_t *q, float *scales, int32_t *bias);
+	// Fills column c < columns->n of q, scales and bias from x.
+	void (*quantize)(const struct tdm_columns *columns, int c);
 	// out = x / rms(x) * weight; all rows zero beyond n, computed to the multiple of 16
 	void (*normalize)(const float *x, const float *weight, int n, float epsilon, float *out);
 	void (*add)(float *x, const float *y, int n);        // x += y; n a multiple of 16

@@ -12,6 +12,7 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define SET_NAME "avx2"
 #define FLIP 0
 #define TILE 4
+#define GROUPS 1
 #define FLOAT_TILE 2
 #define QUERIES 4
 #define ABOVE_4
@@ -37,6 +38,20 @@ static inline vf load_half(const uint16_t *p) {
 
 static inline void store_half(uint16_t *p, vf x) {
 	_mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline float largest_of(vf x) {
+	__m128 four = _mm_max_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1));
+	__m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+	return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+static inline int32_t sum_of(vi x) {
+	return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7]));
+}
+
+static inline float through_half(float x) {
+	return _cvtsh_ss(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT));
 }
 
 #include "engine/kernels_body.h"

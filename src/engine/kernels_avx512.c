@@ -11,10 +11,11 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define SET tdm_kernels_avx512
 #define SET_NAME "avx512"
 #define FLIP 0x80 // the instruction takes weights without sign
-#define TILE 8
+#define TILE 6
+#define GROUPS 2
 #define FLOAT_TILE 4
 #define QUERIES 8
-#define ABOVE_4 TILES(5) TILES(6) TILES(7) TILES(8)
+#define ABOVE_4 TILES(5) TILES(6)
 #define QUERIES_ABOVE_4 QUERY_TILES(5) QUERY_TILES(6) QUERY_TILES(7) QUERY_TILES(8)
 
 static inline vi dot4(vi sum, const uint8_t *w, const int8_t *x) {
@@ -33,6 +34,18 @@ static inline vf load_half(const uint16_t *p) {
 
 static inline void store_half(uint16_t *p, vf x) {
 	_mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline float largest_of(vf x) {
+	return _mm512_reduce_max_ps((__m512)x);
+}
+
+static inline int32_t sum_of(vi x) {
+	return _mm512_reduce_add_epi32((__m512i)x);
+}
+
+static inline float through_half(float x) {
+	return _cvtsh_ss(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT));
 }
 
 #include "engine/kernels_body.h"

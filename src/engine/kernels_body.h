@@ -1,8 +1,9 @@
 // The body of every kernel set; included once by each kernels_NAME.c after it has defined
 //   LANES (4, 8 or 16), vf, vi and vb (vectors of LANES float, int32_t and int8_t), SET, SET_NAME, FLIP, TILE,
-//   FLOAT_TILE, QUERIES (columns and queries of one tile) and ABOVE_4, QUERIES_ABOVE_4 (their cases beyond 4), vi
-//   dot4(vi sum, const uint8_t *w, const int8_t *x): sum[l] += w[4 l + j] * x[j] for j < 4, w flipped by FLIP vf
-//   madd(vf a, vf b, vf c): a * b + c     vf load_half(const uint16_t *p)     void store_half(uint16_t *p, vf x)
+//   FLOAT_TILE, QUERIES (columns, groups of rows and queries of one tile) and ABOVE_4, QUERIES_ABOVE_4 (their cases
+//   beyond 4), vi dot4(vi sum, const uint8_t *w, const int8_t *x): sum[l] += w[4 l + j] * x[j] for j < 4, w flipped by
+//   FLIP vf madd(vf a, vf b, vf c): a * b + c     vf load_half(const uint16_t *p)     void store_half(uint16_t *p, vf
+//   x)
 //
 // The rule it protects: 16 lanes in every set, whatever the vector's width, so that sets with the same madd agree bit
 // for bit, and a fixed order inside each lane, whatever the number of columns or queries (TILE, QUERIES).
@@ -73,27 +74,36 @@ ALWAYS vf exponential(vf x) {
 
 // --- matrix products
 
+// n columns from `first`, all in one slab; `groups` neighbouring groups of rows.
 ALWAYS void tile_q8(const struct tdm_matrix *m, const uint8_t *w, const struct tdm_columns *x, int first, const int n,
-                    float *const *out, int at) {
-	vf sum[TILE];
-	int n_blocks = m->n_cols / TDM_BLOCK;
-	size_t block_stride = x->stride / TDM_BLOCK;
-	const int8_t *q = x->q + (size_t)first * x->stride;
-	const float *scales = x->scales + (size_t)first * block_stride;
-	const int32_t *bias = x->bias + (size_t)first * block_stride;
-	UNROLL for (int c = 0; c < n; c++) sum[c] = splat(0);
-	for (int b = 0; b < n_blocks; b++, w += Q8_SCALE_BYTES + TDM_LANES * TDM_BLOCK, q += TDM_BLOCK) {
-		vi dot[TILE];
-		vf scale = load((const float *)(const void *)w);
-		UNROLL for (int c = 0; c < n; c++) dot[c] = splat_int(bias[c * block_stride + b]);
-		UNROLL for (int k = 0; k < TDM_BLOCK; k += 4) {
-			UNROLL for (int c = 0; c < n; c++) dot[c] =
-			    dot4(dot[c], w + Q8_SCALE_BYTES + k / 4 * Q8_STEP_BYTES, q + c * x->stride + k);
-		}
-		UNROLL for (int c = 0; c < n; c++) sum[c] =
-		    madd(__builtin_convertvector(dot[c], vf), scale * scales[c * block_stride + b], sum[c]);
+                    const int groups, float *const *out, int at) {
+	vf sum[GROUPS][TILE];
+	const size_t n_blocks = (size_t)(m->n_cols / TDM_BLOCK), slab = (size_t)(first / TDM_SLAB);
+	const int8_t *q = x->q + slab * TDM_SLAB * x->stride + first % TDM_SLAB * 4;
+	size_t block = slab * TDM_SLAB * (x->stride / TDM_BLOCK) + (size_t)(first % TDM_SLAB);
+	UNROLL for (int i = 0; i < groups; i++) {
+		UNROLL for (int c = 0; c < n; c++) sum[i][c] = splat(0);
 	}
-	UNROLL for (int c = 0; c < n; c++) store(out[first + c] + at, sum[c]);
+	for (size_t b = 0; b < n_blocks; b++, block += TDM_SLAB, w += Q8_SCALE_BYTES + TDM_LANES * TDM_BLOCK) {
+		vi dot[GROUPS][TILE];
+		UNROLL for (int i = 0; i < groups; i++) {
+			UNROLL for (int c = 0; c < n; c++) dot[i][c] = splat_int(FLIP ? x->bias[block + (size_t)c] : 0);
+		}
+		UNROLL for (int k = 0; k < TDM_BLOCK / 4; k++, q += TDM_SLAB * 4) {
+			UNROLL for (int i = 0; i < groups; i++) {
+				UNROLL for (int c = 0; c < n; c++) dot[i][c] =
+				    dot4(dot[i][c], w + (size_t)i * m->group_bytes + Q8_SCALE_BYTES + k * Q8_STEP_BYTES, q + 4 * c);
+			}
+		}
+		UNROLL for (int i = 0; i < groups; i++) {
+			vf scale = load((const float *)(const void *)(w + (size_t)i * m->group_bytes));
+			UNROLL for (int c = 0; c < n; c++) sum[i][c] =
+			    madd(__builtin_convertvector(dot[i][c], vf), scale * x->scales[block + (size_t)c], sum[i][c]);
+		}
+	}
+	UNROLL for (int i = 0; i < groups; i++) {
+		UNROLL for (int c = 0; c < n; c++) store(out[first + c] + at + i * TDM_LANES, sum[i][c]);
+	}
 }
 
 ALWAYS vf load_weights(const uint8_t *w, const bool is_half) {
@@ -116,28 +126,40 @@ ALWAYS void tile_floats(const struct tdm_matrix *m, const uint8_t *w, const stru
 	UNROLL for (int c = 0; c < n; c++) store(out[first + c] + at, (sum[c][0] + sum[c][1]) + (sum[c][2] + sum[c][3]));
 }
 
-ALWAYS void tiles(const struct tdm_matrix *m, int group, int part, const struct tdm_columns *x, float *const *out,
-                  int first, const int n) {
+ALWAYS void tiles(const struct tdm_matrix *m, int group, int groups, int part, const struct tdm_columns *x,
+                  float *const *out, int first, const int n) {
 	const uint8_t *w = m->packed + (size_t)group * m->group_bytes;
 	int at = group * TDM_LANES + part;
-	if (m->type == TDM_Q8_0)
-		tile_q8(m, w + part * 4, x, first, n, out, at);
+	if (m->type == TDM_Q8_0 && groups == GROUPS)
+		tile_q8(m, w + part * 4, x, first, n, GROUPS, out, at);
+	else if (m->type == TDM_Q8_0)
+		tile_q8(m, w + part * 4, x, first, n, 1, out, at);
 	else if (m->type == TDM_F16 && n <= FLOAT_TILE)
 		tile_floats(m, w + part * 2, x, first, n, out, at, true);
 	else if (n <= FLOAT_TILE)
 		tile_floats(m, w + part * 4, x, first, n, out, at, false);
 }
 
+// Columns of the next tile: as many as the registers hold, halved when that makes even tiles, inside a slab.
+static int tile_width(const struct tdm_matrix *m, const struct tdm_columns *x, int first) {
+	int left = x->n - first, in_slab = TDM_SLAB - first % TDM_SLAB;
+	if (m->type != TDM_Q8_0)
+		return left < FLOAT_TILE ? left : FLOAT_TILE;
+	left = left < in_slab ? left : in_slab;
+	return left <= TILE ? left : left >= 2 * TILE ? TILE : (left + 1) / 2;
+}
+
 static void multiply(const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x, float *const *out) {
-	int widest = m->type == TDM_Q8_0 ? TILE : FLOAT_TILE;
-	for (int group = from; group < to; group++)
+	int most = m->type == TDM_Q8_0 ? GROUPS : 1;
+	for (int group = from, groups; group < to; group += groups) {
+		groups = to - group < most ? 1 : most;
 		for (int part = 0; part < TDM_LANES; part += LANES)
 			for (int first = 0, n; first < x->n; first += n) {
-				n = x->n - first < widest ? x->n - first : widest;
+				n = tile_width(m, x, first);
 				switch (n) {
-#define TILES(N)                                 \
-	case N:                                      \
-		tiles(m, group, part, x, out, first, N); \
+#define TILES(N)                                         \
+	case N:                                              \
+		tiles(m, group, groups, part, x, out, first, N); \
 		break;
 					TILES(1)
 					TILES(2)
@@ -146,33 +168,32 @@ static void multiply(const struct tdm_matrix *m, int from, int to, const struct 
 					ABOVE_4
 				}
 			}
+	}
 }
 
 // --- rows
 
 // As llama.cpp quantises activations: largest value to 127, round to nearest even, scale kept in half precision.
-static void quantize(const float *x, int n, int8_t *q, float *scales, int32_t *bias) {
-	for (int b = 0; b < n / TDM_BLOCK; b++, x += TDM_BLOCK, q += TDM_BLOCK) {
-		float parts[LANES], largest = 0;
+static void quantize(const struct tdm_columns *columns, int c) {
+	const float *x = columns->x + (size_t)c * columns->stride;
+	const size_t n_blocks = columns->stride / TDM_BLOCK, slab = (size_t)(c / TDM_SLAB);
+	int8_t *q = (int8_t *)columns->q + slab * TDM_SLAB * columns->stride + c % TDM_SLAB * 4;
+	size_t block = slab * TDM_SLAB * n_blocks + (size_t)(c % TDM_SLAB);
+	for (size_t b = 0; b < n_blocks; b++, x += TDM_BLOCK, block += TDM_SLAB) {
 		vf peak = splat(0);
+		vi total = splat_int(0);
 		for (int i = 0; i < TDM_BLOCK; i += LANES)
 			peak = larger((vf)((vi)load(x + i) & 0x7FFFFFFF), peak);
-		store(parts, peak);
-		for (int i = 0; i < LANES; i++)
-			largest = parts[i] > largest ? parts[i] : largest;
-		float inverse = largest > 0 && largest <= 3e38f ? 127.0f / largest : 0;
-		vi total = splat_int(0);
+		float largest = largest_of(peak), inverse = largest > 0 && largest <= 3e38f ? 127.0f / largest : 0;
 		for (int i = 0; i < TDM_BLOCK; i += LANES) {
-			vi rounded = (vi)(madd(load(x + i), splat(inverse), splat(12582912.0f))) - 0x4B400000;
+			vi rounded = (vi)(load(x + i) * inverse + splat(12582912.0f)) - 0x4B400000;
 			vb narrow = __builtin_convertvector(rounded, vb);
 			total += rounded;
-			memcpy(q + i, &narrow, sizeof narrow);
+			for (int j = 0; j < LANES; j += 4, q += TDM_SLAB * 4)
+				memcpy(q, (const int8_t *)&narrow + j, 4);
 		}
-		int32_t all = 0;
-		for (int i = 0; i < LANES; i++)
-			all += total[i];
-		scales[b] = tdm_f16_to_f32(tdm_f32_to_f16(largest / 127.0f));
-		bias[b] = FLIP ? -128 * all : 0;
+		((float *)columns->scales)[block] = through_half(largest / 127.0f);
+		((int32_t *)columns->bias)[block] = FLIP ? -128 * sum_of(total) : 0;
 	}
 }
 

@@ -13,6 +13,7 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define SET_NAME "portable"
 #define FLIP 0
 #define TILE 4
+#define GROUPS 1
 #define FLOAT_TILE 2
 #define QUERIES 4
 #define ABOVE_4
@@ -46,6 +47,19 @@ static inline vf load_half(const uint16_t *p) {
 static inline void store_half(uint16_t *p, vf x) {
 	for (int i = 0; i < LANES; i++)
 		p[i] = tdm_f32_to_f16(x[i]);
+}
+
+static inline float largest_of(vf x) {
+	float a = x[0] > x[1] ? x[0] : x[1], b = x[2] > x[3] ? x[2] : x[3];
+	return a > b ? a : b;
+}
+
+static inline int32_t sum_of(vi x) {
+	return (x[0] + x[1]) + (x[2] + x[3]);
+}
+
+static inline float through_half(float x) {
+	return tdm_f16_to_f32(tdm_f32_to_f16(x));
 }
 
 #include "engine/kernels_body.h"

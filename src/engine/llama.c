@@ -139,11 +139,8 @@ static void set_columns(struct tdm_llama *l, struct product *p, const float *x, 
 	for (int i = 0; i < p->n_targets; i++)
 		is_quantized |= p->matrices[i]->type == TDM_Q8_0;
 	p->columns = (struct tdm_columns){n, stride, x, l->quantized, l->scales, l->bias};
-	for (int i = 0; i < n && is_quantized; i++) {
-		size_t at = (size_t)i * stride;
-		p->kernels->quantize(x + at, (int)stride, l->quantized + at, l->scales + at / TDM_BLOCK,
-		                     l->bias + at / TDM_BLOCK);
-	}
+	for (int i = 0; i < n && is_quantized; i++)
+		p->kernels->quantize(&p->columns, i);
 }
 
 static void multiply(struct tdm_llama *l, struct product *p, const float *x, size_t stride, int n) {
