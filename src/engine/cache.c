@@ -86,17 +86,27 @@ uint8_t *tdm_page_own(struct tdm_cache *c, uint8_t *page) {
 	return copy;
 }
 
+enum { PIECE = 64 };
+
+// x[0..n) in half precision, a piece at a time: the source ends at n, the kernel reads whole groups of 16.
+static void halve(const struct tdm_kernels *kernels, const float *x, int n, uint16_t *out) {
+	float piece[PIECE];
+	for (int at = 0; at < n; at += PIECE) {
+		int here = n - at < PIECE ? n - at : PIECE, padded = tdm_pad(here, TDM_LANES);
+		memcpy(piece, x + at, (size_t)here * sizeof *x);
+		for (int i = here; i < padded; i++)
+			piece[i] = 0;
+		kernels->halve(piece, padded, out + at);
+	}
+}
+
 static void store_half(const struct tdm_cache *c, const struct tdm_kernels *kernels, uint8_t *at, int slot,
                        const float *k, const float *v) {
-	float row[1024] = {0};
 	uint16_t halves[1024], *keys = (uint16_t *)(void *)at;
-	uint16_t *values = (uint16_t *)(void *)(at + c->values_at) + (size_t)slot * (size_t)c->head_padded;
-	memcpy(row, k, (size_t)c->head_dim * sizeof *k);
-	kernels->halve(row, c->head_padded, halves);
+	halve(kernels, k, c->head_dim, halves);
 	for (int d = 0; d < c->head_dim; d++)
 		keys[d * TDM_PAGE_TOKENS + slot] = halves[d];
-	memcpy(row, v, (size_t)c->head_dim * sizeof *v);
-	kernels->halve(row, c->head_padded, values);
+	halve(kernels, v, c->head_dim, (uint16_t *)(void *)(at + c->values_at) + (size_t)slot * (size_t)c->head_padded);
 }
 
 static void store_floats(const struct tdm_cache *c, uint8_t *at, int slot, const float *k, const float *v) {

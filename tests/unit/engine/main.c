@@ -6,6 +6,8 @@ int main(void) {
 	failed += tdm_test_gguf();
 	failed += tdm_test_quantize();
 	failed += tdm_test_forward();
+	failed += tdm_test_kernels();
+	failed += tdm_test_weights();
 	failed += tdm_test_seq();
 	failed += tdm_test_vocab();
 	failed += tdm_test_chat();

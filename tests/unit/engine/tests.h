@@ -3,6 +3,8 @@
 int tdm_test_gguf(void);
 int tdm_test_quantize(void);
 int tdm_test_forward(void);
+int tdm_test_kernels(void);
+int tdm_test_weights(void);
 int tdm_test_seq(void);
 int tdm_test_vocab(void);
 int tdm_test_chat(void);
