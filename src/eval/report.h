@@ -7,3 +7,6 @@ void tdm_report_table(const struct tdm_eval *e, const struct tdm_eval_summary *s
 // Everything, the single outcomes included; no text of a prompt or an answer. settings: hash of the settings, or NULL.
 void tdm_report_json(const struct tdm_eval *e, const struct tdm_eval_summary *summaries, const char *settings,
                      struct tdm_bytes *out);
+// Bars of accuracy per family, and cost against accuracy, as SVG. Error: TDM_ENOMEM.
+int tdm_report_svg(const struct tdm_eval *e, const struct tdm_eval_summary *summaries, struct tdm_bytes *out,
+                   struct tdm_error *err);
