@@ -2,5 +2,8 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_gym() + tdm_test_gym_check() + tdm_test_gym_values() + tdm_test_run() ? 1 : 0;
+	return tdm_test_gym() + tdm_test_gym_check() + tdm_test_gym_values() + tdm_test_run() + tdm_test_curve() +
+	               tdm_test_plot()
+	           ? 1
+	           : 0;
 }

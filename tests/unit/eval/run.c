@@ -320,6 +320,10 @@ static void test_reports(void **state) {
 	assert_int_equal(tdm_get(&items->items[0], "outcomes")->n, 7);
 	for (int i = 0; i < N_ITEMS; i++) // names, numbers and codes only
 		assert_null(strstr(text.data, bank[i].prompt));
+	tdm_bytes_clear(&text);
+	assert_int_equal(tdm_report_svg(&c.eval, c.summaries, &text, &c.err), TDM_OK);
+	assert_non_null(strstr(text.data, ">sieve</text>"));
+	assert_null(strstr(text.data, "\"nan"));
 	tdm_bytes_release(&text);
 	close_cast(&c);
 }

@@ -5,3 +5,5 @@ int tdm_test_gym(void);
 int tdm_test_gym_check(void);
 int tdm_test_gym_values(void);
 int tdm_test_run(void);
+int tdm_test_curve(void);
+int tdm_test_plot(void);
