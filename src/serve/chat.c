@@ -1,0 +1,386 @@
+// POST /v1/chat/completions: reads the request, asks the model, writes the answer whole or as a stream, and closes the
+// record.
+//
+// The rule it protects: every request ends in exactly one state; a cut answer never looks whole; a receipt that was
+// shown is in the ledger. Before the commit everything can still become an HTTP error; after it, only an error event.
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "ledger/receipt.h"
+#include "serve/chat_read.h"
+#include "serve/chat_write.h"
+#include "serve/server_parts.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define INLINE_RECEIPT_BYTES 8192
+#define ANSWER_LIMIT_BYTES ((size_t)64 << 20)
+
+struct chat {
+	struct tdm_sink sink;
+	struct tdm_call_context *c;
+	struct tdm_chat_request request;
+	struct tdm_model *model;
+	struct tdm_run run;
+	struct tdm_chat_head head;
+	struct tdm_chat_usage usage;
+	struct tdm_bytes event;    // of the stream, one write at a time
+	struct tdm_bytes text;     // not streamed: the answers, one after another
+	struct tdm_bytes logprobs; // not streamed: their entries
+	struct tdm_bytes answer;   // streamed: only hashed, never kept
+	int index, n_logprobs;     // the choice that is being written
+	bool began;                // streamed: the role of this choice was sent
+	enum tdm_finish last_finish;
+};
+
+// --- the record
+
+static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, char *out, size_t cap) {
+	uint8_t hash[TDM_SHA256_BYTES];
+	char hex[2 * TDM_SHA256_BYTES + 1];
+	tdm_hmac_sha256(s->hash_key, sizeof s->hash_key, data ? data : "", n, hash);
+	tdm_hex(hash, sizeof hash, hex);
+	snprintf(out, cap, "hmac-sha256:%s", hex);
+}
+
+static enum tdm_state end_state(const struct chat *chat, int status) {
+	if (!status)
+		return chat->last_finish == TDM_FINISH_STOP ? TDM_COMPLETE : TDM_INCOMPLETE;
+	if (status == TDM_EGONE)
+		return TDM_CANCELLED;
+	int http = tdm_status_info(status)->http;
+	return http < 500 && !tdm_exchange_committed(chat->c->x) ? TDM_REFUSED : TDM_FAILED;
+}
+
+// Closes the record and writes it. A ledger that cannot be written is a failure of the request.
+static int close_record(struct chat *chat, int status) {
+	struct tdm_record *r = chat->run.record;
+	struct tdm_price dearest = tdm_tree_dearest(chat->c->server->tree);
+	const struct tdm_bytes *answer = chat->request.stream ? &chat->answer : &chat->text;
+	r->total_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x);
+	r->state = end_state(chat, status);
+	r->error_code = status ? tdm_status_info(status)->code : NULL;
+	r->baseline_cost =
+	    ((double)chat->usage.prompt_tokens * dearest.in + (double)chat->usage.completion_tokens * dearest.out) / 1e6;
+	keyed_hash(chat->c->server, answer->data, answer->len, r->answer_hash, sizeof r->answer_hash);
+	tdm_log(TDM_INFO, "request", r->id, " state=%s model=%s served=%s error=%s prompt=%lld completion=%lld us=%lld",
+	        tdm_state_name(r->state), r->requested ? r->requested : "-", r->served ? r->served : "-",
+	        r->error_code ? r->error_code : "-", (long long)chat->usage.prompt_tokens,
+	        (long long)chat->usage.completion_tokens, (long long)r->total_us);
+	struct tdm_error err = {0};
+	int written = tdm_ledger_write(chat->c->server->ledger, r, &err);
+	if (written && !status)
+		return tdm_fail(&chat->run.error, written, "%s", err.text);
+	return status;
+}
+
+// The receipt as the client wants it, in the arena; NULL for none.
+static const char *inline_receipt(struct chat *chat) {
+	const struct tdm_record *r = chat->run.record;
+	struct tdm_bytes b;
+	if (r->objective.receipt == 2)
+		return NULL;
+	if (r->objective.receipt == 1)
+		return tdm_arena_printf(chat->c->arena, "{\"receipt\":\"%s\",\"state\":\"%s\"}", r->id,
+		                        tdm_state_name(r->state));
+	tdm_bytes_init(&b, 2 * INLINE_RECEIPT_BYTES);
+	tdm_receipt_write_inline(&b, r, INLINE_RECEIPT_BYTES);
+	char *copy = tdm_arena_copy(chat->c->arena, b.data ? b.data : "null", b.data ? b.len : 4);
+	tdm_bytes_release(&b);
+	return copy;
+}
+
+// --- headers at the commit
+
+static void set_warnings(struct chat *chat) {
+	struct tdm_bytes list;
+	tdm_bytes_init(&list, 1024);
+	for (const struct tdm_warning *w = chat->run.record->warnings; w; w = w->next)
+		tdm_bytes_printf(&list, "%s%s%s%s", list.len ? "," : "", w->code, w->param ? "=" : "",
+		                 w->param ? w->param : "");
+	if (list.len)
+		tdm_exchange_set(chat->c->x, "x-tandem-warnings", list.data);
+	tdm_bytes_release(&list);
+}
+
+static void set_commit_headers(struct chat *chat, const char *served) {
+	struct tdm_exchange *x = chat->c->x;
+	const struct tdm_decision *d = chat->run.record->decisions;
+	char text[160];
+	tdm_exchange_set(x, "x-tandem-requested", chat->model->name);
+	if (served)
+		tdm_exchange_set(x, "x-tandem-served", served);
+	if (d) {
+		snprintf(text, sizeof text, "%s=%s", d->kind, d->choice);
+		tdm_exchange_set(x, "x-tandem-decision", text);
+	}
+	snprintf(text, sizeof text, "%lld", (long long)(tdm_now_us() - tdm_exchange_arrived_us(x)) / 1000);
+	tdm_exchange_set(x, "openai-processing-ms", text);
+	set_warnings(chat);
+}
+
+// --- the answer, streamed
+
+static int flush_event(struct chat *chat) {
+	int status = chat->event.failed ? TDM_ENOMEM : tdm_exchange_write(chat->c->x, chat->event.data, chat->event.len);
+	tdm_bytes_clear(&chat->event);
+	return status;
+}
+
+// The first event of the stream commits it: headers, role and text go out in one write.
+static int begin_choice(struct chat *chat, const char *author) {
+	bool first = !chat->head.model;
+	if (first) {
+		chat->head.model = author ? author : chat->model->name;
+		chat->run.record->first_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x);
+		set_commit_headers(chat, chat->head.model);
+	}
+	tdm_chat_chunk_role(&chat->event, &chat->head, chat->index);
+	chat->began = true;
+	return TDM_OK;
+}
+
+static int put_stream(struct tdm_sink *sink, const struct tdm_event *event) {
+	struct chat *chat = (struct chat *)sink;
+	if (!chat->began)
+		begin_choice(chat, event->author);
+	tdm_chat_chunk_text(&chat->event, &chat->head, chat->index, event, chat->request.request.logprobs);
+	tdm_bytes_add(&chat->answer, event->text, event->len);
+	int status = flush_event(chat);
+	if (!status)
+		status = tdm_exchange_stream(chat->c->x);
+	return status == TDM_EGONE ? tdm_fail(&chat->run.error, TDM_EGONE, "the client left") : status;
+}
+
+static int put_whole(struct tdm_sink *sink, const struct tdm_event *event) {
+	struct chat *chat = (struct chat *)sink;
+	tdm_bytes_add(&chat->text, event->text, event->len);
+	if (chat->request.request.logprobs)
+		tdm_chat_logprob(&chat->logprobs, event, &chat->n_logprobs);
+	return chat->text.failed ? tdm_fail(&chat->run.error, TDM_ENOMEM, "the answer does not fit its memory limit")
+	                         : TDM_OK;
+}
+
+static int finish_choice_streamed(struct chat *chat, const struct tdm_result *result) {
+	if (!chat->began)
+		begin_choice(chat, result->served);
+	if (chat->index + 1 == chat->request.n)
+		return TDM_OK; // the last finish waits for the receipt
+	tdm_chat_chunk_finish(&chat->event, &chat->head, chat->index, result->finish, NULL);
+	chat->began = false;
+	return flush_event(chat);
+}
+
+static void end_stream(struct chat *chat, int status, const char *receipt) {
+	struct tdm_exchange *x = chat->c->x;
+	if (status) {
+		tdm_chat_error(&chat->event, &chat->run.error, receipt, true);
+	} else {
+		tdm_chat_chunk_finish(&chat->event, &chat->head, chat->index, chat->last_finish, receipt);
+		if (chat->head.include_usage)
+			tdm_chat_chunk_usage(&chat->event, &chat->head, &chat->usage, receipt);
+		tdm_chat_done(&chat->event);
+	}
+	flush_event(chat);
+	tdm_exchange_stream(x);
+	tdm_exchange_end(x, status == TDM_OK);
+}
+
+// --- the answer, whole
+
+static void reply_whole(struct chat *chat, const struct tdm_chat_choice *choices, const char *receipt) {
+	struct tdm_bytes body;
+	char text[48];
+	struct tdm_record *r = chat->run.record;
+	chat->head.model = r->served ? r->served : chat->model->name;
+	set_commit_headers(chat, chat->head.model);
+	snprintf(text, sizeof text, "%.9g", tdm_record_cost(r));
+	tdm_exchange_set(chat->c->x, "x-tandem-cost", text);
+	snprintf(text, sizeof text, "%lld", (long long)(r->total_us > r->model_us ? r->total_us - r->model_us : 0));
+	tdm_exchange_set(chat->c->x, "x-tandem-overhead-us", text);
+	tdm_bytes_init(&body, ANSWER_LIMIT_BYTES * 6);
+	tdm_chat_whole(&body, &chat->head, choices, chat->request.n, &chat->usage, receipt);
+	tdm_exchange_reply(chat->c->x, 200, "application/json", body.data, body.len);
+	tdm_bytes_release(&body);
+}
+
+static int keep_choice(struct chat *chat, const struct tdm_result *result, size_t text_from, size_t logprobs_from,
+                       struct tdm_chat_choice *out) {
+	size_t n = chat->text.len - text_from;
+	out->text = tdm_arena_copy(chat->c->arena, chat->text.data ? chat->text.data + text_from : "", n);
+	out->len = n;
+	out->finish = result->finish;
+	if (chat->request.request.logprobs && (chat->model->can & TDM_CAN_LOGPROBS))
+		out->logprobs = tdm_arena_copy(chat->c->arena, chat->logprobs.data ? chat->logprobs.data + logprobs_from : "",
+		                               chat->logprobs.len - logprobs_from);
+	return out->text ? TDM_OK : tdm_fail(&chat->run.error, TDM_ENOMEM, "the answer does not fit its memory limit");
+}
+
+// --- the request
+
+static int generate(struct chat *chat, struct tdm_chat_choice *choices) {
+	for (chat->index = 0; chat->index < chat->request.n; chat->index++) {
+		struct tdm_result result;
+		size_t text_from = chat->text.len, logprobs_from = chat->logprobs.len;
+		chat->n_logprobs = 0;
+		chat->request.request.draw = (uint64_t)chat->index;
+		int status = tdm_generate(chat->model, &chat->run, &chat->request.request, &chat->sink, &result);
+		if (status)
+			return status;
+		chat->last_finish = result.finish;
+		chat->run.record->served = result.served ? result.served : chat->model->name;
+		chat->usage.completion_tokens += result.completion_tokens;
+		chat->usage.prompt_tokens = result.prompt_tokens;
+		if (result.estimated)
+			tdm_record_warn(chat->run.record, "usage_estimated", NULL, "the upstream gave no token counts");
+		status = chat->request.stream ? finish_choice_streamed(chat, &result)
+		                              : keep_choice(chat, &result, text_from, logprobs_from, &choices[chat->index]);
+		if (status)
+			return status;
+	}
+	chat->index--;
+	return TDM_OK;
+}
+
+static int read_headers(struct chat *chat) {
+	static const char *const names[] = {"quality", "max-cost", "max-latency-ms", "privacy",
+	                                    "trust",   "strict",   "session",        "receipt"};
+	for (size_t i = 0; i < TDM_COUNT(names); i++) {
+		char header[48];
+		snprintf(header, sizeof header, "x-tandem-%s", names[i]);
+		const char *value = tdm_exchange_header(chat->c->x, header);
+		int status =
+		    value ? tdm_objective_header(chat->c->arena, names[i], value, &chat->request.objective, &chat->run.error)
+		          : TDM_OK;
+		if (status)
+			return status;
+	}
+	return TDM_OK;
+}
+
+static int read_request(struct chat *chat) {
+	const struct tdm_bytes *body = tdm_exchange_body(chat->c->x);
+	const char *encoding = tdm_exchange_header(chat->c->x, "content-encoding");
+	struct tdm_value *value;
+	if (encoding && strcasecmp(encoding, "identity"))
+		return tdm_fail(&chat->run.error, TDM_EMEDIA, "content-encoding: expected identity, got %s", encoding);
+	int status = tdm_json_parse(chat->c->arena, body->data ? body->data : "", body->len, &value, &chat->run.error);
+	if (!status)
+		status = tdm_chat_read(chat->c->arena, value, chat->run.record, &chat->request, &chat->run.error);
+	return status ? status : read_headers(chat);
+}
+
+static int unknown_model(struct chat *chat, const char *name) {
+	struct tdm_model *const *models;
+	const char *names[256];
+	size_t n = tdm_tree_models(chat->c->server->tree, &models), n_names = 0;
+	for (size_t i = 0; i < n && n_names < 256; i++)
+		if (!models[i]->hidden)
+			names[n_names++] = models[i]->name;
+	const char *near = tdm_nearest(name, names, n_names);
+	return tdm_fail_param(&chat->run.error, TDM_EMODEL, "model", "there is no model \"%s\"%s%s%s", name,
+	                      near ? " (nearest: \"" : "", near ? near : "", near ? "\")" : "");
+}
+
+static int find_model(struct chat *chat) {
+	const char *name = chat->request.model;
+	if (name && !strncmp(name, "tandem/", 7))
+		name += 7;
+	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "default"))
+		chat->model = chat->c->server->standard;
+	else
+		chat->model = tdm_tree_model(chat->c->server->tree, name);
+	if (!chat->model || (chat->model->hidden && chat->model != chat->c->server->standard))
+		return unknown_model(chat, name);
+	chat->run.record->requested = chat->model->name;
+	return TDM_OK;
+}
+
+static void set_run(struct chat *chat) {
+	struct tdm_run *run = &chat->run;
+	struct tdm_record *r = run->record;
+	int64_t longest = chat->c->server->settings->timeout_s * 1000000;
+	if (chat->request.objective.strict && chat->request.objective.max_latency_ms &&
+	    chat->request.objective.max_latency_ms * 1000 < longest)
+		longest = chat->request.objective.max_latency_ms * 1000;
+	run->deadline_us = tdm_exchange_arrived_us(chat->c->x) + longest;
+	if (chat->request.has_seed)
+		run->seed = chat->request.seed;
+	run->objective = chat->request.objective;
+	r->objective = run->objective;
+	r->seed = run->seed;
+	r->config_hash = tdm_tree_hash(chat->c->server->tree);
+	if (chat->request.request.logprobs && !(chat->model->can & TDM_CAN_LOGPROBS))
+		tdm_record_warn(r, "parameter_ignored", "logprobs", "this model cannot give log-probabilities");
+}
+
+static int prepare(struct chat *chat) {
+	struct tdm_call_context *c = chat->c;
+	const struct tdm_bytes *body = tdm_exchange_body(c->x);
+	struct tdm_record *r = chat->run.record;
+	r->endpoint = "chat.completions";
+	r->queue_us = tdm_now_us() - tdm_exchange_arrived_us(c->x);
+	snprintf(r->request_id, sizeof r->request_id, "%s", c->request_id);
+	keyed_hash(c->server, body->data, body->len, r->request_hash, sizeof r->request_hash);
+	tdm_exchange_set(c->x, "x-tandem-receipt", r->id);
+	chat->run.cancelled = tdm_exchange_cancelled(c->x);
+	int status = read_request(chat);
+	if (!status)
+		status = find_model(chat);
+	if (status)
+		return status;
+	set_run(chat);
+	return tdm_check_objective(chat->model, &chat->request.request, &chat->run);
+}
+
+static void begin(struct chat *chat) {
+	struct tdm_server *s = chat->c->server;
+	tdm_make_id(chat->head.id, "chatcmpl-");
+	chat->head.created_s = tdm_wall_us() / 1000000;
+	chat->head.fingerprint = s->fingerprint;
+	chat->head.include_usage = chat->request.include_usage;
+	chat->sink.put = chat->request.stream ? put_stream : put_whole;
+	if (chat->request.stream)
+		tdm_exchange_may_stream(chat->c->x);
+}
+
+static void answer(struct chat *chat, int status, const struct tdm_chat_choice *choices) {
+	status = close_record(chat, status);
+	const char *receipt = inline_receipt(chat);
+	if (chat->request.stream && (!status || tdm_exchange_committed(chat->c->x))) {
+		end_stream(chat, status, receipt);
+	} else if (status) {
+		chat->c->error = chat->run.error;
+		chat->c->error.status = status;
+		tdm_reply_error(chat->c, receipt);
+	} else {
+		reply_whole(chat, choices, receipt);
+	}
+}
+
+void tdm_handle_chat(struct tdm_call_context *c) {
+	struct chat chat = {.c = c};
+	struct tdm_chat_choice choices[8] = {0};
+	uint64_t seed;
+	if (tdm_system_random(&seed, sizeof seed) || tdm_run_init(&chat.run, c->arena, seed & INT64_MAX)) {
+		tdm_fail(&c->error, TDM_ENOMEM, "the request does not fit its memory limit");
+		tdm_reply_error(c, NULL);
+		return;
+	}
+	tdm_bytes_init(&chat.event, SIZE_MAX / 4);
+	tdm_bytes_init(&chat.text, ANSWER_LIMIT_BYTES);
+	tdm_bytes_init(&chat.logprobs, ANSWER_LIMIT_BYTES);
+	tdm_bytes_init(&chat.answer, ANSWER_LIMIT_BYTES);
+	int status = prepare(&chat);
+	if (!status) {
+		begin(&chat);
+		status = generate(&chat, choices);
+	}
+	answer(&chat, status, choices);
+	tdm_bytes_release(&chat.event);
+	tdm_bytes_release(&chat.text);
+	tdm_bytes_release(&chat.logprobs);
+	tdm_bytes_release(&chat.answer);
+}

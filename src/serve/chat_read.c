@@ -1,0 +1,295 @@
+// Chat completions, reading. A new field of the request: a row in `numbers` or a few lines in read_settings().
+#include "serve/chat_read.h"
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_STOPS 16
+
+struct reader {
+	struct tdm_arena *arena;
+	struct tdm_record *record;
+	struct tdm_error *err;
+};
+
+static int wrong(struct reader *r, const char *param, const char *expected, const struct tdm_value *got) {
+	return tdm_fail_param(r->err, TDM_EVALUE, param, "%s: expected %s, got %s", param, expected,
+	                      got ? tdm_type_name(got->type) : "nothing");
+}
+
+static int out_of_memory(struct reader *r) {
+	return tdm_fail(r->err, TDM_ENOMEM, "the request does not fit its memory limit");
+}
+
+// --- messages
+
+static const struct {
+	const char *name;
+	enum tdm_author from;
+} roles[] = {
+    {"system", TDM_FROM_SYSTEM},       {"developer", TDM_FROM_SYSTEM}, {"user", TDM_FROM_USER},
+    {"assistant", TDM_FROM_ASSISTANT}, {"tool", TDM_FROM_TOOL},        {"function", TDM_FROM_TOOL},
+};
+
+static int read_role(struct reader *r, const struct tdm_value *message, size_t index, enum tdm_author *out) {
+	const struct tdm_value *role = tdm_get(message, "role");
+	char *param = tdm_arena_printf(r->arena, "messages[%zu].role", index);
+	if (!role || role->type != TDM_STRING)
+		return wrong(r, param, "a string", role);
+	for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+		if (!strcmp(roles[i].name, role->text)) {
+			*out = roles[i].from;
+			return TDM_OK;
+		}
+	}
+	return tdm_fail_param(r->err, TDM_EVALUE, param,
+	                      "%s: expected system, developer, user, assistant, tool or function", param);
+}
+
+static int add_part(struct reader *r, const struct tdm_value *part, const char *param, struct tdm_bytes *text) {
+	static const char *const texts[] = {"text", "input_text", "output_text", "refusal"};
+	const char *type = tdm_get_string(part, "type");
+	for (size_t i = 0; type && i < 4; i++) {
+		if (strcmp(type, texts[i]))
+			continue;
+		const struct tdm_value *value = tdm_get(part, i == 3 ? "refusal" : "text");
+		if (!value || value->type != TDM_STRING)
+			return wrong(r, param, "a text part with a string", value);
+		tdm_bytes_add(text, value->text, value->len);
+		return TDM_OK;
+	}
+	return tdm_fail_param(r->err, TDM_ECONTENT, param, "%s: this model takes text parts only", param);
+}
+
+static int read_parts(struct reader *r, const struct tdm_value *parts, size_t index, struct tdm_message *out) {
+	struct tdm_bytes text;
+	int status = TDM_OK;
+	tdm_bytes_init(&text, r->arena->limit_bytes);
+	for (size_t i = 0; i < parts->n && !status; i++) {
+		char *param = tdm_arena_printf(r->arena, "messages[%zu].content[%zu]", index, i);
+		status = param ? add_part(r, &parts->items[i], param, &text) : out_of_memory(r);
+	}
+	out->len = text.len;
+	out->text = status ? NULL : tdm_arena_copy(r->arena, text.data ? text.data : "", text.len);
+	if (!status && (text.failed || !out->text))
+		status = out_of_memory(r);
+	tdm_bytes_release(&text);
+	return status;
+}
+
+static int read_message(struct reader *r, const struct tdm_value *message, size_t index, struct tdm_message *out) {
+	char *param = tdm_arena_printf(r->arena, "messages[%zu]", index);
+	if (!param)
+		return out_of_memory(r);
+	if (message->type != TDM_MAP)
+		return wrong(r, param, "an object", message);
+	int status = read_role(r, message, index, &out->from);
+	if (status)
+		return status;
+	const struct tdm_value *content = tdm_get(message, "content");
+	out->text = "";
+	if (!content)
+		return TDM_OK;
+	if (content->type == TDM_LIST)
+		return read_parts(r, content, index, out);
+	param = tdm_arena_printf(r->arena, "messages[%zu].content", index);
+	if (content->type != TDM_STRING)
+		return wrong(r, param ? param : "content", "a string or a list of parts", content);
+	out->text = content->text;
+	out->len = content->len;
+	return TDM_OK;
+}
+
+static int read_messages(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+	const struct tdm_value *list = tdm_get(body, "messages");
+	if (!list)
+		return tdm_fail_param(r->err, TDM_EMISSING, "messages", "messages: expected a list with at least one message");
+	if (list->type != TDM_LIST)
+		return wrong(r, "messages", "a list", list);
+	if (!list->n)
+		return tdm_fail_param(r->err, TDM_EVALUE, "messages", "messages: expected at least one message, got none");
+	struct tdm_message *messages = tdm_arena_array(r->arena, list->n, sizeof *messages);
+	if (!messages)
+		return out_of_memory(r);
+	for (size_t i = 0; i < list->n; i++) {
+		int status = read_message(r, &list->items[i], i, &messages[i]);
+		if (status)
+			return status;
+	}
+	out->messages = messages;
+	out->n_messages = list->n;
+	return TDM_OK;
+}
+
+// --- settings
+
+struct number {
+	const char *name;
+	double min, max;
+	bool integer;
+	size_t offset; // of the field in struct tdm_request
+};
+
+static const struct number numbers[] = {
+    {"temperature", 0, 2, false, offsetof(struct tdm_request, temperature)},
+    {"top_p", 0, 1, false, offsetof(struct tdm_request, top_p)},
+    {"min_p", 0, 1, false, offsetof(struct tdm_request, min_p)},
+    {"repeat_penalty", 0.01, 10, false, offsetof(struct tdm_request, repeat_penalty)},
+    {"top_k", 0, 1 << 20, true, offsetof(struct tdm_request, top_k)},
+    {"top_logprobs", 0, 20, true, offsetof(struct tdm_request, top_logprobs)},
+};
+
+static int check_number(struct reader *r, const struct tdm_value *v, const struct number *n) {
+	if (v->type != TDM_NUMBER || (n->integer && !v->is_integer))
+		return wrong(r, n->name, n->integer ? "an integer" : "a number", v);
+	if (v->number < n->min || v->number > n->max)
+		return tdm_fail_param(r->err, TDM_EVALUE, n->name, "%s: expected %g to %g, got %g", n->name, n->min, n->max,
+		                      v->number);
+	return TDM_OK;
+}
+
+static int read_numbers(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		const struct tdm_value *v = tdm_get(body, numbers[i].name);
+		if (!v)
+			continue;
+		int status = check_number(r, v, &numbers[i]);
+		if (status)
+			return status;
+		char *field = (char *)out + numbers[i].offset;
+		if (numbers[i].integer)
+			*(int *)(void *)field = (int)v->integer;
+		else
+			*(float *)(void *)field = (float)v->number;
+	}
+	return TDM_OK;
+}
+
+static int read_limits(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+	static const struct number limits[] = {{"max_completion_tokens", 0, 1e9, true, 0}, {"max_tokens", 0, 1e9, true, 0}};
+	for (size_t i = 0; i < 2; i++) {
+		const struct tdm_value *v = tdm_get(body, limits[i].name);
+		if (!v)
+			continue;
+		int status = check_number(r, v, &limits[i]);
+		if (status)
+			return status;
+		int limit = v->integer ? (int)v->integer : 1; // the shortest answer is one token
+		if (!out->max_tokens || limit < out->max_tokens)
+			out->max_tokens = limit;
+	}
+	return TDM_OK;
+}
+
+static int read_stop(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+	const struct tdm_value *stop = tdm_get(body, "stop");
+	if (!stop)
+		return TDM_OK;
+	const struct tdm_value *items = stop->type == TDM_LIST ? stop->items : stop;
+	size_t n = stop->type == TDM_LIST ? stop->n : 1;
+	if (n > MAX_STOPS)
+		return tdm_fail_param(r->err, TDM_EVALUE, "stop", "stop: expected at most %d strings, got %zu", MAX_STOPS, n);
+	const char **stops = tdm_arena_array(r->arena, n + 1, sizeof *stops);
+	if (!stops)
+		return out_of_memory(r);
+	for (size_t i = 0; i < n; i++) {
+		if (items[i].type != TDM_STRING || !items[i].len)
+			return wrong(r, "stop", "a string, or a list of strings, none empty", &items[i]);
+		stops[i] = items[i].text;
+	}
+	out->stop = stops;
+	out->n_stop = n;
+	return TDM_OK;
+}
+
+static int read_bool(struct reader *r, const struct tdm_value *map, const char *key, const char *param, bool *out) {
+	const struct tdm_value *v = tdm_get(map, key);
+	if (!v)
+		return TDM_OK;
+	if (v->type != TDM_BOOL)
+		return wrong(r, param, "true or false", v);
+	*out = v->truth;
+	return TDM_OK;
+}
+
+static int read_stream(struct reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
+	const struct tdm_value *options = tdm_get(body, "stream_options");
+	int status = read_bool(r, body, "stream", "stream", &out->stream);
+	if (status || !options)
+		return status;
+	if (options->type != TDM_MAP)
+		return wrong(r, "stream_options", "an object", options);
+	return read_bool(r, options, "include_usage", "stream_options.include_usage", &out->include_usage);
+}
+
+static int read_draws(struct reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
+	static const struct number choices = {"n", 1, 8, true, 0}, seed = {"seed", -9.3e18, 9.3e18, true, 0};
+	const struct tdm_value *v = tdm_get(body, "n");
+	int status = v ? check_number(r, v, &choices) : TDM_OK;
+	if (status)
+		return status;
+	out->n = v ? (int)v->integer : 1;
+	v = tdm_get(body, "seed");
+	status = v ? check_number(r, v, &seed) : TDM_OK;
+	if (status)
+		return status;
+	out->has_seed = v != NULL;
+	out->seed = v ? (uint64_t)v->integer : 0;
+	return TDM_OK;
+}
+
+// What this form of the program cannot do is said, never silently dropped.
+static int refuse_unsupported(struct reader *r, const struct tdm_value *body) {
+	const struct tdm_value *tools = tdm_get(body, "tools"), *format = tdm_get(body, "response_format");
+	const char *choice = tdm_get_string(body, "tool_choice"), *type = tdm_get_string(format, "type");
+	if (tools && tools->type == TDM_LIST && tools->n && (!choice || strcmp(choice, "none")))
+		return tdm_fail_param(r->err, TDM_ECAPABILITY, "tools", "tools: no model of this tree can call tools");
+	if (type && strcmp(type, "text"))
+		return tdm_fail_param(r->err, TDM_ECAPABILITY, "response_format",
+		                      "response_format: no model of this tree can produce \"%s\"", type);
+	static const char *const ignored[] = {"frequency_penalty", "presence_penalty",   "logit_bias", "reasoning_effort",
+	                                      "prediction",        "web_search_options", "audio"};
+	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
+		const struct tdm_value *v = tdm_get(body, ignored[i]);
+		if (v && !(v->type == TDM_NUMBER && v->number == 0))
+			tdm_record_warn(r->record, "parameter_ignored", ignored[i], "no model of this tree has this setting");
+	}
+	return TDM_OK;
+}
+
+static int read_settings(struct reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
+	const struct tdm_value *model = tdm_get(body, "model");
+	if (model && model->type != TDM_STRING)
+		return wrong(r, "model", "a string", model);
+	out->model = model && model->len ? model->text : NULL;
+	int status = read_numbers(r, body, &out->request);
+	if (!status)
+		status = read_limits(r, body, &out->request);
+	if (!status)
+		status = read_stop(r, body, &out->request);
+	if (!status)
+		status = read_stream(r, body, out);
+	if (!status)
+		status = read_draws(r, body, out);
+	if (!status)
+		status = read_bool(r, body, "logprobs", "logprobs", &out->request.logprobs);
+	if (!status)
+		status = refuse_unsupported(r, body);
+	return status;
+}
+
+int tdm_chat_read(struct tdm_arena *arena, const struct tdm_value *body, struct tdm_record *record,
+                  struct tdm_chat_request *out, struct tdm_error *err) {
+	struct reader r = {arena, record, err};
+	memset(out, 0, sizeof *out);
+	tdm_request_init(&out->request);
+	tdm_objective_init(&out->objective);
+	if (body->type != TDM_MAP)
+		return tdm_fail(err, TDM_EVALUE, "the body: expected a JSON object, got %s", tdm_type_name(body->type));
+	int status = read_messages(&r, body, &out->request);
+	if (!status)
+		status = read_settings(&r, body, out);
+	if (!status)
+		status = tdm_objective_read(tdm_get(body, "tandem"), &out->objective, err);
+	return status;
+}

@@ -1,0 +1,169 @@
+// Chat completions, writing.
+#include "serve/chat_write.h"
+#include <math.h>
+#include <string.h>
+
+const char *tdm_finish_name(enum tdm_finish finish) {
+	static const char *const names[] = {"stop", "length", "content_filter"};
+	return names[finish];
+}
+
+static void put_text(struct tdm_bytes *out, const char *text) {
+	tdm_bytes_json(out, text, strlen(text));
+}
+
+static void head(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *object) {
+	tdm_bytes_puts(out, "{\"id\":");
+	put_text(out, h->id);
+	tdm_bytes_printf(out, ",\"object\":\"%s\",\"created\":%lld,\"model\":", object, (long long)h->created_s);
+	put_text(out, h->model);
+	tdm_bytes_puts(out, ",\"system_fingerprint\":");
+	put_text(out, h->fingerprint);
+}
+
+static void chunk_begin(struct tdm_bytes *out, const struct tdm_chat_head *h, int index) {
+	tdm_bytes_puts(out, "data: ");
+	head(out, h, "chat.completion.chunk");
+	tdm_bytes_printf(out, ",\"choices\":[{\"index\":%d,\"delta\":", index);
+}
+
+static void chunk_end(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *finish, const char *receipt) {
+	if (finish)
+		tdm_bytes_printf(out, ",\"finish_reason\":\"%s\"}]", finish);
+	else
+		tdm_bytes_puts(out, ",\"finish_reason\":null}]");
+	if (h->include_usage)
+		tdm_bytes_puts(out, ",\"usage\":null");
+	if (receipt)
+		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_bytes_puts(out, "}\n\n");
+}
+
+void tdm_chat_chunk_role(struct tdm_bytes *out, const struct tdm_chat_head *h, int index) {
+	chunk_begin(out, h, index);
+	tdm_bytes_puts(out, "{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null");
+	chunk_end(out, h, NULL, NULL);
+}
+
+static void put_bytes(struct tdm_bytes *out, const char *text, size_t n) {
+	tdm_bytes_putc(out, '[');
+	for (size_t i = 0; i < n; i++)
+		tdm_bytes_printf(out, "%s%d", i ? "," : "", (unsigned char)text[i]);
+	tdm_bytes_putc(out, ']');
+}
+
+static void put_candidate(struct tdm_bytes *out, const char *text, size_t n, double logprob) {
+	tdm_bytes_puts(out, "{\"token\":");
+	tdm_bytes_json(out, text, n);
+	tdm_bytes_puts(out, ",\"logprob\":");
+	tdm_bytes_number(out, logprob);
+	tdm_bytes_puts(out, ",\"bytes\":");
+	put_bytes(out, text, n);
+}
+
+void tdm_chat_logprob(struct tdm_bytes *out, const struct tdm_event *e, int *n) {
+	if (!isfinite(e->logprob))
+		return;
+	if ((*n)++)
+		tdm_bytes_putc(out, ',');
+	put_candidate(out, e->text, e->len, e->logprob);
+	tdm_bytes_puts(out, ",\"top_logprobs\":[");
+	for (int i = 0; i < e->n_alternatives; i++) {
+		const struct tdm_alternative *a = &e->alternatives[i];
+		if (i)
+			tdm_bytes_putc(out, ',');
+		put_candidate(out, a->text, a->len, a->logprob);
+		tdm_bytes_putc(out, '}');
+	}
+	tdm_bytes_puts(out, "]}");
+}
+
+void tdm_chat_chunk_text(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e,
+                         bool logprobs) {
+	int n = 0;
+	chunk_begin(out, h, index);
+	tdm_bytes_puts(out, "{\"content\":");
+	tdm_bytes_json(out, e->text, e->len);
+	tdm_bytes_puts(out, "},\"logprobs\":");
+	if (logprobs && isfinite(e->logprob)) {
+		tdm_bytes_puts(out, "{\"content\":[");
+		tdm_chat_logprob(out, e, &n);
+		tdm_bytes_puts(out, "],\"refusal\":null}");
+	} else {
+		tdm_bytes_puts(out, "null");
+	}
+	chunk_end(out, h, NULL, NULL);
+}
+
+void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, enum tdm_finish finish,
+                           const char *receipt) {
+	chunk_begin(out, h, index);
+	tdm_bytes_puts(out, "{},\"logprobs\":null");
+	chunk_end(out, h, tdm_finish_name(finish), receipt);
+}
+
+static void put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
+	tdm_bytes_printf(out,
+	                 "\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
+	                 "\"prompt_tokens_details\":{\"cached_tokens\":0},\"completion_tokens_details\":{"
+	                 "\"reasoning_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
+	                 (long long)u->prompt_tokens, (long long)u->completion_tokens,
+	                 (long long)(u->prompt_tokens + u->completion_tokens));
+}
+
+void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *u,
+                          const char *receipt) {
+	tdm_bytes_puts(out, "data: ");
+	head(out, h, "chat.completion.chunk");
+	tdm_bytes_puts(out, ",\"choices\":[],");
+	put_usage(out, u);
+	if (receipt)
+		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_bytes_puts(out, "}\n\n");
+}
+
+void tdm_chat_done(struct tdm_bytes *out) {
+	tdm_bytes_puts(out, "data: [DONE]\n\n");
+}
+
+static void put_choice(struct tdm_bytes *out, const struct tdm_chat_choice *c, int index) {
+	tdm_bytes_printf(out, "{\"index\":%d,\"message\":{\"role\":\"assistant\",\"content\":", index);
+	tdm_bytes_json(out, c->text, c->len);
+	tdm_bytes_puts(out, ",\"refusal\":null},\"logprobs\":");
+	if (c->logprobs)
+		tdm_bytes_printf(out, "{\"content\":[%s],\"refusal\":null}", c->logprobs);
+	else
+		tdm_bytes_puts(out, "null");
+	tdm_bytes_printf(out, ",\"finish_reason\":\"%s\"}", tdm_finish_name(c->finish));
+}
+
+void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
+                    const struct tdm_chat_usage *u, const char *receipt) {
+	head(out, h, "chat.completion");
+	tdm_bytes_puts(out, ",\"choices\":[");
+	for (int i = 0; i < n; i++) {
+		if (i)
+			tdm_bytes_putc(out, ',');
+		put_choice(out, &choices[i], i);
+	}
+	tdm_bytes_puts(out, "],");
+	put_usage(out, u);
+	if (receipt)
+		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_bytes_putc(out, '}');
+}
+
+void tdm_chat_error(struct tdm_bytes *out, const struct tdm_error *err, const char *receipt, bool event) {
+	const struct tdm_status_info *info = tdm_status_info(err->status);
+	tdm_bytes_puts(out, event ? "data: {\"error\":{\"message\":" : "{\"error\":{\"message\":");
+	put_text(out, err->text[0] ? err->text : "the request failed");
+	tdm_bytes_printf(out, ",\"type\":\"%s\",\"param\":", info->type);
+	if (err->param[0])
+		put_text(out, err->param);
+	else
+		tdm_bytes_puts(out, "null");
+	tdm_bytes_printf(out, ",\"code\":\"%s\"}", info->code);
+	if (receipt)
+		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_bytes_puts(out, event ? "}\n\n" : "}");
+}

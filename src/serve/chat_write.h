@@ -1,0 +1,42 @@
+// Chat completions, writing: events of an answer as OpenAI's JSON, whole or as a stream of chunks.
+//
+// Order of a stream: a role chunk per choice, content chunks, a finish chunk per choice (the last one carries the
+// receipt), the usage chunk when asked for, [DONE]. Without include_usage no chunk ever has empty `choices`.
+#pragma once
+#include "base/bytes.h"
+#include "models/model.h"
+
+struct tdm_chat_head { // what all chunks of one answer share
+	char id[TDM_ID_BYTES];
+	int64_t created_s;
+	const char *model, *fingerprint;
+	bool include_usage;
+};
+
+struct tdm_chat_usage {
+	int64_t prompt_tokens, completion_tokens;
+};
+
+const char *tdm_finish_name(enum tdm_finish finish);
+// One `data: {...}` event each, with its empty line.
+void tdm_chat_chunk_role(struct tdm_bytes *out, const struct tdm_chat_head *h, int index);
+void tdm_chat_chunk_text(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e,
+                         bool logprobs);
+void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, enum tdm_finish finish,
+                           const char *receipt); // receipt: JSON, or NULL
+void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *u,
+                          const char *receipt);
+void tdm_chat_done(struct tdm_bytes *out);
+// The entry of one event in logprobs.content; nothing for an event without a logprob. *n counts the entries.
+void tdm_chat_logprob(struct tdm_bytes *out, const struct tdm_event *e, int *n);
+
+struct tdm_chat_choice {
+	const char *text;
+	size_t len;
+	const char *logprobs; // JSON entries, comma separated; NULL = not asked for
+	enum tdm_finish finish;
+};
+void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
+                    const struct tdm_chat_usage *u, const char *receipt);
+// {"error":{...},"tandem":receipt}; event: as one stream event.
+void tdm_chat_error(struct tdm_bytes *out, const struct tdm_error *err, const char *receipt, bool event);

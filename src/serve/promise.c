@@ -1,0 +1,74 @@
+// Promise: whether the model that was asked for can keep what the request's objective demands. privacy, trust and
+// max_cost are conditions: a request that cannot be served within them is refused before anything runs.
+#include "serve/server_parts.h"
+#include <string.h>
+
+#define STANDARD_MAX_TOKENS 512 // of a model that is asked without a limit
+#define BYTES_PER_TOKEN 2       // a safe lower bound for the length of a prompt in tokens
+
+static bool is_kind(const struct tdm_model *m, const char *name) {
+	return m->kind && !strcmp(m->kind->name, name);
+}
+
+// Whether text can leave this machine without having passed a mask.
+static bool leaves_in_clear(const struct tdm_model *m) {
+	if (!m->leaves || is_kind(m, "mask"))
+		return false;
+	if (!m->n_parts)
+		return true;
+	for (size_t i = 0; i < m->n_parts; i++)
+		if (leaves_in_clear(m->parts[i]))
+			return true;
+	return false;
+}
+
+// Whether every answer passes a guard.
+static bool is_guarded(const struct tdm_model *m) {
+	if (is_kind(m, "guard"))
+		return true;
+	for (size_t i = 0; i < m->n_parts; i++)
+		if (!is_guarded(m->parts[i]))
+			return false;
+	return m->n_parts > 0;
+}
+
+// The most that one call of every source below m can cost.
+static double cost_bound(const struct tdm_model *m, double prompt_tokens, double completion_tokens) {
+	double sum = (m->price.in * prompt_tokens + m->price.out * completion_tokens) / 1e6;
+	for (size_t i = 0; i < m->n_parts; i++)
+		sum += cost_bound(m->parts[i], prompt_tokens, completion_tokens);
+	return sum;
+}
+
+static int check_cost(const struct tdm_model *m, const struct tdm_request *request, struct tdm_run *run) {
+	double bytes = 0;
+	for (size_t i = 0; i < request->n_messages; i++)
+		bytes += (double)request->messages[i].len;
+	double most = request->max_tokens ? request->max_tokens : STANDARD_MAX_TOKENS;
+	double bound = cost_bound(m, bytes / BYTES_PER_TOKEN + 64, most);
+	if (bound <= run->objective.max_cost)
+		return TDM_OK;
+	return tdm_fail_param(
+	    &run->error, TDM_EOBJECTIVE, "tandem.max_cost",
+	    "tandem.max_cost: %s may cost up to %.6g, more than the %.6g allowed; lower max_tokens or ask a "
+	    "cheaper model",
+	    m->name, bound, run->objective.max_cost);
+}
+
+int tdm_check_objective(const struct tdm_model *m, const struct tdm_request *request, struct tdm_run *run) {
+	const struct tdm_objective *o = &run->objective;
+	bool chooses = is_kind(m, "choose"); // it looks at the objective itself, arm by arm
+	if (o->privacy == 4 && m->leaves && !chooses)
+		return tdm_fail_param(&run->error, TDM_EPRIVACY, "tandem.privacy",
+		                      "tandem.privacy: %s may send text off this machine", m->name);
+	if (o->privacy && leaves_in_clear(m) && !chooses)
+		return tdm_fail_param(&run->error, TDM_EPRIVACY, "tandem.privacy",
+		                      "tandem.privacy: %s may send text off this machine unmasked", m->name);
+	if (o->trust >= 2)
+		return tdm_fail_param(&run->error, TDM_EOBJECTIVE, "tandem.trust",
+		                      "tandem.trust: %s checks no claims and has no certificate; expected a level of at most 1",
+		                      m->name);
+	if (o->trust && !is_guarded(m))
+		return tdm_fail_param(&run->error, TDM_EOBJECTIVE, "tandem.trust", "tandem.trust: %s has no guard", m->name);
+	return o->max_cost == o->max_cost && !chooses ? check_cost(m, request, run) : TDM_OK;
+}

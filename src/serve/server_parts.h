@@ -1,0 +1,49 @@
+// Parts of the server that its files share; nothing outside serve/ includes this.
+#pragma once
+#include "ledger/store.h"
+#include "serve/http.h"
+#include "serve/server.h"
+#include <pthread.h>
+
+#define TDM_MAX_KEYS 64
+
+struct tdm_server {
+	const struct tdm_tree *tree;
+	const struct tdm_serve_settings *settings;
+	struct tdm_model *standard; // the default model
+	struct tdm_ledger *ledger;
+	struct tdm_http *http;
+	char url[96], fingerprint[32];
+	uint8_t keys[TDM_MAX_KEYS][32]; // SHA-256 of each accepted key
+	size_t n_keys;
+	uint8_t hash_key[32]; // of the keyed hashes in receipts, made at start
+	int64_t started_s;
+
+	pthread_mutex_t mutex; // guards what follows
+	pthread_cond_t work, idle;
+	struct tdm_exchange **queue; // a ring
+	size_t first, waiting, capacity;
+	int busy; // workers that are answering
+	bool draining, stopping;
+	atomic_bool cancel_all;
+	pthread_t *workers;
+	size_t n_workers;
+};
+
+// One request: everything a handler needs. Handlers answer x exactly once.
+struct tdm_call_context {
+	struct tdm_server *server;
+	struct tdm_exchange *x;
+	struct tdm_arena *arena;
+	const char *request_id;
+	struct tdm_error error;
+};
+
+void tdm_handle_chat(struct tdm_call_context *c);
+void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
+void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
+// TDM_OK, TDM_EPRIVACY or TDM_EOBJECTIVE: can the model keep what the objective demands?
+int tdm_check_objective(const struct tdm_model *m, const struct tdm_request *request, struct tdm_run *run);
+// Answers with c->error in OpenAI's shape; receipt: JSON or NULL.
+void tdm_reply_error(struct tdm_call_context *c, const char *receipt);
+void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err);
