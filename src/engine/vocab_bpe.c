@@ -38,29 +38,42 @@ static int find_bytes(struct tdm_vocab *v, struct tdm_error *err) {
 	return TDM_OK;
 }
 
-static int32_t find_text(const struct tdm_vocab *v, const char *text, size_t n) {
-	char piece[1024];
-	return n <= sizeof piece ? tdm_text_index_get(&v->plain, piece, tdm_bpe_piece(text, n, piece)) : -1;
+// One merge as the file writes it: "LEFT RIGHT"; a space inside a token is another character, so the first divides.
+struct merge_text {
+	const char *text, *space;
+	size_t n;
+	char left[4096], right[4096], whole[4096];
+	size_t left_len, right_len;
+};
+
+static bool read_merge_text(struct merge_text *m) {
+	m->space = m->n > 2 && m->n < sizeof m->whole ? memchr(m->text + 1, ' ', m->n - 2) : NULL;
+	if (!m->space)
+		return false;
+	m->left_len = tdm_bpe_piece(m->text, (size_t)(m->space - m->text), m->left);
+	m->right_len = tdm_bpe_piece(m->space + 1, m->n - (size_t)(m->space - m->text) - 1, m->right);
+	memcpy(m->whole, m->left, m->left_len);
+	memcpy(m->whole + m->left_len, m->right, m->right_len);
+	return true;
 }
 
-// One merge is written "LEFT RIGHT"; a space inside a token is another character, so the first space divides.
 static int read_merge(struct tdm_vocab *v, const char *text, size_t n, size_t rank, struct tdm_error *err) {
-	const char *space = n > 2 ? memchr(text + 1, ' ', n - 2) : NULL;
-	if (!space)
+	struct merge_text m;
+	m.text = text;
+	m.n = n;
+	int shown = n < 64 ? (int)n : 64;
+	if (!read_merge_text(&m))
 		return tdm_fail(err, TDM_EFORMAT, "tokenizer.ggml.merges[%zu] is \"%.*s\"; expected two tokens and a space",
-		                rank, n < 64 ? (int)n : 64, text);
-	size_t left_len = (size_t)(space - text), right_len = n - left_len - 1;
-	int32_t left = find_text(v, text, left_len), right = find_text(v, space + 1, right_len), token = -1;
-	char whole[2048];
-	if (n <= 1024) {
-		memcpy(whole, text, left_len);
-		memcpy(whole + left_len, space + 1, right_len);
-		token = find_text(v, whole, n - 1);
-	}
+		                rank, shown, text);
+	int32_t left = tdm_text_index_get(&v->plain, m.left, m.left_len);
+	int32_t right = tdm_text_index_get(&v->plain, m.right, m.right_len);
+	int32_t token = tdm_text_index_get(&v->plain, m.whole, m.left_len + m.right_len);
+	if (token < 0 && tdm_text_index_get(&v->whole, m.whole, m.left_len + m.right_len) >= 0)
+		return TDM_OK; // a user-defined token is taken whole before any merge could make it
 	if (left < 0 || right < 0 || token < 0)
 		return tdm_fail(err, TDM_EFORMAT,
 		                "tokenizer.ggml.merges[%zu] (\"%.*s\") does not join two plain tokens into a third", rank,
-		                n < 64 ? (int)n : 64, text);
+		                shown, text);
 	struct tdm_pair_slot *slot = tdm_pair_index_put(&v->merges, left, right);
 	if (!slot)
 		return tdm_fail(err, TDM_ENOMEM, "out of memory for the merges");

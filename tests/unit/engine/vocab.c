@@ -139,7 +139,7 @@ static size_t plain_merge(char piece[][16], size_t n) {
 		for (size_t i = 0; i + 1 < n; i++)
 			for (size_t r = 0; merges[r] && r < best; r++) {
 				char pair[40];
-				snprintf(pair, sizeof pair, "%s %s", piece[i], piece[i + 1]);
+				snprintf(pair, sizeof pair, "%.15s %.15s", piece[i], piece[i + 1]);
 				if (!strcmp(pair, merges[r])) {
 					best = r;
 					at = i;
@@ -148,7 +148,7 @@ static size_t plain_merge(char piece[][16], size_t n) {
 		if (best == SIZE_MAX)
 			return n;
 		char joined[40];
-		snprintf(joined, sizeof joined, "%s%s", piece[at], piece[at + 1]);
+		snprintf(joined, sizeof joined, "%.15s%.15s", piece[at], piece[at + 1]);
 		memcpy(piece[at], joined, sizeof *piece);
 		memmove(piece[at + 1], piece[at + 2], (n - at - 2) * sizeof *piece);
 		n--;
@@ -209,7 +209,7 @@ static void text_never_becomes_special(void **state) {
 	s.extra_type = 4; // user-defined: markers are special all the same, other text is taken whole
 	expect_tokens(&s, "<|tool|>", "<|||t|o|o|l|||>");
 	expect_tokens(&s, "[INST]", "[|I|N|S|T|]");
-	expect_tokens(&s, "a   b<h1>c", "a|  | |b|<h1>|c");
+	expect_tokens(&s, "a   b<h1>c", "a|  | |b|<h1>|c"); // the merge of two spaces never comes to pass
 }
 
 static void ends_and_begins(void **state) {
