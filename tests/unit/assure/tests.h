@@ -1,0 +1,4 @@
+// One function per test file of assure; main.c runs them all.
+#pragma once
+int tdm_test_bounds(void);
+int tdm_test_control(void);
