@@ -1,0 +1,502 @@
+// Local: weights in this process as a model. The rule kept here: an answer depends on the request, the run's seed and
+// the weights alone, and decoding stops at the next token when nobody waits for it.
+//
+// generate() is the plainest user of a session: render, evaluate, choose, write, evaluate one more token. Strategies
+// that do more open sessions of their own. The tree keeps the engine open as long as there can be sessions.
+#include "models/local.h"
+#include "base/clock.h"
+#include "models/joint.h"
+#include "models/sources.h"
+#include "models/writer.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define N_CHUNK 64 // tokens per pass where every row is wanted: bounds the memory of long scores and embeddings
+
+struct options {
+	const char *path, *chat, *kernels;
+	int64_t threads, context, top_k, max_tokens;
+	double temperature, top_p, min_p, repeat_penalty;
+};
+
+struct local {
+	struct tdm_model model;
+	struct tdm_engine *engine;
+	struct tdm_sampling own;
+	int max_tokens;
+};
+
+struct local_session {
+	struct tdm_session session;
+	struct local *local;
+	struct tdm_seq *seq;
+	uint8_t all[N_CHUNK]; // "every row is wanted"
+};
+
+static struct local_session *of(struct tdm_session *s) {
+	return (struct local_session *)s;
+}
+
+// --- the conversation as tokens
+
+struct prompt {
+	int32_t *tokens;
+	int n;
+};
+
+static const enum tdm_role_of turn_roles[] = {
+    [TDM_FROM_SYSTEM] = TDM_SYSTEM,
+    [TDM_FROM_USER] = TDM_USER,
+    [TDM_FROM_ASSISTANT] = TDM_ASSISTANT,
+    [TDM_FROM_TOOL] = TDM_USER,
+};
+
+static int too_long(struct local *l, struct tdm_run *run, int n) {
+	return tdm_fail(&run->error, TDM_ECONTEXT, "model %s: the request has %d tokens, but the context holds %d",
+	                l->model.name, n, tdm_engine_info(l->engine)->context);
+}
+
+static int render(struct local *l, struct tdm_run *run, const struct tdm_request *rq, struct prompt *out) {
+	size_t n = rq->n_messages;
+	bool prefill = n > 0 && rq->messages[n - 1].from == TDM_FROM_ASSISTANT;
+	struct tdm_turn *turns = tdm_arena_array(run->arena, n + 1, sizeof *turns);
+	int cap = tdm_engine_info(l->engine)->context;
+	out->tokens = tdm_arena_array(run->arena, (size_t)cap, sizeof *out->tokens);
+	if (!turns || !out->tokens)
+		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for the prompt", l->model.name);
+	for (size_t i = 0; i < n; i++)
+		turns[i] = (struct tdm_turn){turn_roles[rq->messages[i].from], rq->messages[i].text, rq->messages[i].len};
+	out->n = tdm_chat_tokens(tdm_engine_chat(l->engine), tdm_engine_vocab(l->engine), turns, n, !prefill, prefill,
+	                         out->tokens, cap, &run->error);
+	if (out->n < 0)
+		return out->n;
+	return out->n > cap ? too_long(l, run, out->n) : TDM_OK;
+}
+
+// --- sessions
+
+// Appends tokens with a row for each of them.
+static int eval_all(struct local_session *s, struct tdm_run *run, const int32_t *tokens, int n) {
+	const uint8_t *wanted = s->all;
+	if (n > N_CHUNK) {
+		uint8_t *flags = tdm_arena_alloc(run->arena, (size_t)n);
+		if (!flags)
+			return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for %d tokens", s->local->model.name, n);
+		memset(flags, 1, (size_t)n);
+		wanted = flags;
+	}
+	return tdm_seq_eval(s->seq, tokens, n, wanted, run->cancelled, &run->error);
+}
+
+static int prompt_silently(struct local_session *s, struct tdm_run *run, const struct tdm_request *rq) {
+	struct prompt prompt = {0};
+	int status = render(s->local, run, rq, &prompt);
+	if (status)
+		return status;
+	tdm_seq_rewind(s->seq, 0);
+	status = tdm_seq_eval(s->seq, prompt.tokens, prompt.n, NULL, run->cancelled, &run->error);
+	s->session.prompt_tokens = status ? 0 : prompt.n;
+	return status;
+}
+
+static int session_prompt(struct tdm_session *s, struct tdm_run *run, const struct tdm_request *rq) {
+	tdm_run_saw(run, s->model, rq);
+	return prompt_silently(of(s), run, rq);
+}
+
+static int session_eval(struct tdm_session *s, struct tdm_run *run, const int32_t *tokens, const int *parents, int n) {
+	for (int i = 0; parents && i < n; i++)
+		if (parents[i] != i - 1)
+			return tdm_fail(&run->error, TDM_ECAPABILITY, "model %s verifies chains of tokens, not trees",
+			                s->model->name);
+	int status = tdm_run_check(run);
+	return status ? status : eval_all(of(s), run, tokens, n);
+}
+
+static const float *session_logits(struct tdm_session *s, int row) {
+	return tdm_seq_logits(of(s)->seq, row);
+}
+
+static const float *session_hidden(struct tdm_session *s, int row) {
+	return tdm_seq_hidden(of(s)->seq, row);
+}
+
+static int session_length(struct tdm_session *s) {
+	return tdm_seq_length(of(s)->seq);
+}
+
+static int session_rewind(struct tdm_session *s, int length) {
+	if (length < 0 || length > tdm_seq_length(of(s)->seq))
+		return TDM_EVALUE;
+	tdm_seq_rewind(of(s)->seq, length);
+	return TDM_OK;
+}
+
+static size_t session_piece(struct tdm_session *s, int32_t token, const char **text) {
+	return tdm_token_piece(tdm_engine_vocab(of(s)->local->engine), token, text);
+}
+
+static bool session_is_end(struct tdm_session *s, int32_t token) {
+	return tdm_token_is_end(tdm_engine_vocab(of(s)->local->engine), token);
+}
+
+static int session_tokenize(struct tdm_session *s, const char *text, size_t len, int32_t *out, int cap) {
+	return tdm_tokenize(tdm_engine_vocab(of(s)->local->engine), text, len, out, cap);
+}
+
+static void session_close(struct tdm_session *s) {
+	tdm_seq_close(of(s)->seq);
+	free(s);
+}
+
+static int session_fork(struct tdm_session *s, struct tdm_run *run, struct tdm_session **out) {
+	struct local_session *copy = malloc(sizeof *copy);
+	if (!copy)
+		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for a session", s->model->name);
+	*copy = *of(s);
+	int status = tdm_seq_fork(of(s)->seq, &copy->seq, &run->error);
+	if (status)
+		free(copy);
+	else
+		*out = &copy->session;
+	return status;
+}
+
+static const struct tdm_session_ops session_ops = {
+    .prompt = session_prompt,
+    .eval = session_eval,
+    .logits = session_logits,
+    .hidden = session_hidden,
+    .length = session_length,
+    .rewind = session_rewind,
+    .fork = session_fork,
+    .piece = session_piece,
+    .is_end = session_is_end,
+    .tokenize = session_tokenize,
+    .close = session_close,
+};
+
+static int local_open(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out) {
+	struct local *l = (struct local *)m;
+	const struct tdm_engine_info *info = tdm_engine_info(l->engine);
+	struct local_session *s = calloc(1, sizeof *s);
+	if (!s)
+		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for a session", m->name);
+	s->local = l;
+	memset(s->all, 1, sizeof s->all);
+	s->session = (struct tdm_session){
+	    .ops = &session_ops,
+	    .model = m,
+	    .n_vocab = info->n_vocab,
+	    .width = info->width,
+	    .context = info->context,
+	    .vocab_id = tdm_vocab_id(tdm_engine_vocab(l->engine)),
+	    .own = l->own,
+	};
+	int status = tdm_seq_open(l->engine, &s->seq, &run->error);
+	if (status)
+		free(s);
+	else
+		*out = &s->session;
+	return status;
+}
+
+// --- answering
+
+// The answer's limit: the request's, or the model's own; what does not fit is clipped, and told when it was asked for.
+static int answer_limit(const struct local *l, struct tdm_run *run, const struct tdm_request *rq, int prompt_tokens) {
+	int room = tdm_engine_info(l->engine)->context - prompt_tokens + 1; // the last token need not be computed
+	int limit = rq->max_tokens > 0 ? rq->max_tokens : l->max_tokens;
+	if (limit <= room)
+		return limit;
+	if (rq->max_tokens > 0)
+		tdm_record_warn(run->record, "parameter_clipped", "max_tokens",
+		                "the answer's limit was clipped to what the context holds");
+	return room;
+}
+
+struct decoding {
+	struct tdm_writer *writer;
+	struct tdm_sampling sampling;
+	struct tdm_rng rng;
+	float *probs;
+	int32_t *answer;
+	int n;
+};
+
+static int decode_token(struct local_session *s, struct tdm_run *run, struct decoding *d) {
+	const float *logits = tdm_seq_logits(s->seq, 0);
+	int32_t token = tdm_joint_choose(&d->sampling, logits, s->session.n_vocab, d->answer, d->n, d->probs, &d->rng);
+	int status = tdm_writer_token(d->writer, token, logits, NULL);
+	if (status)
+		return status;
+	d->answer[d->n++] = token;
+	status = tdm_run_check(run);
+	return status ? status : tdm_seq_eval(s->seq, &token, 1, NULL, run->cancelled, &run->error);
+}
+
+static int decode(struct local_session *s, struct tdm_run *run, const struct tdm_request *rq, struct tdm_sink *sink,
+                  struct tdm_result *result) {
+	struct tdm_request *limited = tdm_arena_alloc(run->arena, sizeof *limited);
+	struct decoding d = {.sampling = tdm_joint_sampling(rq, &s->session)};
+	if (!limited)
+		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for the answer", s->local->model.name);
+	*limited = *rq;
+	limited->max_tokens = answer_limit(s->local, run, rq, s->session.prompt_tokens);
+	d.probs = tdm_arena_array(run->arena, (size_t)s->session.n_vocab, sizeof *d.probs);
+	d.answer = tdm_arena_array(run->arena, (size_t)limited->max_tokens, sizeof *d.answer);
+	d.writer = tdm_writer_new(run, limited, &s->session, sink, s->local->model.name);
+	if (!d.probs || !d.answer || !d.writer)
+		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for the answer", s->local->model.name);
+	tdm_rng_stream(&d.rng, run->seed, s->local->model.name, rq->draw);
+	int status = TDM_OK;
+	while (status == TDM_OK)
+		status = decode_token(s, run, &d);
+	result->completion_tokens = d.n; // what a failed answer has cost
+	return status < 0 ? status : tdm_writer_end(d.writer, result);
+}
+
+static int local_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, struct tdm_sink *sink,
+                          struct tdm_result *result) {
+	int64_t started_us = tdm_now_us();
+	struct tdm_session *session = NULL;
+	int status = local_open(m, run, &session);
+	if (!status)
+		status = prompt_silently(of(session), run, rq);
+	if (!status) {
+		result->prompt_tokens = session->prompt_tokens;
+		status = decode(of(session), run, rq, sink, result);
+	}
+	if (session)
+		session_close(session);
+	tdm_source_called(m, run, rq, "answer", started_us, status, result);
+	return status;
+}
+
+// --- scores and embeddings
+
+// ln p of the tokens after the prompt, whose last row is `first`; leaves the session at the prompt.
+static int score_tokens(struct local_session *s, struct tdm_run *run, const float *first, const int32_t *tokens, int n,
+                        double *logprob) {
+	int n_vocab = s->session.n_vocab, status = TDM_OK;
+	*logprob = n > 0 ? (double)tdm_log_softmax_at(first, n_vocab, tokens[0]) : 0;
+	for (int at = 0; at + 1 < n && !status; at += N_CHUNK) {
+		int length = n - 1 - at < N_CHUNK ? n - 1 - at : N_CHUNK;
+		status = eval_all(s, run, tokens + at, length);
+		for (int i = 0; i < length && !status; i++)
+			*logprob += (double)tdm_log_softmax_at(tdm_seq_logits(s->seq, i), n_vocab, tokens[at + i + 1]);
+	}
+	tdm_seq_rewind(s->seq, s->session.prompt_tokens);
+	return status;
+}
+
+// The tokens of plain text in the run's arena; `extra` more places are left at the beginning. Their number, or a
+// negative status.
+static int plain_tokens(struct local *l, struct tdm_run *run, const char *text, size_t len, int extra, int32_t **out) {
+	int n = tdm_tokenize(tdm_engine_vocab(l->engine), text, len, NULL, 0);
+	if (n < 0)
+		return tdm_fail(&run->error, n, "model %s: the text cannot be split into tokens", l->model.name);
+	*out = tdm_arena_array(run->arena, (size_t)(n + extra) + 1, sizeof **out);
+	if (!*out)
+		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for %d tokens", l->model.name, n);
+	return tdm_tokenize(tdm_engine_vocab(l->engine), text, len, *out + extra, n);
+}
+
+static int score_all(struct local_session *s, struct tdm_run *run, const char *const *texts, size_t n, double *logprobs,
+                     int *n_tokens, struct tdm_result *result) {
+	float *first = tdm_arena_array(run->arena, (size_t)s->session.n_vocab, sizeof *first);
+	if (!first)
+		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for a score", s->local->model.name);
+	memcpy(first, tdm_seq_logits(s->seq, 0), (size_t)s->session.n_vocab * sizeof *first);
+	for (size_t i = 0; i < n; i++) {
+		int32_t *tokens;
+		int count = plain_tokens(s->local, run, texts[i], strlen(texts[i]), 0, &tokens);
+		if (count < 0)
+			return count;
+		if (count > s->session.context - s->session.prompt_tokens + 1)
+			return too_long(s->local, run, s->session.prompt_tokens + count);
+		int status = score_tokens(s, run, first, tokens, count, &logprobs[i]);
+		if (status)
+			return status;
+		if (n_tokens)
+			n_tokens[i] = count;
+		result->prompt_tokens += count; // read, not written
+	}
+	return TDM_OK;
+}
+
+static int local_score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, const char *const *texts,
+                       size_t n, double *logprobs, int *n_tokens) {
+	int64_t started_us = tdm_now_us();
+	struct tdm_session *session = NULL;
+	struct tdm_result result = {0};
+	int status = local_open(m, run, &session);
+	if (!status)
+		status = session_prompt(session, run, rq);
+	if (!status) {
+		result.prompt_tokens = session->prompt_tokens;
+		status = score_all(of(session), run, texts, n, logprobs, n_tokens, &result);
+	}
+	if (session)
+		session_close(session);
+	tdm_source_called(m, run, rq, "judge", started_us, status, &result);
+	return status;
+}
+
+// Sum of the hidden rows of all tokens, in `sum`.
+static int sum_hidden(struct local_session *s, struct tdm_run *run, const int32_t *tokens, int n, float *sum) {
+	int status = TDM_OK;
+	for (int at = 0; at < n && !status; at += N_CHUNK) {
+		int length = n - at < N_CHUNK ? n - at : N_CHUNK;
+		status = eval_all(s, run, tokens + at, length);
+		for (int row = 0; row < length && !status; row++) {
+			const float *hidden = tdm_seq_hidden(s->seq, row);
+			for (int i = 0; i < s->session.width; i++)
+				sum[i] += hidden[i];
+		}
+	}
+	return status;
+}
+
+static void normalise(float *x, int n) {
+	double square = 0;
+	for (int i = 0; i < n; i++)
+		square += (double)x[i] * (double)x[i];
+	for (int i = 0; square > 0 && i < n; i++)
+		x[i] = (float)((double)x[i] / sqrt(square));
+}
+
+static int embed_text(struct local_session *s, struct tdm_run *run, const char *text, size_t len, float *out,
+                      struct tdm_result *result) {
+	int32_t *tokens, bos = tdm_token_bos(tdm_engine_vocab(s->local->engine));
+	int extra = bos >= 0, n = plain_tokens(s->local, run, text, len, extra, &tokens);
+	if (n < 0)
+		return n;
+	if (extra)
+		tokens[0] = bos;
+	n += extra;
+	if (n > s->session.context)
+		return too_long(s->local, run, n);
+	result->prompt_tokens = n;
+	int status = sum_hidden(s, run, tokens, n, out);
+	normalise(out, s->session.width);
+	return status;
+}
+
+static int local_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out,
+                       int *width) {
+	int64_t started_us = tdm_now_us();
+	struct tdm_session *session = NULL;
+	struct tdm_result result = {0};
+	int n = tdm_engine_info(((struct local *)m)->engine)->width;
+	float *vector = tdm_arena_array(run->arena, (size_t)n, sizeof *vector);
+	int status = vector ? local_open(m, run, &session)
+	                    : tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for an embedding", m->name);
+	if (!status)
+		status = embed_text(of(session), run, text, len, vector, &result);
+	if (session)
+		session_close(session);
+	tdm_source_called(m, run, NULL, "embed", started_us, status, &result);
+	*out = vector;
+	*width = n;
+	return status;
+}
+
+// --- making one
+
+static void local_destroy(struct tdm_model *m) {
+	tdm_engine_close(((struct local *)m)->engine);
+}
+
+static const struct tdm_model_ops local_ops = {
+    .generate = local_generate,
+    .score = local_score,
+    .embed = local_embed,
+    .open = local_open,
+    .destroy = local_destroy,
+};
+
+static int open_embedded(const struct tdm_build *b, const char *name, const struct tdm_engine_options *o,
+                         struct tdm_engine **out, struct tdm_error *why) {
+	size_t n = 0;
+	const void *data = b->embedded ? b->embedded(name, &n) : NULL;
+	if (!data)
+		return tdm_fail(why, TDM_ECONFIG, "this program contains no weights named \"%s\"", name);
+	return tdm_engine_memory(name, data, n, o, out, why);
+}
+
+static int open_engine(const struct tdm_build *b, const struct options *o, struct tdm_engine **out) {
+	const struct tdm_engine_options engine = {(int)o->threads, (int)o->context, o->chat, o->kernels};
+	struct tdm_error why = {0};
+	const char *path = o->path;
+	int status;
+	if (!strncmp(path, "embedded:", 9)) {
+		status = open_embedded(b, path + 9, &engine, out, &why);
+	} else {
+		if (path[0] != '/' && b->folder)
+			path = tdm_arena_printf(b->arena, "%s/%s", b->folder, path);
+		status = path ? tdm_engine_open(path, &engine, out, &why) : TDM_ENOMEM;
+	}
+	return status ? tdm_fail(b->error, status, "%s: %s", b->where, why.text) : TDM_OK;
+}
+
+static int no_chat(const struct tdm_build *b) {
+	size_t n;
+	const char *const *names = tdm_chat_names(&n), *list = "";
+	for (size_t i = 0; i < n && list; i++)
+		list = tdm_arena_printf(b->arena, "%s%s%s", list, i ? ", " : "", names[i]);
+	return tdm_fail(b->error, TDM_ECONFIG, "%s: the file has no chat template; expected chat: one of %s", b->where,
+	                list ? list : "the known formats");
+}
+
+static int local_create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
+	const struct options *o = options;
+	if (!o->path)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected path: a GGUF file, or embedded:NAME", b->where);
+	struct local *l = tdm_build_model(b, sizeof *l, &local_ops,
+	                                  TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_SCORE | TDM_CAN_EMBED | TDM_CAN_STEP);
+	if (!l)
+		return TDM_ENOMEM;
+	int status = open_engine(b, o, &l->engine);
+	if (status)
+		return status;
+	if (!tdm_engine_chat(l->engine)) {
+		tdm_engine_close(l->engine);
+		return no_chat(b);
+	}
+	l->own = (struct tdm_sampling){
+	    (float)o->temperature, (int)o->top_k, (float)o->top_p, (float)o->min_p, (float)o->repeat_penalty, 0};
+	l->max_tokens = (int)o->max_tokens;
+	*out = &l->model;
+	return TDM_OK;
+}
+
+const struct tdm_engine_info *tdm_local_info(const struct tdm_model *m) {
+	return m->kind == &tdm_kind_local ? tdm_engine_info(((const struct local *)m)->engine) : NULL;
+}
+
+#define AT(name) offsetof(struct options, name)
+static const struct tdm_option local_options[] = {
+    {"path", TDM_OPT_STRING, AT(path), NULL, 0, 0, NULL, "GGUF file, relative to the settings file, or embedded:NAME"},
+    {"threads", TDM_OPT_INT, AT(threads), "1", 1, 256, NULL, "threads that compute"},
+    {"context", TDM_OPT_INT, AT(context), "0", 0, 1 << 20, NULL, "longest conversation, tokens; 0 = as the file says"},
+    {"chat", TDM_OPT_STRING, AT(chat), "auto", 0, 0, NULL, "chat format; auto = recognise the file's template"},
+    {"kernels", TDM_OPT_STRING, AT(kernels), NULL, 0, 0, NULL,
+     "portable, avx2 or avx512; absent = best of the machine"},
+    {"max_tokens", TDM_OPT_INT, AT(max_tokens), "512", 1, 1 << 20, NULL, "longest answer, tokens"},
+    {"temperature", TDM_OPT_NUMBER, AT(temperature), "0", 0, 5, NULL, "0 = always the most likely token"},
+    {"top_k", TDM_OPT_INT, AT(top_k), "0", 0, 1 << 20, NULL, "most likely tokens considered; 0 = all"},
+    {"top_p", TDM_OPT_NUMBER, AT(top_p), "1", 0, 1, NULL, "share of probability considered; 1 = all"},
+    {"min_p", TDM_OPT_NUMBER, AT(min_p), "0", 0, 1, NULL, "least probability, relative to the largest; 0 = off"},
+    {"repeat_penalty", TDM_OPT_NUMBER, AT(repeat_penalty), "1", 0.01, 10, NULL, "above 1: against repetition"},
+};
+
+const struct tdm_kind tdm_kind_local = {
+    .name = "local",
+    .summary = "weights that run in this process",
+    .family = TDM_SOURCE,
+    .options = local_options,
+    .n_options = TDM_COUNT(local_options),
+    .options_bytes = sizeof(struct options),
+    .create = local_create,
+};
