@@ -16,6 +16,7 @@ int tdm_test_collect(void);
 int tdm_test_writer(void);
 int tdm_test_linear(void);
 int tdm_test_answer(void);
+int tdm_test_local(void);
 
 struct bench { // a run, a request with one user message, and a sink that collects
 	struct tdm_arena arena;

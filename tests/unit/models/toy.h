@@ -1,0 +1,8 @@
+// A tiny Llama model with random weights and a byte-level vocabulary with ChatML marks, written as a file.
+#pragma once
+
+#define TOY_CONTEXT 256
+#define TOY_PATH "build/models-toy.gguf" // trees of these tests live in tests/: ../build/models-toy.gguf
+#define TOY_VOCAB 264
+
+void toy_write(const char *path, unsigned seed);
