@@ -8,7 +8,7 @@ static const struct tdm_rows *best(void) {
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
 	    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
 		return &tdm_rows_avx512;
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 		return &tdm_rows_avx2;
 #endif
 	return &portable;
