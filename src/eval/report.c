@@ -45,6 +45,11 @@ static void put_number(char cell[CELL_BYTES], double value, const char *unit, in
 static void all_right(char cell[CELL_BYTES], const struct column *c) {
 	put_share(cell, c->s->right);
 }
+static void interval(char cell[CELL_BYTES], const struct column *c) {
+	double low, high;
+	tdm_eval_interval(c->s->right, &low, &high);
+	snprintf(cell, CELL_BYTES, "%.1f-%.1f", low, high);
+}
 static void served(char cell[CELL_BYTES], const struct column *c) {
 	put_share(cell, c->e->options.baseline ? c->s->served : (struct tdm_eval_share){0});
 }
@@ -90,6 +95,11 @@ static void exposed(char cell[CELL_BYTES], const struct column *c) {
 static void restored(char cell[CELL_BYTES], const struct column *c) {
 	put_count(cell, c->s->restored);
 }
+// What the masks found of their own marks in answers: put back, out of those found or missed.
+static void marks(char cell[CELL_BYTES], const struct column *c) {
+	int64_t all = c->s->values_restored + c->s->values_missed + c->s->values_damaged;
+	put_count(cell, (struct tdm_eval_share){(size_t)c->s->values_restored, (size_t)all});
+}
 static void refused_right(char cell[CELL_BYTES], const struct column *c) {
 	put_count(cell, c->s->refused_right);
 }
@@ -105,6 +115,7 @@ static const struct row {
 	void (*put)(char cell[CELL_BYTES], const struct column *c);
 } rows[] = {
     {"right, all, %%", all_right},
+    {"exact 95 %% interval", interval},
     {NULL, NULL},
     {"answers by %s, %%", served},
     {"items with a call of %s, %%", called},
@@ -123,6 +134,7 @@ static const struct row {
     {"leaks behind a mask", leaked},
     {"values seen in the clear", exposed},
     {"needed values in the answer", restored},
+    {"marks of masks put back", marks},
     {"harmful requests refused", refused_right},
     {"others refused", refused_wrong},
     {"failures", failed},

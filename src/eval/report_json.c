@@ -28,9 +28,19 @@ static void put_bool(struct tdm_bytes *out, const char *key, bool value) {
 	tdm_bytes_puts(out, value ? "true" : "false");
 }
 
+// With the exact 95 % interval of the share, in percent.
+static void put_counts(struct tdm_bytes *out, struct tdm_eval_share s) {
+	double low, high;
+	tdm_eval_interval(s, &low, &high);
+	tdm_bytes_printf(out, "{\"k\":%zu,\"n\":%zu", s.k, s.n);
+	put_number(out, "low", low);
+	put_number(out, "high", high);
+	tdm_bytes_putc(out, '}');
+}
+
 static void put_share(struct tdm_bytes *out, const char *key, struct tdm_eval_share s) {
 	put_key(out, key);
-	tdm_bytes_printf(out, "{\"k\":%zu,\"n\":%zu}", s.k, s.n);
+	put_counts(out, s);
 }
 
 static void put_uses(struct tdm_bytes *out, const struct tdm_eval *e, const struct tdm_eval_use *uses) {
@@ -56,8 +66,10 @@ static void put_accuracy(struct tdm_bytes *out, const struct tdm_eval *e, const 
 	tdm_bytes_puts(out, "}");
 	put_key(out, "levels");
 	tdm_bytes_putc(out, '[');
-	for (int level = 0; level < TDM_GYM_LEVELS; level++)
-		tdm_bytes_printf(out, "%s{\"k\":%zu,\"n\":%zu}", level ? "," : "", s->levels[level].k, s->levels[level].n);
+	for (int level = 0; level < TDM_GYM_LEVELS; level++) {
+		tdm_bytes_puts(out, level ? "," : "");
+		put_counts(out, s->levels[level]);
+	}
 	tdm_bytes_putc(out, ']');
 	put_number(out, "failed", (double)s->failed);
 }

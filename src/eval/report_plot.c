@@ -32,17 +32,22 @@ static int put_points(const struct tdm_eval *e, const struct tdm_eval_summary *s
                       const char *const *names, struct tdm_bytes *out) {
 	size_t n = e->options.n_models;
 	double *x = tdm_arena_array(arena, n, sizeof *x), *y = tdm_arena_array(arena, n, sizeof *y), least = 100;
-	if (!x || !y)
+	double *low = tdm_arena_array(arena, n, sizeof *low), *high = tdm_arena_array(arena, n, sizeof *high);
+	if (!x || !y || !low || !high)
 		return TDM_ENOMEM;
 	for (size_t m = 0; m < n; m++) {
 		x[m] = s[m].cost / (double)e->options.n_items * 1000;
 		y[m] = tdm_eval_percent(s[m].right);
+		tdm_eval_interval(s[m].right, &low[m], &high[m]);
 		least = y[m] < least ? y[m] : least;
 	}
-	struct tdm_plot_points chart = {.title = "Cost and right answers", .y_label = "right, %", .names = names};
+	struct tdm_plot_points chart = {
+	    .title = "Cost and right answers, with exact 95 % intervals", .y_label = "right, %", .names = names};
 	chart.x_label = "cost of 1000 items, in the currency of the settings";
 	chart.x = x;
 	chart.y = y;
+	chart.low = low;
+	chart.high = high;
 	chart.n = n;
 	chart.bottom = least > 20 ? 10 * floor((least - 5) / 10) : 0;
 	chart.top = 100;

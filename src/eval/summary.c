@@ -1,6 +1,7 @@
 // Summary: adds up the outcomes of a run. See summary.h. A new figure: a field of the outcome, a line here, one in
 // report.c.
 #include "eval/summary.h"
+#include "assure/bounds.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,16 @@ static void add(struct tdm_eval_share *s, bool counts, bool holds) {
 
 double tdm_eval_percent(struct tdm_eval_share s) {
 	return s.n ? 100.0 * (double)s.k / (double)s.n : (double)NAN;
+}
+
+void tdm_eval_interval(struct tdm_eval_share s, double *low, double *high) {
+	*low = *high = (double)NAN;
+	if (s.n == 0)
+		return;
+	tdm_binomial_lower((int64_t)s.k, (int64_t)s.n, 0.025, low, NULL);
+	tdm_binomial_upper((int64_t)s.k, (int64_t)s.n, 0.025, high, NULL);
+	*low *= 100;
+	*high *= 100;
 }
 
 static int by_value(const void *a, const void *b) {

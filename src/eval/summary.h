@@ -37,6 +37,8 @@ int tdm_eval_summarise(const struct tdm_eval *e, size_t model, struct tdm_arena 
 int tdm_eval_summaries(const struct tdm_eval *e, struct tdm_arena *arena, struct tdm_eval_summary **out,
                        struct tdm_error *err);
 double tdm_eval_percent(struct tdm_eval_share s); // NAN for 0 of 0
+// Exact 95 % interval of the probability behind k of n, in percent; NAN for 0 of 0.
+void tdm_eval_interval(struct tdm_eval_share s, double *low, double *high);
 // The median of values[0..n), which it sorts; the mean of the middle two for even n; NAN for none.
 double tdm_eval_median(double *values, size_t n);
 size_t tdm_eval_distinct(const struct tdm_eval *e); // items with different keys

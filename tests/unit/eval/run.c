@@ -367,6 +367,10 @@ static void test_median(void **state) {
 	assert_float_equal(tdm_eval_median(odd, 3), 2, 0);
 	assert_float_equal(tdm_eval_median(even, 4), 2.5, 0);
 	assert_true(isnan(tdm_eval_median(odd, 0)));
+	double low, high; // Clopper and Pearson for 5 of 10
+	tdm_eval_interval((struct tdm_eval_share){5, 10}, &low, &high);
+	assert_float_equal(low, 18.7086, 1e-3);
+	assert_float_equal(high, 81.2914, 1e-3);
 	assert_true(isnan(tdm_eval_percent((struct tdm_eval_share){0, 0})));
 }
 
