@@ -7,3 +7,5 @@
 #include <cmocka.h>
 
 int tdm_test_record(void);
+int tdm_test_receipt(void);
+int tdm_test_store(void);

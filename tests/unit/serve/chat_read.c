@@ -1,0 +1,134 @@
+// Reading of chat completions: a table of bodies, each accepted with what it means or refused naming the field.
+#include "tests.h"
+#include "serve/chat_read.h"
+#include <math.h>
+#include <string.h>
+
+static struct tdm_arena arena;
+static struct tdm_record record;
+
+static int read_body(const char *text, struct tdm_chat_request *out, struct tdm_error *err) {
+	struct tdm_value *value;
+	*err = (struct tdm_error){0};
+	tdm_arena_release(&arena);
+	tdm_arena_init(&arena, 1 << 20);
+	tdm_record_init(&record, &arena);
+	assert_int_equal(tdm_json_parse(&arena, text, strlen(text), &value, err), TDM_OK);
+	return tdm_chat_read(&arena, value, &record, out, err);
+}
+
+#define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+
+static void test_refused(void **state) {
+	static const struct {
+		const char *body;
+		int status;
+		const char *param;
+	} cases[] = {
+	    {"[]", TDM_EVALUE, ""},
+	    {"{}", TDM_EMISSING, "messages"},
+	    {"{\"messages\":null}", TDM_EMISSING, "messages"},
+	    {"{\"messages\":[]}", TDM_EVALUE, "messages"},
+	    {"{\"messages\":\"hi\"}", TDM_EVALUE, "messages"},
+	    {"{\"messages\":[3]}", TDM_EVALUE, "messages[0]"},
+	    {"{\"messages\":[{\"content\":\"hi\"}]}", TDM_EVALUE, "messages[0].role"},
+	    {"{\"messages\":[{\"role\":\"king\",\"content\":\"hi\"}]}", TDM_EVALUE, "messages[0].role"},
+	    {"{\"messages\":[{\"role\":\"user\",\"content\":5}]}", TDM_EVALUE, "messages[0].content"},
+	    {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}", TDM_ECONTENT,
+	     "messages[0].content[0]"},
+	    {"{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]}", TDM_EVALUE,
+	     "messages[0].content[0]"},
+	    {"{" HI ",\"temperature\":\"1\"}", TDM_EVALUE, "temperature"},
+	    {"{" HI ",\"temperature\":2.5}", TDM_EVALUE, "temperature"},
+	    {"{" HI ",\"max_tokens\":-1}", TDM_EVALUE, "max_tokens"},
+	    {"{" HI ",\"max_tokens\":1.5}", TDM_EVALUE, "max_tokens"},
+	    {"{" HI ",\"n\":9}", TDM_EVALUE, "n"},
+	    {"{" HI ",\"stop\":[\"a\",4]}", TDM_EVALUE, "stop"},
+	    {"{" HI ",\"stop\":\"\"}", TDM_EVALUE, "stop"},
+	    {"{" HI ",\"stream\":1}", TDM_EVALUE, "stream"},
+	    {"{" HI ",\"stream_options\":{\"include_usage\":\"yes\"}}", TDM_EVALUE, "stream_options.include_usage"},
+	    {"{" HI ",\"model\":7}", TDM_EVALUE, "model"},
+	    {"{" HI ",\"tools\":[{}]}", TDM_ECAPABILITY, "tools"},
+	    {"{" HI ",\"response_format\":{\"type\":\"json_object\"}}", TDM_ECAPABILITY, "response_format"},
+	    {"{" HI ",\"tandem\":{\"privcy\":2}}", TDM_EVALUE, "tandem.privcy"},
+	    {"{" HI ",\"tandem\":{\"privacy\":5}}", TDM_EVALUE, "tandem.privacy"},
+	    {"{" HI ",\"tandem\":{\"quality\":1.1}}", TDM_EVALUE, "tandem.quality"},
+	    {"{" HI ",\"tandem\":3}", TDM_EVALUE, "tandem"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct tdm_chat_request request;
+		struct tdm_error err;
+		assert_int_equal(read_body(cases[i].body, &request, &err), cases[i].status);
+		assert_string_equal(err.param, cases[i].param);
+		assert_true(strlen(err.text) > 10);
+	}
+}
+
+static void test_accepted(void **state) {
+	struct tdm_chat_request r;
+	struct tdm_error err;
+	(void)state;
+	assert_int_equal(
+	    read_body("{\"model\":\"small\",\"messages\":[{\"role\":\"developer\",\"content\":\"be brief\"},"
+	              "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"input_text\","
+	              "\"text\":\"b\"}]},{\"role\":\"assistant\",\"content\":null}],\"max_tokens\":100.0,"
+	              "\"max_completion_tokens\":50,\"temperature\":null,\"top_p\":0.5,\"stop\":\"x\",\"n\":2,"
+	              "\"seed\":-3,\"stream\":true,\"stream_options\":{\"include_usage\":true},\"user\":\"u\","
+	              "\"unknown\":{\"deep\":[1]},\"logprobs\":true,\"top_logprobs\":4,\"tools\":[]}",
+	              &r, &err),
+	    TDM_OK);
+	assert_string_equal(r.model, "small");
+	assert_int_equal(r.request.n_messages, 3);
+	assert_int_equal(r.request.messages[0].from, TDM_FROM_SYSTEM);
+	assert_string_equal(r.request.messages[1].text, "ab");
+	assert_int_equal(r.request.messages[2].len, 0);
+	assert_int_equal(r.request.max_tokens, 50);
+	assert_true(r.request.temperature < 0); // null equals absent
+	assert_true(r.request.top_p == 0.5f);
+	assert_int_equal(r.request.n_stop, 1);
+	assert_int_equal(r.n, 2);
+	assert_true(r.has_seed && r.seed == (uint64_t)-3);
+	assert_true(r.stream && r.include_usage && r.request.logprobs);
+	assert_int_equal(r.request.top_logprobs, 4);
+	assert_null(record.warnings);
+}
+
+static void test_objective(void **state) {
+	struct tdm_chat_request r;
+	struct tdm_error err;
+	(void)state;
+	assert_int_equal(read_body("{" HI
+	                           ",\"tandem\":{\"privacy\":\"personal\",\"trust\":1,\"max_cost\":0.5,\"strict\":true,"
+	                           "\"session\":\"s\",\"receipt\":\"id\"},\"logit_bias\":{\"5\":1}}",
+	                           &r, &err),
+	                 TDM_OK);
+	assert_int_equal(r.objective.privacy, 2);
+	assert_int_equal(r.objective.trust, 1);
+	assert_true(r.objective.strict);
+	assert_int_equal(r.objective.receipt, 1);
+	assert_string_equal(record.warnings->param, "logit_bias"); // an option without effect says so
+	// Headers only tighten.
+	assert_int_equal(tdm_objective_header(&arena, "privacy", "1", &r.objective, &err), TDM_OK);
+	assert_int_equal(r.objective.privacy, 2);
+	assert_int_equal(tdm_objective_header(&arena, "privacy", "local", &r.objective, &err), TDM_OK);
+	assert_int_equal(r.objective.privacy, 4);
+	assert_int_equal(tdm_objective_header(&arena, "max-cost", "0.25", &r.objective, &err), TDM_OK);
+	assert_true(r.objective.max_cost == 0.25);
+	assert_int_equal(tdm_objective_header(&arena, "max-cost", "9", &r.objective, &err), TDM_OK);
+	assert_true(r.objective.max_cost == 0.25);
+	assert_int_equal(tdm_objective_header(&arena, "privacy", "most", &r.objective, &err), TDM_EVALUE);
+}
+
+static int release(void **state) {
+	(void)state;
+	tdm_arena_release(&arena);
+	return 0;
+}
+
+int tdm_test_chat_read(void) {
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_accepted),
+	                                   cmocka_unit_test(test_objective)};
+	tdm_arena_init(&arena, 1 << 20);
+	return cmocka_run_group_tests_name("chat_read", tests, NULL, release);
+}

@@ -1,0 +1,106 @@
+// Writing of chat completions: every line is JSON, the fields that clients rely on are there, odd text survives.
+#include "tests.h"
+#include "base/value.h"
+#include "serve/chat_write.h"
+#include <math.h>
+#include <string.h>
+
+static struct tdm_arena arena;
+static const struct tdm_chat_head head = {
+    .id = "chatcmpl-1", .created_s = 1700000000, .model = "small", .fingerprint = "tdm_1", .include_usage = true};
+
+static const struct tdm_value *parse(const char *text, size_t n) {
+	struct tdm_value *v = NULL;
+	struct tdm_error err = {0};
+	assert_int_equal(tdm_json_parse(&arena, text, n, &v, &err), TDM_OK);
+	return v;
+}
+
+// One event: "data: JSON\n\n".
+static const struct tdm_value *event_of(const struct tdm_bytes *b) {
+	assert_memory_equal(b->data, "data: ", 6);
+	assert_string_equal(b->data + b->len - 2, "\n\n");
+	return parse(b->data + 6, b->len - 8);
+}
+
+static void test_text_chunk(void **state) {
+	static const char text[] = "a\"\\\n\t\x01 \xc3\xa9 \xf0\x9f\x98\x80";
+	struct tdm_event e = {.text = text, .len = sizeof text - 1, .token = 7, .logprob = -0.5f};
+	struct tdm_bytes b;
+	(void)state;
+	tdm_bytes_init(&b, 1 << 16);
+	tdm_chat_chunk_text(&b, &head, 1, &e, true);
+	const struct tdm_value *v = event_of(&b), *choice = &tdm_get(v, "choices")->items[0];
+	assert_string_equal(tdm_get_string(v, "object"), "chat.completion.chunk");
+	assert_string_equal(tdm_get_string(tdm_get(choice, "delta"), "content"), text);
+	assert_true(tdm_get_number(choice, "index", 0) == 1);
+	const struct tdm_value *entry = &tdm_get(tdm_get(choice, "logprobs"), "content")->items[0];
+	assert_true(tdm_get_number(entry, "logprob", 0) == -0.5);
+	assert_int_equal(tdm_get(entry, "bytes")->n, sizeof text - 1);
+	tdm_bytes_clear(&b);
+	e.logprob = NAN;
+	tdm_chat_chunk_text(&b, &head, 0, &e, true);
+	assert_null(tdm_get(&tdm_get(event_of(&b), "choices")->items[0], "logprobs"));
+	tdm_bytes_release(&b);
+}
+
+static void test_end_of_stream(void **state) {
+	struct tdm_bytes b;
+	struct tdm_chat_usage usage = {3, 2};
+	(void)state;
+	tdm_bytes_init(&b, 1 << 16);
+	tdm_chat_chunk_finish(&b, &head, 0, TDM_FINISH_LENGTH, "{\"receipt\":\"rcp_1\"}");
+	const struct tdm_value *v = event_of(&b);
+	assert_string_equal(tdm_get_string(&tdm_get(v, "choices")->items[0], "finish_reason"), "length");
+	assert_string_equal(tdm_get_string(tdm_get(v, "tandem"), "receipt"), "rcp_1");
+	tdm_bytes_clear(&b);
+	tdm_chat_chunk_usage(&b, &head, &usage, NULL);
+	v = event_of(&b);
+	assert_int_equal(tdm_get(v, "choices")->n, 0);
+	assert_true(tdm_get_number(tdm_get(v, "usage"), "total_tokens", 0) == 5);
+	tdm_bytes_release(&b);
+}
+
+static void test_error(void **state) {
+	struct tdm_bytes b;
+	struct tdm_error err = {0};
+	(void)state;
+	tdm_bytes_init(&b, 1 << 16);
+	tdm_fail_param(&err, TDM_EVALUE, "n", "n: expected \"1\" to 8");
+	tdm_chat_error(&b, &err, NULL, false);
+	const struct tdm_value *e = tdm_get(parse(b.data, b.len), "error");
+	assert_string_equal(tdm_get_string(e, "message"), "n: expected \"1\" to 8");
+	assert_string_equal(tdm_get_string(e, "type"), "invalid_request_error");
+	assert_string_equal(tdm_get_string(e, "param"), "n");
+	assert_string_equal(tdm_get_string(e, "code"), "invalid_value");
+	tdm_bytes_release(&b);
+}
+
+static void test_whole(void **state) {
+	struct tdm_bytes b;
+	struct tdm_chat_usage usage = {3, 2};
+	const struct tdm_chat_choice choices[2] = {{"one", 3, "", TDM_FINISH_STOP}, {"two", 3, NULL, TDM_FINISH_FILTER}};
+	(void)state;
+	tdm_bytes_init(&b, 1 << 16);
+	tdm_chat_whole(&b, &head, choices, 2, &usage, "{}");
+	const struct tdm_value *v = parse(b.data, b.len), *list = tdm_get(v, "choices");
+	assert_string_equal(tdm_get_string(v, "object"), "chat.completion");
+	assert_int_equal(list->n, 2);
+	assert_string_equal(tdm_get_string(tdm_get(&list->items[1], "message"), "content"), "two");
+	assert_string_equal(tdm_get_string(&list->items[1], "finish_reason"), "content_filter");
+	assert_int_equal(tdm_get(tdm_get(&list->items[0], "logprobs"), "content")->n, 0);
+	tdm_bytes_release(&b);
+}
+
+static int release(void **state) {
+	(void)state;
+	tdm_arena_release(&arena);
+	return 0;
+}
+
+int tdm_test_chat_write(void) {
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_text_chunk), cmocka_unit_test(test_end_of_stream),
+	                                   cmocka_unit_test(test_error), cmocka_unit_test(test_whole)};
+	tdm_arena_init(&arena, 1 << 22);
+	return cmocka_run_group_tests_name("chat_write", tests, NULL, release);
+}

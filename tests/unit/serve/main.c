@@ -1,0 +1,6 @@
+// Runs every group of tests of serve/.
+#include "tests.h"
+
+int main(void) {
+	return tdm_test_chat_read() + tdm_test_chat_write() + tdm_test_http();
+}
