@@ -1,0 +1,308 @@
+// Egress: see egress.h. It shares the recognisers and the string search with the masker, and nothing of how texts are
+// taken apart: a leaf the masker forgot, or a byte that a later stage put back, is found here. Only the numbers of
+// the documented request format (max_tokens, seed ...) are not scanned.
+#include "privacy/egress.h"
+#include "base/text.h"
+#include "privacy/evidence.h"
+#include <string.h>
+
+#define LIMIT (256u << 20)
+#define MAX_DEPTH 128
+
+static int block(struct tdm_error *err, const struct tdm_entity *entity) {
+	return tdm_fail(err, TDM_EEGRESS, "egress: a value of type %s would have left in clear; nothing was sent",
+	                entity->flags & TDM_ENTITY_ONE_WAY ? entity->label : entity->id);
+}
+
+struct look {
+	const struct tdm_guarded_egress *egress;
+	struct tdm_error *error;
+	struct tdm_bytes plain, folded, step; // normal forms of one string
+};
+
+static int on_hard(void *arg, const struct tdm_candidate *c, float score) {
+	return block(((struct look *)arg)->error, c->entity);
+}
+
+static int on_protected(void *arg, const struct tdm_entity *entity, size_t start, size_t end) {
+	return block(((struct look *)arg)->error, entity);
+}
+
+// Invisible characters out, digits of all scripts to ASCII, then NFKC of the whole.
+static int normalise(struct look *k, const char *text, size_t n) {
+	uint32_t c;
+	char put[4];
+	bool ascii = true;
+	tdm_bytes_clear(&k->step);
+	for (size_t i = 0; i < n && ascii; i++)
+		ascii = (unsigned char)text[i] < 0x80;
+	if (ascii)
+		tdm_bytes_add(&k->step, text, n);
+	for (size_t i = 0; i < n && !ascii;) {
+		i += tdm_utf8_next(text + i, n - i, &c);
+		c = tdm_plain_character(c);
+		if (c)
+			tdm_bytes_add(&k->step, put, tdm_utf8_put(put, c));
+	}
+	tdm_bytes_clear(&k->plain);
+	tdm_bytes_clear(&k->folded);
+	const char *step = k->step.data ? k->step.data : "";
+	if (ascii)
+		tdm_bytes_add(&k->plain, step, k->step.len);
+	int status = ascii ? TDM_OK : tdm_nfkc(&k->plain, step, k->step.len, false);
+	if (status == TDM_OK && !ascii)
+		status = tdm_nfkc(&k->folded, step, k->step.len, true);
+	for (size_t i = 0; i < k->step.len && ascii; i++)
+		tdm_bytes_putc(&k->folded, step[i] >= 'A' && step[i] <= 'Z' ? (char)(step[i] + 32) : step[i]);
+	if (status != TDM_OK || k->step.failed || k->plain.failed || k->folded.failed)
+		return tdm_fail(k->error, TDM_ENOMEM, "egress: no memory to look at %zu bytes; nothing was sent", n);
+	return TDM_OK;
+}
+
+// Our own live tokens and the marks of secrets may leave: they are blanked before anything is searched.
+static void blank_ours(const struct tdm_guarded_egress *e, char *text, size_t n) {
+	const struct tdm_automaton *tokens = e->tokens->automaton;
+	uint32_t state = 0, more;
+	size_t length;
+	for (size_t i = 0; i < n; i++) {
+		char c = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
+		state = tdm_automaton_step(tokens, state, (unsigned char)c);
+		if (state && tdm_automaton_match(tokens, state, &length, &more) >= 0) {
+			memset(text + i + 1 - length, TDM_VIEW_BLANK, length);
+			state = 0;
+		}
+		if (c == '[' && n - i > 9 && strncasecmp(text + i, "[SECRET:", 8) == 0) {
+			size_t end = i + 8;
+			while (end < n && end - i < 32 && ((text[end] >= 'a' && text[end] <= 'z') || text[end] == '-'))
+				end++;
+			if (end < n && text[end] == ']') {
+				memset(text + i, TDM_VIEW_BLANK, end + 1 - i);
+				i = end;
+				state = 0;
+			}
+		}
+	}
+}
+
+static int look_protected(struct look *k) {
+	const struct tdm_guarded_egress *e = k->egress;
+	char *text = k->folded.data;
+	if (!text)
+		return TDM_OK;
+	blank_ours(e, text, k->folded.len);
+	int status = tdm_dictionary_search(e->protect, text, k->folded.len, on_protected, k);
+	return status == TDM_OK ? tdm_dictionary_search(&e->detector->deny, text, k->folded.len, on_protected, k) : status;
+}
+
+static int look_hard(struct look *k) {
+	const struct tdm_guarded_egress *e = k->egress;
+	struct tdm_scan scan;
+	char *text = k->plain.data;
+	if (!text)
+		return TDM_OK;
+	blank_ours(e, text, k->plain.len);
+	int status = tdm_scanner_scan(e->detector->scanner, text, k->plain.len, &scan, k->error);
+	if (status == TDM_OK)
+		status = tdm_evidence(&scan, text, k->plain.len, e->level, true, on_hard, k);
+	tdm_scan_release(&scan);
+	return status;
+}
+
+static int look_at(struct look *k, const char *text, size_t n) {
+	int status = normalise(k, text, n);
+	if (status == TDM_OK)
+		status = look_protected(k);
+	return status == TDM_OK ? look_hard(k) : status;
+}
+
+static void look_init(struct look *k, const struct tdm_guarded_egress *e, struct tdm_error *err) {
+	*k = (struct look){.egress = e, .error = err};
+	tdm_bytes_init(&k->plain, LIMIT);
+	tdm_bytes_init(&k->folded, LIMIT);
+	tdm_bytes_init(&k->step, LIMIT);
+}
+
+static void look_release(struct look *k) {
+	tdm_bytes_release(&k->plain);
+	tdm_bytes_release(&k->folded);
+	tdm_bytes_release(&k->step);
+}
+
+int tdm_egress_scan_text(const struct tdm_guarded_egress *e, const char *text, size_t n, struct tdm_error *err) {
+	struct look k;
+	look_init(&k, e, err);
+	int status = look_at(&k, text, n);
+	look_release(&k);
+	return status;
+}
+
+struct reader { // the second reader of JSON: strict, because what it cannot read is scanned as plain text
+	const char *text;
+	size_t n, at;
+	struct look *look;
+	struct tdm_bytes leaf;
+	bool pass;  // the value that follows is a documented number
+	int status; // of the looks
+};
+
+static char peek(struct reader *r) {
+	while (r->at < r->n && memchr(" \t\r\n", r->text[r->at], 4))
+		r->at++;
+	return r->at < r->n ? r->text[r->at] : 0;
+}
+
+static bool take(struct reader *r, char c) {
+	if (peek(r) != c || r->at >= r->n)
+		return false;
+	r->at++;
+	return true;
+}
+
+static bool hex4(struct reader *r, uint32_t *out) {
+	*out = 0;
+	for (int i = 0; i < 4; i++, r->at++) {
+		char c = r->at < r->n ? (char)(r->text[r->at] | 0x20) : 0;
+		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+			return false;
+		*out = *out << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+	}
+	return true;
+}
+
+static bool read_unicode(struct reader *r) {
+	uint32_t c, low;
+	char put[4];
+	if (!hex4(r, &c))
+		return false;
+	if (c >= 0xD800 && c < 0xDC00 && r->at + 1 < r->n && r->text[r->at] == '\\' && r->text[r->at + 1] == 'u') {
+		r->at += 2;
+		if (!hex4(r, &low) || low < 0xDC00 || low > 0xDFFF)
+			return false;
+		c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
+	}
+	tdm_bytes_add(&r->leaf, put, tdm_utf8_put(put, c >= 0xD800 && c <= 0xDFFF ? 0xFFFD : c));
+	return true;
+}
+
+static bool read_escape(struct reader *r) {
+	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+	char c = r->at < r->n ? r->text[r->at++] : 0;
+	if (c == 'u')
+		return read_unicode(r);
+	const char *p = c ? strchr(from, c) : NULL;
+	if (!p)
+		return false;
+	tdm_bytes_putc(&r->leaf, to[p - from]);
+	return true;
+}
+
+static bool look_at_leaf(struct reader *r) {
+	if (r->status == TDM_OK && r->leaf.failed)
+		r->status = tdm_fail(r->look->error, TDM_ENOMEM, "egress: no memory for a string of the body; nothing was sent");
+	if (r->status == TDM_OK)
+		r->status = look_at(r->look, r->leaf.data ? r->leaf.data : "", r->leaf.len);
+	return r->status == TDM_OK;
+}
+
+static bool read_string(struct reader *r) {
+	tdm_bytes_clear(&r->leaf);
+	if (!take(r, '"'))
+		return false;
+	while (r->at < r->n && r->text[r->at] != '"') {
+		char c = r->text[r->at++];
+		if (c == '\\' ? !read_escape(r) : (unsigned char)c < ' ')
+			return false;
+		if (c != '\\')
+			tdm_bytes_putc(&r->leaf, c);
+	}
+	return r->at++ < r->n && look_at_leaf(r);
+}
+
+static bool read_word(struct reader *r) {
+	static const char *const words[] = {"true", "false", "null"};
+	for (size_t i = 0; i < 3; i++) {
+		size_t n = strlen(words[i]);
+		if (r->n - r->at >= n && memcmp(r->text + r->at, words[i], n) == 0) {
+			r->at += n;
+			return true;
+		}
+	}
+	return false;
+}
+
+// Numbers of the request format that say nothing about anybody.
+static bool documented_number(const char *key) {
+	static const char *const keys[] = {"seed",  "max_tokens",       "max_completion_tokens", "temperature",
+	                                   "top_p", "top_k",            "min_p",                 "n",
+	                                   "top_logprobs", "presence_penalty", "frequency_penalty"};
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (strcmp(key, keys[i]) == 0)
+			return true;
+	return false;
+}
+
+// A number, true, false or null.
+static bool read_scalar(struct reader *r) {
+	size_t start = r->at;
+	if (read_word(r))
+		return true;
+	while (r->at < r->n && ((r->text[r->at] >= '0' && r->text[r->at] <= '9') || memchr("+-.eE", r->text[r->at], 5)))
+		r->at++;
+	if (r->at == start || r->pass)
+		return r->at > start;
+	tdm_bytes_clear(&r->leaf);
+	tdm_bytes_add(&r->leaf, r->text + start, r->at - start);
+	return look_at_leaf(r);
+}
+
+static bool read_value(struct reader *r, int depth);
+
+static bool read_items(struct reader *r, int depth, char close) {
+	if (take(r, close))
+		return true;
+	do {
+		if (close == '}' && (!read_string(r) || !take(r, ':')))
+			return false;
+		r->pass = close == '}' && depth == 1 && documented_number(r->leaf.data ? r->leaf.data : "");
+		if (!read_value(r, depth))
+			return false;
+	} while (take(r, ','));
+	return take(r, close);
+}
+
+static bool read_value(struct reader *r, int depth) {
+	char c = peek(r);
+	if (c == '"')
+		return read_string(r);
+	if (c != '{' && c != '[')
+		return read_scalar(r);
+	r->at++;
+	return depth < MAX_DEPTH && read_items(r, depth + 1, c == '{' ? '}' : ']');
+}
+
+// Every string and key of the body. False when it is not JSON.
+static bool look_at_json(struct look *k, const char *bytes, size_t n, int *status) {
+	struct reader r = {.text = bytes, .n = n, .look = k};
+	char first = peek(&r);
+	tdm_bytes_init(&r.leaf, LIMIT);
+	bool json = (first == '{' || first == '[') && read_value(&r, 0) && (peek(&r), r.at == n);
+	tdm_bytes_release(&r.leaf);
+	*status = r.status;
+	return json;
+}
+
+int tdm_egress_scan(struct tdm_egress *self, const char *bytes, size_t n, struct tdm_error *err) {
+	struct tdm_guarded_egress *e = (struct tdm_guarded_egress *)self;
+	struct look k;
+	int status;
+	look_init(&k, e, err);
+	bool json = look_at_json(&k, bytes, n, &status);
+	if (status == TDM_OK)
+		status = normalise(&k, bytes, n);
+	if (status == TDM_OK)
+		status = look_protected(&k);
+	if (status == TDM_OK && !json)
+		status = look_hard(&k);
+	look_release(&k);
+	return status;
+}

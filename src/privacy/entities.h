@@ -1,0 +1,58 @@
+// Entities: one row per type of private value. A new type: one row in entities.c (and a check in checks.c if it has a
+// check digit), twenty valid and twenty invalid vectors in the tests.
+//
+// A row's pattern is an anchor, not the whole shape: a short expression (Vectorscan syntax) that is found in linear
+// time. The check then finds the exact span around it with bounded work, so hostile text costs no more than any other.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum tdm_check { TDM_CHECK_NONE, TDM_CHECK_FAIL, TDM_CHECK_ABSTAIN, TDM_CHECK_PASS }; // NONE: not this type at all
+
+#define TDM_NUMBER_DIGITS 20
+struct tdm_number { // digits that end at an anchor, read backwards over separators; [0] is the last one
+	int n;
+	uint8_t digit[TDM_NUMBER_DIGITS];
+	uint32_t at[TDM_NUMBER_DIGITS];   // offset of the digit
+	bool starts[TDM_NUMBER_DIGITS];   // first digit of its group
+	char separator[TDM_NUMBER_DIGITS]; // the single character before the group; 0 = none, '?' = several characters
+};
+
+struct tdm_entity;
+struct tdm_candidate {
+	const struct tdm_entity *entity;
+	const char *text; // the view; NUL at text[n]
+	size_t n;
+	size_t anchor;            // offset just after the anchor's match
+	size_t start, end;        // set by the check unless it answers NONE
+	struct tdm_number number; // filled once per anchor of TDM_ENTITY_NUMBER rows
+};
+
+enum tdm_entity_flag {
+	TDM_ENTITY_CONTEXT = 1,   // without a context word the score is at most 0.30
+	TDM_ENTITY_HARD = 2,      // the egress monitor blocks on it: a check or a self-identifying form
+	TDM_ENTITY_ONE_WAY = 4,   // replaced by a mark, never restored
+	TDM_ENTITY_NUMBER = 8,    // the check reads candidate.number
+	TDM_ENTITY_GROUPED = 64,  // separators do not make another value
+	TDM_ENTITY_STAY = 16,     // not searched for elsewhere in the conversation
+	TDM_ENTITY_CASELESS = 32, // the pattern ignores the case of ASCII letters
+};
+
+struct tdm_entity {
+	const char *id, *label; // id: CARD, US_SSN, or the name in [SECRET:name]; label: A-Z, at most 10, used in tokens
+	uint8_t level;          // 1, 2, 3
+	uint8_t flags;
+	float base, threshold; // evidence without check and context; masked when score >= threshold
+	const char *pattern;   // NULL = the pattern of the row before; "" = not found by a pattern
+	uint8_t width, least; // fixed prefixes: bytes of the prefix, fewest characters that follow
+	const char *tail;     // what follows: a leading "a" = letters and digits, others literally
+	enum tdm_check (*check)(struct tdm_candidate *c); // NULL = prefix and tail, TDM_CHECK_ABSTAIN
+	const char *words; // context words, space separated; "|" joins words of one term
+};
+
+// In order of priority: of two rows with equal evidence over one stretch of text the earlier one gives the label.
+extern const struct tdm_entity tdm_entities[];
+extern const size_t tdm_n_entities;
+// Rows that no pattern finds: exact strings of the operator, and client text in the shape of a token.
+extern const struct tdm_entity *const tdm_entity_deny, *const tdm_entity_literal;

@@ -1,0 +1,426 @@
+// Mask: hide, ask, restore. Private values of the conversation become tokens before the inner model sees it, and tokens
+// in its answer become the values again while it streams.
+//
+// The rule it protects: a value of the configured level, a secret, or a string of the deny list is in no byte that the
+// inner model receives. The masked messages are scanned by the egress monitor before the inner model is called, and the
+// same monitor waits on run->egress for the final bytes of every request sent upstream. Any failure sends nothing.
+// A new type of value is a row in entities.c, not a change here.
+#include "base/crypto.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "privacy/egress.h"
+#include "privacy/kinds.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_BYTES 32
+
+struct options {
+	int64_t level;
+	bool note, restore;
+	struct tdm_strings deny;
+	const char *key;
+	int64_t bits;
+};
+
+struct mask {
+	struct tdm_model model; // first
+	struct options options;
+	struct tdm_model *inner;
+	struct tdm_detector detector;
+	uint8_t key[KEY_BYTES];
+};
+
+struct job { // one request
+	struct mask *mask;
+	struct tdm_run *run;
+	const struct tdm_request *request;
+	int level;
+	struct tdm_text *texts; // messages, then stop strings
+	struct tdm_finds *finds;
+	struct tdm_text *masked;
+	size_t n_texts;
+	struct tdm_dictionary protect;
+	struct tdm_vault *vault;
+	struct tdm_restorer restorer;
+	struct tdm_guarded_egress egress;
+	long n_tokens;
+};
+
+static int out_of_memory(struct tdm_run *run) {
+	return tdm_fail(&run->error, TDM_ENOMEM, "mask: no memory left in this request; nothing was sent");
+}
+
+static void put_length_prefixed(struct tdm_bytes *b, const void *data, size_t n) {
+	uint64_t size = n;
+	tdm_bytes_add(b, &size, sizeof size);
+	tdm_bytes_add(b, data, n);
+}
+
+// K_session: another key for every conversation of every tenant, so that nobody outside can link the same value across
+// conversations. Without a session name the first user message is the conversation.
+static int session_key(const struct job *j, uint8_t out[KEY_BYTES]) {
+	struct tdm_bytes info;
+	uint8_t digest[TDM_SHA256_BYTES];
+	const char *session = j->run->objective.session, *tenant = j->run->tenant ? j->run->tenant : "";
+	const struct tdm_request *r = j->request;
+	tdm_bytes_init(&info, 1 << 20);
+	put_length_prefixed(&info, tenant, strlen(tenant));
+	if (session) {
+		put_length_prefixed(&info, session, strlen(session));
+	} else {
+		size_t i = 0;
+		while (i < r->n_messages && r->messages[i].from != TDM_FROM_USER)
+			i++;
+		tdm_sha256(i < r->n_messages ? r->messages[i].text : "", i < r->n_messages ? r->messages[i].len : 0, digest);
+		put_length_prefixed(&info, digest, sizeof digest);
+	}
+	int status = info.failed ? TDM_ENOMEM
+	                         : tdm_hkdf_sha256(j->mask->key, KEY_BYTES, info.data, info.len, out, KEY_BYTES);
+	tdm_bytes_release(&info);
+	return status == TDM_OK ? TDM_OK : tdm_fail(&j->run->error, status, "mask: the key of this conversation failed");
+}
+
+static int collect(struct job *j) {
+	const struct tdm_request *r = j->request;
+	struct tdm_arena *arena = j->run->arena;
+	j->n_texts = r->n_messages + r->n_stop;
+	j->texts = tdm_arena_array(arena, j->n_texts + 1, sizeof *j->texts);
+	j->masked = tdm_arena_array(arena, j->n_texts + 1, sizeof *j->masked);
+	j->finds = tdm_arena_array(arena, j->n_texts + 1, sizeof *j->finds);
+	if (!j->texts || !j->masked || !j->finds)
+		return out_of_memory(j->run);
+	for (size_t i = 0; i < r->n_messages; i++)
+		j->texts[i] = (struct tdm_text){r->messages[i].text ? r->messages[i].text : "", r->messages[i].len};
+	for (size_t i = 0; i < r->n_stop; i++)
+		j->texts[r->n_messages + i] = (struct tdm_text){r->stop[i], strlen(r->stop[i])};
+	return TDM_OK;
+}
+
+static int replace(struct job *j, const struct tdm_text *text, const struct tdm_find *find, struct tdm_bytes *out) {
+	const struct tdm_spelling *spelling;
+	struct tdm_record *record = j->run->record;
+	if (record)
+		tdm_record_count(record, &record->left.entities, find->entity->label, 1);
+	if (find->entity->flags & TDM_ENTITY_ONE_WAY) {
+		tdm_bytes_printf(out, "[SECRET:%s]", find->entity->id);
+		return TDM_OK;
+	}
+	int status = tdm_vault_token(j->vault, find->entity, text->text + find->start, find->end - find->start,
+	                             find->folded, find->n_folded, &spelling, &j->run->error);
+	if (status != TDM_OK)
+		return status;
+	j->n_tokens++;
+	tdm_bytes_add(out, spelling->token, spelling->n_token);
+	return TDM_OK;
+}
+
+static int rewrite(struct job *j, size_t i) {
+	const struct tdm_text *text = &j->texts[i];
+	const struct tdm_finds *finds = &j->finds[i];
+	struct tdm_bytes out;
+	size_t at = 0;
+	int status = TDM_OK;
+	j->masked[i] = *text;
+	if (finds->n == 0)
+		return TDM_OK;
+	tdm_bytes_init(&out, text->n + finds->n * 64 + 64);
+	for (size_t k = 0; k < finds->n && status == TDM_OK; k++) {
+		tdm_bytes_add(&out, text->text + at, finds->items[k].start - at);
+		status = replace(j, text, &finds->items[k], &out);
+		at = finds->items[k].end;
+	}
+	tdm_bytes_add(&out, text->text + at, text->n - at);
+	j->masked[i] = (struct tdm_text){tdm_arena_copy(j->run->arena, out.data ? out.data : "", out.len), out.len};
+	if (status == TDM_OK && (out.failed || !j->masked[i].text))
+		status = out_of_memory(j->run);
+	tdm_bytes_release(&out);
+	return status;
+}
+
+// What was just written must restore to what stood there: a live token anywhere else in the text would come back as
+// somebody's value.
+static int verify_tokens(struct job *j) {
+	long restored = 0;
+	struct tdm_bytes out;
+	tdm_bytes_init(&out, 256u << 20);
+	for (size_t i = 0; i < j->n_texts; i++) {
+		struct tdm_restore stream;
+		tdm_restore_init(&stream, &j->restorer);
+		tdm_bytes_clear(&out);
+		tdm_restore_put(&stream, j->masked[i].text, j->masked[i].n, &out);
+		tdm_restore_end(&stream, &out);
+		restored += stream.restored;
+	}
+	tdm_bytes_release(&out);
+	if (restored == j->n_tokens)
+		return TDM_OK;
+	return tdm_fail(&j->run->error, TDM_EGUARD, "mask: the text already holds a token of this conversation; nothing was sent");
+}
+
+static int hide(struct job *j) {
+	uint8_t key[KEY_BYTES];
+	struct tdm_arena *arena = j->run->arena;
+	int status = collect(j);
+	if (status == TDM_OK)
+		status = session_key(j, key);
+	if (status != TDM_OK)
+		return status;
+	j->vault = tdm_vault_new(arena, key, (int)j->mask->options.bits);
+	tdm_wipe(key, sizeof key);
+	if (!j->vault)
+		return out_of_memory(j->run);
+	status = tdm_detect(&j->mask->detector, arena, j->texts, j->n_texts, j->level, j->finds, &j->protect, &j->run->error);
+	for (size_t i = 0; i < j->n_texts && status == TDM_OK; i++)
+		status = rewrite(j, i);
+	tdm_vault_forget_key(j->vault);
+	if (status == TDM_OK && (tdm_restorer_init(&j->restorer, arena, j->vault) != TDM_OK ||
+	                         tdm_dictionary_build(&j->protect, arena) != TDM_OK))
+		status = out_of_memory(j->run);
+	return status == TDM_OK ? verify_tokens(j) : status;
+}
+
+static int look_before_leaving(struct job *j) {
+	int status = TDM_OK;
+	j->egress = (struct tdm_guarded_egress){
+	    {tdm_egress_scan, j->run->egress}, &j->mask->detector, &j->protect, &j->restorer, j->level};
+	for (size_t i = 0; i < j->n_texts && status == TDM_OK; i++)
+		status = tdm_egress_scan_text(&j->egress, j->masked[i].text, j->masked[i].n, &j->run->error);
+	return status;
+}
+
+static const char note[] = "Words made of capital letters, an underscore and eight letters or digits stand for private "
+                           "values. Copy them exactly where you need them; do not change, translate, split or explain "
+                           "them.";
+
+// The messages as the inner model sees them, with the note at the end of the system text.
+static int build_messages(struct job *j, struct tdm_request *out) {
+	const struct tdm_request *r = j->request;
+	bool noted = j->mask->options.note && j->n_tokens > 0;
+	bool has_system = r->n_messages > 0 && r->messages[0].from == TDM_FROM_SYSTEM;
+	size_t extra = noted && !has_system;
+	struct tdm_message *m = tdm_arena_array(j->run->arena, r->n_messages + extra + 1, sizeof *m);
+	if (!m)
+		return out_of_memory(j->run);
+	for (size_t i = 0; i < r->n_messages; i++)
+		m[i + extra] = (struct tdm_message){r->messages[i].from, j->masked[i].text, j->masked[i].n};
+	if (noted) {
+		char *text = has_system ? tdm_arena_printf(j->run->arena, "%.*s\n\n%s", (int)m[0].len, m[0].text, note)
+		                        : tdm_arena_string(j->run->arena, note);
+		if (!text)
+			return out_of_memory(j->run);
+		m[0] = (struct tdm_message){TDM_FROM_SYSTEM, text, strlen(text)};
+	}
+	out->messages = m;
+	out->n_messages = r->n_messages + extra;
+	return TDM_OK;
+}
+
+static int build_request(struct job *j, struct tdm_request *out) {
+	const struct tdm_request *r = j->request;
+	const char **stop = tdm_arena_array(j->run->arena, r->n_stop + 1, sizeof *stop);
+	*out = *r;
+	out->logprobs = false; // probabilities of masked text would show where the values were
+	out->top_logprobs = 0;
+	if (!stop)
+		return out_of_memory(j->run);
+	for (size_t i = 0; i < r->n_stop; i++)
+		stop[i] = j->masked[r->n_messages + i].text;
+	out->stop = stop;
+	return build_messages(j, out);
+}
+
+struct mask_sink {
+	struct tdm_sink base; // first
+	struct tdm_restore stream;
+	struct tdm_run *run;
+	struct tdm_bytes out;
+	bool ended; // the caller wants no more
+	const char *author;
+};
+
+static int send_text(struct mask_sink *s, const struct tdm_event *event) {
+	int status = s->base.next->put(s->base.next, event);
+	s->ended = status != TDM_OK;
+	return status;
+}
+
+static int send_restored(struct mask_sink *s) {
+	if (s->out.failed)
+		return out_of_memory(s->run);
+	if (s->out.len == 0)
+		return TDM_OK;
+	struct tdm_event event = {.text = s->out.data, .len = s->out.len, .author = s->author, .token = -1, .logprob = NAN};
+	return send_text(s, &event);
+}
+
+static int put(struct tdm_sink *sink, const struct tdm_event *event) {
+	struct mask_sink *s = (struct mask_sink *)sink;
+	tdm_bytes_clear(&s->out);
+	s->author = event->author;
+	tdm_restore_put(&s->stream, event->text, event->len, &s->out);
+	if (s->out.len == event->len && s->stream.n_held == 0 && memcmp(s->out.data, event->text, event->len) == 0)
+		return send_text(s, event);
+	return send_restored(s);
+}
+
+static int ask(struct job *j, struct tdm_sink *sink, struct tdm_result *result) {
+	struct mask_sink s = {.base = {put, sink}, .run = j->run, .author = j->mask->inner->name};
+	struct tdm_request request;
+	int status = build_request(j, &request);
+	if (status != TDM_OK)
+		return status;
+	tdm_restore_init(&s.stream, &j->restorer);
+	tdm_bytes_init(&s.out, 64u << 20);
+	bool restoring = j->mask->options.restore;
+	j->run->egress = &j->egress.base;
+	status = tdm_generate(j->mask->inner, j->run, &request, restoring ? &s.base : sink, result);
+	j->run->egress = j->egress.base.next;
+	if (status == TDM_OK && restoring && !s.ended) {
+		tdm_bytes_clear(&s.out);
+		tdm_restore_end(&s.stream, &s.out);
+		status = send_restored(&s);
+		status = status == TDM_SINK_ENOUGH ? TDM_OK : status;
+	}
+	if (j->run->record) {
+		j->run->record->left.restored += s.stream.restored;
+		j->run->record->left.damaged += s.stream.damaged;
+	}
+	tdm_bytes_release(&s.out);
+	return status;
+}
+
+// A request can only raise the level that the tree says.
+static int level_of(const struct mask *m, const struct tdm_run *run) {
+	int wish = run->objective.privacy > 3 ? 3 : run->objective.privacy;
+	return wish > m->options.level ? wish : (int)m->options.level;
+}
+
+static void note_level(struct tdm_run *run, int level) {
+	if (!run->record)
+		return;
+	struct tdm_left *left = &run->record->left;
+	left->level = left->method && left->level < level ? left->level : level; // two masks: the weaker one counts
+	left->method = left->level ? "mask" : "none";
+}
+
+static int generate(struct tdm_model *model, struct tdm_run *run, const struct tdm_request *request,
+                    struct tdm_sink *sink, struct tdm_result *result) {
+	struct mask *m = (struct mask *)model;
+	struct job j = {.mask = m, .run = run, .request = request, .level = level_of(m, run)};
+	if (run->objective.privacy > 3 && m->inner->leaves)
+		return tdm_fail(&run->error, TDM_EPRIVACY, "%s: nothing of this request may leave the machine, and %s would send it",
+		                model->name, m->inner->name);
+	note_level(run, j.level);
+	if (j.level == 0)
+		return tdm_generate(m->inner, run, request, sink, result);
+	int status = hide(&j);
+	if (status == TDM_OK)
+		status = look_before_leaving(&j);
+	return status == TDM_OK ? ask(&j, sink, result) : status;
+}
+
+static void destroy(struct tdm_model *model) {
+	struct mask *m = (struct mask *)model;
+	tdm_scanner_free(m->detector.scanner);
+	tdm_wipe(m->key, sizeof m->key);
+}
+
+static int read_key(const struct tdm_build *b, const char *from, uint8_t key[KEY_BYTES]) {
+	if (!from || !*from) {
+		if (tdm_system_random(key, KEY_BYTES) == TDM_OK)
+			return TDM_OK;
+		return tdm_fail(b->error, TDM_EIO, "%s: the system gave no random key", b->where);
+	}
+	if (strncmp(from, "env:", 4) == 0) {
+		const char *value = getenv(from + 4);
+		if (!value || strlen(value) < 16)
+			return tdm_fail(b->error, TDM_ECONFIG, "%s: key: %s must hold at least 16 characters", b->where, from + 4);
+		tdm_sha256(value, strlen(value), key);
+		return TDM_OK;
+	}
+	if (strncmp(from, "file:", 5) != 0)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: key: expected \"env:NAME\" or \"file:PATH\"", b->where);
+	struct tdm_bytes data;
+	const char *path = from + 5;
+	if (*path != '/' && b->folder)
+		path = tdm_arena_printf(b->arena, "%s/%s", b->folder, path);
+	int status = path ? tdm_file_read(path, 1 << 16, &data, b->error) : TDM_ENOMEM;
+	if (status != TDM_OK)
+		return status;
+	if (data.len < 16)
+		status = tdm_fail(b->error, TDM_ECONFIG, "%s: key: %s must hold at least 16 bytes", b->where, path);
+	else
+		tdm_sha256(data.data, data.len, key);
+	if (data.data)
+		tdm_wipe(data.data, data.len);
+	tdm_bytes_release(&data);
+	return status;
+}
+
+static int read_deny(const struct tdm_build *b, const struct tdm_strings *deny, struct tdm_dictionary *out) {
+	struct tdm_view view;
+	int status = TDM_OK;
+	for (size_t i = 0; i < deny->n && status == TDM_OK; i++) {
+		status = tdm_view_make(b->arena, deny->items[i], strlen(deny->items[i]), true, &view, b->error);
+		if (status == TDM_OK && view.n < 3)
+			status = tdm_fail(b->error, TDM_ECONFIG, "%s: deny: item %zu has fewer than 3 characters", b->where, i + 1);
+		if (status == TDM_OK)
+			status = tdm_dictionary_add(out, b->arena, tdm_entity_deny, view.text, view.n);
+	}
+	if (status == TDM_OK)
+		status = tdm_dictionary_build(out, b->arena);
+	return status == TDM_OK ? TDM_OK : tdm_fail(b->error, status, "%s: no memory for the deny list", b->where);
+}
+
+static const struct tdm_model_ops ops = {.generate = generate, .destroy = destroy};
+
+static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
+	struct mask *m = tdm_build_model(b, sizeof *m, &ops, TDM_CAN_TEXT);
+	if (!m)
+		return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
+	memcpy(&m->options, options, sizeof m->options);
+	m->inner = tdm_build_role(b, "inner");
+	int status = read_key(b, m->options.key, m->key);
+	if (status == TDM_OK)
+		status = read_deny(b, &m->options.deny, &m->detector.deny);
+	if (status == TDM_OK)
+		status = tdm_scanner_new(&m->detector.scanner, b->error);
+	if (status == TDM_OK)
+		*out = &m->model;
+	return status;
+}
+
+static const struct tdm_role roles[] = {
+    {"inner", TDM_CAN_TEXT, 1, 1, "the model that sees tokens instead of private values"},
+};
+
+static const struct tdm_option rows[] = {
+    {.name = "level", .type = TDM_OPT_INT, .offset = offsetof(struct options, level), .standard = "1", .min = 0, .max = 3,
+     .help = "what is hidden: 0 nothing, 1 secrets and hard identifiers, 2 also persons and contacts, 3 also places"},
+    {.name = "note", .type = TDM_OPT_BOOL, .offset = offsetof(struct options, note), .standard = "no",
+     .help = "tell the inner model to copy tokens exactly"},
+    {.name = "restore", .type = TDM_OPT_BOOL, .offset = offsetof(struct options, restore), .standard = "yes",
+     .help = "put the values back into the answer"},
+    {.name = "deny", .type = TDM_OPT_LIST, .offset = offsetof(struct options, deny),
+     .help = "exact strings that never leave (project names, customers)"},
+    {.name = "key", .type = TDM_OPT_STRING, .offset = offsetof(struct options, key),
+     .help = "\"env:NAME\" or \"file:PATH\" of the key tokens are made with; default: a random one per process"},
+    {.name = "bits", .type = TDM_OPT_INT, .offset = offsetof(struct options, bits), .standard = "35", .min = 4, .max = 35,
+     .help = "width of the tokens' hash in bits; fewer only to test collisions"},
+};
+
+const struct tdm_kind tdm_kind_mask = {
+    .name = "mask",
+    .summary = "hide private values, ask, put them back into the answer",
+    .family = TDM_POLICY,
+    .goal = TDM_GOAL_PRIVACY,
+    .leaf = "C1a",
+    .source = "HaS (2309.03057), LLM-Anonymizer, Casper (2408.07004)",
+    .roles = roles,
+    .n_roles = TDM_COUNT(roles),
+    .options = rows,
+    .n_options = TDM_COUNT(rows),
+    .options_bytes = sizeof(struct options),
+    .create = create,
+};

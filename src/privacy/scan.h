@@ -1,0 +1,28 @@
+// Scan: finds the anchors of all rows and all context words in one pass of a Vectorscan automaton. No back-references,
+// no time limit, nothing is ever skipped: time is linear in the text, whatever it is.
+#pragma once
+#include "base/status.h"
+#include "privacy/entities.h"
+
+struct tdm_scanner;
+
+struct tdm_anchor {
+	uint32_t end;   // offset just after the match
+	uint32_t entity; // index of the first row with this pattern
+};
+struct tdm_word { // a context word
+	uint32_t start, end;
+	uint64_t rows; // bit i: row i of tdm_entities lists it
+};
+struct tdm_scan { // what a scan found, in order of `end`; heap
+	struct tdm_anchor *anchors;
+	struct tdm_word *words;
+	size_t n_anchors, cap_anchors, n_words, cap_words;
+};
+
+// Compiles every row once. Threads: one scanner serves any number; scratch space is borrowed under a lock.
+int tdm_scanner_new(struct tdm_scanner **out, struct tdm_error *err);
+void tdm_scanner_free(struct tdm_scanner *s); // NULL is allowed
+// text[n] must be 0 (it is scanned too: an end of text is an end of a word). Fails closed: TDM_EGUARD, TDM_ENOMEM.
+int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct tdm_scan *out, struct tdm_error *err);
+void tdm_scan_release(struct tdm_scan *scan);
