@@ -22,14 +22,18 @@ static bool local_character(char c) {
 
 #define LOCAL_BYTES 254 // a longer local part is no address; its end is masked all the same
 
+// "quoted local part": the offset of the opening quote before the closing one at text[close]; `close` + 1 when none.
+static size_t quoted_start(const struct tdm_candidate *c, size_t close) {
+	size_t i = close;
+	while (i > 0 && close - i < 65 && c->text[i - 1] != '"' && c->text[i - 1] != '\n')
+		i--;
+	return i > 0 && i < close && c->text[i - 1] == '"' ? i - 1 : close + 1;
+}
+
 static size_t local_start(const struct tdm_candidate *c, size_t at) {
 	size_t i = at;
-	if (i > 1 && c->text[i - 1] == '"') { // "quoted local part"
-		size_t open = i - 1;
-		while (open > 0 && at - open < 66 && c->text[open - 1] != '"' && c->text[open - 1] != '\n')
-			open--;
-		return open > 0 && open < i - 1 && c->text[open - 1] == '"' ? open - 1 : at;
-	}
+	if (i > 1 && c->text[i - 1] == '"')
+		return quoted_start(c, i - 1);
 	while (i > 0 && at - i < LOCAL_BYTES && local_character(c->text[i - 1]))
 		i--;
 	while (i < at && (c->text[i] == '.' || c->text[i] == '\''))
@@ -179,27 +183,36 @@ static bool ip6_valid(const char *s, size_t n) {
 	return (digits || colons >= 4) && inet_pton(AF_INET6, copy, out) == 1;
 }
 
-enum tdm_check tdm_check_ip6(struct tdm_candidate *c) {
+// The run of address characters around the anchor, without the punctuation of the sentence. False when it is too long.
+static bool ip6_run(struct tdm_candidate *c) {
 	size_t start = c->anchor - 1, end = start;
-	while (start > 0 && c->anchor - start <= IP6_BYTES && ip6_character(c->text[start - 1]))
+	const char *t = c->text;
+	while (start > 0 && c->anchor - start <= IP6_BYTES && ip6_character(t[start - 1]))
 		start--;
-	while (end - start <= IP6_BYTES && end < c->n && ip6_character(c->text[end]))
+	while (end - start <= IP6_BYTES && end < c->n && ip6_character(t[end]))
 		end++;
-	if (end - start > IP6_BYTES || (start > 0 && alnum(c->text[start - 1])))
-		return TDM_CHECK_NONE;
-	while (start < end && c->text[start] == '.')
+	if (end - start > IP6_BYTES || (start > 0 && alnum(t[start - 1])))
+		return false;
+	while (start < end && t[start] == '.')
 		start++;
-	if (end - start > 2 && c->text[start] == ':' && c->text[start + 1] != ':')
+	if (end - start > 2 && t[start] == ':' && t[start + 1] != ':')
 		start++;
-	while (end - start > 1 && (c->text[end - 1] == '.' || (c->text[end - 1] == ':' && c->text[end - 2] != ':')))
+	while (end - start > 1 && (t[end - 1] == '.' || (t[end - 1] == ':' && t[end - 2] != ':')))
 		end--;
-	if (end - start < 3 || alnum(c->text[end]) || !ip6_valid(c->text + start, end - start))
-		return TDM_CHECK_NONE;
-	if (c->text[end] == '%' && alnum(c->text[end + 1]))
-		for (end++; alnum(c->text[end]);)
-			end++;
 	c->start = start;
-	c->end = prefix_length(c, end);
+	c->end = end;
+	return true;
+}
+
+enum tdm_check tdm_check_ip6(struct tdm_candidate *c) {
+	if (!ip6_run(c) || c->end - c->start < 3 || alnum(c->text[c->end]))
+		return TDM_CHECK_NONE;
+	if (!ip6_valid(c->text + c->start, c->end - c->start))
+		return TDM_CHECK_NONE;
+	if (c->text[c->end] == '%' && alnum(c->text[c->end + 1])) // zone
+		for (c->end++; alnum(c->text[c->end]);)
+			c->end++;
+	c->end = prefix_length(c, c->end);
 	return TDM_CHECK_PASS;
 }
 

@@ -46,8 +46,8 @@ static uint32_t add_child(struct tdm_automaton *a, uint32_t state, unsigned char
 	if (a->n == a->cap)
 		return 0;
 	uint32_t child = a->n++;
-	a->nodes[child] = (struct node){
-	    .byte = byte, .id = -1, .depth = a->nodes[state].depth + 1, .sibling = a->nodes[state].child};
+	a->nodes[child] =
+	    (struct node){.byte = byte, .id = -1, .depth = a->nodes[state].depth + 1, .sibling = a->nodes[state].child};
 	a->nodes[state].child = child;
 	if (state == 0)
 		a->root[byte] = child;

@@ -73,7 +73,8 @@ static bool issued(const struct tdm_number *d, int n) {
 	for (int i = 1; i <= 6; i++)
 		prefix = prefix * 10 + d->digit[n - i];
 	for (size_t i = 0; i < sizeof issuers / sizeof *issuers; i++)
-		if (prefix >= issuers[i].low && prefix <= issuers[i].high && n >= issuers[i].shortest && n <= issuers[i].longest)
+		if (prefix >= issuers[i].low && prefix <= issuers[i].high && n >= issuers[i].shortest &&
+		    n <= issuers[i].longest)
 			return d->digit[n - 1] != 4 || n == 13 || n == 16 || n == 19;
 	return false;
 }

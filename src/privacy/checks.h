@@ -6,13 +6,13 @@
 
 void tdm_number_read(struct tdm_number *out, const char *text, size_t end); // digits before `end`
 
-enum tdm_check tdm_check_card(struct tdm_candidate *c);       // Luhn and issuer range
+enum tdm_check tdm_check_card(struct tdm_candidate *c);        // Luhn and issuer range
 enum tdm_check tdm_check_long_number(struct tdm_candidate *c); // 12-19 digits of any kind
-enum tdm_check tdm_check_iban(struct tdm_candidate *c);       // length of the country, mod 97
-enum tdm_check tdm_check_ssn(struct tdm_candidate *c);        // AAA-GG-SSSS
-enum tdm_check tdm_check_bare_ssn(struct tdm_candidate *c);   // nine digits
-enum tdm_check tdm_check_phone(struct tdm_candidate *c);      // E.164, NANP with separators, trunk 0
-enum tdm_check tdm_check_bare_phone(struct tdm_candidate *c); // 7-10 digits
+enum tdm_check tdm_check_iban(struct tdm_candidate *c);        // length of the country, mod 97
+enum tdm_check tdm_check_ssn(struct tdm_candidate *c);         // AAA-GG-SSSS
+enum tdm_check tdm_check_bare_ssn(struct tdm_candidate *c);    // nine digits
+enum tdm_check tdm_check_phone(struct tdm_candidate *c);       // E.164, NANP with separators, trunk 0
+enum tdm_check tdm_check_bare_phone(struct tdm_candidate *c);  // 7-10 digits
 enum tdm_check tdm_check_email(struct tdm_candidate *c);
 enum tdm_check tdm_check_email_words(struct tdm_candidate *c); // name [at] host [dot] tld
 enum tdm_check tdm_check_ip4(struct tdm_candidate *c);
@@ -25,5 +25,5 @@ enum tdm_check tdm_check_private_key(struct tdm_candidate *c);
 enum tdm_check tdm_check_assignment(struct tdm_candidate *c); // name = value with high entropy
 
 enum tdm_check tdm_check_prefix(struct tdm_candidate *c); // width, least and tail of the row
-double tdm_entropy(const char *text, size_t n);    // bits per character
-bool tdm_luhn(const uint8_t *last_first, int n);   // digits, the last one first
+double tdm_entropy(const char *text, size_t n);           // bits per character
+bool tdm_luhn(const uint8_t *last_first, int n);          // digits, the last one first

@@ -219,8 +219,8 @@ static int prepare(struct search *s, const struct tdm_text *texts, struct tdm_fi
 int tdm_detect(const struct tdm_detector *detector, struct tdm_arena *arena, const struct tdm_text *texts,
                size_t n_texts, int level, struct tdm_finds *finds, struct tdm_dictionary *protect,
                struct tdm_error *err) {
-	struct search s = {.detector = detector, .arena = arena, .error = err, .n_leaves = n_texts, .level = level,
-	                   .protect = protect};
+	struct search s = {
+	    .detector = detector, .arena = arena, .error = err, .n_leaves = n_texts, .level = level, .protect = protect};
 	bool any = true;
 	int status = prepare(&s, texts, finds);
 	for (int round = 0; round < MAX_ROUNDS && status == TDM_OK && any; round++)

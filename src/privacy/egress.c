@@ -28,35 +28,58 @@ static int on_protected(void *arg, const struct tdm_entity *entity, size_t start
 	return block(((struct look *)arg)->error, entity);
 }
 
+static bool all_ascii(const char *text, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)text[i] >= 0x80)
+			return false;
+	return true;
+}
+
+static char small(char c) {
+	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
 // Invisible characters out, digits of all scripts to ASCII, then NFKC of the whole.
-static int normalise(struct look *k, const char *text, size_t n) {
+static int normalise_unicode(struct look *k, const char *text, size_t n) {
 	uint32_t c;
 	char put[4];
-	bool ascii = true;
 	tdm_bytes_clear(&k->step);
-	for (size_t i = 0; i < n && ascii; i++)
-		ascii = (unsigned char)text[i] < 0x80;
-	if (ascii)
-		tdm_bytes_add(&k->step, text, n);
-	for (size_t i = 0; i < n && !ascii;) {
+	for (size_t i = 0; i < n;) {
 		i += tdm_utf8_next(text + i, n - i, &c);
 		c = tdm_plain_character(c);
 		if (c)
 			tdm_bytes_add(&k->step, put, tdm_utf8_put(put, c));
 	}
+	const char *step = k->step.data ? k->step.data : "";
+	int status = k->step.failed ? TDM_ENOMEM : tdm_nfkc(&k->plain, step, k->step.len, false);
+	return status == TDM_OK ? tdm_nfkc(&k->folded, step, k->step.len, true) : status;
+}
+
+static int normalise(struct look *k, const char *text, size_t n) {
+	int status = TDM_OK;
 	tdm_bytes_clear(&k->plain);
 	tdm_bytes_clear(&k->folded);
-	const char *step = k->step.data ? k->step.data : "";
-	if (ascii)
-		tdm_bytes_add(&k->plain, step, k->step.len);
-	int status = ascii ? TDM_OK : tdm_nfkc(&k->plain, step, k->step.len, false);
-	if (status == TDM_OK && !ascii)
-		status = tdm_nfkc(&k->folded, step, k->step.len, true);
-	for (size_t i = 0; i < k->step.len && ascii; i++)
-		tdm_bytes_putc(&k->folded, step[i] >= 'A' && step[i] <= 'Z' ? (char)(step[i] + 32) : step[i]);
-	if (status != TDM_OK || k->step.failed || k->plain.failed || k->folded.failed)
+	if (!all_ascii(text, n)) {
+		status = normalise_unicode(k, text, n);
+	} else {
+		tdm_bytes_add(&k->plain, text, n);
+		tdm_bytes_add(&k->folded, text, n);
+		for (size_t i = 0; i < k->folded.len; i++)
+			k->folded.data[i] = small(k->folded.data[i]);
+	}
+	if (status != TDM_OK || k->plain.failed || k->folded.failed)
 		return tdm_fail(k->error, TDM_ENOMEM, "egress: no memory to look at %zu bytes; nothing was sent", n);
 	return TDM_OK;
+}
+
+// The length of "[SECRET:name]" at text[0..n); 0 when it is none.
+static size_t mark_bytes(const char *text, size_t n) {
+	size_t end = 8;
+	if (n < 10 || strncasecmp(text, "[SECRET:", 8) != 0)
+		return 0;
+	while (end < n && end < 32 && ((text[end] >= 'a' && text[end] <= 'z') || text[end] == '-'))
+		end++;
+	return end < n && text[end] == ']' ? end + 1 : 0;
 }
 
 // Our own live tokens and the marks of secrets may leave: they are blanked before anything is searched.
@@ -65,21 +88,17 @@ static void blank_ours(const struct tdm_guarded_egress *e, char *text, size_t n)
 	uint32_t state = 0, more;
 	size_t length;
 	for (size_t i = 0; i < n; i++) {
-		char c = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
-		state = tdm_automaton_step(tokens, state, (unsigned char)c);
+		size_t mark = text[i] == '[' ? mark_bytes(text + i, n - i) : 0;
+		if (mark) {
+			memset(text + i, TDM_VIEW_BLANK, mark);
+			i += mark - 1;
+			state = 0;
+			continue;
+		}
+		state = tdm_automaton_step(tokens, state, (unsigned char)small(text[i]));
 		if (state && tdm_automaton_match(tokens, state, &length, &more) >= 0) {
 			memset(text + i + 1 - length, TDM_VIEW_BLANK, length);
 			state = 0;
-		}
-		if (c == '[' && n - i > 9 && strncasecmp(text + i, "[SECRET:", 8) == 0) {
-			size_t end = i + 8;
-			while (end < n && end - i < 32 && ((text[end] >= 'a' && text[end] <= 'z') || text[end] == '-'))
-				end++;
-			if (end < n && text[end] == ']') {
-				memset(text + i, TDM_VIEW_BLANK, end + 1 - i);
-				i = end;
-				state = 0;
-			}
 		}
 	}
 }
@@ -198,7 +217,8 @@ static bool read_escape(struct reader *r) {
 
 static bool look_at_leaf(struct reader *r) {
 	if (r->status == TDM_OK && r->leaf.failed)
-		r->status = tdm_fail(r->look->error, TDM_ENOMEM, "egress: no memory for a string of the body; nothing was sent");
+		r->status =
+		    tdm_fail(r->look->error, TDM_ENOMEM, "egress: no memory for a string of the body; nothing was sent");
 	if (r->status == TDM_OK)
 		r->status = look_at(r->look, r->leaf.data ? r->leaf.data : "", r->leaf.len);
 	return r->status == TDM_OK;
@@ -232,9 +252,9 @@ static bool read_word(struct reader *r) {
 
 // Numbers of the request format that say nothing about anybody.
 static bool documented_number(const char *key) {
-	static const char *const keys[] = {"seed",  "max_tokens",       "max_completion_tokens", "temperature",
-	                                   "top_p", "top_k",            "min_p",                 "n",
-	                                   "top_logprobs", "presence_penalty", "frequency_penalty"};
+	static const char *const keys[] = {
+	    "seed", "max_tokens",   "max_completion_tokens", "temperature",      "top_p", "top_k", "min_p",
+	    "n",    "top_logprobs", "presence_penalty",      "frequency_penalty"};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (strcmp(key, keys[i]) == 0)
 			return true;

@@ -13,9 +13,9 @@ struct tdm_guarded_egress {
 	int level;
 };
 
-// Blocks bytes that hold, in any string or key of the JSON (or in the text, when it is not JSON), a protected value (raw,
-// escaped, in another case, with other separators) or a hard recogniser's match. TDM_OK, or TDM_EEGRESS naming the type
-// and never the value; TDM_ENOMEM, TDM_EGUARD: could not look, so nothing may leave.
+// Blocks bytes that hold, in any string or key of the JSON (or in the text, when it is not JSON), a protected value
+// (raw, escaped, in another case, with other separators) or a hard recogniser's match. TDM_OK, or TDM_EEGRESS naming
+// the type and never the value; TDM_ENOMEM, TDM_EGUARD: could not look, so nothing may leave.
 int tdm_egress_scan(struct tdm_egress *self, const char *bytes, size_t n, struct tdm_error *err);
 // The same for one text as it is.
 int tdm_egress_scan_text(const struct tdm_guarded_egress *e, const char *text, size_t n, struct tdm_error *err);

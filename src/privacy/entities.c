@@ -7,28 +7,28 @@
 #define HARD TDM_ENTITY_HARD
 #define CONTEXT TDM_ENTITY_CONTEXT
 #define CASELESS TDM_ENTITY_CASELESS
-#define CARD_WORDS                                                                                        \
+#define CARD_WORDS                                                                                         \
 	"card credit debit visa mastercard amex maestro discover diners jcb cc pan payment karte kreditkarte " \
 	"carte tarjeta carta"
 #define SSN_WORDS "ssn social|security ss#"
-#define PHONE_WORDS                                                                                       \
+#define PHONE_WORDS                                                                                              \
 	"phone tel mobile cell call whatsapp fax handy telefon telephone téléphone móvil telefono teléfono sms " \
 	"text|me reach|me ring dial"
 #define IP_WORDS "ip address host"
-// A group of two digits or more that ends here, at least seven digits with its neighbours. The byte after it is part of the anchor, so
-// that a run of a million digits is one anchor.
+// A group of two digits or more that ends here, at least seven digits with its neighbours. The byte after it is part of
+// the anchor, so that a run of a million digits is one anchor.
 #define NUMBER_END "[0-9](?:[ .()/-]{0,2}[0-9]){5}[0-9][^0-9]"
 
-#define CHECKED_SECRET(name, form, bytes, fewest, more, how)                                                             \
-	{                                                                                                                   \
-		.id = name, .label = "SECRET", .level = 1, .flags = HARD | TDM_ENTITY_ONE_WAY, .base = .70f, .threshold = .35f, \
-		.pattern = form, .width = bytes, .least = fewest, .tail = more, .check = how                                    \
+#define CHECKED_SECRET(name, form, bytes, fewest, more, how)                                            \
+	{                                                                                                   \
+		.id = name, .label = "SECRET", .level = 1, .flags = HARD | TDM_ENTITY_ONE_WAY, .base = .70f,    \
+		.threshold = .35f, .pattern = form, .width = bytes, .least = fewest, .tail = more, .check = how \
 	}
 #define SECRET(name, form, bytes, fewest, more) CHECKED_SECRET(name, form, bytes, fewest, more, NULL)
-#define ROW(name, tag, depth, marks, evidence, form, how, terms)                                                       \
-	{                                                                                                                  \
-		.id = name, .label = tag, .level = depth, .flags = marks, .base = evidence, .threshold = .35f, .pattern = form, \
-		.check = how, .words = terms                                                                                   \
+#define ROW(name, tag, depth, marks, evidence, form, how, terms)                                       \
+	{                                                                                                  \
+		.id = name, .label = tag, .level = depth, .flags = marks, .base = evidence, .threshold = .35f, \
+		.pattern = form, .check = how, .words = terms                                                  \
 	}
 
 const struct tdm_entity tdm_entities[] = {
@@ -61,7 +61,11 @@ const struct tdm_entity tdm_entities[] = {
     SECRET("grafana", "\\bglsa_", 5, 32, "a_"),
     SECRET("linear", "\\blin_api_", 8, 32, "a"),
     SECRET("vault", "\\bhvs\\.", 4, 24, "a_-"),
-    {.id = "generic", .label = "SECRET", .level = 1, .flags = TDM_ENTITY_ONE_WAY | CASELESS, .base = .70f,
+    {.id = "generic",
+     .label = "SECRET",
+     .level = 1,
+     .flags = TDM_ENTITY_ONE_WAY | CASELESS,
+     .base = .70f,
      .threshold = .35f,
      .pattern = "(?:api|auth|token|secret|passw|cred|key)",
      .check = tdm_check_assignment},

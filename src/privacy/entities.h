@@ -14,8 +14,8 @@ enum tdm_check { TDM_CHECK_NONE, TDM_CHECK_FAIL, TDM_CHECK_ABSTAIN, TDM_CHECK_PA
 struct tdm_number { // digits that end at an anchor, read backwards over separators; [0] is the last one
 	int n;
 	uint8_t digit[TDM_NUMBER_DIGITS];
-	uint32_t at[TDM_NUMBER_DIGITS];   // offset of the digit
-	bool starts[TDM_NUMBER_DIGITS];   // first digit of its group
+	uint32_t at[TDM_NUMBER_DIGITS];    // offset of the digit
+	bool starts[TDM_NUMBER_DIGITS];    // first digit of its group
 	char separator[TDM_NUMBER_DIGITS]; // the single character before the group; 0 = none, '?' = several characters
 };
 
@@ -45,10 +45,10 @@ struct tdm_entity {
 	uint8_t flags;
 	float base, threshold; // evidence without check and context; masked when score >= threshold
 	const char *pattern;   // NULL = the pattern of the row before; "" = not found by a pattern
-	uint8_t width, least; // fixed prefixes: bytes of the prefix, fewest characters that follow
-	const char *tail;     // what follows: a leading "a" = letters and digits, others literally
+	uint8_t width, least;  // fixed prefixes: bytes of the prefix, fewest characters that follow
+	const char *tail;      // what follows: a leading "a" = letters and digits, others literally
 	enum tdm_check (*check)(struct tdm_candidate *c); // NULL = prefix and tail, TDM_CHECK_ABSTAIN
-	const char *words; // context words, space separated; "|" joins words of one term
+	const char *words;                                // context words, space separated; "|" joins words of one term
 };
 
 // In order of priority: of two rows with equal evidence over one stretch of text the earlier one gives the label.

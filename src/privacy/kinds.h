@@ -1,5 +1,5 @@
-// The kinds of privacy: what leaves the machine, and how much it says. A new kind: one file with its row, one line here,
-// one in cli/kinds.c.
+// The kinds of privacy: what leaves the machine, and how much it says. A new kind: one file with its row, one line
+// here, one in cli/kinds.c.
 #pragma once
 #include "models/kind.h"
 

@@ -75,8 +75,8 @@ static int session_key(const struct job *j, uint8_t out[KEY_BYTES]) {
 		tdm_sha256(i < r->n_messages ? r->messages[i].text : "", i < r->n_messages ? r->messages[i].len : 0, digest);
 		put_length_prefixed(&info, digest, sizeof digest);
 	}
-	int status = info.failed ? TDM_ENOMEM
-	                         : tdm_hkdf_sha256(j->mask->key, KEY_BYTES, info.data, info.len, out, KEY_BYTES);
+	int status =
+	    info.failed ? TDM_ENOMEM : tdm_hkdf_sha256(j->mask->key, KEY_BYTES, info.data, info.len, out, KEY_BYTES);
 	tdm_bytes_release(&info);
 	return status == TDM_OK ? TDM_OK : tdm_fail(&j->run->error, status, "mask: the key of this conversation failed");
 }
@@ -99,9 +99,7 @@ static int collect(struct job *j) {
 
 static int replace(struct job *j, const struct tdm_text *text, const struct tdm_find *find, struct tdm_bytes *out) {
 	const struct tdm_spelling *spelling;
-	struct tdm_record *record = j->run->record;
-	if (record)
-		tdm_record_count(record, &record->left.entities, find->entity->label, 1);
+	tdm_record_count(j->run->record, &j->run->record->left.entities, find->entity->label, 1);
 	if (find->entity->flags & TDM_ENTITY_ONE_WAY) {
 		tdm_bytes_printf(out, "[SECRET:%s]", find->entity->id);
 		return TDM_OK;
@@ -155,7 +153,8 @@ static int verify_tokens(struct job *j) {
 	tdm_bytes_release(&out);
 	if (restored == j->n_tokens)
 		return TDM_OK;
-	return tdm_fail(&j->run->error, TDM_EGUARD, "mask: the text already holds a token of this conversation; nothing was sent");
+	return tdm_fail(&j->run->error, TDM_EGUARD,
+	                "mask: the text already holds a token of this conversation; nothing was sent");
 }
 
 static int hide(struct job *j) {
@@ -170,7 +169,8 @@ static int hide(struct job *j) {
 	tdm_wipe(key, sizeof key);
 	if (!j->vault)
 		return out_of_memory(j->run);
-	status = tdm_detect(&j->mask->detector, arena, j->texts, j->n_texts, j->level, j->finds, &j->protect, &j->run->error);
+	status =
+	    tdm_detect(&j->mask->detector, arena, j->texts, j->n_texts, j->level, j->finds, &j->protect, &j->run->error);
 	for (size_t i = 0; i < j->n_texts && status == TDM_OK; i++)
 		status = rewrite(j, i);
 	tdm_vault_forget_key(j->vault);
@@ -282,10 +282,8 @@ static int ask(struct job *j, struct tdm_sink *sink, struct tdm_result *result) 
 		status = send_restored(&s);
 		status = status == TDM_SINK_ENOUGH ? TDM_OK : status;
 	}
-	if (j->run->record) {
-		j->run->record->left.restored += s.stream.restored;
-		j->run->record->left.damaged += s.stream.damaged;
-	}
+	j->run->record->left.restored += s.stream.restored;
+	j->run->record->left.damaged += s.stream.damaged;
 	tdm_bytes_release(&s.out);
 	return status;
 }
@@ -296,12 +294,14 @@ static int level_of(const struct mask *m, const struct tdm_run *run) {
 	return wish > m->options.level ? wish : (int)m->options.level;
 }
 
+// Two masks on one way out: the weaker one counts.
 static void note_level(struct tdm_run *run, int level) {
-	if (!run->record)
-		return;
 	struct tdm_left *left = &run->record->left;
-	left->level = left->method && left->level < level ? left->level : level; // two masks: the weaker one counts
-	left->method = left->level ? "mask" : "none";
+	bool masked = left->method && strcmp(left->method, "mask") == 0;
+	if (level == 0)
+		return;
+	left->level = masked && left->level < level ? left->level : level;
+	left->method = "mask";
 }
 
 static int generate(struct tdm_model *model, struct tdm_run *run, const struct tdm_request *request,
@@ -309,8 +309,9 @@ static int generate(struct tdm_model *model, struct tdm_run *run, const struct t
 	struct mask *m = (struct mask *)model;
 	struct job j = {.mask = m, .run = run, .request = request, .level = level_of(m, run)};
 	if (run->objective.privacy > 3 && m->inner->leaves)
-		return tdm_fail(&run->error, TDM_EPRIVACY, "%s: nothing of this request may leave the machine, and %s would send it",
-		                model->name, m->inner->name);
+		return tdm_fail(&run->error, TDM_EPRIVACY,
+		                "%s: nothing of this request may leave the machine, and %s would send it", model->name,
+		                m->inner->name);
 	note_level(run, j.level);
 	if (j.level == 0)
 		return tdm_generate(m->inner, run, request, sink, result);
@@ -396,17 +397,37 @@ static const struct tdm_role roles[] = {
 };
 
 static const struct tdm_option rows[] = {
-    {.name = "level", .type = TDM_OPT_INT, .offset = offsetof(struct options, level), .standard = "1", .min = 0, .max = 3,
+    {.name = "level",
+     .type = TDM_OPT_INT,
+     .offset = offsetof(struct options, level),
+     .standard = "1",
+     .min = 0,
+     .max = 3,
      .help = "what is hidden: 0 nothing, 1 secrets and hard identifiers, 2 also persons and contacts, 3 also places"},
-    {.name = "note", .type = TDM_OPT_BOOL, .offset = offsetof(struct options, note), .standard = "no",
+    {.name = "note",
+     .type = TDM_OPT_BOOL,
+     .offset = offsetof(struct options, note),
+     .standard = "no",
      .help = "tell the inner model to copy tokens exactly"},
-    {.name = "restore", .type = TDM_OPT_BOOL, .offset = offsetof(struct options, restore), .standard = "yes",
+    {.name = "restore",
+     .type = TDM_OPT_BOOL,
+     .offset = offsetof(struct options, restore),
+     .standard = "yes",
      .help = "put the values back into the answer"},
-    {.name = "deny", .type = TDM_OPT_LIST, .offset = offsetof(struct options, deny),
+    {.name = "deny",
+     .type = TDM_OPT_LIST,
+     .offset = offsetof(struct options, deny),
      .help = "exact strings that never leave (project names, customers)"},
-    {.name = "key", .type = TDM_OPT_STRING, .offset = offsetof(struct options, key),
+    {.name = "key",
+     .type = TDM_OPT_STRING,
+     .offset = offsetof(struct options, key),
      .help = "\"env:NAME\" or \"file:PATH\" of the key tokens are made with; default: a random one per process"},
-    {.name = "bits", .type = TDM_OPT_INT, .offset = offsetof(struct options, bits), .standard = "35", .min = 4, .max = 35,
+    {.name = "bits",
+     .type = TDM_OPT_INT,
+     .offset = offsetof(struct options, bits),
+     .standard = "35",
+     .min = 4,
+     .max = 35,
      .help = "width of the tokens' hash in bits; fewer only to test collisions"},
 };
 

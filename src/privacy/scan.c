@@ -220,7 +220,8 @@ int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct t
 	hs_scratch_t *scratch = borrow(s);
 	if (!scratch)
 		return tdm_fail(err, TDM_ENOMEM, "recognisers: no memory to scan %zu bytes", n);
-	hs_error_t result = n < UINT32_MAX ? hs_scan(s->database, text, (unsigned)n + 1, 0, scratch, on_match, &v) : HS_INVALID;
+	hs_error_t result =
+	    n < UINT32_MAX ? hs_scan(s->database, text, (unsigned)n + 1, 0, scratch, on_match, &v) : HS_INVALID;
 	give_back(s, scratch);
 	if (result == HS_SUCCESS)
 		return TDM_OK;

@@ -7,7 +7,7 @@
 struct tdm_scanner;
 
 struct tdm_anchor {
-	uint32_t end;   // offset just after the match
+	uint32_t end;    // offset just after the match
 	uint32_t entity; // index of the first row with this pattern
 };
 struct tdm_word { // a context word

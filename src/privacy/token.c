@@ -1,5 +1,5 @@
-// Token: see token.h. To add a form suffix, add it to known_label and keep all labels with all suffixes distinct (a unit
-// test checks the whole table).
+// Token: see token.h. To add a form suffix, add it to known_label and keep all labels with all suffixes distinct (a
+// unit test checks the whole table).
 #include "privacy/token.h"
 #include "base/crypto.h"
 #include "privacy/view.h"
@@ -32,8 +32,8 @@ static unsigned times_a(unsigned v) {
 	return v & 16 ? (v << 1 ^ 0x25) : v << 1;
 }
 
-// CRC of the label plus the sum of a^i v_i, i = 1..7: two errors that cancel need equal differences at two places, and no
-// two powers of a below the seventh are equal.
+// CRC of the label plus the sum of a^i v_i, i = 1..7: two errors that cancel need equal differences at two places, and
+// no two powers of a below the seventh are equal.
 static unsigned check_value(const char *label, size_t n_label, const char *payload) {
 	unsigned sum = 0;
 	for (int i = PAYLOAD - 1; i >= 0; i--)
@@ -91,6 +91,17 @@ static size_t separator_bytes(const char *text, size_t n) {
 	return 0;
 }
 
+// Eight letters and a wrong check character are a word of somebody's program (EMAIL_ADDRESS), not a token.
+static bool only_a_word(const char *label, size_t n_label, const char *payload) {
+	char upper[MAX_LABEL];
+	for (int i = 0; i <= PAYLOAD; i++)
+		if (payload[i] >= '0' && payload[i] <= '9')
+			return false;
+	for (size_t i = 0; i < n_label; i++)
+		upper[i] = label[i] & ~0x20;
+	return (int)check_value(upper, n_label, payload) != value_of(payload[PAYLOAD]);
+}
+
 bool tdm_token_shape(const char *text, size_t n, size_t at, size_t *start, size_t *end) {
 	size_t separator = separator_bytes(text + at, n - at), i = at + separator, letters = 0;
 	if (separator == 0 || n - i < PAYLOAD + 1)
@@ -104,7 +115,7 @@ bool tdm_token_shape(const char *text, size_t n, size_t at, size_t *start, size_
 		if (known_label(text + at - letters, letters)) {
 			*start = at - letters;
 			*end = i + PAYLOAD + 1;
-			return true;
+			return !only_a_word(text + at - letters, letters, text + i);
 		}
 	return false;
 }

@@ -12,8 +12,8 @@ static const uint32_t digit_zeros[] = {0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0
 
 static bool invisible(uint32_t c) {
 	return c == 0xAD || c == 0x180E || (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) ||
-	       (c >= 0x2060 && c <= 0x2064) || (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF || (c >= 0xFE00 && c <= 0xFE0F) ||
-	       (c >= 0xE0000 && c <= 0xE007F);
+	       (c >= 0x2060 && c <= 0x2064) || (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF ||
+	       (c >= 0xFE00 && c <= 0xFE0F) || (c >= 0xE0000 && c <= 0xE007F);
 }
 
 static bool combining(uint32_t c) {

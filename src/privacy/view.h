@@ -23,9 +23,9 @@ struct tdm_view {
 // fold: also case-folded. Error: TDM_ETOOLARGE (growth, or more than 1 GiB), TDM_ENOMEM.
 int tdm_view_make(struct tdm_arena *arena, const char *text, size_t n, bool fold, struct tdm_view *out,
                   struct tdm_error *err);
-size_t tdm_view_origin(const struct tdm_view *view, size_t at);           // offset in the original
-size_t tdm_view_find(const struct tdm_view *view, size_t origin);         // first byte of the view at or after origin
-void tdm_view_blank(struct tdm_view *view, size_t start, size_t end);     // start, end: offsets in the original
-uint32_t tdm_plain_character(uint32_t c);                                 // one character normalised; 0 = invisible
-bool tdm_separator(char c);                                               // what people put between digits: " -./()+"
+size_t tdm_view_origin(const struct tdm_view *view, size_t at);            // offset in the original
+size_t tdm_view_find(const struct tdm_view *view, size_t origin);          // first byte of the view at or after origin
+void tdm_view_blank(struct tdm_view *view, size_t start, size_t end);      // start, end: offsets in the original
+uint32_t tdm_plain_character(uint32_t c);                                  // one character normalised; 0 = invisible
+bool tdm_separator(char c);                                                // what people put between digits: " -./()+"
 bool tdm_whole_word(const char *text, size_t n, size_t start, size_t end); // nothing of the same word on either side

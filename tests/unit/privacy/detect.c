@@ -1,0 +1,182 @@
+// Detection over a conversation: one entity per stretch, context, propagation, the deny list, linear time.
+#include "tests.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct found {
+	struct tdm_arena arena;
+	struct tdm_detector detector;
+	struct tdm_dictionary protect;
+	struct tdm_finds finds[4];
+	struct tdm_error error;
+	int status;
+};
+
+static void detect(struct found *f, int level, const char *deny, size_t n, const char *const *texts) {
+	struct tdm_text t[4];
+	memset(f, 0, sizeof *f);
+	tdm_arena_init(&f->arena, (size_t)512 << 20);
+	f->detector.scanner = shared_scanner();
+	if (deny)
+		assert_int_equal(tdm_dictionary_add(&f->detector.deny, &f->arena, tdm_entity_deny, deny, strlen(deny)), TDM_OK);
+	assert_int_equal(tdm_dictionary_build(&f->detector.deny, &f->arena), TDM_OK);
+	for (size_t i = 0; i < n; i++)
+		t[i] = (struct tdm_text){texts[i], strlen(texts[i])};
+	f->status = tdm_detect(&f->detector, &f->arena, t, n, level, f->finds, &f->protect, &f->error);
+}
+
+static void done(struct found *f) {
+	tdm_arena_release(&f->arena);
+}
+
+static void expect(const struct found *f, size_t text, size_t find, const char *label, size_t start, size_t end) {
+	assert_true(f->finds[text].n > find);
+	const struct tdm_find *x = &f->finds[text].items[find];
+	assert_string_equal(x->entity->label, label);
+	assert_int_equal(x->start, start);
+	assert_int_equal(x->end, end);
+}
+
+static void one_entity_per_stretch(void **state) {
+	struct found f;
+	detect(&f, 3, NULL, 1,
+	       (const char *[]){"card 4111 1111 1111 1111, call 415-555-2671 or mail 4111111111111111@x.org"});
+	assert_int_equal(f.finds[0].n, 3);
+	expect(&f, 0, 0, "CARD", 5, 24);
+	expect(&f, 0, 1, "PHONE", 31, 43);
+	expect(&f, 0, 2, "EMAIL", 52, 74);
+	done(&f);
+}
+
+static void a_mistyped_card_beside_its_word(void **state) {
+	struct found f;
+	detect(&f, 1, NULL, 2, (const char *[]){"4111 1111 1111 1112 is my card", "4222 2222 2222 2225 duplicates"});
+	assert_int_equal(f.finds[0].n, 1);
+	expect(&f, 0, 0, "NUMBER", 0, 19);
+	assert_int_equal(f.finds[1].n, 0);
+	done(&f);
+}
+
+static void context_reaches_60_before_and_40_after(void **state) {
+	static const struct {
+		int before, after;
+		bool found;
+	} cases[] = {{40, -1, true}, {56, -1, true}, {58, -1, false}, {-1, 30, true}, {-1, 36, true}, {-1, 39, false}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[256];
+		struct found f;
+		if (cases[i].before >= 0)
+			snprintf(text, sizeof text, "ssn%*s536904399", cases[i].before, "");
+		else
+			snprintf(text, sizeof text, "536904399%*sssn", cases[i].after, "");
+		detect(&f, 1, NULL, 1, (const char *[]){text});
+		assert_int_equal(f.finds[0].n, cases[i].found);
+		done(&f);
+	}
+}
+
+static void levels(void **state) {
+	const char *text = "4111111111111111 bob@example.org 10.0.0.1 ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+	static const size_t expected[] = {0, 2, 4, 4};
+	for (int level = 0; level <= 3; level++) {
+		struct found f;
+		detect(&f, level, NULL, 1, &text);
+		assert_int_equal(f.finds[0].n, expected[level]);
+		done(&f);
+	}
+}
+
+static void propagates(void **state) {
+	struct found f;
+	detect(&f, 2, NULL, 4,
+	       (const char *[]){"my ssn is 536904399, my phone 5552671", "again: 536904399",
+	                        "536-90-4399 or 536 904 399, not 1536904399", "dial 555 26 71; BOB@example.org"});
+	assert_int_equal(f.finds[0].n, 2);
+	expect(&f, 1, 0, "SSN", 7, 16);
+	assert_int_equal(f.finds[2].n, 2);
+	expect(&f, 2, 0, "SSN", 0, 11);
+	expect(&f, 2, 1, "SSN", 15, 26);
+	expect(&f, 3, 0, "PHONE", 5, 14);
+	expect(&f, 3, 1, "EMAIL", 16, 31);
+	done(&f);
+}
+
+static void denies_exact_strings(void **state) {
+	struct found f;
+	detect(&f, 1, "projekt blau", 3, (const char *[]){"Projekt Blau starts", "PROJEKT\u00a0BLAU", "projekt blaubeere"});
+	expect(&f, 0, 0, "PRIVATE", 0, 12);
+	assert_int_equal(f.finds[1].n, 1);
+	assert_int_equal(f.finds[2].n, 0);
+	done(&f);
+}
+
+static void sees_through_disguise(void **state) {
+	struct found f;
+	detect(&f, 2, NULL, 3,
+	       (const char *[]){"４１１１ １１１１ １１１１ １１１１", "4111\u200b1111\u200b1111\u200b1111",
+	                        "bob＠example．org"});
+	expect(&f, 0, 0, "CARD", 0, strlen("４１１１ １１１１ １１１１ １１１１"));
+	expect(&f, 1, 0, "CARD", 0, 16 + 9);
+	expect(&f, 2, 0, "EMAIL", 0, strlen("bob＠example．org"));
+	done(&f);
+}
+
+static void client_text_that_looks_like_a_token(void **state) {
+	struct found f;
+	detect(&f, 1, NULL, 1, (const char *[]){"what is EMAIL_7ZK3QX0D and card\\_00000000?"});
+	assert_int_equal(f.finds[0].n, 2);
+	expect(&f, 0, 0, "LITERAL", 8, 22);
+	expect(&f, 0, 1, "LITERAL", 27, 41);
+	done(&f);
+}
+
+static double seconds(void) {
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+// The time for eight times the text must not be much more than eight times as long. The bound is loose, because the
+// machine is shared; quadratic work would be 8 times over it.
+static void hostile_text_takes_linear_time(void **state) {
+	static const char *const units[] = {"1",  "4444 ", "444-", "a@a.",       "12.",      "ghp_",      "ZZ11 ",
+	                                    "1:", "key=",  "eyJ.", "card 4111 ", "ab@c.de ", "_AAAAAAAA", "\"@x.yz "};
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		double took[2];
+		for (int k = 0; k < 2; k++) {
+			size_t n = k ? 1 << 19 : 1 << 16, m = strlen(units[i]);
+			struct found f;
+			char *text = malloc(n + 1);
+			for (size_t at = 0; at < n; at++)
+				text[at] = units[i][at % m];
+			text[n] = 0;
+			double start = seconds();
+			detect(&f, 3, NULL, 1, (const char *const[]){text});
+			took[k] = seconds() - start;
+			assert_true(f.status == TDM_OK || f.status == TDM_EGUARD);
+			done(&f);
+			free(text);
+		}
+		if (took[1] > 32 * took[0] + 0.02)
+			fail_msg("%s: 64 KiB %.1f ms, 512 KiB %.1f ms", units[i], took[0] * 1e3, took[1] * 1e3);
+	}
+}
+
+int tdm_test_detect(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(one_entity_per_stretch),
+	    cmocka_unit_test(a_mistyped_card_beside_its_word),
+	    cmocka_unit_test(context_reaches_60_before_and_40_after),
+	    cmocka_unit_test(levels),
+	    cmocka_unit_test(propagates),
+	    cmocka_unit_test(denies_exact_strings),
+	    cmocka_unit_test(sees_through_disguise),
+	    cmocka_unit_test(client_text_that_looks_like_a_token),
+	    cmocka_unit_test(hostile_text_takes_linear_time),
+	};
+	return cmocka_run_group_tests_name("detect", tests, NULL, NULL);
+}

@@ -1,0 +1,396 @@
+// The kind end to end, around an inner model that writes down what it receives and says what it is told.
+#include "tests.h"
+#include "../fake_kind.h"
+#include "base/random.h"
+#include "privacy/egress.h"
+#include "privacy/kinds.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+struct inner { // echoes the last user message, or says `answer`; keeps everything it was sent as JSON
+	struct tdm_model model;
+	struct tdm_bytes seen;
+	const char *answer;
+	size_t piece; // bytes per event; whole characters
+	bool logprobs, breaks;
+	int calls, status_of_scan;
+	size_t n_stop;
+	char stop[64];
+	const char *leak; // bytes shown to the run's egress chain, as a source would before sending
+};
+
+static void write_down(struct inner *in, const struct tdm_request *r) {
+	tdm_bytes_clear(&in->seen);
+	for (size_t i = 0; i < r->n_messages; i++) {
+		tdm_bytes_add(&in->seen, r->messages[i].text, r->messages[i].len);
+		tdm_bytes_putc(&in->seen, '\n');
+		tdm_bytes_json(&in->seen, r->messages[i].text, r->messages[i].len);
+		tdm_bytes_putc(&in->seen, '\n');
+	}
+	in->n_stop = r->n_stop;
+	snprintf(in->stop, sizeof in->stop, "%s", r->n_stop ? r->stop[0] : "");
+	in->logprobs = r->logprobs;
+}
+
+static int inner_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *r, struct tdm_sink *sink,
+                          struct tdm_result *result) {
+	struct inner *in = (struct inner *)m;
+	const struct tdm_message *last = &r->messages[r->n_messages - 1];
+	const char *text = in->answer ? in->answer : last->text;
+	size_t n = in->answer ? strlen(in->answer) : last->len, at = 0;
+	in->calls++;
+	write_down(in, r);
+	for (struct tdm_egress *e = run->egress; e && in->leak; e = e->next)
+		if ((in->status_of_scan = e->scan(e, in->leak, strlen(in->leak), &run->error)) != TDM_OK)
+			return in->status_of_scan;
+	while (at < n) {
+		size_t m_bytes = n - at < in->piece ? n - at : in->piece;
+		while (at + m_bytes < n && ((unsigned char)text[at + m_bytes] & 0xC0) == 0x80)
+			m_bytes++;
+		struct tdm_event e = {.text = text + at, .len = m_bytes, .author = m->name, .token = 7, .logprob = -.5f};
+		int status = sink->put(sink, &e);
+		if (status)
+			return status < 0 ? status : TDM_OK;
+		at += m_bytes;
+	}
+	result->served = m->name;
+	return in->breaks ? tdm_fail(&run->error, TDM_EUPSTREAM, "the inner model broke off") : TDM_OK;
+}
+
+static struct inner inner;
+static struct asked a;
+static struct tdm_arena per_request; // so that thousands of requests need the memory of one
+
+static void make(const char *options) {
+	static const struct tdm_model_ops ops = {.generate = inner_generate};
+	static const char *const roles[] = {"inner"};
+	tdm_bytes_release(&inner.seen);
+	inner = (struct inner){.piece = 5};
+	inner.model =
+	    (struct tdm_model){.ops = &ops, .name = "far", .can = TDM_CAN_TEXT | TDM_CAN_LOGPROBS, .leaves = true};
+	tdm_bytes_init(&inner.seen, 1 << 22);
+	assert_int_equal(asked_make(&a, &tdm_kind_mask, options, 1, (struct tdm_model *[]){&inner.model}, roles), TDM_OK);
+	assert_int_equal(a.model->can, TDM_CAN_TEXT);
+}
+
+static void unmake(void) {
+	a.model->ops->destroy(a.model);
+	asked_done(&a);
+	tdm_arena_release(&per_request);
+	tdm_bytes_release(&inner.seen);
+	inner.seen = (struct tdm_bytes){0};
+}
+
+// One user message (and a system message before it, unless NULL). Privacy: the objective.
+static const char *ask_as(const char *system, const char *user, int privacy, const char *session) {
+	struct tdm_message m[] = {{TDM_FROM_SYSTEM, system, system ? strlen(system) : 0},
+	                          {TDM_FROM_USER, user, strlen(user)}};
+	struct tdm_request r;
+	tdm_request_init(&r);
+	r.messages = system ? m : m + 1;
+	r.n_messages = system ? 2 : 1;
+	r.logprobs = true;
+	tdm_collect_release(&a.collect);
+	tdm_arena_release(&per_request);
+	tdm_arena_init(&per_request, 1 << 24);
+	assert_int_equal(tdm_run_init(&a.run, &per_request, 1), TDM_OK);
+	a.run.objective.privacy = privacy;
+	a.run.objective.session = session;
+	tdm_collect_init(&a.collect, 1 << 20, NULL, &per_request);
+	a.status = tdm_generate(a.model, &a.run, &r, &a.collect.sink, &a.result);
+	assert_null(a.run.egress); // popped, whatever happened
+	return a.collect.text.data ? a.collect.text.data : "";
+}
+
+static const char *ask(const char *user) {
+	return ask_as(NULL, user, 0, NULL);
+}
+
+static bool sent(const char *text) {
+	return inner.seen.data && strstr(inner.seen.data, text) != NULL;
+}
+
+static void hides_and_restores(void **state) {
+	make("{level: 2}");
+	const char *text = "Card 4111 1111 1111 1111, mail o'brien@example.org, call +1 415-555-2671 from 10.0.0.1.";
+	assert_string_equal(ask(text), text);
+	assert_int_equal(a.status, TDM_OK);
+	assert_false(sent("4111") || sent("brien") || sent("555") || sent("10.0"));
+	assert_true(sent("CARD_") && sent("EMAIL_") && sent("PHONE_") && sent("IP_") && sent(", mail "));
+	assert_false(inner.logprobs);
+	const struct tdm_left *left = &a.run.record->left;
+	assert_int_equal(left->level, 2);
+	assert_string_equal(left->method, "mask");
+	assert_int_equal(left->restored, 4);
+	assert_int_equal(left->damaged, 0);
+	int64_t n = 0;
+	for (const struct tdm_count *c = left->entities; c; c = c->next)
+		n += c->n;
+	assert_int_equal(n, 4);
+	unmake();
+}
+
+static void secrets_are_one_way(void **state) {
+	make("{}");
+	assert_string_equal(ask("use ghp_16C7e42F292c6912E7710c838347Ae178B4a and password = hunter2!Xq9Zr7."),
+	                    "use [SECRET:github] and password = [SECRET:generic]");
+	assert_false(sent("ghp_") || sent("hunter2"));
+	unmake();
+}
+
+static void a_forged_token_comes_back_as_it_was(void **state) {
+	make("{level: 2, key: \"env:TDM_TEST_KEY\"}");
+	ask_as(NULL, "mail bob@example.org", 0, "s");
+	char live[64];
+	snprintf(live, sizeof live, "%.14s", strstr(inner.seen.data, "EMAIL_"));
+	char text[256];
+	snprintf(text, sizeof text, "mail bob@example.org, and what is %s or EMAIL_00000000 or email\\_%s?", live,
+	         live + 6);
+	assert_string_equal(ask_as(NULL, text, 0, "s"), text);
+	assert_int_equal(a.status, TDM_OK);
+	assert_true(sent("LITERAL"));
+	char *again = strstr(inner.seen.data, live); // once per form: for the address, not for what the client typed
+	assert_non_null(again);
+	assert_null(memmem(again + 1, (size_t)(strchr(again, '\n') - again) - 1, live, strlen(live)));
+	unmake();
+}
+
+static void tokens_differ_between_conversations(void **state) {
+	char first[64];
+	make("{level: 2}");
+	ask_as(NULL, "bob@example.org", 0, "one");
+	snprintf(first, sizeof first, "%.14s", strstr(inner.seen.data, "EMAIL_"));
+	ask_as(NULL, "bob@example.org", 0, "two");
+	assert_false(sent(first));
+	ask_as("be brief", "dear eve@example.org, bob@example.org", 0, "one");
+	assert_true(sent(first));
+	a.run.tenant = NULL;
+	unmake();
+}
+
+static void stop_strings_and_system_text_are_masked(void **state) {
+	make("{level: 2, note: yes}");
+	struct tdm_message m[] = {{TDM_FROM_SYSTEM, "I am bob@example.org", 20}, {TDM_FROM_USER, "hi", 2}};
+	struct tdm_request r;
+	tdm_request_init(&r);
+	const char *stop[] = {"bob@example.org"};
+	r.messages = m;
+	r.n_messages = 2;
+	r.stop = stop;
+	r.n_stop = 1;
+	assert_string_equal(asked_answer(&a, 1, &r), "hi");
+	assert_false(sent("bob"));
+	assert_true(sent("\n\nWords made of capital letters"));
+	assert_int_equal(strncmp(inner.stop, "EMAIL_", 6), 0);
+	ask("nothing private");
+	assert_false(sent("Words made"));
+	ask("bob@example.org");
+	assert_true(sent("Words made"));
+	unmake();
+}
+
+static void level_0_is_the_inner_model_and_a_wish_raises_it(void **state) {
+	make("{level: 0}");
+	assert_string_equal(ask("bob@example.org 4111111111111111"), "bob@example.org 4111111111111111");
+	assert_true(sent("bob@example.org"));
+	assert_true(inner.logprobs);
+	assert_string_equal(a.run.record->left.method, "none");
+	assert_string_equal(ask_as(NULL, "bob@example.org 4111111111111111", 1, NULL), "bob@example.org 4111111111111111");
+	assert_true(sent("bob@example.org") && !sent("4111"));
+	assert_int_equal(a.run.record->left.level, 1);
+	ask_as(NULL, "bob@example.org 4111111111111111", 2, NULL);
+	assert_false(sent("bob@example.org"));
+	inner.calls = 0;
+	ask_as(NULL, "hello", 4, NULL);
+	assert_int_equal(a.status, TDM_EPRIVACY);
+	assert_int_equal(inner.calls, 0);
+	unmake();
+}
+
+static void unchanged_pieces_pass_as_they_are(void **state) {
+	make("{level: 2}");
+	inner.answer = "plain words only, ";
+	ask("bob@example.org");
+	const struct tdm_kept *kept = a.collect.kept;
+	assert_non_null(kept);
+	assert_int_equal(a.collect.n, 4);
+	assert_int_equal(a.collect.n_logprobs, 4);
+	inner.answer = NULL;
+	ask("bob@example.org");
+	assert_int_equal(a.collect.n_logprobs, 0); // every piece touched the token
+	unmake();
+}
+
+static void without_restore_the_tokens_stay(void **state) {
+	make("{level: 2, restore: no}");
+	assert_int_equal(strncmp(ask("bob@example.org"), "EMAIL_", 6), 0);
+	unmake();
+}
+
+static void the_chain_blocks_what_a_later_stage_puts_back(void **state) {
+	make("{level: 1}");
+	inner.leak = "{\"messages\":[{\"content\":\"again 536904399\"}]}";
+	ask("my ssn is 536904399");
+	assert_int_equal(a.status, TDM_EEGRESS);
+	assert_non_null(strstr(a.run.error.text, "US_SSN"));
+	inner.leak = "{\"messages\":[{\"content\":\"nothing\"}],\"seed\":536904399}";
+	ask("my phone is 415-555-2671");
+	assert_int_equal(a.status, TDM_OK);
+	unmake();
+}
+
+static void an_error_of_the_inner_model_stays_an_error(void **state) {
+	make("{level: 2}");
+	inner.breaks = true;
+	ask("bob@example.org");
+	assert_int_equal(a.status, TDM_EUPSTREAM);
+	unmake();
+}
+
+static void damage_is_counted(void **state) {
+	make("{level: 2}");
+	inner.answer = "Dear EMAIL_00000000!";
+	assert_string_equal(ask("bob@example.org"), "Dear EMAIL_00000000!");
+	assert_int_equal(a.run.record->left.damaged, 1);
+	unmake();
+}
+
+static void bad_options_are_refused(void **state) {
+	static const char *const bad[] = {
+	    "{level: 4}",   "{key: \"secret\"}", "{key: \"env:TDM_NO_SUCH_KEY\"}", "{key: \"file:/nonexistent\"}",
+	    "{deny: [ab]}", "{levle: 1}"};
+	static const char *const roles[] = {"inner"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct asked b;
+		assert_int_not_equal(asked_make(&b, &tdm_kind_mask, bad[i], 1, (struct tdm_model *[]){&inner.model}, roles),
+		                     TDM_OK);
+		assert_true(strlen(b.error.text) > 10);
+		asked_done(&b);
+	}
+}
+
+// --- generated conversations with planted canaries
+
+static void digits(struct tdm_rng *rng, char *out, int n) {
+	for (int i = 0; i < n; i++)
+		out[i] = (char)('0' + tdm_rng_below(rng, 10));
+	out[n] = 0;
+}
+
+static void make_card(struct tdm_rng *rng, char *out) {
+	uint8_t last_first[16];
+	char d[17];
+	digits(rng, d, 16);
+	d[0] = '4';
+	for (d[15] = '0'; d[15] <= '9'; d[15]++) {
+		int sum = 0;
+		for (int i = 0; i < 16; i++) {
+			last_first[i] = (uint8_t)(d[15 - i] - '0');
+			int v = last_first[i] * (i % 2 ? 2 : 1);
+			sum += v > 9 ? v - 9 : v;
+		}
+		if (sum % 10 == 0)
+			break;
+	}
+	if (tdm_rng_below(rng, 2))
+		snprintf(out, 64, "%s", d);
+	else
+		snprintf(out, 64, "%.4s %.4s %.4s %.4s", d, d + 4, d + 8, d + 12);
+}
+
+static void make_canary(struct tdm_rng *rng, char out[64]) {
+	char d[16];
+	digits(rng, d, 9);
+	switch (tdm_rng_below(rng, 6)) {
+	case 0:
+		make_card(rng, out);
+		return;
+	case 1:
+		snprintf(out, 64, "5%.2s-%c%c-%s", d, '1' + d[3] % 9, d[4], "1234");
+		return;
+	case 2:
+		snprintf(out, 64, "%c%s.x@mail%c.example.org", tdm_rng_below(rng, 2) ? 'Q' : 'q', d, d[0]);
+		return;
+	case 3:
+		snprintf(out, 64, "+1 415-555-%.4s", d);
+		return;
+	case 4:
+		snprintf(out, 64, "10.%d.%d.%d", d[0] * 2, d[1] * 3, d[2]);
+		return;
+	default:
+		snprintf(out, 64, "Projekt Blau");
+	}
+}
+
+static const char *const filler[] = {
+    "the",    " and ",           ", ",   "\n",  " \"quoted\" ", " = ",         "ü",    "日本", " EMAIL_7ZK3QX0D ",
+    " (x) ",  " card ",          " 42 ", ": ",  " ; ",          " my ssn is ", " IP_", " é ",  "\\",
+    " 3.14 ", " CARD_zzzzzzz0 ", "'",    "%5F", " <b>"};
+
+static void conversation(struct tdm_rng *rng, struct tdm_bytes *out, char canaries[4][64]) {
+	size_t n = 3 + tdm_rng_below(rng, 12);
+	tdm_bytes_clear(out);
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 1 + tdm_rng_below(rng, 3); k; k--)
+			tdm_bytes_puts(out, filler[tdm_rng_below(rng, sizeof filler / sizeof *filler)]);
+		if (tdm_rng_below(rng, 2)) {
+			tdm_bytes_putc(out, ' ');
+			tdm_bytes_puts(out, canaries[tdm_rng_below(rng, 4)]);
+			tdm_bytes_puts(out, tdm_rng_below(rng, 2) ? ", " : "\n");
+		}
+	}
+}
+
+static void no_canary_leaves(char canaries[4][64]) {
+	for (int i = 0; i < 4; i++)
+		if (sent(canaries[i]))
+			fail_msg("the inner model received %s in: %s", canaries[i], inner.seen.data);
+}
+
+static void generated_conversations(void **state) {
+	struct tdm_rng rng;
+	struct tdm_bytes system, user;
+	tdm_rng_init(&rng, 2024);
+	tdm_bytes_init(&system, 1 << 16);
+	tdm_bytes_init(&user, 1 << 16);
+	make("{level: 2, deny: [\"Projekt Blau\"]}");
+	for (int k = 0; k < 3000; k++) {
+		char canaries[4][64];
+		for (int i = 0; i < 4; i++)
+			make_canary(&rng, canaries[i]);
+		conversation(&rng, &system, canaries);
+		conversation(&rng, &user, canaries);
+		inner.piece = 1 + tdm_rng_below(&rng, 9);
+		const char *answer = ask_as(system.data, user.data, 0, NULL);
+		if (a.status != TDM_OK)
+			fail_msg("%s\nin: %s\n---\n%s", a.run.error.text, system.data, user.data);
+		assert_string_equal(answer, user.data);
+		no_canary_leaves(canaries);
+	}
+	unmake();
+	tdm_bytes_release(&system);
+	tdm_bytes_release(&user);
+}
+
+static int set_key(void **state) {
+	return setenv("TDM_TEST_KEY", "0123456789abcdef0123456789abcdef", 1);
+}
+
+int tdm_test_mask(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(hides_and_restores),
+	    cmocka_unit_test(secrets_are_one_way),
+	    cmocka_unit_test(a_forged_token_comes_back_as_it_was),
+	    cmocka_unit_test(tokens_differ_between_conversations),
+	    cmocka_unit_test(stop_strings_and_system_text_are_masked),
+	    cmocka_unit_test(level_0_is_the_inner_model_and_a_wish_raises_it),
+	    cmocka_unit_test(unchanged_pieces_pass_as_they_are),
+	    cmocka_unit_test(without_restore_the_tokens_stay),
+	    cmocka_unit_test(the_chain_blocks_what_a_later_stage_puts_back),
+	    cmocka_unit_test(an_error_of_the_inner_model_stays_an_error),
+	    cmocka_unit_test(damage_is_counted),
+	    cmocka_unit_test(bad_options_are_refused),
+	    cmocka_unit_test(generated_conversations),
+	};
+	return cmocka_run_group_tests_name("mask", tests, set_key, NULL);
+}

@@ -1,0 +1,201 @@
+// Restore: every cut of a stream gives what the whole gives, and the whole is what a naive search gives.
+#include "tests.h"
+#include "base/random.h"
+#include "privacy/restore.h"
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static struct {
+	struct tdm_arena arena;
+	struct tdm_restorer restorer;
+	const struct tdm_spelling *ip, *mail, *card;
+} t;
+
+static const struct tdm_spelling *put(struct tdm_vault *v, const char *label, const char *text) {
+	const struct tdm_spelling *out = NULL;
+	struct tdm_error error = {0};
+	for (size_t i = 0; i < tdm_n_entities; i++)
+		if (strcmp(tdm_entities[i].label, label) == 0) {
+			assert_int_equal(tdm_vault_token(v, &tdm_entities[i], text, strlen(text), text, strlen(text), &out, &error),
+			                 TDM_OK);
+			return out;
+		}
+	return NULL;
+}
+
+static int open_tokens(void **state) {
+	static const uint8_t key[32] = {9};
+	tdm_arena_init(&t.arena, 1 << 24);
+	struct tdm_vault *v = tdm_vault_new(&t.arena, key, TDM_PAYLOAD_BITS);
+	t.ip = put(v, "IP", "10.0.0.1");
+	t.mail = put(v, "EMAIL", "o'brien@example.org");
+	t.card = put(v, "CARD", "4111111111111111");
+	put(v, "PRIVATE", "jörg");
+	return tdm_restorer_init(&t.restorer, &t.arena, v);
+}
+
+static int close_tokens(void **state) {
+	tdm_arena_release(&t.arena);
+	return 0;
+}
+
+// The oracle: at every place, whether an accepted form stands there; no automaton, no state.
+static size_t form_at(const char *text, size_t n, const struct tdm_spelling **which) {
+	static const char *const separators[] = {"_", "\\_", "%5F", "\\u005f"};
+	for (size_t i = 0; i < t.restorer.n; i++)
+		for (size_t k = 0; k < 4; k++) {
+			char form[40];
+			const struct tdm_spelling *s = t.restorer.spellings[i];
+			size_t label = strcspn(s->token, "_");
+			int m = snprintf(form, sizeof form, "%.*s%s%s", (int)label, s->token, separators[k], s->token + label + 1);
+			if ((size_t)m <= n && strncasecmp(form, text, (size_t)m) == 0) {
+				*which = s;
+				return (size_t)m;
+			}
+		}
+	return 0;
+}
+
+static void naive(const char *text, size_t n, struct tdm_bytes *out) {
+	for (size_t i = 0; i < n;) {
+		const struct tdm_spelling *s;
+		size_t m = form_at(text + i, n - i, &s);
+		if (m)
+			tdm_bytes_add(out, s->text, s->n);
+		else
+			tdm_bytes_putc(out, text[i]);
+		i += m ? m : 1;
+	}
+}
+
+// Sends text in pieces; after every piece what is held must be short (I1).
+static void in_pieces(const char *text, size_t n, const size_t *ends, size_t n_pieces, struct tdm_bytes *out) {
+	struct tdm_restore s;
+	size_t at = 0;
+	tdm_restore_init(&s, &t.restorer);
+	for (size_t i = 0; i < n_pieces; i++) {
+		tdm_restore_put(&s, text + at, ends[i] - at, out);
+		at = ends[i];
+		assert_in_range(s.n_held, 0, 27);
+	}
+	tdm_restore_put(&s, text + at, n - at, out);
+	tdm_restore_end(&s, out);
+	assert_int_equal(s.n_held, 0);
+}
+
+static void every_cut(const char *text) {
+	struct tdm_bytes expected, got;
+	size_t n = strlen(text);
+	tdm_bytes_init(&expected, 4096);
+	tdm_bytes_init(&got, 4096);
+	naive(text, n, &expected);
+	for (unsigned cuts = 0; cuts < 1u << (n - 1); cuts++) {
+		size_t ends[32], m = 0;
+		for (size_t i = 1; i < n; i++)
+			if (cuts >> (i - 1) & 1)
+				ends[m++] = i;
+		tdm_bytes_clear(&got);
+		in_pieces(text, n, ends, m, &got);
+		assert_int_equal(got.len, expected.len);
+		assert_memory_equal(got.data, expected.data, got.len);
+	}
+	tdm_bytes_release(&expected);
+	tdm_bytes_release(&got);
+}
+
+static void all_cuts_of_short_streams(void **state) {
+	char text[64];
+	snprintf(text, sizeof text, "a %s.b", t.ip->token);
+	every_cut(text);
+	snprintf(text, sizeof text, "IP_%s", t.ip->token); // a beginning that turns out to be another one
+	every_cut(text);
+	snprintf(text, sizeof text, "IIP%s", t.ip->token);
+	every_cut(text);
+	snprintf(text, sizeof text, "%.10sX", t.ip->token);
+	every_cut(text);
+	snprintf(text, sizeof text, "ip\\_%s", t.ip->token + 3);
+	every_cut(text);
+	snprintf(text, sizeof text, "IP%%5f%s", t.ip->token + 3);
+	every_cut(text);
+	snprintf(text, sizeof text, "%s%.4s", t.ip->token, t.mail->token);
+	every_cut(text);
+}
+
+static void random_piece(struct tdm_rng *rng, struct tdm_bytes *b) {
+	static const char *const scraps[] = {"IP_", "EMAIL", "_", "\\_", "CAR",     "CARD_", " the ",
+	                                     "ü",   "%5F",   "e", "I",   "\\u005f", "1",     "*"};
+	const struct tdm_spelling *s = t.restorer.spellings[tdm_rng_below(rng, t.restorer.n)];
+	uint64_t what = tdm_rng_below(rng, 10);
+	if (what < 4)
+		tdm_bytes_puts(b, scraps[tdm_rng_below(rng, 14)]);
+	else if (what < 7)
+		tdm_bytes_add(b, s->token, s->n_token);
+	else if (what == 7)
+		tdm_bytes_add(b, s->token, tdm_rng_below(rng, s->n_token));
+	else
+		for (size_t i = 0; i < s->n_token; i++) {
+			char c = s->token[i];
+			if (c == '_' && what == 8)
+				tdm_bytes_puts(b, "\\u005");
+			tdm_bytes_putc(b, c == '_' && what == 8 ? 'F' : c >= 'A' && tdm_rng_below(rng, 2) ? (char)(c | 0x20) : c);
+		}
+}
+
+static void random_cuts_of_long_streams(void **state) {
+	struct tdm_rng rng;
+	struct tdm_bytes text, expected, got;
+	tdm_rng_init(&rng, 77);
+	tdm_bytes_init(&text, 1 << 16);
+	tdm_bytes_init(&expected, 1 << 16);
+	tdm_bytes_init(&got, 1 << 16);
+	for (int k = 0; k < 3000; k++) {
+		size_t ends[600], m = 0, most = 1 + tdm_rng_below(&rng, 9);
+		tdm_bytes_clear(&text);
+		tdm_bytes_clear(&expected);
+		tdm_bytes_clear(&got);
+		for (int i = 0; i < 15; i++)
+			random_piece(&rng, &text);
+		for (size_t at = 1 + tdm_rng_below(&rng, most); at < text.len && m < 600; at += 1 + tdm_rng_below(&rng, most))
+			ends[m++] = at;
+		naive(text.data, text.len, &expected);
+		in_pieces(text.data, text.len, ends, m, &got);
+		assert_int_equal(got.len, expected.len);
+		assert_memory_equal(got.data, expected.data, got.len);
+	}
+	tdm_bytes_release(&text);
+	tdm_bytes_release(&expected);
+	tdm_bytes_release(&got);
+}
+
+static long damaged(const char *text) {
+	struct tdm_restore s;
+	struct tdm_bytes out;
+	tdm_bytes_init(&out, 4096);
+	tdm_restore_init(&s, &t.restorer);
+	tdm_restore_put(&s, text, strlen(text), &out);
+	tdm_restore_end(&s, &out);
+	assert_memory_equal(out.data, text, strlen(text)); // never guessed
+	tdm_bytes_release(&out);
+	return s.damaged;
+}
+
+static void counts_damage(void **state) {
+	char text[64];
+	snprintf(text, sizeof text, "see %s", t.mail->token);
+	text[4 + 8] = text[4 + 8] == '0' ? '1' : '0';
+	assert_int_equal(damaged(text), 1);
+	snprintf(text, sizeof text, "see %.9s", t.mail->token); // cut off
+	assert_int_equal(damaged(text), 1);
+	assert_int_equal(damaged("EMAIL_00000000 and ip_00000000!"), 2);
+	assert_int_equal(damaged("snake_case_names EMAIL_ADDRESSES"), 0);
+}
+
+int tdm_test_restore(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(all_cuts_of_short_streams),
+	    cmocka_unit_test(random_cuts_of_long_streams),
+	    cmocka_unit_test(counts_damage),
+	};
+	return cmocka_run_group_tests_name("restore", tests, open_tokens, close_tokens);
+}
