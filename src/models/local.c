@@ -192,6 +192,7 @@ static int local_open(struct tdm_model *m, struct tdm_run *run, struct tdm_sessi
 	    .context = info->context,
 	    .vocab_id = tdm_vocab_id(tdm_engine_vocab(l->engine)),
 	    .own = l->own,
+	    .max_tokens = l->max_tokens,
 	};
 	int status = tdm_seq_open(l->engine, &s->seq, &run->error);
 	if (status)

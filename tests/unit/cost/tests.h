@@ -4,3 +4,4 @@ int tdm_test_verify(void);
 int tdm_test_speculate(void);
 int tdm_test_cascade(void);
 int tdm_test_route(void);
+int tdm_test_pair(void);

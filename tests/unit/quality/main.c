@@ -2,5 +2,5 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_fuse() + tdm_test_guide();
+	return tdm_test_fuse() + tdm_test_guide() + tdm_test_pair();
 }

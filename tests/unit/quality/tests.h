@@ -2,3 +2,4 @@
 #pragma once
 int tdm_test_fuse(void);
 int tdm_test_guide(void);
+int tdm_test_pair(void);

@@ -1,0 +1,2 @@
+// The tiny model of the tests of models/.
+#include "../models/toy.c"

@@ -1,0 +1,53 @@
+// Strategies over real sessions: trees of local models with tiny random weights (models/toy.c), asked with and without
+// the strategy.
+#pragma once
+#include "fake_kind.h"
+#include "models/sources.h"
+#include "models/toy.h"
+#include "models/tree.h"
+#include <stdio.h>
+
+struct toys {
+	struct tdm_tree *tree;
+	struct tdm_arena arena;
+	struct tdm_run run;
+	struct tdm_collect collect;
+	struct tdm_result result;
+};
+
+static inline int toys_open(struct toys *t, const char *yaml, const struct tdm_kind *const *kinds) {
+	struct tdm_error err = {0};
+	memset(t, 0, sizeof *t);
+	toy_write("build/toy-one.gguf", 7);
+	toy_write("build/toy-two.gguf", 8);
+	tdm_arena_init(&t->arena, (size_t)256 << 20);
+	int status = tdm_tree_load("toys.yaml", "build", yaml, strlen(yaml), kinds, NULL, &t->tree, &err);
+	if (status)
+		fprintf(stderr, "%s\n", err.text);
+	return status;
+}
+
+static inline const char *toys_ask(struct toys *t, const char *model, const char *text,
+                                   const struct tdm_request *settings, uint64_t seed) {
+	struct tdm_message message = {TDM_FROM_USER, text, strlen(text)};
+	struct tdm_request request = *settings;
+	request.messages = &message;
+	request.n_messages = 1;
+	tdm_collect_release(&t->collect);
+	tdm_arena_release(&t->arena);
+	if (tdm_run_init(&t->run, &t->arena, seed))
+		return "no run";
+	tdm_collect_init(&t->collect, 1 << 20, NULL, NULL);
+	struct tdm_model *m = tdm_tree_model(t->tree, model);
+	if (!m || tdm_generate(m, &t->run, &request, &t->collect.sink, &t->result))
+		return t->run.error.text;
+	return t->collect.text.data ? t->collect.text.data : "";
+}
+
+static inline void toys_close(struct toys *t) {
+	tdm_collect_release(&t->collect);
+	tdm_arena_release(&t->arena);
+	tdm_tree_close(t->tree);
+	remove("build/toy-one.gguf");
+	remove("build/toy-two.gguf");
+}
