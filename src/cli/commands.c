@@ -1,12 +1,10 @@
 // The list of commands. A new command: one file with its row, one line here.
 #include "cli/command.h"
 
-extern const struct tdm_command tdm_command_gym;
-extern const struct tdm_command tdm_command_distil;
-extern const struct tdm_command tdm_command_tokenizer;
-extern const struct tdm_command tdm_command_tokens;
-extern const struct tdm_command tdm_command_train;
+extern const struct tdm_command tdm_command_ask, tdm_command_chat, tdm_command_models, tdm_command_serve,
+    tdm_command_config, tdm_command_gym, tdm_command_tokenizer, tdm_command_train, tdm_command_distil;
 
 const struct tdm_command *const tdm_commands[] = {
-    &tdm_command_gym, &tdm_command_tokens, &tdm_command_tokenizer, &tdm_command_train, &tdm_command_distil, NULL,
+    &tdm_command_ask, &tdm_command_chat,      &tdm_command_models, &tdm_command_serve,  &tdm_command_config,
+    &tdm_command_gym, &tdm_command_tokenizer, &tdm_command_train,  &tdm_command_distil, NULL,
 };

@@ -274,15 +274,17 @@ static enum MHD_Result queue_stream(struct tdm_exchange *x) {
 	return result;
 }
 
+// Not under x->mutex: libmicrohttpd holds a lock of the response when it calls read_stream. Nothing that is read here
+// changes after the commit.
 static enum MHD_Result queue_answer(struct tdm_exchange *x) {
-	enum MHD_Result result = MHD_YES; // resumed without an answer: nothing to do yet
 	pthread_mutex_lock(&x->mutex);
-	if (!x->answered && x->stage > WORKING) {
-		x->answered = true;
-		result = x->stage == REPLIED ? queue_whole(x) : queue_stream(x);
-	}
+	bool ready = !x->answered && x->stage > WORKING; // else resumed without an answer: nothing to do yet
+	bool whole = x->stage == REPLIED;
+	x->answered |= ready;
 	pthread_mutex_unlock(&x->mutex);
-	return result;
+	if (!ready)
+		return MHD_YES;
+	return whole ? queue_whole(x) : queue_stream(x);
 }
 
 static void watch(struct tdm_http *h, struct tdm_exchange *x) {

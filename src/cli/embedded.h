@@ -1,0 +1,6 @@
+// Embedded: the files inside the program (the default pair, its router, the default settings, the pages).
+#pragma once
+#include <stddef.h>
+
+// NULL when the program has no such file; *n = its bytes. Names: small, large, route, tandem.yaml.
+const void *tdm_embedded(const char *name, size_t *n);

@@ -1,0 +1,22 @@
+// The list of kinds. A new kind: one file with its row, one line here.
+#include "cli/kinds.h"
+#include "choose/kinds.h"
+#include "cost/kinds.h"
+#include "models/sources.h"
+#include "quality/kinds.h"
+
+const struct tdm_kind *const tdm_kinds[] = {
+    // sources
+    &tdm_kind_local,
+    &tdm_kind_script,
+    // quality
+    &tdm_kind_guide,
+    &tdm_kind_fuse,
+    // cost
+    &tdm_kind_route,
+    &tdm_kind_cascade,
+    &tdm_kind_speculate,
+    // all four goals
+    &tdm_kind_choose,
+    NULL,
+};
