@@ -3,6 +3,7 @@
 #include "choose/kinds.h"
 #include "cost/kinds.h"
 #include "models/sources.h"
+#include "privacy/kinds.h"
 #include "quality/kinds.h"
 
 const struct tdm_kind *const tdm_kinds[] = {
@@ -16,6 +17,8 @@ const struct tdm_kind *const tdm_kinds[] = {
     &tdm_kind_route,
     &tdm_kind_cascade,
     &tdm_kind_speculate,
+    // privacy
+    &tdm_kind_mask,
     // all four goals
     &tdm_kind_choose,
     NULL,
