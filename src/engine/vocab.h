@@ -28,8 +28,8 @@ bool tdm_token_is_end(const struct tdm_vocab *v, int32_t token); // ends a turn:
 int32_t tdm_token_special(const struct tdm_vocab *v, const char *text); // id of a special token by its text, or -1
 int32_t tdm_token_bos(const struct tdm_vocab *v);                       // -1 when none is to be added
 int32_t tdm_token_eos(const struct tdm_vocab *v);                       // -1 when there is none
-// The pieces laid end to end. Where the tokenizer begins a text with a space ("llama" files, unless they say otherwise),
-// that space is part of the first piece and comes back.
+// The pieces laid end to end. Where the tokenizer begins a text with a space ("llama" files, unless they say
+// otherwise), that space is part of the first piece and comes back.
 int tdm_detokenize(const struct tdm_vocab *v, const int32_t *tokens, int n, struct tdm_bytes *out);
 // Hash of (id -> bytes, special ids): equal hashes mean that token ids are interchangeable.
 uint64_t tdm_vocab_id(const struct tdm_vocab *v);
