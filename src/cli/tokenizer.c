@@ -12,6 +12,7 @@ struct options {
 	struct tdm_strings data;
 	const char *out, *pre;
 	int64_t size, bytes, max_piece_bytes, min_frequency;
+	double min_code_share;
 };
 
 static const struct tdm_option rows[] = {
@@ -25,6 +26,8 @@ static const struct tdm_option rows[] = {
      "no token longer than this many bytes"},
     {"min-frequency", TDM_OPT_INT, offsetof(struct options, min_frequency), "2", 1, 1e15, NULL,
      "no merge of a pair seen less often"},
+    {"min-code-share", TDM_OPT_NUMBER, offsetof(struct options, min_code_share), "0.0002", 0, 1, NULL,
+     "capitals alone (random codes) teach merges only from this share of all pieces on"},
     {"pre", TDM_OPT_STRING, offsetof(struct options, pre), "smollm", 0, 0, NULL,
      "pre-split; smollm keeps digits single"},
 };
@@ -91,7 +94,7 @@ static int run(const struct tdm_command_call *call) {
 	const struct options *o = call->options;
 	if (!o->data.n)
 		return tdm_fail(call->error, TDM_EVALUE, "tandem tokenizer: --data expects a file of conversations");
-	struct tdm_bpe_options train = {(int)o->size, (int)o->max_piece_bytes, o->min_frequency, o->pre};
+	struct tdm_bpe_options train = {(int)o->size, (int)o->max_piece_bytes, o->min_frequency, o->min_code_share, o->pre};
 	struct tdm_bpe_trainer *t = NULL;
 	int64_t started_us = tdm_now_us();
 	int status = tdm_bpe_trainer_new(&train, &t, call->error);

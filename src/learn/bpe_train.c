@@ -91,8 +91,10 @@ static int check_options(const struct tdm_bpe_options *o, struct tdm_error *err)
 	if (o->size < 256 + N_SPECIAL || o->size > 1 << 20)
 		return tdm_fail(err, TDM_EVALUE, "the vocabulary's size is %d; expected %d to %d", o->size, 256 + N_SPECIAL,
 		                1 << 20);
-	if (o->max_piece_bytes < 1 || o->max_piece_bytes > 256 || o->min_frequency < 1)
-		return tdm_fail(err, TDM_EVALUE, "the longest token must be 1 to 256 bytes and the least frequency at least 1");
+	if (o->max_piece_bytes < 1 || o->max_piece_bytes > 256 || o->min_frequency < 1 ||
+	    !(o->min_code_share >= 0 && o->min_code_share <= 1))
+		return tdm_fail(err, TDM_EVALUE,
+		                "the longest token must be 1 to 256 bytes, the least frequency at least 1 and a share 0 to 1");
 	return TDM_OK;
 }
 
@@ -213,7 +215,7 @@ static int touch(struct tdm_bpe_trainer *t, int32_t pair) {
 	return TDM_OK;
 }
 
-// Adds a piece's count (or takes it away: sign -1) to the pairs of its neighbours.
+// Adds a piece's weight (or takes it away: sign -1) to the pairs of its neighbours.
 static int count_pairs(struct tdm_bpe_trainer *t, uint32_t word, int sign) {
 	const struct tdm_word *w = &t->words.items[word];
 	for (uint32_t i = 1; i < w->n; i++) {
@@ -224,7 +226,7 @@ static int count_pairs(struct tdm_bpe_trainer *t, uint32_t word, int sign) {
 		if (!slot || (slot->value < 0 && new_pair(t, left, right, &slot->value)))
 			return TDM_ENOMEM;
 		struct pair *p = &t->pairs[slot->value];
-		p->count += sign * (int64_t)w->count;
+		p->count += sign * (int64_t)w->weight;
 		if (sign > 0 && (note_word(p, word) || touch(t, slot->value)))
 			return TDM_ENOMEM;
 	}
@@ -288,8 +290,30 @@ static int merge_pair(struct tdm_bpe_trainer *t, int32_t pair) {
 	return status ? status : push_touched(t);
 }
 
+static bool is_capitals(const struct tdm_word *w) {
+	uint32_t i = w->tokens[0] == ' ';
+	for (; i < w->n; i++)
+		if (w->tokens[i] < 'A' || w->tokens[i] > 'Z')
+			return false;
+	return true;
+}
+
+// Random codes are many different pieces of capitals, each rare; together they would fill a small vocabulary with
+// meaningless pairs. Such pieces are cut by the merges of others and teach none of their own.
+static void set_weights(struct tdm_bpe_trainer *t) {
+	double pieces = 0;
+	for (size_t i = 0; i < t->words.n; i++)
+		pieces += (double)t->words.items[i].count;
+	for (size_t i = 0; i < t->words.n; i++) {
+		struct tdm_word *w = &t->words.items[i];
+		bool rare = (double)w->count < t->options.min_code_share * pieces;
+		w->weight = rare && is_capitals(w) ? 0 : w->count;
+	}
+}
+
 static int learn_merges(struct tdm_bpe_trainer *t) {
 	int status = TDM_OK;
+	set_weights(t);
 	for (size_t i = 0; i < t->words.n && !status; i++)
 		status = count_pairs(t, (uint32_t)i, 1);
 	if (!status)

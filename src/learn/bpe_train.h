@@ -11,6 +11,7 @@ struct tdm_bpe_options {
 	int size;              // tokens in all: 256 bytes, merges, 3 special tokens
 	int max_piece_bytes;   // no token longer than this
 	int64_t min_frequency; // no merge of a pair seen less often
+	double min_code_share; // a piece of capitals alone teaches merges only from this share of all pieces on; 0 = always
 	const char *presplit;  // name as in engine/presplit.h
 };
 

@@ -67,7 +67,7 @@ static int add_word(struct tdm_words *words, const char *piece, size_t n) {
 	for (size_t i = 0; i < n; i++)
 		tokens[i] = (unsigned char)piece[i];
 	*place = (int32_t)words->n;
-	words->items[words->n++] = (struct tdm_word){tokens, (uint32_t)n, (uint32_t)n, 1};
+	words->items[words->n++] = (struct tdm_word){tokens, (uint32_t)n, (uint32_t)n, 1, 1};
 	return TDM_OK;
 }
 

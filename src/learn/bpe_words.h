@@ -7,6 +7,7 @@ struct tdm_word {
 	int32_t *tokens; // n tokens; at first one per byte
 	uint32_t n, len; // len: bytes
 	uint64_t count;
+	uint64_t weight; // what it counts for in choosing merges
 };
 struct tdm_word_block;
 struct tdm_words {

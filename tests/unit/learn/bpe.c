@@ -100,6 +100,20 @@ static void limits_hold(void **state) {
 	assert_int_equal(tdm_bpe_trainer_new(&o, &t, &err), TDM_EFORMAT);
 }
 
+static void random_codes_teach_nothing(void **state) {
+	static const char *const texts[] = {"PERSON PERSON PERSON PERSON PERSON QX-QX-QX the the the the the the the"};
+	struct tdm_bpe_options o = {.size = 300, .max_piece_bytes = 16, .min_frequency = 2, .presplit = "smollm"};
+	for (int k = 0; k < 2; k++) {
+		o.min_code_share = k ? 0.2 : 0; // of 20 pieces: QX is seen 3 times, " PERSON" 4 times
+		struct tdm_bpe_trainer *t = train(&o, texts, 1);
+		struct tdm_vocab *v = read_back(t);
+		assert_int_equal(tdm_tokenize(v, "QX", 2, NULL, 0), k ? 2 : 1);
+		assert_int_equal(tdm_tokenize(v, " PERSON", 7, NULL, 0), 1);
+		tdm_vocab_free(v);
+		tdm_bpe_trainer_free(t);
+	}
+}
+
 // --- a plain trainer over words of the letters a to d, each word written once per line
 #define WORDS 40
 #define LENGTH 12
@@ -187,6 +201,7 @@ int tdm_test_bpe(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(merges_by_frequency),
 	    cmocka_unit_test(limits_hold),
+	    cmocka_unit_test(random_codes_teach_nothing),
 	    cmocka_unit_test(agrees_with_plain),
 	};
 	return cmocka_run_group_tests_name("learn: vocabulary training", tests, NULL, NULL);
