@@ -183,24 +183,29 @@ static bool ip6_valid(const char *s, size_t n) {
 	return (digits || colons >= 4) && inet_pton(AF_INET6, copy, out) == 1;
 }
 
-// The run of address characters around the anchor, without the punctuation of the sentence. False when it is too long.
+// Takes the punctuation of the sentence off a run of address characters.
+static void ip6_trim(struct tdm_candidate *c) {
+	const char *t = c->text;
+	while (c->start < c->end && t[c->start] == '.')
+		c->start++;
+	if (c->end - c->start > 2 && t[c->start] == ':' && t[c->start + 1] != ':')
+		c->start++;
+	while (c->end - c->start > 1 && (t[c->end - 1] == '.' || (t[c->end - 1] == ':' && t[c->end - 2] != ':')))
+		c->end--;
+}
+
+// The run of address characters around the anchor. False when it is too long.
 static bool ip6_run(struct tdm_candidate *c) {
 	size_t start = c->anchor - 1, end = start;
-	const char *t = c->text;
-	while (start > 0 && c->anchor - start <= IP6_BYTES && ip6_character(t[start - 1]))
+	while (start > 0 && c->anchor - start <= IP6_BYTES && ip6_character(c->text[start - 1]))
 		start--;
-	while (end - start <= IP6_BYTES && end < c->n && ip6_character(t[end]))
+	while (end - start <= IP6_BYTES && end < c->n && ip6_character(c->text[end]))
 		end++;
-	if (end - start > IP6_BYTES || (start > 0 && alnum(t[start - 1])))
+	if (end - start > IP6_BYTES || (start > 0 && alnum(c->text[start - 1])))
 		return false;
-	while (start < end && t[start] == '.')
-		start++;
-	if (end - start > 2 && t[start] == ':' && t[start + 1] != ':')
-		start++;
-	while (end - start > 1 && (t[end - 1] == '.' || (t[end - 1] == ':' && t[end - 2] != ':')))
-		end--;
 	c->start = start;
 	c->end = end;
+	ip6_trim(c);
 	return true;
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 #include "privacy/dictionary.h"
 #include "privacy/scan.h"
-#include "privacy/view.h"
+#include "base/view.h"
 
 struct tdm_text {
 	const char *text;

@@ -1,8 +1,8 @@
 // Dictionary: see dictionary.h. Two automata in one pass over the text: one over its bytes, one over the same bytes
 // without separators, with a ring that remembers where each of the last characters stood.
 #include "privacy/dictionary.h"
-#include "privacy/automaton.h"
-#include "privacy/view.h"
+#include "base/automaton.h"
+#include "base/view.h"
 #include <string.h>
 
 #define RING 64 // longest value that is searched without separators; a power of two

@@ -5,7 +5,7 @@
 // I3: what goes out in sum does not depend on the cuts.
 #pragma once
 #include "base/bytes.h"
-#include "privacy/automaton.h"
+#include "base/automaton.h"
 #include "privacy/token.h"
 
 #define TDM_RESTORE_HELD 32 // longest accepted form of a token

@@ -1,6 +1,6 @@
 // Keys and passwords: shapes that need more than a prefix and a length. Never verify a secret by using it.
 #include "privacy/checks.h"
-#include "privacy/view.h"
+#include "base/view.h"
 #include <string.h>
 
 static bool digit(char c) {

@@ -2,7 +2,7 @@
 // unit test checks the whole table).
 #include "privacy/token.h"
 #include "base/crypto.h"
-#include "privacy/view.h"
+#include "base/view.h"
 #include <string.h>
 #include <strings.h>
 

@@ -16,3 +16,5 @@ int tdm_test_random(void);
 int tdm_test_pool(void);
 int tdm_test_crypto(void);
 int tdm_test_file(void);
+int tdm_test_view(void);
+int tdm_test_automaton(void);

@@ -13,7 +13,6 @@ struct tdm_scanner *shared_scanner(void) {
 
 int main(void) {
 	int n_failed = 0;
-	n_failed += tdm_test_view();
 	n_failed += tdm_test_vectors();
 	n_failed += tdm_test_token();
 	n_failed += tdm_test_restore();

@@ -8,7 +8,6 @@
 #include "privacy/detect.h"
 
 int tdm_test_vectors(void);
-int tdm_test_view(void);
 int tdm_test_token(void);
 int tdm_test_restore(void);
 int tdm_test_detect(void);

@@ -1,5 +1,5 @@
-// Automaton: many strings searched at once in one pass (Aho and Corasick 1975). Used three times: live tokens in the
-// answer's stream, masked values in the conversation, and both in the egress monitor.
+// Automaton: many strings searched at once in one pass (Aho and Corasick 1975): live tokens in an answer's stream,
+// masked values in a conversation, phrases in what a guard reads.
 //
 // The depth of a state is the length of the longest end of what was read that begins a pattern: exactly what a stream
 // must hold back.

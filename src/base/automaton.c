@@ -1,6 +1,6 @@
 // Automaton: see automaton.h. Nodes keep their children as a list, not as a table of 256: a conversation with
 // thousands of masked values then costs megabytes, not gigabytes. The root, where most steps start, has a table.
-#include "privacy/automaton.h"
+#include "base/automaton.h"
 
 struct node {
 	uint32_t fail, child, sibling; // 0 = none (the root is nobody's child)

@@ -1,7 +1,7 @@
 // View: see view.h. The rule it protects: every byte of a view leads back to the original bytes that must be masked.
 // A new trick to hide values (another class of invisible characters, look-alike letters) is added to
 // tdm_plain_character, which both the masker and the egress monitor use.
-#include "privacy/view.h"
+#include "base/view.h"
 #include "base/text.h"
 #include <string.h>
 

@@ -1,5 +1,6 @@
 // Views: what hides a value is taken away, and every byte leads back.
 #include "tests.h"
+#include "base/view.h"
 #include <string.h>
 
 static void make(struct tdm_arena *arena, const char *text, bool fold, struct tdm_view *view) {
