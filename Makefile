@@ -38,8 +38,8 @@ objects   = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c)) $(patsubst %.S,$(B
 archive   = $(B)/lib$(1).a
 whole     = -Wl,--whole-archive $(foreach m,$(1),$(call archive,$(m))) -Wl,--no-whole-archive
 
-all: $(B)/tandem
-	@ln -sfn $(VARIANT)/tandem build/tandem
+all: $(B)/tandem $(B)/libtandem.a
+	@ln -sfn $(VARIANT)/tandem build/tandem; ln -sfn $(VARIANT)/libtandem.a build/libtandem.a
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | column -t -s:
@@ -67,6 +67,12 @@ $(foreach m,$(MODULES),$(eval $(call MODULE,$(m))))
 
 $(B)/tandem: $(foreach m,$(MODULES),$(call archive,$(m)))
 	$(CC) $(LDFLAGS) $(call whole,cli) $(foreach m,$(USES_cli),$(call archive,$(m))) -o $@ $(LDLIBS)
+
+# --- the library of include/tandem.h: everything but the command line's main
+$(B)/libtandem.a: $(foreach m,$(MODULES),$(call archive,$(m)))
+	@rm -f $@; ar rcs $@ $(filter-out %/main.o %/commands.o,$(foreach m,$(MODULES),$(call objects,$(m))))
+libs: ## what a program that uses the library is linked with
+	@echo $(LDFLAGS) $(LDLIBS)
 
 # --- unit tests: tests/unit/MODULE/*.c make one binary per module, linked with that module and the ones below it only
 define UNIT
@@ -109,4 +115,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help unit integration layers budget format banned rules pair bench fuzz clean
+.PHONY: all help libs unit integration layers budget format banned rules pair bench fuzz clean

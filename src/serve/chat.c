@@ -7,6 +7,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "ledger/receipt.h"
+#include "models/promise.h"
 #include "serve/chat_read.h"
 #include "serve/chat_write.h"
 #include "serve/server_parts.h"

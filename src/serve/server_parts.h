@@ -42,8 +42,6 @@ struct tdm_call_context {
 void tdm_handle_chat(struct tdm_call_context *c);
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
 void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
-// TDM_OK, TDM_EPRIVACY or TDM_EOBJECTIVE: can the model keep what the objective demands?
-int tdm_check_objective(const struct tdm_model *m, const struct tdm_request *request, struct tdm_run *run);
 // Answers with c->error in OpenAI's shape; receipt: JSON or NULL.
 void tdm_reply_error(struct tdm_call_context *c, const char *receipt);
 void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err);

@@ -1,6 +1,7 @@
 // Promise: whether the model that was asked for can keep what the request's objective demands. privacy, trust and
 // max_cost are conditions: a request that cannot be served within them is refused before anything runs.
-#include "serve/server_parts.h"
+#include "models/promise.h"
+#include "models/kind.h"
 #include <string.h>
 
 #define STANDARD_MAX_TOKENS 512 // of a model that is asked without a limit

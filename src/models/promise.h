@@ -1,0 +1,6 @@
+// Promise: whether a model can keep what a request's objective demands, asked before anything runs.
+#pragma once
+#include "models/model.h"
+
+// TDM_OK, TDM_EPRIVACY or TDM_EOBJECTIVE with run->error set. privacy, trust and max_cost are conditions.
+int tdm_check_objective(const struct tdm_model *m, const struct tdm_request *request, struct tdm_run *run);
