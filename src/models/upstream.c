@@ -331,20 +331,23 @@ static int end_stream(struct tdm_upstream *u) {
 	                u->author);
 }
 
+void tdm_upstream_estimate(struct tdm_upstream *u, const struct tdm_request *request) {
+	if (u->n_logprobs)
+		u->result->mean_logprob = u->sum_logprob / (double)u->n_logprobs;
+	if (u->has_usage)
+		return;
+	u->result->prompt_tokens = tdm_estimate_tokens(tdm_request_bytes(request));
+	u->result->completion_tokens = tdm_estimate_tokens(u->n_answer_bytes);
+	u->result->estimated = true;
+}
+
 int tdm_upstream_end(struct tdm_upstream *u, int http, const struct tdm_request *request) {
-	struct tdm_result *result = u->result;
 	int status = u->status;
 	if (status == TDM_OK)
 		status = u->shape == TDM_BODY_OTHER || http != 200 ? end_other(u, http) : end_stream(u);
-	if (!u->has_usage) {
-		result->prompt_tokens = tdm_estimate_tokens(tdm_request_bytes(request));
-		result->completion_tokens = tdm_estimate_tokens(u->n_answer_bytes);
-		result->estimated = true;
-	}
+	tdm_upstream_estimate(u, request);
 	if (status >= 0 && !u->has_usage)
 		tdm_record_warn(u->run->record, "usage_estimated", NULL,
 		                "the upstream did not count tokens; the counts are estimates");
-	if (u->n_logprobs)
-		result->mean_logprob = u->sum_logprob / (double)u->n_logprobs;
 	return status < 0 ? status : TDM_OK;
 }

@@ -27,5 +27,7 @@ void tdm_upstream_init(struct tdm_upstream *u, const char *author, struct tdm_ru
 void tdm_upstream_release(struct tdm_upstream *u);
 // Bytes of the body of an answer with HTTP status `http`. Anything but TDM_OK: stop reading.
 int tdm_upstream_feed(struct tdm_upstream *u, int http, const char *bytes, size_t n);
+// Counts by estimate where the upstream gave none; tdm_upstream_end does it too.
+void tdm_upstream_estimate(struct tdm_upstream *u, const struct tdm_request *request);
 // The body is over. TDM_OK, or the failure with run->error set. Fills what is missing in the result.
 int tdm_upstream_end(struct tdm_upstream *u, int http, const struct tdm_request *request);

@@ -55,4 +55,5 @@ static const struct tdm_kind need = KIND("need", TDM_STRATEGY, TDM_GOAL_COST, ne
 static const struct tdm_kind many = KIND("many", TDM_STRATEGY, TDM_GOAL_QUALITY, many_roles);
 static const struct tdm_kind far = KIND("far", TDM_POLICY, TDM_GOAL_PRIVACY, pass_roles);
 
-const struct tdm_kind *const test_kinds[] = {&tdm_kind_script, &tdm_kind_local, &pass, &need, &many, &far, NULL};
+const struct tdm_kind *const test_kinds[] = {
+    &tdm_kind_script, &tdm_kind_local, &tdm_kind_remote, &pass, &need, &many, &far, NULL};

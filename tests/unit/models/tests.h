@@ -17,6 +17,9 @@ int tdm_test_writer(void);
 int tdm_test_linear(void);
 int tdm_test_answer(void);
 int tdm_test_local(void);
+int tdm_test_sse(void);
+int tdm_test_upstream(void);
+int tdm_test_remote(void);
 
 struct bench { // a run, a request with one user message, and a sink that collects
 	struct tdm_arena arena;

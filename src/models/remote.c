@@ -1,0 +1,514 @@
+// Remote: a model behind an OpenAI-compatible endpoint, over libcurl. This is the only file that knows curl.
+//
+// The rule it protects: every byte that leaves goes through send_request(), which first asks every scan on the run's
+// egress chain about the final bytes, then counts them in the record, and only then lets curl have them. The raw body
+// of a client is never forwarded: what goes out is written anew from the request. The key is in no log and no sentence.
+//
+// Always streamed. Connections are kept in a stack under `lock`; one is used by one call at a time, and thrown away
+// unless its answer was read to the end. A cancelled run closes its connection within POLL_MS.
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/file.h"
+#include "models/sources.h"
+#include "models/upstream.h"
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POLL_MS 20
+#define N_IDLE_LIMIT 16
+#define KEY_LIMIT_BYTES 8192
+#define BODY_LIMIT_BYTES ((size_t)64 << 20)
+#define GRACE_FINISHED_US 1000000 // after finish_reason: for the usage; after [DONE]: for the end of the answer
+#define GRACE_DONE_US 100000
+#define RATE_WINDOW_US 20000000 // slower than RATE_BYTES in this time: the upstream is stuck
+#define RATE_BYTES 160
+
+struct options {
+	const char *url, *model, *key;
+	int64_t timeout_ms, connect_timeout_ms, max_tokens;
+	double temperature;
+};
+
+struct line { // one connection
+	CURLM *multi;
+	CURL *easy;
+	struct line *next;
+};
+
+struct remote {
+	struct tdm_model model;
+	struct options options;
+	const char *url, *host;
+	struct curl_slist *headers; // with the key
+	pthread_mutex_t lock;
+	struct line *idle;
+	int n_idle;
+};
+
+// --- connections
+
+static void line_free(struct line *line) {
+	if (!line)
+		return;
+	curl_easy_cleanup(line->easy);
+	curl_multi_cleanup(line->multi);
+	free(line);
+}
+
+static struct line *line_new(void) {
+	struct line *line = calloc(1, sizeof *line);
+	if (!line)
+		return NULL;
+	line->multi = curl_multi_init();
+	line->easy = curl_easy_init();
+	if (line->multi && line->easy)
+		return line;
+	line_free(line);
+	return NULL;
+}
+
+static struct line *line_take(struct remote *r) {
+	pthread_mutex_lock(&r->lock);
+	struct line *line = r->idle;
+	if (line) {
+		r->idle = line->next;
+		r->n_idle--;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return line ? line : line_new();
+}
+
+static void line_give(struct remote *r, struct line *line) {
+	pthread_mutex_lock(&r->lock);
+	bool room = r->n_idle < N_IDLE_LIMIT;
+	if (room) {
+		line->next = r->idle;
+		r->idle = line;
+		r->n_idle++;
+	}
+	pthread_mutex_unlock(&r->lock);
+	if (!room)
+		line_free(line);
+}
+
+// --- what is asked
+
+static void write_messages(struct tdm_bytes *b, const struct tdm_request *rq) {
+	// There are no tool calls to answer yet, so a tool's words go as the user's.
+	static const char *const roles[] = {"system", "user", "assistant", "user"};
+	tdm_bytes_puts(b, ",\"messages\":[");
+	for (size_t i = 0; i < rq->n_messages; i++) {
+		tdm_bytes_printf(b, "%s{\"role\":\"%s\",\"content\":", i ? "," : "", roles[rq->messages[i].from]);
+		tdm_bytes_json(b, rq->messages[i].text, rq->messages[i].len);
+		tdm_bytes_putc(b, '}');
+	}
+	tdm_bytes_putc(b, ']');
+}
+
+static void write_number(struct tdm_bytes *b, const char *name, double value) {
+	tdm_bytes_printf(b, ",\"%s\":", name);
+	tdm_bytes_number(b, value);
+}
+
+// Shortest decimal of a float: 0.7 and not 0.69999998807907104.
+static double plain(float value) {
+	char text[32];
+	struct tdm_bytes b;
+	tdm_bytes_init(&b, sizeof text);
+	tdm_bytes_printf(&b, "%.7g", (double)value);
+	double out = b.failed ? (double)value : strtod(b.data, NULL);
+	tdm_bytes_release(&b);
+	return out;
+}
+
+static void write_settings(struct tdm_bytes *b, const struct options *o, const struct tdm_request *rq) {
+	int64_t max_tokens = rq->max_tokens > 0 ? rq->max_tokens : o->max_tokens;
+	if (max_tokens > 0)
+		tdm_bytes_printf(b, ",\"max_tokens\":%lld", (long long)max_tokens);
+	if (rq->temperature >= 0 || o->temperature >= 0)
+		write_number(b, "temperature", rq->temperature >= 0 ? plain(rq->temperature) : o->temperature);
+	if (rq->top_p >= 0)
+		write_number(b, "top_p", plain(rq->top_p));
+	for (size_t i = 0; i < rq->n_stop; i++) {
+		tdm_bytes_puts(b, i ? "," : ",\"stop\":[");
+		tdm_bytes_json(b, rq->stop[i], strlen(rq->stop[i]));
+	}
+	if (rq->n_stop)
+		tdm_bytes_putc(b, ']');
+	if (rq->logprobs)
+		tdm_bytes_printf(b, ",\"logprobs\":true,\"top_logprobs\":%d", rq->top_logprobs);
+}
+
+static void write_request(struct tdm_bytes *b, const struct options *o, const struct tdm_request *rq) {
+	tdm_bytes_puts(b, "{\"model\":");
+	tdm_bytes_json(b, o->model, strlen(o->model));
+	write_messages(b, rq);
+	write_settings(b, o, rq);
+	tdm_bytes_puts(b, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
+}
+
+static void warn_ignored(struct tdm_run *run, const struct tdm_request *rq) {
+	static const char text[] = "the setting is not part of the upstream's interface";
+	if (rq->top_k > 0)
+		tdm_record_warn(run->record, "parameter_ignored", "top_k", text);
+	if (rq->min_p > 0)
+		tdm_record_warn(run->record, "parameter_ignored", "min_p", text);
+	if (rq->repeat_penalty > 0 && rq->repeat_penalty != 1)
+		tdm_record_warn(run->record, "parameter_ignored", "repeat_penalty", text);
+}
+
+// --- one transfer
+
+struct transfer {
+	struct remote *remote;
+	struct tdm_run *run;
+	struct tdm_upstream *upstream;
+	struct line *line;
+	int64_t started_us, last_us, window_us; // last_us: of the last byte, 0 = none yet
+	size_t window_bytes;
+	int http;
+	CURLcode code;
+	bool answered; // a status line has come
+};
+
+static size_t on_bytes(char *bytes, size_t size, size_t n, void *arg) {
+	struct transfer *t = arg;
+	long http = 0;
+	curl_easy_getinfo(t->line->easy, CURLINFO_RESPONSE_CODE, &http);
+	t->http = (int)http;
+	t->last_us = tdm_now_us();
+	t->window_bytes += size * n;
+	return tdm_upstream_feed(t->upstream, t->http, bytes, size * n) ? 0 : size * n;
+}
+
+static void set_up(struct transfer *t, const struct tdm_bytes *body) {
+	const struct remote *r = t->remote;
+	CURL *e = t->line->easy;
+	curl_easy_reset(e); // keeps the connections
+	curl_easy_setopt(e, CURLOPT_URL, r->url);
+	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER, r->headers);
+	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
+	curl_easy_setopt(e, CURLOPT_POSTFIELDS, body->data);
+	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(e, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1"); // an own server needs no proxy
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)r->options.connect_timeout_ms);
+	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_bytes);
+	curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
+}
+
+static int timed_out(struct transfer *t, const char *what) {
+	return tdm_fail(&t->run->error, TDM_EUPTIME, "model %s: the upstream %s in time", t->remote->model.name, what);
+}
+
+// Asked every POLL_MS. TDM_OK: go on; TDM_SINK_ENOUGH: the answer is whole, the connection is not waited for.
+static int watch(struct transfer *t) {
+	int64_t now_us = tdm_now_us(), quiet_us = now_us - t->last_us;
+	int status = tdm_run_check(t->run);
+	if (status)
+		return status;
+	if (!t->last_us)
+		return now_us - t->started_us > t->remote->options.timeout_ms * 1000 ? timed_out(t, "did not begin to answer")
+		                                                                     : TDM_OK;
+	if (t->upstream->done && quiet_us > GRACE_DONE_US)
+		return TDM_SINK_ENOUGH;
+	if (t->upstream->finished)
+		return quiet_us > GRACE_FINISHED_US ? TDM_SINK_ENOUGH : TDM_OK;
+	if (quiet_us > t->remote->options.timeout_ms * 1000)
+		return timed_out(t, "did not go on");
+	if (!t->window_us || now_us - t->window_us > RATE_WINDOW_US) {
+		if (t->window_us && t->window_bytes < RATE_BYTES)
+			return timed_out(t, "did not send enough");
+		t->window_us = now_us;
+		t->window_bytes = 0;
+	}
+	return TDM_OK;
+}
+
+static int wait_for_answer(struct transfer *t) {
+	int running = 1, status = TDM_OK, n;
+	long http = 0;
+	t->code = CURLE_FAILED_INIT;
+	if (curl_multi_add_handle(t->line->multi, t->line->easy) != CURLM_OK)
+		return TDM_OK; // told by `code`
+	while (running && !status) {
+		if (curl_multi_perform(t->line->multi, &running) != CURLM_OK)
+			break;
+		if (running && !(status = watch(t)))
+			curl_multi_poll(t->line->multi, NULL, 0, POLL_MS, NULL);
+	}
+	for (const CURLMsg *m; (m = curl_multi_info_read(t->line->multi, &n));)
+		t->code = m->data.result;
+	curl_easy_getinfo(t->line->easy, CURLINFO_RESPONSE_CODE, &http);
+	t->http = (int)http;
+	t->answered = http != 0;
+	curl_multi_remove_handle(t->line->multi, t->line->easy); // closes a connection in use
+	return status;
+}
+
+// The one way out of this machine.
+static int send_request(struct transfer *t, const struct tdm_bytes *body) {
+	struct tdm_record *record = t->run->record;
+	for (struct tdm_egress *e = t->run->egress; e; e = e->next) {
+		int status = e->scan(e, body->data, body->len, &t->run->error);
+		if (status) // fails closed, whatever it returned
+			return tdm_fail(&t->run->error, status < 0 ? status : TDM_EEGRESS,
+			                "model %s: the request was not allowed to leave this machine", t->remote->model.name);
+	}
+	record->left.requests++;
+	record->left.bytes += (int64_t)body->len;
+	tdm_record_count(record, &record->left.to, t->remote->host, 1);
+	set_up(t, body);
+	return wait_for_answer(t);
+}
+
+// --- what came of it
+
+static int failed_connection(struct transfer *t) {
+	const char *name = t->remote->model.name, *host = t->remote->host;
+	struct tdm_error *err = &t->run->error;
+	switch (t->code) {
+	case CURLE_OPERATION_TIMEDOUT:
+		return tdm_fail(err, TDM_EUPTIME, "model %s: no connection to %s in time", name, host);
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return tdm_fail(err, TDM_EUPSTREAM, "model %s: the host %s is not known", name, host);
+	case CURLE_COULDNT_CONNECT:
+		return tdm_fail(err, TDM_EUPSTREAM, "model %s: nothing answers at %s", name, host);
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CONNECT_ERROR:
+		return tdm_fail(err, TDM_EUPSTREAM, "model %s: no trustworthy TLS connection to %s: %s", name, host,
+		                curl_easy_strerror(t->code));
+	default:
+		return tdm_fail(err, TDM_EUPSTREAM, "model %s: the connection to %s failed: %s", name, host,
+		                curl_easy_strerror(t->code));
+	}
+}
+
+// status: of the sending and waiting. Whatever the connection did, a complete answer counts and an incomplete one
+// fails.
+static int judge(struct transfer *t, const struct tdm_request *rq, int status) {
+	struct tdm_upstream *u = t->upstream;
+	if (status < 0) {
+		tdm_upstream_estimate(u, rq);
+		return status;
+	}
+	bool whole = t->code == CURLE_OK || u->finished || u->status;
+	if (!t->answered && !whole)
+		return failed_connection(t);
+	if (!whole && t->http == 200) {
+		tdm_upstream_estimate(u, rq);
+		return tdm_fail(&t->run->error, TDM_ETRUNCATED, "model %s: the upstream's stream was cut off",
+		                t->remote->model.name);
+	}
+	return tdm_upstream_end(u, t->http, rq);
+}
+
+static void record_call(struct transfer *t, const struct tdm_request *rq, int status, int attempt) {
+	struct tdm_call *call =
+	    tdm_source_called(&t->remote->model, t->run, rq, "answer", t->started_us, status, t->upstream->result);
+	if (!call)
+		return;
+	call->attempt = attempt;
+	call->upstream_model = t->upstream->upstream_model;
+	call->cached_tokens = t->upstream->cached_tokens;
+}
+
+// One try. *again: nothing of an answer came, so a second one on a new connection may help.
+static int try_once(struct remote *r, struct tdm_run *run, const struct tdm_request *rq, const struct tdm_bytes *body,
+                    struct tdm_sink *sink, struct tdm_result *result, int attempt, bool *again) {
+	struct tdm_upstream upstream;
+	struct transfer t = {.remote = r, .run = run, .upstream = &upstream, .started_us = tdm_now_us()};
+	*again = false;
+	t.line = attempt == 1 ? line_take(r) : line_new();
+	if (!t.line)
+		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for a connection", r->model.name);
+	tdm_upstream_init(&upstream, r->model.name, run, rq, sink, result);
+	int64_t sent = run->record->left.requests;
+	int status = send_request(&t, body);
+	bool was_sent = run->record->left.requests > sent;
+	*again = !status && was_sent && !t.answered && t.code != CURLE_OK && t.code != CURLE_OPERATION_TIMEDOUT;
+	status = judge(&t, rq, status);
+	if (was_sent) // what was not allowed to leave is no call
+		record_call(&t, rq, status, attempt);
+	if (status == TDM_OK && t.code == CURLE_OK)
+		line_give(r, t.line);
+	else
+		line_free(t.line);
+	tdm_upstream_release(&upstream);
+	return status;
+}
+
+static int remote_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq,
+                           struct tdm_sink *sink, struct tdm_result *result) {
+	struct remote *r = (struct remote *)m;
+	struct tdm_bytes body;
+	bool again = true;
+	int status = TDM_OK;
+	tdm_bytes_init(&body, BODY_LIMIT_BYTES);
+	write_request(&body, &r->options, rq);
+	warn_ignored(run, rq);
+	if (body.failed) {
+		status = tdm_fail(&run->error, TDM_ETOOLARGE, "model %s: the request is larger than %zu MiB", m->name,
+		                  BODY_LIMIT_BYTES >> 20);
+		again = false;
+	}
+	for (int attempt = 1; again && attempt <= 2; attempt++) {
+		if (status)
+			tdm_error_clear(&run->error); // of the first try
+		status = try_once(r, run, rq, &body, sink, result, attempt, &again);
+	}
+	tdm_bytes_release(&body);
+	return status;
+}
+
+// --- making one
+
+static void remote_destroy(struct tdm_model *m) {
+	struct remote *r = (struct remote *)m;
+	while (r->idle) {
+		struct line *line = r->idle;
+		r->idle = line->next;
+		line_free(line);
+	}
+	for (struct curl_slist *h = r->headers; h; h = h->next)
+		tdm_wipe(h->data, strlen(h->data));
+	curl_slist_free_all(r->headers);
+	pthread_mutex_destroy(&r->lock);
+}
+
+static const struct tdm_model_ops remote_ops = {.generate = remote_generate, .destroy = remote_destroy};
+
+static bool ends_with_version(const char *url, size_t n) {
+	size_t at = n;
+	while (at > 0 && url[at - 1] >= '0' && url[at - 1] <= '9')
+		at--;
+	return at < n && at >= 2 && url[at - 1] == 'v' && url[at - 2] == '/';
+}
+
+static int read_url(const struct tdm_build *b, struct remote *r) {
+	const char *url = r->options.url, *host = url ? strstr(url, "://") : NULL;
+	if (!host || (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected url: \"https://HOST/v1\"", b->where);
+	host += 3;
+	size_t n = strlen(url), n_host = strcspn(host, "/?#");
+	if (n_host == 0 || memchr(host, '@', n_host) || strpbrk(host, "?# "))
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: expected a url of scheme, host and path alone; a key goes into key: \"env:NAME\"",
+		                b->where);
+	while (url[n - 1] == '/')
+		n--;
+	bool whole = n > 17 && !strncmp(url + n - 17, "/chat/completions", 17);
+	r->host = tdm_arena_copy(b->arena, host, n_host);
+	r->url = tdm_arena_printf(b->arena, "%.*s%s%s", (int)n, url, whole || ends_with_version(url, n) ? "" : "/v1",
+	                          whole ? "" : "/chat/completions");
+	return r->host && r->url ? TDM_OK : tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for the url", b->where);
+}
+
+// The key's text in out: of an environment variable or of a file's first line. Keys do not stand in settings.
+static int read_key(const struct tdm_build *b, const char *key, struct tdm_bytes *out) {
+	tdm_bytes_init(out, KEY_LIMIT_BYTES);
+	if (!strncmp(key, "env:", 4)) {
+		const char *value = getenv(key + 4);
+		if (!value)
+			return tdm_fail(b->error, TDM_ECONFIG, "%s: the environment variable %s of its key is not set", b->where,
+			                key + 4);
+		tdm_bytes_puts(out, value);
+	} else if (!strncmp(key, "file:", 5)) {
+		const char *path =
+		    key[5] == '/' || !b->folder ? key + 5 : tdm_arena_printf(b->arena, "%s/%s", b->folder, key + 5);
+		struct tdm_error why = {0};
+		int status = path ? tdm_file_read(path, KEY_LIMIT_BYTES, out, &why) : TDM_ENOMEM;
+		if (status)
+			return tdm_fail(b->error, TDM_ECONFIG, "%s: its key cannot be read: %s", b->where, why.text);
+	} else {
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected key: \"env:NAME\" or \"file:PATH\", not the key itself",
+		                b->where);
+	}
+	size_t n = out->data ? strcspn(out->data, "\r\n") : 0;
+	if (out->failed || n == 0)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: its key is empty or too long", b->where);
+	out->data[n] = 0;
+	out->len = n;
+	return TDM_OK;
+}
+
+static bool add_header(struct remote *r, const char *text) {
+	struct curl_slist *list = curl_slist_append(r->headers, text);
+	r->headers = list ? list : r->headers;
+	return list != NULL;
+}
+
+static int add_headers(const struct tdm_build *b, struct remote *r) {
+	struct tdm_bytes key, line;
+	bool ok = add_header(r, "Content-Type: application/json") && add_header(r, "Accept: text/event-stream") &&
+	          add_header(r, "Expect:"); // no round trip before the body
+	int status = TDM_OK;
+	if (ok && r->options.key) {
+		status = read_key(b, r->options.key, &key);
+		tdm_bytes_init(&line, KEY_LIMIT_BYTES + 64);
+		if (!status) {
+			tdm_bytes_printf(&line, "Authorization: Bearer %s", key.data);
+			ok = !line.failed && add_header(r, line.data);
+			tdm_wipe(line.data, line.len);
+		}
+		if (key.data)
+			tdm_wipe(key.data, key.len);
+		tdm_bytes_release(&line);
+		tdm_bytes_release(&key);
+	}
+	return ok || status ? status : tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for its headers", b->where);
+}
+
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static void start_curl(void) {
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static int remote_create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
+	struct remote *r = tdm_build_model(b, sizeof *r, &remote_ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS);
+	if (!r)
+		return TDM_ENOMEM;
+	r->options = *(const struct options *)options;
+	r->model.leaves = true;
+	if (!r->options.model)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected model: the upstream's name of the model", b->where);
+	int status = read_url(b, r);
+	if (status)
+		return status;
+	pthread_once(&curl_once, start_curl);
+	if (pthread_mutex_init(&r->lock, NULL) != 0)
+		return tdm_fail(b->error, TDM_ENOMEM, "%s: no lock", b->where);
+	status = add_headers(b, r);
+	if (status)
+		remote_destroy(&r->model);
+	else
+		*out = &r->model;
+	return status;
+}
+
+#define AT(name) offsetof(struct options, name)
+static const struct tdm_option remote_options[] = {
+    {"url", TDM_OPT_STRING, AT(url), NULL, 0, 0, NULL, "base of the endpoint, such as https://api.example.com/v1"},
+    {"model", TDM_OPT_STRING, AT(model), NULL, 0, 0, NULL, "the upstream's name of the model"},
+    {"key", TDM_OPT_STRING, AT(key), NULL, 0, 0, NULL, "env:NAME or file:PATH; absent = no key"},
+    {"timeout_ms", TDM_OPT_INT, AT(timeout_ms), "60000", 1, 3600000, NULL, "wait for the first and the next byte, ms"},
+    {"connect_timeout_ms", TDM_OPT_INT, AT(connect_timeout_ms), "5000", 1, 600000, NULL, "wait for a connection, ms"},
+    {"max_tokens", TDM_OPT_INT, AT(max_tokens), "0", 0, 1 << 24, NULL, "longest answer, tokens; 0 = the upstream's"},
+    {"temperature", TDM_OPT_NUMBER, AT(temperature), "-1", -1, 2, NULL, "negative = the upstream's own"},
+};
+
+const struct tdm_kind tdm_kind_remote = {
+    .name = "remote",
+    .summary = "a model behind an OpenAI-compatible endpoint",
+    .family = TDM_SOURCE,
+    .options = remote_options,
+    .n_options = TDM_COUNT(remote_options),
+    .options_bytes = sizeof(struct options),
+    .create = remote_create,
+};
