@@ -170,7 +170,7 @@ struct transfer {
 	size_t window_bytes;
 	int http;
 	CURLcode code;
-	bool answered; // a status line has come
+	bool sent, answered; // sent: allowed to leave; answered: a status line has come
 };
 
 static size_t on_bytes(char *bytes, size_t size, size_t n, void *arg) {
@@ -251,20 +251,34 @@ static int wait_for_answer(struct transfer *t) {
 	return status;
 }
 
-// The one way out of this machine.
-static int send_request(struct transfer *t, const struct tdm_bytes *body) {
+static void count_left(struct transfer *t, const struct tdm_bytes *body, int sign) {
 	struct tdm_record *record = t->run->record;
+	record->left.requests += sign;
+	record->left.bytes += sign * (int64_t)body->len;
+	tdm_record_count(record, &record->left.to, t->remote->host, sign);
+}
+
+// Failures before the first byte of a request could be written.
+static bool never_left(CURLcode code) {
+	return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+	       code == CURLE_PEER_FAILED_VERIFICATION;
+}
+
+// The one way out of this machine. Counted before it is sent, and taken back only when nothing can have left.
+static int send_request(struct transfer *t, const struct tdm_bytes *body) {
 	for (struct tdm_egress *e = t->run->egress; e; e = e->next) {
 		int status = e->scan(e, body->data, body->len, &t->run->error);
 		if (status) // fails closed, whatever it returned
 			return tdm_fail(&t->run->error, status < 0 ? status : TDM_EEGRESS,
 			                "model %s: the request was not allowed to leave this machine", t->remote->model.name);
 	}
-	record->left.requests++;
-	record->left.bytes += (int64_t)body->len;
-	tdm_record_count(record, &record->left.to, t->remote->host, 1);
+	t->sent = true;
+	count_left(t, body, 1);
 	set_up(t, body);
-	return wait_for_answer(t);
+	int status = wait_for_answer(t);
+	if (never_left(t->code))
+		count_left(t, body, -1);
+	return status;
 }
 
 // --- what came of it
@@ -319,6 +333,15 @@ static void record_call(struct transfer *t, const struct tdm_request *rq, int st
 	call->cached_tokens = t->upstream->cached_tokens;
 }
 
+static bool may_help_again(const struct transfer *t) {
+	static const CURLcode codes[] = {CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_HOST, CURLE_GOT_NOTHING,
+	                                 CURLE_SEND_ERROR, CURLE_RECV_ERROR};
+	for (size_t i = 0; t->sent && !t->answered && i < sizeof codes / sizeof codes[0]; i++)
+		if (t->code == codes[i])
+			return true;
+	return false;
+}
+
 // One try. *again: nothing of an answer came, so a second one on a new connection may help.
 static int try_once(struct remote *r, struct tdm_run *run, const struct tdm_request *rq, const struct tdm_bytes *body,
                     struct tdm_sink *sink, struct tdm_result *result, int attempt, bool *again) {
@@ -329,12 +352,10 @@ static int try_once(struct remote *r, struct tdm_run *run, const struct tdm_requ
 	if (!t.line)
 		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for a connection", r->model.name);
 	tdm_upstream_init(&upstream, r->model.name, run, rq, sink, result);
-	int64_t sent = run->record->left.requests;
 	int status = send_request(&t, body);
-	bool was_sent = run->record->left.requests > sent;
-	*again = !status && was_sent && !t.answered && t.code != CURLE_OK && t.code != CURLE_OPERATION_TIMEDOUT;
+	*again = !status && may_help_again(&t);
 	status = judge(&t, rq, status);
-	if (was_sent) // what was not allowed to leave is no call
+	if (t.sent) // what was not allowed to leave is no call
 		record_call(&t, rq, status, attempt);
 	if (status == TDM_OK && t.code == CURLE_OK)
 		line_give(r, t.line);

@@ -40,25 +40,29 @@ static int dispatch(struct tdm_sse *s) {
 	return status;
 }
 
-static int end_line(struct tdm_sse *s) {
-	const char *line = s->line.data;
-	size_t n = s->line.len;
-	if (s->line.failed)
-		return TDM_EBADBODY;
-	if (!s->started && n >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) // a byte order mark
-		line += 3, n -= 3;
-	s->started = true;
-	tdm_bytes_clear(&s->line);
-	if (n == 0)
-		return dispatch(s);
+static void read_field(struct tdm_sse *s, const char *line, size_t n) {
 	// Of the fields only data matters: event, id and retry are for browsers.
 	if (n < 4 || memcmp(line, "data", 4) != 0 || (n > 4 && line[4] != ':'))
-		return TDM_OK;
+		return;
 	size_t skip = n > 5 && line[5] == ' ' ? 6 : n > 4 ? 5 : 4;
 	if (s->has_data)
 		tdm_bytes_putc(&s->data, '\n');
 	s->has_data = true;
 	add_valid(s, line + skip, n - skip);
+}
+
+static int end_line(struct tdm_sse *s) {
+	const char *line = s->line.data;
+	size_t n = s->line.len;
+	if (!s->started && n >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) // a byte order mark
+		line += 3, n -= 3;
+	s->started = true;
+	if (n == 0) {
+		tdm_bytes_clear(&s->line);
+		return dispatch(s);
+	}
+	read_field(s, line, n);
+	tdm_bytes_clear(&s->line);
 	return TDM_OK;
 }
 
