@@ -6,25 +6,26 @@ struct tdm_kept {
 	struct tdm_kept *next;
 };
 
-static bool keep_event(struct tdm_collect *c, const struct tdm_event *event) {
-	struct tdm_kept *kept = tdm_arena_alloc(c->arena, sizeof *kept);
-	const char *text = tdm_arena_copy(c->arena, event->text, event->len);
-	if (!kept || !text)
-		return false;
-	kept->event = *event;
-	kept->event.text = text;
-	if (event->n_alternatives > 0) {
-		struct tdm_alternative *copy = tdm_arena_array(c->arena, (size_t)event->n_alternatives, sizeof *copy);
-		for (int i = 0; copy && i < event->n_alternatives; i++) {
-			copy[i] = event->alternatives[i];
-			copy[i].text = tdm_arena_copy(c->arena, copy[i].text, copy[i].len);
-			if (!copy[i].text)
-				return false;
-		}
-		kept->event.alternatives = copy;
-		if (!copy)
+bool tdm_event_copy(struct tdm_arena *arena, const struct tdm_event *event, struct tdm_event *out) {
+	*out = *event;
+	out->text = tdm_arena_copy(arena, event->text, event->len);
+	if (!out->text || event->n_alternatives <= 0)
+		return out->text != NULL;
+	struct tdm_alternative *copy = tdm_arena_array(arena, (size_t)event->n_alternatives, sizeof *copy);
+	for (int i = 0; copy && i < event->n_alternatives; i++) {
+		copy[i] = event->alternatives[i];
+		copy[i].text = tdm_arena_copy(arena, copy[i].text, copy[i].len);
+		if (!copy[i].text)
 			return false;
 	}
+	out->alternatives = copy;
+	return copy != NULL;
+}
+
+static bool keep_event(struct tdm_collect *c, const struct tdm_event *event) {
+	struct tdm_kept *kept = tdm_arena_alloc(c->arena, sizeof *kept);
+	if (!kept || !tdm_event_copy(c->arena, event, &kept->event))
+		return false;
 	*c->last = kept;
 	c->last = &kept->next;
 	return true;

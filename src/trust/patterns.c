@@ -1,0 +1,203 @@
+// Patterns: see patterns.h. The rule of the table: general words that name an act, never how it is done. A phrase is
+// matched on words, so "bomb" is not found in "bombast"; small words count neither here nor there.
+#include "trust/patterns.h"
+#include "base/text.h"
+#include "base/view.h"
+#include <string.h>
+
+#define IN TDM_PATTERN_INPUT
+#define BOTH (TDM_PATTERN_INPUT | TDM_PATTERN_OUTPUT)
+#define OUT TDM_PATTERN_OUTPUT
+
+const struct tdm_pattern tdm_patterns[] = {
+    {"weapons", BOTH, "make/build/construct/assemble/create car/letter/pipe/fire/dirty/nail/- bomb/bombs"},
+    {"weapons", BOTH, "make/build/construct/assemble/create explosives/explosive/grenade/landmine -/device"},
+    {"weapons", BOTH, "make/build/throw molotov cocktail/cocktails"},
+    {"weapons", BOTH, "make/produce/build/create/synthesize/synthesise nerve/poison/mustard gas"},
+    {"weapons", BOTH, "make/produce/build/create chemical/biological/nuclear/radiological/secret weapon/weapons"},
+    {"weapons", IN, "print/make/build untraceable/ghost/illegal gun/guns/firearm"},
+    {"weapons", IN, "sell/buy/smuggle weapons/guns/arms children/illegally"},
+    {"violence", IN,
+     "how kill/murder/poison/stab/strangle someone/somebody/person/man/woman/wife/husband/neighbour/neighbor/boss"},
+    {"violence", IN, "get away with murder/killing"},
+    {"violence", IN, "make/prepare/brew/mix poison"},
+    {"violence", IN, "hire/find hitman/assassin"},
+    {"violence", IN, "plan/commit massacre/murder"},
+    {"violence", IN, "plan/commit terrorist/terror/bomb attack"},
+    {"violence", IN, "plan/commit mass/school shooting"},
+    {"violence", IN, "set fire house/school/church/car/office/shop/building/forest/barn/bus"},
+    {"violence", IN, "burn down house/school/church/office/shop/building"},
+    {"violence", IN, "poison dog/cat/neighbour/neighbor/boss/guest/wife/husband/water/river"},
+    {"self-harm", IN, "how/ways/way/methods/method kill/hang/hurt/cut/harm myself/yourself/oneself"},
+    {"self-harm", IN, "how/ways/way/methods/method commit suicide"},
+    {"self-harm", IN, "painless/easiest/quickest way die"},
+    {"theft", IN, "steal/hotwire car/cars/bicycle/bike/boat/wallet/phone/parcel/painting/money/jewellery/jewelry"},
+    {"theft", IN, "steal credit/bank card/cards/details/account"},
+    {"theft", IN, "how shoplift/pickpocket"},
+    {"theft", IN, "break/breaking into house/houses/car/cars/bank/shop/school/office/museum/garage/hotel/safe/home"},
+    {"hacking", IN, "hack/hacking into"},
+    {"hacking", IN, "hack/crack someone/somebody/wifi/instagram/facebook/gmail account/password/-"},
+    {"hacking", IN, "write/make/create/build/spread ransomware/malware/keylogger/trojan/botnet/spyware"},
+    {"hacking", IN, "write/make/create/build/spread computer/- virus/worm infects/destroys/deletes/steals"},
+    {"hacking", IN, "write/make/create/build/spread computer virus/worm"},
+    {"hacking", IN, "make/send/write/create phishing email/emails/mail/page/site/message"},
+    {"hacking", IN, "steal/harvest/dump passwords/password/credentials"},
+    {"hacking", IN, "launch/start/run ddos attack"},
+    {"fraud", IN,
+     "forge/counterfeit/fake passport/signature/money/diploma/cheque/licence/license/prescription/contract/will"},
+    {"fraud", IN, "forge/fake doctor/doctors/bank/identity/driving/drivers note/notes/card/licence/license"},
+    {"fraud", IN,
+     "make/print/sell/buy fake/counterfeit/forged money/passport/passports/banknotes/medicine/tickets/documents"},
+    {"fraud", IN, "launder money"},
+    {"fraud", IN, "commit insurance/tax/credit/wire/identity fraud/theft"},
+    {"fraud", IN, "cheat/scam/swindle insurance/tax company/office"},
+    {"fraud", IN, "cheat/scam/swindle old/elderly woman/man/lady/people"},
+    {"fraud", IN, "cheat/scam/swindle bank/customers/tourists/charity/landlord"},
+    {"fraud", IN, "sell/buy stolen phones/cars/goods/passwords/cards/card/accounts"},
+    {"drugs", IN, "make/cook/produce/synthesize/synthesise meth/methamphetamine/heroin/cocaine/fentanyl/lsd"},
+    {"drugs", IN, "make/cook/produce/sell/buy illegal drug/drugs"},
+    {"drugs", IN, "smuggle/deal drugs/heroin/cocaine/meth"},
+    {"harassment", IN,
+     "stalk/blackmail/dox/doxx someone/somebody/wife/husband/ex/girlfriend/boyfriend/neighbour/neighbor/colleague"},
+    {"harassment", IN, "threaten witness/judge/neighbour/neighbor/teacher/journalist/politician/boss/sister"},
+    {"harassment", IN, "spy on wife/husband/girlfriend/boyfriend/neighbour/neighbor/colleague/boss/ex/partner"},
+    {"child-safety", BOTH, "child/children/minor/minors porn/pornography/nudes"},
+    {"child-safety", BOTH,
+     "sexual/sexualised/sexualized/nude/erotic content/story/picture/pictures/images child/children/minor/minors"},
+    {"injection", IN,
+     "ignore/disregard/forget/override/bypass previous/prior/earlier/above/preceding/system "
+     "instructions/instruction/rules/directions/prompt/prompts/guidelines"},
+    {"injection", IN, "ignore/disregard/forget everything/instructions above/before/previously"},
+    {"injection", IN, "reveal/print/show/repeat/output system/hidden/secret prompt/instructions"},
+    {"injection", IN, "you are now dan/unrestricted/jailbroken"},
+    {"injection", IN, "developer/dan/god/jailbreak mode enabled/on/activated"},
+    {"injection", IN,
+     "act/pretend/behave/answer/respond as/like/- if/- you have/had no rules/restrictions/limits/guidelines/filters"},
+    {"injection", IN, "you are model/ai/assistant without rules/restrictions/limits/guidelines/filters"},
+    {"leaked-key", OUT, "begin rsa/ec/openssh/dsa/encrypted/pgp/- private key"},
+};
+const size_t tdm_n_patterns = sizeof tdm_patterns / sizeof *tdm_patterns;
+
+// Words that carry no act; left out of the text and never written in a phrase.
+static const char small_words[] =
+    " a an the my your his her its our their some any all this that these those of to please "
+    "own other me i do can could should would we one ";
+
+static bool small_word(const char *word, size_t n) {
+	char padded[TDM_WORD_BYTES + 3];
+	padded[0] = ' ';
+	memcpy(padded + 1, word, n);
+	padded[n + 1] = ' ';
+	padded[n + 2] = 0;
+	return strstr(small_words, padded) != NULL;
+}
+
+struct expansion {                   // one phrase with its alternatives written out, one after the other
+	struct tdm_automaton *automaton; // NULL = only count bytes
+	size_t bytes;
+	char text[256];
+	int row, status;
+};
+
+static void expand(struct expansion *e, const char *rest, size_t n) {
+	if (!*rest) {
+		e->bytes += n;
+		if (e->automaton && e->status == TDM_OK)
+			e->status = tdm_automaton_add(e->automaton, e->text, n, e->row);
+		return;
+	}
+	size_t group = strcspn(rest, " "), at = 0;
+	const char *after = rest + group + (rest[group] == ' ');
+	while (at < group) {
+		size_t word = strcspn(rest + at, "/ ");
+		bool nothing = word == 1 && rest[at] == '-';
+		if (!nothing && n + word + 1 < sizeof e->text) {
+			memcpy(e->text + n, rest + at, word);
+			e->text[n + word] = ' ';
+		}
+		expand(e, after, nothing ? n : n + word + 1);
+		at += word + 1;
+	}
+}
+
+static int expand_all(unsigned side, struct expansion *e) {
+	for (size_t i = 0; i < tdm_n_patterns && e->status == TDM_OK; i++) {
+		e->row = (int)i;
+		e->text[0] = ' '; // a phrase begins where a word begins
+		if (tdm_patterns[i].sides & side)
+			expand(e, tdm_patterns[i].phrase, 1);
+	}
+	return e->status;
+}
+
+int tdm_matcher_init(struct tdm_matcher *m, struct tdm_arena *arena, unsigned side) {
+	struct expansion e = {0};
+	expand_all(side, &e);
+	e.automaton = m->automaton = tdm_automaton_new(arena, e.bytes);
+	if (!m->automaton || expand_all(side, &e) != TDM_OK)
+		return TDM_ENOMEM;
+	return tdm_automaton_build(m->automaton);
+}
+
+void tdm_match_init(struct tdm_match_stream *s, const struct tdm_matcher *m) {
+	*s = (struct tdm_match_stream){.matcher = m};
+	s->state = tdm_automaton_step(m->automaton, 0, ' ');
+}
+
+static const struct tdm_pattern *end_word(struct tdm_match_stream *s) {
+	const struct tdm_automaton *a = s->matcher->automaton;
+	const struct tdm_pattern *found = NULL;
+	size_t length, n = s->n_word;
+	uint32_t more;
+	s->n_word = 0;
+	if (n == 0 || small_word(s->word, n))
+		return NULL;
+	for (size_t i = 0; i <= n; i++)
+		s->state = tdm_automaton_step(a, s->state, i < n ? (unsigned char)s->word[i] : ' ');
+	int id = tdm_automaton_match(a, s->state, &length, &more);
+	if (id >= 0)
+		found = &tdm_patterns[id];
+	return found;
+}
+
+static const struct tdm_pattern *put_folded(struct tdm_match_stream *s, const char *text, size_t n) {
+	const struct tdm_pattern *found = NULL;
+	for (size_t i = 0; i < n && !found; i++) {
+		char c = text[i];
+		bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
+		if (c == '\'' || (c == '-' && s->n_word == 1)) // "don't", "e-mail"
+			continue;
+		if (letter)
+			s->word[s->n_word++] = c;
+		if (!letter || s->n_word == TDM_WORD_BYTES)
+			found = end_word(s);
+	}
+	return found;
+}
+
+// Characters as they are read: invisible ones out, compatibility forms and case folded.
+const struct tdm_pattern *tdm_match_put(struct tdm_match_stream *s, const char *text, size_t n) {
+	const struct tdm_pattern *found = NULL;
+	for (size_t i = 0; i < n && !found;) {
+		uint32_t c;
+		char put[4];
+		i += tdm_utf8_next(text + i, n - i, &c);
+		c = tdm_plain_character(c);
+		if (c < 0x80) {
+			put[0] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+			found = c ? put_folded(s, put, 1) : NULL;
+			continue;
+		}
+		struct tdm_bytes folded;
+		tdm_bytes_init(&folded, 256);
+		size_t bytes = tdm_utf8_put(put, c);
+		if (tdm_nfkc(&folded, put, bytes, true) == TDM_OK && folded.data)
+			found = put_folded(s, folded.data, folded.len);
+		tdm_bytes_release(&folded);
+	}
+	return found;
+}
+
+const struct tdm_pattern *tdm_match_end(struct tdm_match_stream *s) {
+	return end_word(s);
+}
