@@ -6,8 +6,8 @@ CC      := gcc
 endif
 SAN     ?=
 OPT     ?= -O2
-VARIANT := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 comma   := ,
+VARIANT := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 B       := build/$(VARIANT)
 
 # A module may use the ones named after it (transitively closed, nearest first); scripts/layers reads the same lines.

@@ -32,8 +32,8 @@ static const char schema[] =
 enum statement { ADD_REQUEST, ADD_CALL, ADD_DECISION, GET_RECEIPT, LAST_CHAIN, N_STATEMENTS };
 static const char *const statements[N_STATEMENTS] = {
     [ADD_REQUEST] =
-        "INSERT INTO requests (id, tenant, state, created, requested, served, error, cost, total_us, receipt, chain)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        ("INSERT INTO requests (id, tenant, state, created, requested, served, error, cost, total_us, receipt,"
+         " chain) VALUES (?,?,?,?,?,?,?,?,?,?,?)"),
     [ADD_CALL] = "INSERT INTO calls VALUES (?,?,?,?,?,?,?,?)",
     [ADD_DECISION] = "INSERT INTO decisions VALUES (?,?,?,?,?,?)",
     [GET_RECEIPT] = "SELECT receipt FROM requests WHERE id = ?1 AND (?2 IS NULL OR tenant IS ?2)",
