@@ -9,6 +9,7 @@
 const struct tdm_kind *const tdm_kinds[] = {
     // sources
     &tdm_kind_local,
+    &tdm_kind_remote,
     &tdm_kind_script,
     // quality
     &tdm_kind_guide,
