@@ -79,10 +79,11 @@ static const float *transform(struct answer *a, const float *logits, int extra, 
 	return probs;
 }
 
-// Is the softmax of the largest logit at least `least`? Stops adding as soon as it cannot be.
-static bool is_confident(const float *logits, int n, double least) {
-	double limit = least > 0 ? 1 / least : INFINITY, sum = 0;
-	float top = logits[tdm_argmax(logits, n)];
+// Is the softmax of the largest logit, `top`, at least `least`? Stops adding as soon as it cannot be.
+static bool is_confident(const float *logits, int n, float top, double least) {
+	if (least <= 0)
+		return true;
+	double limit = 1 / least, sum = 0;
 	for (int i = 0; i < n && sum <= limit; i++)
 		if (logits[i] - top > -20)
 			sum += expf(logits[i] - top);
@@ -96,7 +97,8 @@ static bool propose(struct answer *a, const float *logits) {
 	float *row = a->q + (size_t)(a->is_greedy ? 0 : a->n_drafted) * a->n_vocab;
 	const float *q = transform(a, logits, a->n_drafted, row);
 	int32_t best = tdm_argmax(q, a->n_vocab);
-	if (a->is_greedy ? !is_confident(logits, a->n_vocab, least) : q[best] < least)
+	float top = logits[q == logits ? best : tdm_argmax(logits, a->n_vocab)];
+	if (a->is_greedy ? !is_confident(logits, a->n_vocab, top, least) : q[best] < least)
 		return false;
 	a->drafted[a->n_drafted++] = a->is_greedy ? best : tdm_verify_draw(q, a->n_vocab, tdm_rng_double(&a->draw));
 	return true;
