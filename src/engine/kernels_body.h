@@ -14,8 +14,11 @@
 #include <math.h>
 #include <string.h>
 
-#define ALWAYS static inline __attribute__((always_inline))
+// Not checked for undefined behaviour: the checks of each unrolled access make compiling take minutes (vectors wrap by
+// definition); addresses are checked.
+#define ALWAYS static inline __attribute__((always_inline, no_sanitize("undefined")))
 #define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_2 _Pragma("GCC unroll 2")
 
 enum { Q8_SCALE_BYTES = TDM_LANES * 4, Q8_STEP_BYTES = TDM_LANES * 4, KEY_BLOCK = 256 };
 
@@ -89,7 +92,7 @@ ALWAYS void tile_q8(const struct tdm_matrix *m, const uint8_t *w, const struct t
 		UNROLL for (int i = 0; i < groups; i++) {
 			UNROLL for (int c = 0; c < n; c++) dot[i][c] = splat_int(FLIP ? x->bias[block + (size_t)c] : 0);
 		}
-		UNROLL for (int k = 0; k < TDM_BLOCK / 4; k++, q += TDM_SLAB * 4) {
+		UNROLL_2 for (int k = 0; k < TDM_BLOCK / 4; k++, q += TDM_SLAB * 4) {
 			UNROLL for (int i = 0; i < groups; i++) {
 				UNROLL for (int c = 0; c < n; c++) dot[i][c] =
 				    dot4(dot[i][c], w + (size_t)i * m->group_bytes + Q8_SCALE_BYTES + k * Q8_STEP_BYTES, q + 4 * c);
