@@ -48,6 +48,12 @@ ALWAYS vf larger(vf a, vf b) {
 	return pick(a > b, a, b);
 }
 
+// Clamped to [-limit, limit]: only what is not a number or infinite is ever outside.
+ALWAYS vi within(vi x, int32_t limit) {
+	vi above = x > limit, below = x < -limit;
+	return (x & ~(above | below)) | (above & limit) | (below & -limit);
+}
+
 ALWAYS float sum16(const float x[TDM_LANES]) {
 	float s[8];
 	for (int i = 0; i < 8; i++)
@@ -187,9 +193,9 @@ static void quantize(const struct tdm_columns *columns, int c) {
 		vi total = splat_int(0);
 		for (int i = 0; i < TDM_BLOCK; i += LANES)
 			peak = larger((vf)((vi)load(x + i) & 0x7FFFFFFF), peak);
-		float largest = largest_of(peak), inverse = largest > 0 && largest <= 3e38f ? 127.0f / largest : 0;
+		float largest = largest_of(peak), inverse = largest > 1e-36f && largest <= 3e38f ? 127.0f / largest : 0;
 		for (int i = 0; i < TDM_BLOCK; i += LANES) {
-			vi rounded = (vi)(load(x + i) * inverse + splat(12582912.0f)) - 0x4B400000;
+			vi rounded = within((vi)(load(x + i) * inverse + splat(12582912.0f)) - 0x4B400000, 127);
 			vb narrow = __builtin_convertvector(rounded, vb);
 			total += rounded;
 			for (int j = 0; j < LANES; j += 4, q += TDM_SLAB * 4)

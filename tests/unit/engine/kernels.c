@@ -153,6 +153,26 @@ static void quantized_columns(void **state) {
 	columns_free(&portable);
 }
 
+// What is not a number stays inside the range, so that integer sums cannot overflow.
+static void unusual_columns(void **state) {
+	const struct tdm_kernels *kernels;
+	bool runs;
+	for (size_t i = 0; (kernels = tdm_kernels_at(i, &runs)); i++) {
+		struct columns s;
+		if (!runs)
+			continue;
+		columns_make(&s, kernels, 1);
+		for (int j = 0; j < COLS; j++)
+			s.x[j] = j % 3 == 0 ? NAN : j % 3 == 1 ? -INFINITY : 1e-40f;
+		for (int j = 64; j < COLS; j++)
+			s.x[j] = j % 2 ? NAN : 1e-40f;
+		kernels->quantize(&s.c, 0);
+		for (int j = 0; j < COLS; j++)
+			assert_in_range(quantized(&s, 0, j) + 127, 0, 254);
+		columns_free(&s);
+	}
+}
+
 static void near(const char *what, const char *name, const float *x, const double *expected, int n, double limit) {
 	for (int i = 0; i < n; i++)
 		if (!(fabs(x[i] - expected[i]) <= limit * (fabs(expected[i]) + 1e-30)))
@@ -208,9 +228,8 @@ static void names(void **state) {
 
 int tdm_test_kernels(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(products),
-	    cmocka_unit_test(quantized_columns),
-	    cmocka_unit_test(rows),
+	    cmocka_unit_test(products),        cmocka_unit_test(quantized_columns),
+	    cmocka_unit_test(unusual_columns), cmocka_unit_test(rows),
 	    cmocka_unit_test(names),
 	};
 	return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
