@@ -5,6 +5,7 @@
 #include "models/sources.h"
 #include "privacy/kinds.h"
 #include "quality/kinds.h"
+#include "trust/kinds.h"
 
 const struct tdm_kind *const tdm_kinds[] = {
     // sources
@@ -20,6 +21,8 @@ const struct tdm_kind *const tdm_kinds[] = {
     &tdm_kind_speculate,
     // privacy
     &tdm_kind_mask,
+    // trust
+    &tdm_kind_guard,
     // all four goals
     &tdm_kind_choose,
     NULL,
