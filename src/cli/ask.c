@@ -47,6 +47,7 @@ static int run(const struct tdm_command_call *call) {
 	                        .seed = (uint64_t)o->seed,
 	                        .temperature = (float)o->temperature,
 	                        .max_tokens = (int)o->max_tokens};
+	talk.dearest = tdm_tree_dearest(app.tree);
 	status = tdm_app_model(&app, o->model, &model, call->error);
 	if (!status)
 		status = tdm_talk(&talk, model, messages, n, NULL, call->error);

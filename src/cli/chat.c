@@ -97,6 +97,7 @@ static int run(const struct tdm_command_call *call) {
 	if (!status) {
 		struct tdm_talk talk = {
 		    .colour = tdm_talk_wants_colour(), .temperature = (float)o->temperature, .max_tokens = (int)o->max_tokens};
+		talk.dearest = tdm_tree_dearest(app.tree);
 		c->arena = call->arena;
 		if (o->system)
 			add(c, TDM_FROM_SYSTEM, o->system, strlen(o->system));

@@ -1,6 +1,5 @@
 // Library: the embedding interface (include/tandem.h) over the same settings, kinds and runs that the commands use.
 #include "tandem.h"
-#include "base/clock.h"
 #include "cli/app.h"
 #include "ledger/receipt.h"
 #include "models/promise.h"
@@ -19,6 +18,7 @@ struct tandem {
 
 struct forward { // events to the caller's function
 	struct tdm_sink sink;
+	bool shown;
 	tandem_piece *piece;
 	void *context;
 };
@@ -55,6 +55,7 @@ void tandem_close(struct tandem *t) {
 
 static int forward_piece(struct tdm_sink *sink, const struct tdm_event *event) {
 	struct forward *f = (struct forward *)sink;
+	f->shown = true;
 	return f->piece && f->piece(f->context, event->text, event->len, event->author) ? TDM_SINK_ENOUGH : TDM_OK;
 }
 
@@ -98,20 +99,21 @@ static char *write_receipt(const struct tdm_record *r) {
 }
 
 static int ask(struct tandem *t, const char *name, struct tdm_run *run, struct tdm_request *request,
-               struct tdm_sink *sink) {
+               struct forward *forward) {
 	struct tdm_model *model;
 	struct tdm_result result = {0};
 	int status = tdm_app_model(&t->app, name, &model, &run->error);
 	if (!status)
 		status = tdm_check_objective(model, request, run);
 	if (!status)
-		status = tdm_generate(model, run, request, sink, &result);
+		status = tdm_generate(model, run, request, &forward->sink, &result);
 	run->record->requested = name;
 	run->record->served = result.served;
 	run->record->config_hash = tdm_tree_hash(t->app.tree);
-	run->record->total_us = tdm_now_us() - run->record->created_us;
-	run->record->state = status ? TDM_FAILED : result.finish == TDM_FINISH_STOP ? TDM_COMPLETE : TDM_INCOMPLETE;
-	run->record->error_code = status ? tdm_status_info(status)->code : NULL;
+	struct tdm_run_end end = {
+	    status,        result.finish, result.prompt_tokens, result.completion_tokens, tdm_tree_dearest(t->app.tree),
+	    forward->shown};
+	tdm_run_close(run, &end);
 	return status;
 }
 
@@ -139,7 +141,7 @@ int tandem_ask_receipt(struct tandem *t, const char *model, const struct tandem_
 		run.record->objective = run.objective;
 		status = read_messages(&arena, messages, n, &request, &run.error);
 		if (!status)
-			status = ask(t, model, &run, &request, &forward.sink);
+			status = ask(t, model, &run, &request, &forward);
 		if (receipt)
 			*receipt = write_receipt(run.record);
 		failed(&run.error, status, error, error_bytes);

@@ -1,7 +1,6 @@
 // Talk: prints an answer as it comes, each piece in the colour of the model that wrote it.
 #include "cli/talk.h"
 #include "base/bytes.h"
-#include "base/clock.h"
 #include "ledger/receipt.h"
 #include <signal.h>
 #include <stdio.h>
@@ -110,9 +109,10 @@ int tdm_talk(const struct tdm_talk *talk, struct tdm_model *model, const struct 
 	status = tdm_generate(model, &run, &request, &printer.sink, &result);
 	signal(SIGINT, SIG_DFL);
 	printf("\n");
-	run.record->total_us = tdm_now_us() - run.record->created_us;
 	run.record->served = result.served;
-	run.record->state = status ? TDM_FAILED : result.finish == TDM_FINISH_STOP ? TDM_COMPLETE : TDM_INCOMPLETE;
+	struct tdm_run_end end = {status,        result.finish,        result.prompt_tokens, result.completion_tokens,
+	                          talk->dearest, printer.n_authors > 0};
+	tdm_run_close(&run, &end);
 	if (status)
 		tdm_fail(err, status, "%s", run.error.text);
 	else

@@ -4,11 +4,12 @@
 #include "models/model.h"
 
 struct tdm_talk {
-	bool colour;       // text coloured by the model that wrote it
-	bool receipt;      // the receipt as JSON after the answer
-	uint64_t seed;     // 0 = from the system
-	float temperature; // negative = the model's own setting
-	int max_tokens;    // 0 = the model's own limit
+	bool colour;              // text coloured by the model that wrote it
+	bool receipt;             // the receipt as JSON after the answer
+	uint64_t seed;            // 0 = from the system
+	float temperature;        // negative = the model's own setting
+	struct tdm_price dearest; // of the tree
+	int max_tokens;           // 0 = the model's own limit
 };
 
 // Asks, streams the answer to standard output and a one-line account to standard error. answer (may be NULL) receives

@@ -49,3 +49,17 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 		return tdm_fail(&run->error, status, "model %s failed", m->name);
 	return TDM_OK;
 }
+
+void tdm_run_close(struct tdm_run *run, const struct tdm_run_end *end) {
+	struct tdm_record *r = run->record;
+	if (!end->status)
+		r->state = end->finish == TDM_FINISH_STOP ? TDM_COMPLETE : TDM_INCOMPLETE;
+	else if (end->status == TDM_EGONE)
+		r->state = TDM_CANCELLED;
+	else
+		r->state = tdm_status_info(end->status)->http < 500 && !end->shown ? TDM_REFUSED : TDM_FAILED;
+	r->error_code = end->status ? tdm_status_info(end->status)->code : NULL;
+	r->total_us = tdm_now_us() - r->created_us;
+	r->baseline_cost =
+	    ((double)end->prompt_tokens * end->dearest.in + (double)end->completion_tokens * end->dearest.out) / 1e6;
+}

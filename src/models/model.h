@@ -138,6 +138,16 @@ struct tdm_price {
 	double in, out; // per million tokens, in the configured currency
 };
 
+struct tdm_run_end { // how a run ended
+	int status;
+	enum tdm_finish finish;
+	int64_t prompt_tokens, completion_tokens; // of the served answer
+	struct tdm_price dearest;                 // of the tree: what the answer would have cost without collaboration
+	bool shown;                               // some of the answer has reached the client already
+};
+// Ends the record of a run: its one terminal state, the error's code, the baseline, the time since the record was made.
+void tdm_run_close(struct tdm_run *run, const struct tdm_run_end *end);
+
 struct tdm_model { // first member of every implementation
 	const struct tdm_model_ops *ops;
 	const char *name;

@@ -46,25 +46,18 @@ static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, c
 	snprintf(out, cap, "hmac-sha256:%s", hex);
 }
 
-static enum tdm_state end_state(const struct chat *chat, int status) {
-	if (!status)
-		return chat->last_finish == TDM_FINISH_STOP ? TDM_COMPLETE : TDM_INCOMPLETE;
-	if (status == TDM_EGONE)
-		return TDM_CANCELLED;
-	int http = tdm_status_info(status)->http;
-	return http < 500 && !tdm_exchange_committed(chat->c->x) ? TDM_REFUSED : TDM_FAILED;
-}
-
 // Closes the record and writes it. A ledger that cannot be written is a failure of the request.
 static int close_record(struct chat *chat, int status) {
 	struct tdm_record *r = chat->run.record;
-	struct tdm_price dearest = tdm_tree_dearest(chat->c->server->tree);
 	const struct tdm_bytes *answer = chat->request.stream ? &chat->answer : &chat->text;
-	r->total_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x);
-	r->state = end_state(chat, status);
-	r->error_code = status ? tdm_status_info(status)->code : NULL;
-	r->baseline_cost =
-	    ((double)chat->usage.prompt_tokens * dearest.in + (double)chat->usage.completion_tokens * dearest.out) / 1e6;
+	struct tdm_run_end end = {status,
+	                          chat->last_finish,
+	                          chat->usage.prompt_tokens,
+	                          chat->usage.completion_tokens,
+	                          tdm_tree_dearest(chat->c->server->tree),
+	                          tdm_exchange_committed(chat->c->x)};
+	tdm_run_close(&chat->run, &end);
+	r->total_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x); // the time in the queue counts
 	keyed_hash(chat->c->server, answer->data, answer->len, r->answer_hash, sizeof r->answer_hash);
 	tdm_log(TDM_INFO, "request", r->id, " state=%s model=%s served=%s error=%s prompt=%lld completion=%lld us=%lld",
 	        tdm_state_name(r->state), r->requested ? r->requested : "-", r->served ? r->served : "-",
