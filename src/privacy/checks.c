@@ -11,15 +11,15 @@ static bool letter(char c) {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+// H = log2 n - (1/n) sum c log2 c, the sum kept while counting.
 double tdm_entropy(const char *text, size_t n) {
 	unsigned counts[256] = {0};
-	double bits = 0;
-	for (size_t i = 0; i < n; i++)
-		counts[(unsigned char)text[i]]++;
-	for (int i = 0; i < 256; i++)
-		if (counts[i])
-			bits -= (double)counts[i] / (double)n * log2((double)counts[i] / (double)n);
-	return bits;
+	double sum = 0;
+	for (size_t i = 0; i < n; i++) {
+		double c = counts[(unsigned char)text[i]]++;
+		sum += (c + 1) * log2(c + 1) - (c > 0 ? c * log2(c) : 0);
+	}
+	return n ? log2((double)n) - sum / (double)n : 0;
 }
 
 static bool group_separator(char c) {
@@ -189,27 +189,41 @@ static bool word_ends(const struct tdm_candidate *c, size_t i) {
 	return !digit(c->text[i]) && !letter(c->text[i]);
 }
 
-static bool iban_mod97(const char *s, int n) {
-	int r = 0;
-	for (int k = 0; k < n; k++) {
-		char ch = s[(k + 4) % n];
-		r = digit(ch) ? (10 * r + ch - '0') % 97 : (100 * r + ch - 'A' + 10) % 97;
-	}
+static int mod97_append(int r, char ch) {
+	return digit(ch) ? (10 * r + ch - '0') % 97 : (100 * r + ch - 'A' + 10) % 97;
+}
+
+// r: remainder of everything behind the head; the head (country, check digits) moves to the end.
+static bool iban_remainder(int r, const char *head) {
+	for (int i = 0; i < 4; i++)
+		r = mod97_append(r, head[i]);
 	return r == 1;
 }
 
-// A country that is not in the table: capitals only, and the number must end where a word ends.
+static bool iban_mod97(const char *s, int n) {
+	int r = 0;
+	for (int i = 4; i < n; i++)
+		r = mod97_append(r, s[i]);
+	return iban_remainder(r, s);
+}
+
+// A country that is not in the table: capitals only, and the number must end where a word ends; the longest one counts.
 static enum tdm_check iban_unknown(struct tdm_candidate *c) {
 	char s[IBAN_MOST];
 	size_t ends[IBAN_MOST];
+	int r = 0;
+	enum tdm_check verdict = TDM_CHECK_NONE;
 	if (c->text[c->start] & 0x20)
 		return TDM_CHECK_NONE;
-	for (int n = iban_read(c, c->start, IBAN_MOST, s, ends); n >= 15; n--)
-		if (word_ends(c, ends[n - 1]) && iban_mod97(s, n)) {
-			c->end = ends[n - 1];
-			return TDM_CHECK_PASS;
+	int n = iban_read(c, c->start, IBAN_MOST, s, ends);
+	for (int i = 4; i < n; i++) {
+		r = mod97_append(r, s[i]);
+		if (i + 1 >= 15 && word_ends(c, ends[i]) && iban_remainder(r, s)) {
+			c->end = ends[i];
+			verdict = TDM_CHECK_PASS;
 		}
-	return TDM_CHECK_NONE;
+	}
+	return verdict;
 }
 
 enum tdm_check tdm_check_iban(struct tdm_candidate *c) {

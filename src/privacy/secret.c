@@ -132,7 +132,7 @@ static bool no_secret(const char *s, size_t n) {
 	return plain == n || steps > n / 2;
 }
 
-#define VALUE_BYTES 4096
+#define JUDGED_BYTES 64 // the beginning of a value decides; what follows belongs to it
 
 static bool value_character(char c) {
 	return (unsigned char)c > ' ' && !strchr("\"'`,;", c);
@@ -150,6 +150,18 @@ static size_t separator_after(const struct tdm_candidate *c) {
 	return c->text[i] == ':' || c->text[i] == '=' ? i + 1 : 0;
 }
 
+// Twelve different characters at least: fewer cannot reach 3.5 bits, and counting them is cheap.
+static bool varied(const char *s, size_t n) {
+	uint64_t seen[4] = {0};
+	int different = 0;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+		different += !(seen[c / 64] >> c % 64 & 1);
+		seen[c / 64] |= UINT64_C(1) << c % 64;
+	}
+	return different >= 12;
+}
+
 enum tdm_check tdm_check_assignment(struct tdm_candidate *c) {
 	size_t i = separator_after(c);
 	if (i == 0)
@@ -161,10 +173,13 @@ enum tdm_check tdm_check_assignment(struct tdm_candidate *c) {
 	if (c->text[i] && strchr("\"'`", c->text[i]))
 		i++;
 	c->start = c->end = i;
-	while (c->end < c->n && c->end - c->start < VALUE_BYTES && value_character(c->text[c->end]))
+	while (c->end < c->n && c->end - c->start < JUDGED_BYTES && value_character(c->text[c->end]))
 		c->end++;
 	size_t n = c->end - c->start;
-	if (n < 10 || no_secret(c->text + c->start, n) || tdm_entropy(c->text + c->start, n) < 3.5)
+	if (n < 10 || !varied(c->text + c->start, n) || no_secret(c->text + c->start, n) ||
+	    tdm_entropy(c->text + c->start, n) < 3.5)
 		return TDM_CHECK_NONE;
+	while (c->end < c->n && value_character(c->text[c->end]))
+		c->end++;
 	return TDM_CHECK_ABSTAIN;
 }
