@@ -2,6 +2,7 @@
 #include "tests.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,29 @@ static void client_text_that_looks_like_a_token(void **state) {
 	done(&f);
 }
 
+static void *detect_often(void *arg) {
+	bool *good = arg;
+	*good = true;
+	for (int i = 0; i < 20; i++) {
+		struct found f;
+		detect(&f, 2, NULL, 1, (const char *[]){"call 415-555-2671, card 4111111111111111"});
+		*good = *good && f.status == TDM_OK && f.finds[0].n == 2;
+		done(&f);
+	}
+	return NULL;
+}
+
+static void many_threads_share_one_scanner(void **state) {
+	pthread_t threads[16];
+	bool good[16];
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, detect_often, &good[i]), 0);
+	for (int i = 0; i < 16; i++) {
+		pthread_join(threads[i], NULL);
+		assert_true(good[i]);
+	}
+}
+
 static double seconds(void) {
 	struct timespec t;
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -176,6 +200,7 @@ int tdm_test_detect(void) {
 	    cmocka_unit_test(denies_exact_strings),
 	    cmocka_unit_test(sees_through_disguise),
 	    cmocka_unit_test(client_text_that_looks_like_a_token),
+	    cmocka_unit_test(many_threads_share_one_scanner),
 	    cmocka_unit_test(hostile_text_takes_linear_time),
 	};
 	return cmocka_run_group_tests_name("detect", tests, NULL, NULL);
