@@ -116,7 +116,8 @@ static void controls(void **state) {
 	for (uint64_t seed = 0; seed < 2000; seed++)
 		kept += ask(&a, "x", seed)[0] == 's';
 	assert_in_range(kept, 540, 660);
-	assert_string_equal(ask(&a, "x", 5), ask(&a, "x", 5));
+	char first = ask(&a, "x", 5)[0];
+	assert_int_equal(ask(&a, "x", 5)[0], first);
 	asked_done(&a);
 }
 
