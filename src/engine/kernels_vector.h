@@ -1,0 +1,73 @@
+// Arithmetic on vectors of LANES numbers, for kernels_body.h: the same operations in the same order in every set.
+#pragma once
+#include "engine/gguf.h"
+#include "engine/kernels.h"
+#include <math.h>
+#include <string.h>
+
+// Not checked for undefined behaviour: the checks of each unrolled access make compiling take minutes (vectors wrap by
+// definition); addresses are checked.
+#define ALWAYS static inline __attribute__((always_inline, no_sanitize("undefined")))
+#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_2 _Pragma("GCC unroll 2")
+
+enum { Q8_SCALE_BYTES = TDM_LANES * 4, Q8_STEP_BYTES = TDM_LANES * 4, KEY_BLOCK = 256 };
+
+ALWAYS vf load(const float *p) {
+	vf v;
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+ALWAYS void store(float *p, vf v) {
+	memcpy(p, &v, sizeof v);
+}
+
+ALWAYS vf splat(float x) {
+	return x - (vf){0}; // exact for every x, and folded to a broadcast
+}
+
+ALWAYS vi splat_int(int32_t x) {
+	return x - (vi){0};
+}
+
+ALWAYS vf pick(vi mask, vf yes, vf no) {
+	return (vf)(((vi)yes & mask) | ((vi)no & ~mask));
+}
+
+ALWAYS vf larger(vf a, vf b) {
+	return pick(a > b, a, b);
+}
+
+// Clamped to [-limit, limit]: only what is not a number or infinite is ever outside.
+ALWAYS vi within(vi x, int32_t limit) {
+	vi above = x > limit, below = x < -limit;
+	return (x & ~(above | below)) | (above & limit) | (below & -limit);
+}
+
+ALWAYS float sum16(const float x[TDM_LANES]) {
+	float s[8];
+	for (int i = 0; i < 8; i++)
+		s[i] = x[i] + x[i + 8];
+	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+// e^x for x in [-87, 88], clamped; error below 2 units in the last place. Splits x = n ln 2 + r, |r| <= ln 2 / 2, and
+// uses the Taylor series of e^r to the 7th power.
+ALWAYS vf exponential(vf x) {
+	const float magic = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
+	x = larger(x, splat(-87.0f));
+	x = pick(x < splat(88.0f), x, splat(88.0f));
+	vf shifted = madd(x, splat(1.44269504f), splat(magic)), n = shifted - splat(magic);
+	vf r = madd(n, splat(-0.693145752f), x);
+	r = madd(n, splat(-1.42860677e-6f), r);
+	vf p = splat(1.0f / 5040);
+	p = madd(p, r, splat(1.0f / 720));
+	p = madd(p, r, splat(1.0f / 120));
+	p = madd(p, r, splat(1.0f / 24));
+	p = madd(p, r, splat(1.0f / 6));
+	p = madd(p, r, splat(0.5f));
+	p = madd(p, r, splat(1));
+	p = madd(p, r, splat(1));
+	return p * (vf)(((vi)shifted - 0x4B400000 + 127) << 23);
+}
