@@ -1,7 +1,8 @@
 // Run: every model answers every item of a test, side by side, and what came of each answer is kept.
 //
 // The models take turns item by item, in an order that rotates, so that whatever the machine does meanwhile falls on
-// all of them alike and their times can be compared. Answers are greedy. Equal seeds give equal outcomes, times aside.
+// all of them alike and their times can be compared. Answers are greedy. Equal seeds give equal outcomes, times
+// aside; with a mask only if its settings name a `key`, because else its marks are drawn anew in every process.
 //
 // Privacy is measured where it counts: on the bytes that a source receives, below every wrapper (run->tap). A protected
 // value counts as received also when its letter case and separators were changed.
