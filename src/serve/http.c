@@ -35,7 +35,7 @@ struct tdm_exchange {
 	pthread_cond_t room;               // the stream's buffer was read, or the client left
 	struct MHD_Connection *connection; // NULL once the connection is done
 	enum stage stage;
-	bool suspended, clean, too_large, may_stream, handed, answered;
+	bool suspended, clean, too_large, may_stream, handed, answered, chunked; // chunked: the client speaks HTTP/1.1
 	int references, http_status, fd;
 	char *method, *path;
 	const char *content_type;
@@ -224,6 +224,13 @@ void tdm_exchange_end(struct tdm_exchange *x, bool clean) {
 
 // --- the connection's side
 
+// A stream without chunks ends with its connection; only a reset tells the client that this one was cut.
+static void reset_connection(const struct tdm_exchange *x) {
+	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	if (!x->chunked && x->fd >= 0)
+		(void)!connect(x->fd, &nobody, sizeof nobody);
+}
+
 static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_t max) {
 	struct tdm_exchange *x = context;
 	ssize_t n = 0;
@@ -235,6 +242,8 @@ static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_
 		tdm_bytes_drop(&x->out, (size_t)n);
 		pthread_cond_broadcast(&x->room);
 	} else if (x->stage == ENDED) {
+		if (!x->clean)
+			reset_connection(x);
 		n = x->clean ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
 	} else {
 		x->suspended = true;
@@ -335,9 +344,10 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *c, const 
                                  const char *version, const char *upload, size_t *upload_bytes, void **state) {
 	struct tdm_http *h = context;
 	struct tdm_exchange *x = *state;
-	(void)version;
 	if (!x) {
 		*state = x = exchange_new(h, c, url, method);
+		if (x)
+			x->chunked = !strcmp(version, MHD_HTTP_VERSION_1_1);
 		return x && x->path && x->method ? MHD_YES : MHD_NO;
 	}
 	if (x->handed)
@@ -366,16 +376,25 @@ static void on_completed(void *context, struct MHD_Connection *c, void **state, 
 
 // --- the watcher: clients that left, streams that are silent
 
+static void cancel(struct tdm_exchange *x) {
+	pthread_mutex_lock(&x->mutex);
+	atomic_store(&x->cancelled, true);
+	pthread_cond_broadcast(&x->room);
+	pthread_mutex_unlock(&x->mutex);
+}
+
 static void client_left(struct tdm_http *h, uint64_t id) {
 	pthread_mutex_lock(&h->mutex);
-	for (struct tdm_exchange *x = h->working; x; x = x->next) {
-		if (x->id != id)
-			continue;
-		pthread_mutex_lock(&x->mutex);
-		atomic_store(&x->cancelled, true);
-		pthread_cond_broadcast(&x->room);
-		pthread_mutex_unlock(&x->mutex);
-	}
+	for (struct tdm_exchange *x = h->working; x; x = x->next)
+		if (x->id == id)
+			cancel(x);
+	pthread_mutex_unlock(&h->mutex);
+}
+
+void tdm_http_cancel_all(struct tdm_http *h) {
+	pthread_mutex_lock(&h->mutex);
+	for (struct tdm_exchange *x = h->working; x; x = x->next)
+		cancel(x);
 	pthread_mutex_unlock(&h->mutex);
 }
 

@@ -27,7 +27,8 @@ struct tdm_http_options {
 int tdm_http_open(const struct tdm_http_options *o, struct tdm_http **out, struct tdm_error *err);
 uint16_t tdm_http_port(const struct tdm_http *h);
 void tdm_http_stop_accepting(struct tdm_http *h);
-void tdm_http_close(struct tdm_http *h); // every exchange must have been answered
+void tdm_http_cancel_all(struct tdm_http *h); // as if every client had left
+void tdm_http_close(struct tdm_http *h);      // every exchange must have been answered
 
 // What was asked. Borrowed until the exchange is answered.
 const char *tdm_exchange_method(const struct tdm_exchange *x);

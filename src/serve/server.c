@@ -262,20 +262,22 @@ static bool good_request_id(const char *id) {
 	return n && n <= 64 && strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == n;
 }
 
+// The client's own id, if it is a good one, or a new one. Every answer carries it.
+static void set_request_id(struct tdm_call_context *c) {
+	const char *given = tdm_exchange_header(c->x, "x-request-id");
+	if (good_request_id(given))
+		snprintf(c->request_id, sizeof c->request_id, "%s", given);
+	else
+		tdm_make_id(c->request_id, "req_");
+	tdm_exchange_set(c->x, "x-request-id", c->request_id);
+	tdm_exchange_set(c->x, "request-id", c->request_id);
+}
+
 static void answer(struct tdm_server *s, struct tdm_exchange *x) {
 	struct tdm_arena arena;
 	struct tdm_call_context c = {.server = s, .x = x, .arena = &arena};
-	char id[TDM_ID_BYTES];
 	tdm_arena_init(&arena, ARENA_BASE_BYTES + 16 * tdm_exchange_body(x)->len);
-	const char *given = tdm_exchange_header(x, "x-request-id");
-	if (good_request_id(given)) {
-		c.request_id = tdm_arena_string(&arena, given);
-	} else {
-		tdm_make_id(id, "req_");
-		c.request_id = id;
-	}
-	tdm_exchange_set(x, "x-request-id", c.request_id);
-	tdm_exchange_set(x, "request-id", c.request_id);
+	set_request_id(&c);
 	dispatch(&c);
 	tdm_arena_release(&arena);
 }
@@ -304,6 +306,7 @@ static void *work_loop(void *context) {
 
 static void refuse_full(struct tdm_server *s, struct tdm_exchange *x) {
 	struct tdm_call_context c = {.server = s, .x = x};
+	set_request_id(&c);
 	tdm_fail(&c.error, TDM_EQUEUE, "all %zu workers are busy and %zu requests wait already", s->n_workers, s->capacity);
 	tdm_reply_error(&c, NULL);
 }
@@ -473,7 +476,6 @@ static void drain(struct tdm_server *s, int drain_s) {
 	s->draining = true;
 	while ((s->busy || s->waiting) && !pthread_cond_timedwait(&s->idle, &s->mutex, &until))
 		;
-	atomic_store(&s->cancel_all, true);
 	s->stopping = true;
 	pthread_cond_broadcast(&s->work);
 	pthread_mutex_unlock(&s->mutex);
@@ -483,6 +485,8 @@ void tdm_server_close(struct tdm_server *s, int drain_s) {
 	if (s->http)
 		tdm_http_stop_accepting(s->http);
 	drain(s, drain_s);
+	if (s->http)
+		tdm_http_cancel_all(s->http);
 	for (size_t i = 0; i < s->n_workers; i++)
 		pthread_join(s->workers[i], NULL);
 	if (s->http)

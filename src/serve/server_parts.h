@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #define TDM_MAX_KEYS 64
+#define TDM_REQUEST_ID_BYTES 72 // a client's own has at most 64 characters
 
 struct tdm_server {
 	const struct tdm_tree *tree;
@@ -25,7 +26,6 @@ struct tdm_server {
 	size_t first, waiting, capacity;
 	int busy; // workers that are answering
 	bool draining, stopping;
-	atomic_bool cancel_all;
 	pthread_t *workers;
 	size_t n_workers;
 };
@@ -35,7 +35,7 @@ struct tdm_call_context {
 	struct tdm_server *server;
 	struct tdm_exchange *x;
 	struct tdm_arena *arena;
-	const char *request_id;
+	char request_id[TDM_REQUEST_ID_BYTES];
 	struct tdm_error error;
 };
 

@@ -52,11 +52,13 @@ export async function startTandem(config, { args = [], env = {}, cwd, files = {}
   } else if (config) {
     words.push('--config', config);
   }
-  const child = spawn(program, [...words, ...args], { cwd: cwd ?? dir, env: { ...process.env, ...env } });
+  const child = spawn(program, [...words, ...args], { cwd: cwd ?? dir, env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'] });
   const server = { child, dir, stdout: '', stderr: '', exit: new Promise((r) => child.on('exit', (...x) => r(x))) };
   child.stderr.on('data', (d) => (server.stderr += d));
-  process.on('exit', () => child.kill('SIGKILL'));
+  process.on('exit', () => child.kill('SIGKILL')); // a test that failed before stop() must not wait for its server
   server.origin = await listening(server);
+  for (const handle of [child, child.stdout, child.stderr]) handle.unref();
   server.port = Number(new URL(server.origin).port);
   server.base = `${server.origin}/v1`;
   server.stop = () => stop(server);
@@ -78,6 +80,7 @@ function listening(server) {
 
 async function stop(server) {
   server.child.kill('SIGTERM');
+  server.child.ref();
   const late = setTimeout(() => server.child.kill('SIGKILL'), 40000);
   const [code, signal] = await server.exit;
   clearTimeout(late);
@@ -135,6 +138,7 @@ export function raw(port, bytes, { done = () => false, half = false } = {}) {
     });
     socket.on('end', () => finish('end'));
     socket.on('error', (e) => finish(e.code));
+    socket.on('close', () => finish('close'));
   });
 }
 
