@@ -28,8 +28,8 @@ static void columns_make(struct columns *s, const struct tdm_kernels *kernels, i
 	tdm_rng_init(&rng, 3);
 	s->x = aligned_alloc(64, sizeof(float) * SLABS * COLS);
 	s->q = aligned_alloc(64, SLABS * COLS);
-	s->scales = aligned_alloc(64, sizeof(float) * SLABS * COLS / 32 + 64);
-	s->bias = aligned_alloc(64, sizeof(int32_t) * SLABS * COLS / 32 + 64);
+	s->scales = aligned_alloc(64, sizeof(float) * SLABS * COLS);
+	s->bias = aligned_alloc(64, sizeof(int32_t) * SLABS * COLS);
 	for (int i = 0; i < SLABS * COLS; i++)
 		s->x[i] = (float)tdm_rng_normal(&rng);
 	memset(s->x + COLS, 0, 32 * sizeof(float)); // a block of zeros
