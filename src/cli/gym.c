@@ -19,7 +19,7 @@
 struct options {
 	int split;
 	int64_t seed, n;
-	double masked;
+	double masked, copies;
 	const char *family, *out;
 	bool single;
 };
@@ -52,6 +52,13 @@ static const struct tdm_option table[] = {
      .min = -1,
      .max = 1,
      .help = "share of passages with typed tokens in the place of values, 0 to 1; -1 = 0.4 for train, 0 for test"},
+    {.name = "copies",
+     .type = TDM_OPT_NUMBER,
+     .offset = offsetof(struct options, copies),
+     .standard = "0",
+     .min = 0,
+     .max = 1,
+     .help = "share of training conversations that only copy something, 0 to 1"},
     {.name = "family", .type = TDM_OPT_STRING, .offset = offsetof(struct options, family), .help = "one family alone"},
     {.name = "single",
      .type = TDM_OPT_BOOL,
@@ -141,6 +148,7 @@ static int run(const struct tdm_command_call *call) {
 	struct tdm_gym_options gym = {.seed = (uint64_t)o->seed, .split = o->split == 1 ? TDM_GYM_TEST : TDM_GYM_TRAIN};
 	gym.family = o->family;
 	gym.masked = o->masked >= 0 ? o->masked : gym.split == TDM_GYM_TRAIN ? MASKED_IN_TRAINING : 0;
+	gym.copies = o->copies;
 	gym.single = o->single || gym.split == TDM_GYM_TEST;
 	FILE *file = o->out ? fopen(o->out, "w") : stdout;
 	if (!file)

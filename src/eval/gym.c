@@ -171,11 +171,23 @@ static void draw_aside(struct tdm_gym_draw *draw, size_t family, int level, stru
 	}
 }
 
+static int draw_copy_talk(struct tdm_gym_draw *draw, struct tdm_gym_talk *out, struct tdm_error *err) {
+	struct tdm_gym_item *turn = tdm_arena_alloc(draw->arena, sizeof *turn);
+	if (turn)
+		tdm_gym_draw_copy(draw, turn);
+	if (!turn || draw->failed)
+		return out_of_memory(err);
+	*out = (struct tdm_gym_talk){turn->family, turn->level, turn, 1, tdm_gym_hash(turn->prompt)};
+	return TDM_OK;
+}
+
 int tdm_gym_talk(struct tdm_arena *arena, const struct tdm_gym_options *options, uint64_t index,
                  struct tdm_gym_talk *out, struct tdm_error *err) {
 	struct tdm_gym_draw draw;
 	start(&draw, arena, options, index);
 	size_t family, n_turns = 1;
+	if (options->split == TDM_GYM_TRAIN && tdm_gym_chance(&draw, options->copies))
+		return draw_copy_talk(&draw, out, err);
 	int level, status = choose_kind(&draw, options, index, &family, &level, err);
 	if (status)
 		return status;

@@ -63,6 +63,7 @@ struct tdm_gym_options {
 	enum tdm_gym_split split;
 	const char *family; // NULL = the mixture of the split: even for tests, weighted for training
 	double masked;      // share of passages whose values are typed tokens, 0..1
+	double copies;      // share of conversations that only copy, 0..1; training only
 	bool single;        // one turn in every conversation
 };
 

@@ -39,6 +39,10 @@ tdm_gym_draw_fn tdm_gym_draw_read, tdm_gym_draw_message, tdm_gym_draw_unanswerab
 void tdm_gym_judge_aside(struct tdm_gym_draw *draw, bool harmful, struct tdm_gym_item *item);
 void tdm_gym_hint_aside(struct tdm_gym_draw *draw, const char *other_answer, struct tdm_gym_item *item);
 
+// Copying alone, taught and not tested: short questions whose answer stands in them. Reading is built on it, and is
+// learned much sooner with it.
+void tdm_gym_draw_copy(struct tdm_gym_draw *draw, struct tdm_gym_item *out);
+
 // The facts, for the test of the table.
 struct tdm_gym_fact {
 	const char *relation, *subject, *object;

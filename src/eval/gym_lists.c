@@ -56,21 +56,15 @@ static struct sum two_operands(struct tdm_gym_draw *draw, int low, int high) {
 }
 
 static struct sum hard_sum(struct tdm_gym_draw *draw) {
-	int a = tdm_gym_range(draw, 2, 99), b = tdm_gym_range(draw, 2, 99), c = tdm_gym_range(draw, 2, 99);
-	int kind = tdm_gym_range(draw, 0, 4);
-	if (kind < 2) {
-		a = tdm_gym_range(draw, 11, 99);
-		b = tdm_gym_range(draw, 2, 9);
-		return (struct sum){tdm_gym_text(draw, "%d * %d", a, b), a * b};
-	}
-	if (kind == 2 && a + b >= c)
-		return (struct sum){tdm_gym_text(draw, "%d + %d - %d", a, b, c), a + b - c};
-	return (struct sum){tdm_gym_text(draw, "%d + %d + %d", a, b, c), a + b + c};
+	if (tdm_gym_chance(draw, 0.5))
+		return two_operands(draw, 100, 999);
+	int a = tdm_gym_range(draw, 11, 99), b = tdm_gym_range(draw, 2, 9);
+	return (struct sum){tdm_gym_text(draw, "%d * %d", a, b), a * b};
 }
 
 void tdm_gym_draw_add(struct tdm_gym_draw *draw, int level, struct tdm_gym_item *out) {
 	static const char *const forms[] = {"What is {E}?", "{E} = ?", "Calculate {E}.", "How much is {E}?"};
-	struct sum s = level == 1 ? two_operands(draw, 0, 99) : level == 2 ? two_operands(draw, 100, 999) : hard_sum(draw);
+	struct sum s = level == 1 ? two_operands(draw, 0, 20) : level == 2 ? two_operands(draw, 0, 99) : hard_sum(draw);
 	set_exact(out, tdm_gym_fill(draw, TDM_GYM_PICK(draw, forms), "E", s.text), tdm_gym_text(draw, "%d", s.value));
 	out->key = tdm_gym_hash(tdm_gym_text(draw, "add %s", s.text));
 }
