@@ -162,17 +162,20 @@ static bool varied(const char *s, size_t n) {
 	return different >= 12;
 }
 
-enum tdm_check tdm_check_assignment(struct tdm_candidate *c) {
-	size_t i = separator_after(c);
-	if (i == 0)
-		return TDM_CHECK_NONE;
+// Where the value begins: after the separator, a second sign of it ("=>", "=="), a few blanks and an opening quote.
+static size_t value_after(const struct tdm_candidate *c, size_t i) {
 	while (c->text[i] == '=' || c->text[i] == '>')
 		i++;
 	for (size_t most = i + 4; i < most && (c->text[i] == ' ' || c->text[i] == '\t');)
 		i++;
-	if (c->text[i] && strchr("\"'`", c->text[i]))
-		i++;
-	c->start = c->end = i;
+	return i + (c->text[i] && strchr("\"'`", c->text[i]));
+}
+
+enum tdm_check tdm_check_assignment(struct tdm_candidate *c) {
+	size_t i = separator_after(c);
+	if (i == 0)
+		return TDM_CHECK_NONE;
+	c->start = c->end = value_after(c, i);
 	while (c->end < c->n && c->end - c->start < JUDGED_BYTES && value_character(c->text[c->end]))
 		c->end++;
 	size_t n = c->end - c->start;
