@@ -1,8 +1,8 @@
 // Chat formats. The expected texts of ChatML, Llama 2, Llama 3, Zephyr and Gemma without system text were rendered with
 // @huggingface/jinja from the chat_template that the families' models were published with (Qwen2, Llama-2-7b-chat,
 // Meta-Llama-3-8B-Instruct, zephyr-7b-beta, gemma-7b-it); Gemma with system text (gemma-3-4b-it) and both Mistral rows
-// (Mistral-7B-Instruct-v0.2 and v0.3) were written by hand from the published templates. The one intended difference: Mistral
-// v0.3 puts system text into the last user turn, here it stays with the first.
+// (Mistral-7B-Instruct-v0.2 and v0.3) were written by hand from the published templates. The one intended difference:
+// Mistral v0.3 puts system text into the last user turn, here it stays with the first.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
