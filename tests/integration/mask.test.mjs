@@ -1,0 +1,198 @@
+// The mask in front of a remote model, looked at from outside: every byte that the upstream received is kept and searched
+// for every protected value in every form it could have; every answer that repeats tokens must come back with the values.
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+import { chatStream, random, sanitized, startTandem, streamedText, user } from './lib.mjs';
+import { chunk, delta, startUpstream, wholeStream } from './upstream.mjs';
+
+let server, upstream;
+const echo = (cut) => (rq) => {
+  const text = `You said: ${rq.json.messages.at(-1).content}`;
+  const pieces = [];
+  for (let i = 0; i < text.length; i += cut) pieces.push(text.slice(i, i + cut));
+  return wholeStream(pieces);
+};
+before(async () => {
+  upstream = await startUpstream(echo(1));
+  server = await startTandem(`
+models:
+  cloud: {kind: remote, url: "${upstream.url}", model: big-1}
+  private: {kind: mask, inner: cloud, level: 2}
+  cascade: {kind: cascade, small: tiny, large: private, gate: logprob, threshold: -0.1}
+  tiny: {kind: script, answers: ["unsure"], logprob: -3}
+`);
+});
+after(async () => {
+  await server.stop();
+  await upstream.close();
+});
+
+// --- values, all valid by their own check digits
+
+const below = random(2027);
+const pick = (list) => list[below(list.length)];
+const digits = (n) => Array.from({ length: n }, () => below(10)).join('');
+const letters = (n, from = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789') =>
+  Array.from({ length: n }, () => from[below(from.length)]).join('');
+
+function luhn(prefix, n) {
+  const body = prefix + digits(n - prefix.length - 1);
+  let sum = 0;
+  [...body].reverse().forEach((c, i) => {
+    const d = Number(c) * (i % 2 ? 1 : 2);
+    sum += d > 9 ? d - 9 : d;
+  });
+  return body + ((10 - (sum % 10)) % 10);
+}
+
+function iban(country, body) {
+  const number = [...`${body}${country}00`].map((c) => parseInt(c, 36)).join('');
+  const rest = [...number].reduce((r, c) => (r * 10 + Number(c)) % 97, 0);
+  return `${country}${String(98 - rest).padStart(2, '0')}${body}`;
+}
+const grouped = (s, n, by) => s.match(new RegExp(`.{1,${n}}`, 'g')).join(by);
+
+const kinds = {
+  EMAIL: () => `my e-mail is ${pick(['jane.doe', "o'brien", 'x_y+tag', 'q.1'])}${below(1000)}@${pick(['example.org', 'mail.example.co.uk'])}`,
+  PHONE: () => `call me at ${pick([() => `+1 415-${2 + below(8)}${digits(2)}-${digits(4)}`, () => `+44 20 7946 0${digits(3)}`,
+    () => `(212) 555-0${digits(3)}`])()}`,
+  CARD: () => {
+    const [card, size] = pick([[luhn('4', 16), 4], [luhn('55', 16), 4], [luhn('4', 16), 16]]);
+    return `the card is ${grouped(card, size, pick([' ', '-']))}`;
+  },
+  IBAN: () => {
+    const number = pick([iban('DE', digits(18)), iban('GB', `WEST${digits(14)}`), iban('FR', digits(23))]);
+    return `my IBAN is ${below(2) ? number : grouped(number, 4, ' ')}`;
+  },
+  SSN: () => `my ssn is ${100 + below(500)}-${10 + below(89)}-${1000 + below(8999)}`,
+  IP: () => `the server's ip address is ${pick([`203.0.113.${1 + below(250)}`, `10.${below(250)}.${below(250)}.${1 + below(250)}`,
+    `2001:db8:85a3::8a2e:370:${(4096 + below(60000)).toString(16)}`])}`,
+};
+const value = (phrase) => phrase.replace(/^.*? (is|at) /, '');
+
+// --- every form in which a value could be hidden in bytes
+
+function forms(v) {
+  const list = new Set([v, v.toLowerCase(), v.toUpperCase()]);
+  const bare = v.replace(/[ ().\-]/g, '');
+  if (/^\+?[0-9A-Z]+$/i.test(bare) && bare.length >= 7) {
+    list.add(bare).add(bare.replace('+', ''));
+    for (const by of [' ', '-', '.']) list.add(grouped(bare, 4, by));
+  }
+  for (const form of [...list]) {
+    list.add(JSON.stringify(form).slice(1, -1));
+    list.add([...form].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''));
+    list.add(form.replace(/[^0-9a-z]/gi, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`));
+    const percent = form.replace(/[^0-9a-z._-]/gi, (c) => [...Buffer.from(c)].map((b) =>
+      `%${b.toString(16).toUpperCase().padStart(2, '0')}`).join(''));
+    list.add(percent).add(percent.toLowerCase()).add(encodeURIComponent(form));
+    list.add([...Buffer.from(form)].map((b) => `%${b.toString(16).toUpperCase().padStart(2, '0')}`).join(''));
+    list.add(Buffer.from(form).toString('base64').replace(/=+$/, '')).add(Buffer.from(form).toString('hex'));
+  }
+  return list;
+}
+
+function assertNothingLeaked(values, received) {
+  for (const v of values)
+    for (const form of forms(v)) assert.ok(!received.includes(form), `the upstream received a protected value as ${form}`);
+}
+
+test('the search would find a leak', () => {
+  const v = "o'brien7@example.org";
+  for (const hidden of [v, 'o%27brien7%40example.org', "o\\u0027brien7\\u0040example.org", Buffer.from(v).toString('base64')])
+    assert.throws(() => assertNothingLeaked([v], `x${hidden}y`), hidden);
+  assert.throws(() => assertNothingLeaked(['4111 1111 1111 1111'], '"4111111111111111"'));
+});
+
+for (const [name, make] of Object.entries(kinds))
+  test(`${name}: never received, restored in the answer`, async () => {
+    for (let i = 0; i < (sanitized ? 3 : 8); i++) {
+      const phrase = make(), from = upstream.received.length;
+      const text = `Hello, ${phrase}. Please repeat it.`;
+      const { status, json } = await server.chat({ model: 'private', messages: user(text) });
+      assert.equal(status, 200, `${phrase}: ${JSON.stringify(json)}`);
+      assertNothingLeaked([value(phrase)], upstream.received.slice(from));
+      assert.equal(json.choices[0].message.content, `You said: ${text}`);
+      const { entities, level, method, missed_restores: missed } = json.tandem.left;
+      assert.deepEqual([Object.values(entities), level, method, missed], [[1], 2, 'mask', 0], `${phrase}: ${JSON.stringify(entities)}`);
+    }
+  });
+
+test('many values in one conversation; tokens cut at every place of the stream', async (t) => {
+  let restored = 0;
+  for (const cut of [1, 2, 3, 5, 8, 13, 1000]) {
+    upstream.behaviour = echo(cut);
+    const phrases = Object.values(kinds).map((make) => make()), from = upstream.received.length;
+    const text = phrases.join(', and ');
+    const { events: list, headers } = await chatStream(server, { model: 'private', stream: true, messages: [
+      { role: 'system', content: `Be brief. ${phrases[0]}.` }, { role: 'user', content: `First: ${phrases[2]}.` },
+      { role: 'assistant', content: 'Noted.' }, { role: 'user', content: text }] });
+    assert.equal(streamedText(list), `You said: ${text}`, `pieces of ${cut}`);
+    assert.equal(list.at(-1), '[DONE]');
+    assertNothingLeaked(phrases.map(value), upstream.received.slice(from));
+    const receipt = await server.receipt(headers['x-tandem-receipt']);
+    const counted = Object.values(receipt.left.entities).reduce((a, b) => a + b, 0);
+    assert.ok(counted >= phrases.length, JSON.stringify(receipt.left));
+    assert.equal(receipt.left.missed_restores, 0);
+    restored += receipt.left.restored;
+    for (const phrase of phrases) assert.ok(!JSON.stringify(receipt).includes(value(phrase)), 'a value is in the receipt');
+  }
+  t.diagnostic(`${restored} values restored`);
+  upstream.behaviour = echo(1);
+});
+
+test('secrets do not leave and do not come back', async () => {
+  const from = upstream.received.length;
+  const secrets = [`ghp_${letters(36)}`, `sk-ant-${letters(40)}`, `AKIA${letters(16, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567')}`,
+    `hf_${letters(34, 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ')}`, `xoxb-${digits(12)}-${letters(24)}`];
+  const { json } = await server.chat({ model: 'private', messages: user(`keys: ${secrets.join(' , ')}`) });
+  assertNothingLeaked(secrets, upstream.received.slice(from));
+  assertNothingLeaked(secrets, json.choices[0].message.content);
+  assert.equal(json.choices[0].message.content.match(/\[SECRET:/g).length, secrets.length);
+});
+
+test('equal values have one token in a conversation, others of the same text form are kept apart', async () => {
+  const before = upstream.requests.length;
+  await server.chat({ model: 'private', messages: user('a@example.org, b@example.org and again a@example.org') });
+  const tokens = upstream.requests[before].json.messages.at(-1).content.match(/EMAIL_[0-9A-Z]{8}/g);
+  assert.deepEqual([tokens.length, new Set(tokens).size, tokens[0]], [3, 2, tokens[2]]);
+});
+
+test('through a strategy: the cascade hands on, the mask still holds', async () => {
+  const from = upstream.received.length;
+  const { json } = await server.chat({ model: 'cascade', messages: user('my e-mail is eve@example.org') });
+  assert.equal(json.choices[0].message.content, 'You said: my e-mail is eve@example.org');
+  assertNothingLeaked(['eve@example.org'], upstream.received.slice(from));
+  assert.equal(json.tandem.decisions[0].kind, 'cascade');
+  assert.deepEqual(json.tandem.left.entities, { EMAIL: 1 });
+});
+
+test('a wish for privacy: refused where text would leave unmasked, raised where the mask can', async () => {
+  const from = upstream.received.length;
+  const ask = (model, privacy) => server.chat({ model, messages: user('my e-mail is eve@example.org'), tandem: { privacy } });
+  for (const [model, level] of [['cloud', 1], ['cloud', 'local'], ['private', 'local'], ['cascade', 4]]) {
+    const { status, json } = await ask(model, level);
+    assert.deepEqual([status, json.error.code, json.error.param], [403, 'privacy_refused', 'tandem.privacy'], `${model} ${level}`);
+  }
+  assert.equal(upstream.received.length, from, 'a refused request reached the upstream');
+  const raised = await ask('private', 'strict');
+  assert.deepEqual([raised.status, raised.json.tandem.left.level], [200, 3]);
+});
+
+test('an upstream that breaks off in the middle of a token: an error, and no half token for the client', async () => {
+  upstream.behaviour = (rq) => {
+    const token = /EMAIL_[0-9A-Z]{8}/.exec(rq.json.messages.at(-1).content)[0];
+    const [head, role] = wholeStream([]);
+    return { pieces: [head, role, chunk(delta({ content: 'Dear ' })), chunk(delta({ content: token.slice(0, 9) }))], cut: true };
+  };
+  const { status, json } = await server.chat({ model: 'private', messages: user('write to eve@example.org') });
+  assert.deepEqual([status, json.error.code], [502, 'upstream_truncated']);
+  upstream.behaviour = echo(1);
+});
+
+test('made-up tokens of the model are not restored to somebody\'s value', async () => {
+  upstream.behaviour = () => wholeStream(['Ask EMAIL_00A7KQ2F or ', 'EMAIL_ZZZZZZZZ.']);
+  const { json } = await server.chat({ model: 'private', messages: user('write to eve@example.org') });
+  assert.ok(!json.choices[0].message.content.includes('eve@'), json.choices[0].message.content);
+  upstream.behaviour = echo(1);
+});
