@@ -56,6 +56,7 @@ static int prepare(struct tdm_engine *e, const struct tdm_engine_options *o, str
 		status = set_info(e, o, err);
 	if (status != TDM_OK)
 		return status;
+	e->weights.is_half_cache &= !o->full_cache;
 	tdm_cache_init(&e->cache, &e->weights);
 	e->llama = tdm_llama_new(&e->weights, &e->cache, o->threads);
 	return e->llama ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the buffers of a pass", e->name);

@@ -21,6 +21,7 @@ struct tdm_engine_options {
 	int context;         // longest sequence; 0 = the file's context_length
 	const char *chat;    // chat format name; NULL = "auto"
 	const char *kernels; // NULL = best of this machine; "portable", "avx2", "avx512"
+	bool full_cache;     // keys and values in full precision; else as precise as the matrices
 };
 
 struct tdm_engine_info {

@@ -17,6 +17,7 @@ struct options {
 	const char *path, *chat, *kernels;
 	int64_t threads, context, top_k, max_tokens;
 	double temperature, top_p, min_p, repeat_penalty;
+	bool full_cache;
 };
 
 struct local {
@@ -427,7 +428,7 @@ static int open_embedded(const struct tdm_build *b, const char *name, const stru
 }
 
 static int open_engine(const struct tdm_build *b, const struct options *o, struct tdm_engine **out) {
-	const struct tdm_engine_options engine = {(int)o->threads, (int)o->context, o->chat, o->kernels};
+	const struct tdm_engine_options engine = {(int)o->threads, (int)o->context, o->chat, o->kernels, o->full_cache};
 	struct tdm_error why = {0};
 	const char *path = o->path;
 	int status;
@@ -484,6 +485,8 @@ static const struct tdm_option local_options[] = {
     {"chat", TDM_OPT_STRING, AT(chat), "auto", 0, 0, NULL, "chat format; auto = recognise the file's template"},
     {"kernels", TDM_OPT_STRING, AT(kernels), NULL, 0, 0, NULL,
      "portable, avx2 or avx512; absent = best of the machine"},
+    {"full_cache", TDM_OPT_BOOL, AT(full_cache), "no", 0, 0, NULL,
+     "keys and values in full precision; no = as precise as the weights"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "512", 1, 1 << 20, NULL, "longest answer, tokens"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "0", 0, 5, NULL, "0 = always the most likely token"},
     {"top_k", TDM_OPT_INT, AT(top_k), "0", 0, 1 << 20, NULL, "most likely tokens considered; 0 = all"},

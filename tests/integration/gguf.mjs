@@ -127,7 +127,7 @@ function spmVocabulary() {
   let rank = 0;
   for (const word of WORDS.flatMap((w) => [`▁${w}`, w]))
     for (let n = 2; n <= word.length; n++) add(word.slice(0, n), 1, -rank++);
-  for (const c of '▁ etaoinsrhldcumfpgwybvkxqjzETAOINSRHLDCUMFPGWYBVKXQJZ0123456789.,!?\'"-()éüñ日本語') add(c, 1, -1000 - rank++);
+  for (const c of '▁etaoinsrhldcumfpgwybvkxqjzETAOINSRHLDCUMFPGWYBVKXQJZ0123456789.,!?\'"-()éüñ日本語') add(c, 1, -1000 - rank++);
   add('▁▁', 1, -500);
   add('▁▁▁▁', 1, -501);
   return {

@@ -20,10 +20,15 @@ export const hasPair = existsSync(weights('large'));
 export const withoutPair = hasPair ? false : 'weights/large.gguf is absent: run make pair';
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+const folders = [], children = [];
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL'); // a test that failed before stop() must not leave its server
+  for (const dir of folders) rmSync(dir, { recursive: true, force: true });
+});
+
 export function tempDir(prefix = 'tandem-') {
-  const dir = mkdtempSync(path.join(tmpdir(), prefix));
-  process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
-  return dir;
+  folders.push(mkdtempSync(path.join(tmpdir(), prefix)));
+  return folders.at(-1);
 }
 
 export function writeTemp(name, text) {
@@ -42,23 +47,23 @@ export function tandem(args, { input = '', cwd = root, env = {}, timeout = 12000
 }
 
 // config: the text of a settings file (anything with a line break), a path, or null for none.
-export async function startTandem(config, { args = [], env = {}, cwd, files = {} } = {}) {
+export async function startTandem(config, { args = [], env = {}, cwd, files = {}, command = program } = {}) {
   const dir = tempDir();
   for (const [name, text] of Object.entries(files)) writeFileSync(path.join(dir, name), text);
-  const words = ['serve', '--listen', '127.0.0.1:0', '--ledger', path.join(dir, 'ledger.db')];
+  const words = [...(command === program ? ['serve'] : []), '--listen', '127.0.0.1:0', '--ledger', path.join(dir, 'ledger.db')];
   if (config?.includes('\n')) {
     writeFileSync(path.join(dir, 'settings.yaml'), config);
     words.push('--config', path.join(dir, 'settings.yaml'));
   } else if (config) {
     words.push('--config', config);
   }
-  const child = spawn(program, [...words, ...args], { cwd: cwd ?? dir, env: { ...process.env, ...env },
+  const child = spawn(command, [...words, ...args], { cwd: cwd ?? dir, env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'] });
   const server = { child, dir, stdout: '', stderr: '', exit: new Promise((r) => child.on('exit', (...x) => r(x))) };
   child.stderr.on('data', (d) => (server.stderr += d));
-  process.on('exit', () => child.kill('SIGKILL')); // a test that failed before stop() must not wait for its server
+  children.push(child);
   server.origin = await listening(server);
-  for (const handle of [child, child.stdout, child.stderr]) handle.unref();
+  for (const handle of [child, child.stdout, child.stderr]) handle.unref(); // a failed test must not wait for it
   server.port = Number(new URL(server.origin).port);
   server.base = `${server.origin}/v1`;
   server.stop = () => stop(server);

@@ -82,7 +82,8 @@ function forms(v) {
   for (const form of [...list]) {
     list.add(JSON.stringify(form).slice(1, -1));
     list.add([...form].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''));
-    list.add(form.replace(/[^0-9a-z]/gi, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`));
+    for (const plain of [/[^0-9a-z]/gi, /[^0-9a-z._-]/gi])
+      list.add(form.replace(plain, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`));
     const percent = form.replace(/[^0-9a-z._-]/gi, (c) => [...Buffer.from(c)].map((b) =>
       `%${b.toString(16).toUpperCase().padStart(2, '0')}`).join(''));
     list.add(percent).add(percent.toLowerCase()).add(encodeURIComponent(form));

@@ -1,0 +1,142 @@
+// The embedded default pair, as a newcomer meets it: no settings, no options. Skipped only where the large weights have
+// not been made.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import OpenAI from 'openai';
+import { eventually, request, root, startTandem, streamedText, chatStream, tandem, tempDir, user, withoutPair } from './lib.mjs';
+
+const skip = withoutPair;
+const question = 'What is 17 + 25?';
+const empty = tempDir(); // no tandem.yaml here: the embedded settings are used
+const names = ['assistant', 'cascade', 'fused', 'guarded', 'guided', 'large', 'masked', 'route', 'small', 'speculate'];
+const command = (...words) => tandem(words, { cwd: empty });
+let server, client;
+
+before(async () => {
+  if (skip) return;
+  server = await startTandem(null, { cwd: empty });
+  client = new OpenAI({ baseURL: server.base, apiKey: 'any', maxRetries: 0 });
+});
+after(() => server?.stop());
+
+test('the default answers, whole and streamed', { skip }, async () => {
+  const { json } = await server.chat({ messages: user(question) });
+  assert.match(json.choices[0].message.content, /\b42\b/);
+  assert.equal(json.tandem.requested, 'assistant');
+  assert.equal(json.tandem.left.requests, 0);
+  assert.ok(json.tandem.guards.length > 0, 'the default is guarded');
+  const { events: list } = await chatStream(server, { messages: user(question) });
+  assert.equal(streamedText(list), json.choices[0].message.content);
+});
+
+test('every model of the default settings is listed and answers', { skip }, async (t) => {
+  const list = (await request(`${server.base}/models`)).json.data;
+  assert.deepEqual(list.map((m) => m.id).sort(), names);
+  assert.equal(list[0].id, 'assistant');
+  for (const model of names) {
+    const { status, json } = await server.chat({ model, messages: user(question) });
+    assert.equal(status, 200, `${model}: ${JSON.stringify(json)}`);
+    assert.ok(json.choices[0].message.content.length > 0, model);
+    t.diagnostic(`${model}: ${JSON.stringify(json.choices[0].message.content)} by ${json.model}`);
+  }
+});
+
+test('speculation says what the large model says, byte for byte, with fewer of its passes', { skip }, async (t) => {
+  let drafted = 0, accepted = 0;
+  for (const text of [question, 'Sort these numbers: 5, 3, 9, 1.', 'How many letters are in "banana"?', 'Hello!',
+    'Convert 3 km to m.', 'Reverse the word "stone".']) {
+    const [exact, fast] = await Promise.all(['large', 'speculate'].map((model) => server.chat({ model, messages: user(text) })));
+    assert.equal(fast.json.choices[0].message.content, exact.json.choices[0].message.content, text);
+    for (const call of fast.json.tandem.calls) {
+      drafted += call.drafted;
+      accepted += call.accepted;
+    }
+  }
+  t.diagnostic(`${accepted} of ${drafted} drafted tokens accepted`);
+  assert.ok(accepted > 0 && accepted <= drafted);
+});
+
+test('log-probabilities of local weights: joined bytes are the content, alternatives are sorted', { skip }, async () => {
+  const whole = await client.chat.completions.create({ model: 'large', messages: user(question), logprobs: true, top_logprobs: 3 });
+  const list = whole.choices[0].logprobs.content;
+  assert.equal(Buffer.from(list.flatMap((e) => e.bytes)).toString(), whole.choices[0].message.content);
+  for (const entry of list) {
+    assert.ok(entry.logprob <= 0);
+    assert.equal(entry.top_logprobs.length, 3);
+    assert.equal(entry.top_logprobs[0].logprob, entry.logprob, 'greedy takes the most likely token');
+    assert.ok(entry.top_logprobs[0].logprob >= entry.top_logprobs[1].logprob);
+  }
+});
+
+test('equal seeds give equal answers, also for the second choice; temperature changes them', { skip }, async () => {
+  const ask = (seed) => client.chat.completions.create({ model: 'small', messages: user('Write a sentence about the sea.'),
+    temperature: 1.5, n: 2, seed, max_tokens: 40 }).then((r) => r.choices.map((c) => c.message.content));
+  const [a, b] = [await ask(7), await ask(7)];
+  assert.deepEqual(a, b);
+  assert.notEqual(a[0], a[1]);
+  assert.notDeepEqual(a, await ask(8));
+});
+
+test('concurrent requests give what they give alone', { skip }, async () => {
+  const texts = Array.from({ length: 12 }, (_, i) => `What is ${i * 7 + 3} + ${i * 5 + 8}?`);
+  const alone = [];
+  for (const text of texts) alone.push((await server.chat({ model: 'large', messages: user(text) })).json.choices[0].message.content);
+  const together = await Promise.all(texts.map((text) => server.chat({ model: 'large', messages: user(text) })));
+  assert.deepEqual(together.map((r) => r.json.choices[0].message.content), alone);
+});
+
+test('a context that is too long is refused with its lengths', { skip }, async () => {
+  const { status, json } = await server.chat({ model: 'large', messages: user('word '.repeat(20000)) });
+  assert.deepEqual([status, json.error.code], [400, 'context_length_exceeded']);
+  assert.match(json.error.message, /\d+ tokens/);
+});
+
+test('mask around local weights: the receipt counts what was hidden', { skip }, async () => {
+  const { json } = await server.chat({ model: 'masked', messages: user('Please write to jane.doe@example.com.') });
+  assert.deepEqual(json.tandem.left.entities, { EMAIL: 1 });
+  assert.equal(json.tandem.left.requests, 0);
+});
+
+test('tandem ask', { skip }, () => {
+  const done = command('ask', question);
+  assert.deepEqual([done.status, done.stderr], [0, '']);
+  assert.match(done.stdout, /\b42\b.*\n$/);
+  const receipt = command('ask', '--model', 'cascade', '--receipt', question);
+  const json = JSON.parse(receipt.stderr.split('\n').find((line) => line.startsWith('{')));
+  assert.equal(json.decisions[0].kind, 'cascade');
+  assert.equal(json.state, 'complete');
+});
+
+test('tandem chat: a conversation on standard input', { skip }, () => {
+  const done = tandem(['chat'], { cwd: empty, input: `${question}\n/new\n\n${question}\n/quit\nnot read\n` });
+  assert.deepEqual([done.status, done.stderr], [0, '']);
+  const lines = done.stdout.trim().split('\n');
+  assert.equal(lines.length, 2);
+  assert.equal(lines[0], lines[1]);
+  assert.match(lines[0], /\b42\b/);
+});
+
+test('tandem models and config', { skip }, () => {
+  const models = command('models');
+  for (const name of names) assert.match(models.stdout, new RegExp(`^${name} \\(`, 'm'));
+  assert.match(models.stdout, /^large \(local\) llama, \d+\.\d+M parameters, \d+ tokens of context, \w+ kernels can: text/m);
+  assert.match(models.stdout, /^assistant \(guard\)[^\n]*\n {2}(inner|judge): /m);
+  const kinds = command('models', '--kinds').stdout;
+  for (const kind of ['local', 'remote', 'script', 'cascade', 'route', 'speculate', 'fuse', 'guide', 'mask', 'guard'])
+    assert.match(kinds, new RegExp(`^${kind}: `, 'm'));
+  const config = command('config').stdout;
+  assert.match(config, /^settings: embedded tandem\.yaml \(sha256:[0-9a-f]{64}\)$/m);
+  assert.match(config, /^ {2}threshold: .*# embedded tandem\.yaml line \d+$/m);
+  assert.match(config, /^ {2}workers: 16 {2}# default$/m);
+});
+
+test('./run: prints an address and a command that works', { skip }, async () => {
+  const one = await startTandem(null, { command: path.join(root, 'run') });
+  await eventually('the words of welcome', () => /Stop with Ctrl-C/.test(one.stdout));
+  const line = /^ {2}(curl .*)$/m.exec(one.stdout)[1];
+  const answer = JSON.parse(execFileSync('bash', ['-c', line], { encoding: 'utf8' }));
+  assert.match(answer.choices[0].message.content, /\b42\b/);
+  await one.stop();
+});
