@@ -70,17 +70,19 @@ static const char *something(struct tdm_gym_draw *draw) {
 	}
 }
 
-void tdm_gym_draw_copy(struct tdm_gym_draw *draw, struct tdm_gym_item *out) {
+// One thing, or several in a row: a long answer that stands in the prompt teaches copying at every one of its tokens.
+static void draw_repeat(struct tdm_gym_draw *draw, int n, struct tdm_gym_item *out) {
 	static const char *const forms[] = {"Repeat: %s", "Copy this: %s", "Write this again: %s"};
-	int keys[4], n = tdm_gym_range(draw, 1, 4);
-	*out = (struct tdm_gym_item){.family = "copy", .level = n};
-	if (n == 1) {
-		out->answer = something(draw);
-		out->prompt = tdm_gym_text(draw, TDM_GYM_PICK(draw, forms), out->answer);
-		return;
-	}
-	// A small table and the key of one row: finding the right one among several is what reading a passage takes.
-	int asked = tdm_gym_range(draw, 0, n - 1);
+	const char *joint = tdm_gym_chance(draw, 0.5) ? ", " : "; ";
+	out->answer = something(draw);
+	for (int i = 1; i < n; i++)
+		out->answer = tdm_gym_text(draw, "%s%s%s", out->answer, joint, something(draw));
+	out->prompt = tdm_gym_text(draw, TDM_GYM_PICK(draw, forms), out->answer);
+}
+
+// A small table and the key of one row: finding the right one among several is what reading a passage takes.
+static void draw_table(struct tdm_gym_draw *draw, int n, struct tdm_gym_item *out) {
+	int keys[4], asked = tdm_gym_range(draw, 0, n - 1);
 	tdm_gym_choose(draw, keys, n, 26);
 	out->prompt = "";
 	for (int i = 0; i < n; i++) {
@@ -90,4 +92,13 @@ void tdm_gym_draw_copy(struct tdm_gym_draw *draw, struct tdm_gym_item *out) {
 			out->answer = value;
 	}
 	out->prompt = tdm_gym_text(draw, "%s%c?", out->prompt, 'A' + keys[asked]);
+}
+
+void tdm_gym_draw_copy(struct tdm_gym_draw *draw, struct tdm_gym_item *out) {
+	int n = tdm_gym_range(draw, 1, 4);
+	*out = (struct tdm_gym_item){.family = "copy", .level = n};
+	if (n == 1 || tdm_gym_chance(draw, 0.6))
+		draw_repeat(draw, n, out);
+	else
+		draw_table(draw, n, out);
 }
