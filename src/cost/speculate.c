@@ -246,11 +246,12 @@ static int prepare(struct answer *a, const struct tdm_request *request, struct t
 	return status == TDM_OK ? allocate(a, sink) : status;
 }
 
-static void record(struct answer *a, int status) {
+// written: tokens of the answer that was sent; an end token is drawn but not written.
+static void record(struct answer *a, int status, int64_t written) {
 	struct tdm_record *r = a->run->record;
 	if (!a->target.session || !a->draft.session)
 		return;
-	struct tdm_call *c = tdm_joint_record(a->run, a->target.session, "verify", status, a->n_tokens, a->target.us);
+	struct tdm_call *c = tdm_joint_record(a->run, a->target.session, "verify", status, written, a->target.us);
 	if (c) {
 		c->passes = a->target.passes;
 		c->drafted = a->all_drafted;
@@ -289,7 +290,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 		status = step(&a);
 	if (status >= 0)
 		status = tdm_writer_end(a.writer, result);
-	record(&a, status);
+	record(&a, status, status == TDM_OK ? result->completion_tokens : a.n_tokens);
 	if (a.draft.session)
 		a.draft.session->ops->close(a.draft.session);
 	if (a.target.session)

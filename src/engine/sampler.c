@@ -153,6 +153,6 @@ float tdm_log_softmax_at(const float *logits, int n, int32_t token) {
 	float largest = logits[tdm_argmax(logits, n)];
 	double sum = 0;
 	for (int i = 0; i < n; i++)
-		sum += exp((double)logits[i] - largest);
+		sum += (double)expf(logits[i] - largest);
 	return (float)((double)logits[token] - largest - log(sum));
 }
