@@ -2,5 +2,5 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_bounds() + tdm_test_control();
+	return tdm_test_bounds() + tdm_test_control() + tdm_test_chi();
 }

@@ -2,3 +2,4 @@
 #pragma once
 int tdm_test_bounds(void);
 int tdm_test_control(void);
+int tdm_test_chi(void);
