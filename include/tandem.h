@@ -4,7 +4,7 @@
 //     char error[512];
 //     if (tandem_open(NULL, &t, error, sizeof error))      // NULL = ./tandem.yaml, else the embedded settings
 //         ...error is one sentence...
-//     struct tandem_message question = {"user", "What is 17 + 25?"};
+//     struct tandem_message question = {"user", "What is the capital of France?"};
 //     tandem_ask(t, NULL, &question, 1, NULL, print_piece, NULL, error, sizeof error);
 //     tandem_close(t);
 //

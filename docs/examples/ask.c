@@ -19,7 +19,7 @@ int main(int argc, char **argv) {
 		fprintf(stderr, "%s\n", error);
 		return 1;
 	}
-	struct tandem_message question = {"user", argc > 1 ? argv[1] : "What is 17 + 25?"};
+	struct tandem_message question = {"user", argc > 1 ? argv[1] : "What is the capital of France?"};
 	int status = tandem_ask_receipt(t, NULL, &question, 1, NULL, print_piece, &last, &receipt, error, sizeof error);
 	printf("\n%s\n", status ? error : receipt);
 	free(receipt);
