@@ -22,6 +22,7 @@
 #define STREAM_BUFFER_BYTES (256 * 1024)
 #define MAX_HEADERS 24
 #define WATCH_EVENTS 64
+#define WATCH_TICK_MS 250 // a silent stream gets its comment at most so much late
 
 enum stage { READING, WORKING, REPLIED, STREAMING, ENDED };
 
@@ -418,7 +419,7 @@ static void *watch_loop(void *context) {
 	struct tdm_http *h = context;
 	struct epoll_event events[WATCH_EVENTS];
 	for (;;) {
-		int n = epoll_wait(h->epoll, events, WATCH_EVENTS, 1000);
+		int n = epoll_wait(h->epoll, events, WATCH_EVENTS, WATCH_TICK_MS);
 		for (int i = 0; i < n; i++) {
 			if (!events[i].data.u64) // the wake pipe was closed
 				return NULL;
