@@ -140,3 +140,18 @@ test('./run: prints an address and a command that works', { skip }, async () => 
   assert.match(answer.choices[0].message.content, /^Paris/);
   await one.stop();
 });
+
+test('sampled speculation keeps the distribution of the large model; a mixture does not', { skip, timeout: 110000 }, () => {
+  const kept = command('exact', '--prompts', '4', '--draws', '1200');
+  assert.equal(kept.status, 0, kept.stdout + kept.stderr);
+  assert.match(kept.stdout, /speculate keeps the distribution of large/);
+  const mixed = command('exact', '--prompts', '4', '--draws', '1200', '--model', 'fused');
+  assert.equal(mixed.status, 1, mixed.stdout);
+  assert.match(mixed.stderr, /fused does not keep the distribution of large/);
+});
+
+test('speculation gives the greedy answer of the large model, byte for byte', { skip, timeout: 110000 }, () => {
+  const done = command('eval', 'gym', '--models', 'large,speculate', '--seed', '31', '--n', '240');
+  assert.equal(done.status, 0, done.stderr);
+  assert.match(done.stdout, /^equal to large +240\/240 +240\/240$/m);
+});
