@@ -39,7 +39,7 @@ archive   = $(B)/lib$(1).a
 whole     = -Wl,--whole-archive $(foreach m,$(1),$(call archive,$(m))) -Wl,--no-whole-archive
 
 all: $(B)/tandem $(B)/libtandem.a
-	@ln -sfn $(VARIANT)/tandem build/tandem; ln -sfn $(VARIANT)/libtandem.a build/libtandem.a
+	@[ $(VARIANT) != gcc ] || { ln -sfn gcc/tandem build/tandem; ln -sfn gcc/libtandem.a build/libtandem.a; }
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | column -t -s:
