@@ -8,12 +8,12 @@
 // at the level of the objective when that is higher than its own); every source is behind a guard. The cost is an upper
 // estimate: the request at four bytes a token and max_tokens of answer, on the dearest source of the arm.
 #include "choose/kinds.h"
+#include "models/promise.h"
 #include "models/gate.h"
 #include "models/sources.h"
 #include <string.h>
 
 enum { MOST_ARMS = 16, ANSWER_TOKENS = 512 }; // an answer's length when the request sets no limit
-enum { LOCAL_ONLY = 4 };                      // privacy: nothing leaves
 enum { MOST_TRUST = 1 };                      // trust that a guard gives: both sides are looked at
 
 struct options {
@@ -45,7 +45,7 @@ static bool avoids(const struct tdm_model *m, const char *kind, bool leaving) {
 static bool meets_privacy(const struct tdm_model *arm, const struct tdm_objective *o) {
 	if (o->privacy <= 0 || !arm->leaves)
 		return true;
-	return o->privacy < LOCAL_ONLY && !avoids(arm, "mask", true);
+	return o->privacy <= TDM_MASK_KEEPS && !avoids(arm, "mask", true);
 }
 
 static bool meets_trust(const struct tdm_model *arm, const struct tdm_objective *o) {
@@ -98,7 +98,7 @@ static int refuse(const struct choose *c, struct tdm_run *run, const struct view
 	if (v->n_private == 0)
 		return tdm_fail(
 		    &run->error, TDM_EPRIVACY,
-		    o->privacy >= LOCAL_ONLY
+		    o->privacy > TDM_MASK_KEEPS
 		        ? "%s: privacy %d lets nothing leave this machine, but every model to choose from sends bytes out"
 		        : "%s: privacy %d needs a mask before anything leaves, but no model to choose from has one",
 		    c->model.name, o->privacy);

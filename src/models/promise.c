@@ -62,6 +62,11 @@ int tdm_check_objective(const struct tdm_model *m, const struct tdm_request *req
 	if (o->privacy == 4 && m->leaves && !chooses)
 		return tdm_fail_param(&run->error, TDM_EPRIVACY, "tandem.privacy",
 		                      "tandem.privacy: %s may send text off this machine", m->name);
+	if (o->privacy > TDM_MASK_KEEPS && m->leaves && !chooses)
+		return tdm_fail_param(&run->error, TDM_EPRIVACY, "tandem.privacy",
+		                      "tandem.privacy: %s may send text off this machine, and level %d hides persons, whom no "
+		                      "mask here recognises",
+		                      m->name, o->privacy);
 	if (o->privacy && leaves_in_clear(m) && !chooses)
 		return tdm_fail_param(&run->error, TDM_EPRIVACY, "tandem.privacy",
 		                      "tandem.privacy: %s may send text off this machine unmasked", m->name);

@@ -308,7 +308,7 @@ static int generate(struct tdm_model *model, struct tdm_run *run, const struct t
                     struct tdm_sink *sink, struct tdm_result *result) {
 	struct mask *m = (struct mask *)model;
 	struct job j = {.mask = m, .run = run, .request = request, .level = level_of(m, run)};
-	if (run->objective.privacy > 3 && m->inner->leaves)
+	if (run->objective.privacy > TDM_MASK_KEEPS && m->inner->leaves)
 		return tdm_fail(&run->error, TDM_EPRIVACY,
 		                "%s: nothing of this request may leave the machine, and %s would send it", model->name,
 		                m->inner->name);
@@ -403,7 +403,8 @@ static const struct tdm_option rows[] = {
      .standard = "1",
      .min = 0,
      .max = 3,
-     .help = "what is hidden: 0 nothing, 1 secrets and hard identifiers, 2 also persons and contacts, 3 also places"},
+     .help = "what is hidden: 0 nothing, 1 secrets and hard identifiers, 2 also contacts (e-mail, phone, IP); 3 as 2: "
+             "names and places are not recognised"},
     {.name = "note",
      .type = TDM_OPT_BOOL,
      .offset = offsetof(struct options, note),
