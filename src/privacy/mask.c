@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "privacy/egress.h"
 #include "privacy/kinds.h"
+#include "models/promise.h"
 #include <stdlib.h>
 #include <string.h>
 
