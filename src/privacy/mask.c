@@ -10,7 +10,6 @@
 #include "base/random.h"
 #include "privacy/egress.h"
 #include "privacy/kinds.h"
-#include "models/promise.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -309,7 +308,7 @@ static int generate(struct tdm_model *model, struct tdm_run *run, const struct t
                     struct tdm_sink *sink, struct tdm_result *result) {
 	struct mask *m = (struct mask *)model;
 	struct job j = {.mask = m, .run = run, .request = request, .level = level_of(m, run)};
-	if (run->objective.privacy > TDM_MASK_KEEPS && m->inner->leaves)
+	if (run->objective.privacy > 3 && m->inner->leaves)
 		return tdm_fail(&run->error, TDM_EPRIVACY,
 		                "%s: nothing of this request may leave the machine, and %s would send it", model->name,
 		                m->inner->name);
