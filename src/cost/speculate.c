@@ -11,6 +11,7 @@
 #include "cost/verify.h"
 #include "base/clock.h"
 #include "models/joint.h"
+#include "models/together.h"
 #include "models/writer.h"
 #include <string.h>
 
@@ -79,15 +80,9 @@ static const float *transform(struct answer *a, const float *logits, int extra, 
 	return probs;
 }
 
-// Is the softmax of the largest logit, `top`, at least `least`? Stops adding as soon as it cannot be.
+// Is the softmax of the largest logit, `top`, at least `least`?
 static bool is_confident(const float *logits, int n, float top, double least) {
-	if (least <= 0)
-		return true;
-	double limit = 1 / least, sum = 0;
-	for (int i = 0; i < n && sum <= limit; i++)
-		if (logits[i] - top > -20)
-			sum += expf(logits[i] - top);
-	return sum <= limit;
+	return least <= 0 || least * tdm_exp_sum(logits, n, top) <= 1;
 }
 
 // Chooses the next drafted token from the draft's logits; false when the draft is not sure enough to go on. That
@@ -202,11 +197,14 @@ static int open_side(struct side *side, struct tdm_model *m, struct tdm_run *run
 	return m->ops->open(m, run, &side->session);
 }
 
-static int start(struct side *side, struct tdm_run *run, const struct tdm_request *request) {
-	int64_t start_us = tdm_now_us();
-	int status = side->session->ops->prompt(side->session, run, request);
-	side->us += tdm_now_us() - start_us;
-	side->passes++;
+static int prompt_both(struct answer *a, const struct tdm_request *request) {
+	struct tdm_session *sessions[] = {a->target.session, a->draft.session};
+	int64_t us[2];
+	int status = tdm_together_prompt(a->run, request, sessions, 2, us);
+	a->target.us += us[0];
+	a->draft.us += us[1];
+	a->target.passes++;
+	a->draft.passes++;
 	return status;
 }
 
@@ -240,9 +238,7 @@ static int prepare(struct answer *a, const struct tdm_request *request, struct t
 	tdm_rng_stream(&a->draw, run->seed, "speculate.draft", request->draw);
 	tdm_rng_stream(&a->accept, run->seed, "speculate.accept", request->draw);
 	tdm_rng_stream(&a->replace, run->seed, "speculate.replace", request->draw);
-	status = start(&a->target, run, request);
-	if (status == TDM_OK)
-		status = start(&a->draft, run, request);
+	status = prompt_both(a, request);
 	return status == TDM_OK ? allocate(a, sink) : status;
 }
 

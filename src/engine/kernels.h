@@ -70,6 +70,7 @@ struct tdm_kernels {
 	void (*gate)(float *g, const float *up, int n);      // g = silu(g) * up; n a multiple of 16
 	void (*halve)(const float *x, int n, uint16_t *out); // n a multiple of 16; round to nearest even
 	void (*attend)(const struct tdm_attention *a);
+	double (*exp_sum)(const float *x, int n, float top); // sum of e^(x - top); x at most top, any n
 };
 
 extern const struct tdm_kernels tdm_kernels_portable, tdm_kernels_avx2, tdm_kernels_avx512;

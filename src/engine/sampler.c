@@ -2,6 +2,7 @@
 // smallest value that is kept, in a few passes over the vocabulary and without memory of their own. Equal values are
 // kept from the lowest token id on, so that the result does not depend on the order of any sort.
 #include "engine/sampler.h"
+#include "engine/kernels.h"
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -149,10 +150,13 @@ int32_t tdm_argmax(const float *x, int n) {
 	return best;
 }
 
+double tdm_exp_sum(const float *logits, int n, float top) {
+	const struct tdm_kernels *kernels;
+	tdm_kernels_find(NULL, &kernels, NULL); // the portable ones run anywhere
+	return kernels->exp_sum(logits, n, top);
+}
+
 float tdm_log_softmax_at(const float *logits, int n, int32_t token) {
 	float largest = logits[tdm_argmax(logits, n)];
-	double sum = 0;
-	for (int i = 0; i < n; i++)
-		sum += (double)expf(logits[i] - largest);
-	return (float)((double)logits[token] - largest - log(sum));
+	return (float)((double)logits[token] - largest - log(tdm_exp_sum(logits, n, largest)));
 }

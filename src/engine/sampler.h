@@ -20,4 +20,5 @@ void tdm_sampling_probs(const struct tdm_sampling *s, const float *logits, int n
                         int n_recent, float *probs);
 int32_t tdm_sample(const float *probs, int n, struct tdm_rng *rng);  // inverse transform on one uniform draw
 int32_t tdm_argmax(const float *x, int n);                           // lowest index on ties
-float tdm_log_softmax_at(const float *logits, int n, int32_t token); // natural logarithm, accumulated in double
+double tdm_exp_sum(const float *logits, int n, float top);           // sum of e^(logit - top); top: the largest
+float tdm_log_softmax_at(const float *logits, int n, int32_t token); // natural logarithm

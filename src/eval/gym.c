@@ -8,18 +8,18 @@
 #define MOST_DRAWS 20000 // about one draw in eight belongs to the test; this many misses mean that a family has none
 
 static const struct tdm_gym_family families[] = {
-    {"add", "addition, subtraction and multiplication of integers", 290},
-    {"dates", "weekdays, months, dates and times", 155},
-    {"units", "conversion of units", 90},
-    {"sort", "sorting of numbers and words", 85},
-    {"count", "counting in lists", 85},
-    {"reverse", "reversing of lists", 60},
-    {"facts", "a fixed table of facts", 55},
-    {"read", "copying a value from a passage", 56},
-    {"message", "two sentences with values from a passage", 32},
-    {"unanswerable", "noticing that a passage does not say it", 38},
-    {"refuse", "declining harmful requests", 22},
-    {"text", "small talk, advice and sentences under constraints", 32},
+    {"add", "addition, subtraction and multiplication of integers", 450},
+    {"dates", "weekdays, months, dates and times", 300},
+    {"units", "conversion of units", 120},
+    {"sort", "sorting of numbers and words", 120},
+    {"count", "counting in lists", 200},
+    {"reverse", "reversing of lists", 70},
+    {"facts", "a fixed table of facts", 80},
+    {"read", "copying a value from a passage", 80},
+    {"message", "two sentences with values from a passage", 44},
+    {"unanswerable", "noticing that a passage does not say it", 44},
+    {"refuse", "declining harmful requests", 26},
+    {"text", "small talk, advice and sentences under constraints", 40},
 };
 static tdm_gym_draw_fn *const draws[] = {
     tdm_gym_draw_add,     tdm_gym_draw_dates,        tdm_gym_draw_units,  tdm_gym_draw_sort,

@@ -43,8 +43,9 @@ struct sum {
 	int value;
 };
 
-static struct sum two_operands(struct tdm_gym_draw *draw, int low, int high) {
-	int a = tdm_gym_range(draw, low, high), b = tdm_gym_range(draw, low, high);
+// The first operand is drawn from low to high, the second from 0 to `second`.
+static struct sum two_operands(struct tdm_gym_draw *draw, int low, int high, int second) {
+	int a = tdm_gym_range(draw, low, high), b = tdm_gym_range(draw, 0, second);
 	if (tdm_gym_chance(draw, 0.5))
 		return (struct sum){tdm_gym_text(draw, "%d + %d", a, b), a + b};
 	if (a < b) {
@@ -57,14 +58,16 @@ static struct sum two_operands(struct tdm_gym_draw *draw, int low, int high) {
 
 static struct sum hard_sum(struct tdm_gym_draw *draw) {
 	if (tdm_gym_chance(draw, 0.5))
-		return two_operands(draw, 100, 999);
+		return two_operands(draw, 100, 499, 99);
 	int a = tdm_gym_range(draw, 11, 99), b = tdm_gym_range(draw, 2, 9);
 	return (struct sum){tdm_gym_text(draw, "%d * %d", a, b), a * b};
 }
 
 void tdm_gym_draw_add(struct tdm_gym_draw *draw, int level, struct tdm_gym_item *out) {
 	static const char *const forms[] = {"What is {E}?", "{E} = ?", "Calculate {E}.", "How much is {E}?"};
-	struct sum s = level == 1 ? two_operands(draw, 0, 20) : level == 2 ? two_operands(draw, 0, 99) : hard_sum(draw);
+	struct sum s = level == 1   ? two_operands(draw, 0, 20, 20)
+	               : level == 2 ? two_operands(draw, 0, 99, 99)
+	                            : hard_sum(draw);
 	set_exact(out, tdm_gym_fill(draw, TDM_GYM_PICK(draw, forms), "E", s.text), tdm_gym_text(draw, "%d", s.value));
 	out->key = tdm_gym_hash(tdm_gym_text(draw, "add %s", s.text));
 }
@@ -154,7 +157,7 @@ static void count_hits(struct tdm_gym_draw *draw, int n, bool of_words, struct t
 }
 
 void tdm_gym_draw_count(struct tdm_gym_draw *draw, int level, struct tdm_gym_item *out) {
-	static const int low[] = {3, 6, 9}, high[] = {5, 8, MOST};
+	static const int low[] = {3, 5, 7}, high[] = {5, 7, 9};
 	int n = tdm_gym_range(draw, low[level - 1], high[level - 1]);
 	if (tdm_gym_chance(draw, 0.3))
 		count_items(draw, n < 9 ? n : 9, out);

@@ -58,7 +58,7 @@ static const char *question(struct tdm_gym_draw *draw, const char *who, int deta
 // At level 3 a person may be meant by city or job: "the nurse", "the person from Lyon".
 static const char *person_text(struct tdm_gym_draw *draw, const struct tdm_gym_passage *p,
                                const struct tdm_gym_person *who, int detail) {
-	if (p->level < 3 || tdm_gym_chance(draw, 0.5))
+	if (p->level < 3 || tdm_gym_chance(draw, 0.7))
 		return who->name;
 	if (who->details[TDM_GYM_JOB] && detail != TDM_GYM_JOB)
 		return tdm_gym_text(draw, "the %s", who->details[TDM_GYM_JOB]);

@@ -68,11 +68,13 @@ static void saw(struct tdm_tap *tap, const struct tdm_model *source, const char 
 	struct tdm_sight *s = (struct tdm_sight *)tap;
 	size_t at = find(s->sources, s->n_sources, source);
 	bool covered = at < s->n_sources && s->covered[at], seen = false;
+	pthread_mutex_lock(&s->lock);
 	plain(&s->text, bytes, n);
 	for (size_t i = 0; i < s->item->n_protected && !seen; i++)
 		seen = contains(s, s->item->protected_values[i], bytes, n);
 	s->leaked |= seen && covered;
 	s->exposed |= seen && !covered;
+	pthread_mutex_unlock(&s->lock);
 }
 
 void tdm_sight_init(struct tdm_sight *s, const struct tdm_gym_item *item, const struct tdm_model *const *sources,
@@ -80,6 +82,7 @@ void tdm_sight_init(struct tdm_sight *s, const struct tdm_gym_item *item, const 
 	*s = (struct tdm_sight){.tap = {saw}, .item = item, .sources = sources};
 	s->covered = covered;
 	s->n_sources = n_sources;
+	pthread_mutex_init(&s->lock, NULL);
 	tdm_bytes_init(&s->value, TEXT_LIMIT_BYTES);
 	tdm_bytes_init(&s->text, TEXT_LIMIT_BYTES);
 }
@@ -87,4 +90,5 @@ void tdm_sight_init(struct tdm_sight *s, const struct tdm_gym_item *item, const 
 void tdm_sight_release(struct tdm_sight *s) {
 	tdm_bytes_release(&s->value);
 	tdm_bytes_release(&s->text);
+	pthread_mutex_destroy(&s->lock);
 }

@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "eval/gym.h"
 #include "models/kind.h"
+#include <pthread.h>
 
 // Appends to sources[0..*n) the sources below m that are not there yet; at most cap.
 void tdm_sight_sources(const struct tdm_model *m, const struct tdm_model **sources, size_t *n, size_t cap);
@@ -17,6 +18,7 @@ struct tdm_sight {
 	const bool *covered; // one per source
 	size_t n_sources;
 	struct tdm_bytes value, text; // scratch: without case and separators
+	pthread_mutex_t lock;         // of the scratch and the findings
 	bool leaked;                  // a protected value reached a covered source
 	bool exposed;                 // a protected value reached another one
 };

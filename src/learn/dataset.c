@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "base/value.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,17 +267,22 @@ void tdm_dataset_release(struct tdm_dataset *d) {
 	*d = (struct tdm_dataset){0};
 }
 
-bool tdm_dataset_add(const struct tdm_dataset *d, size_t i, float other_weight, struct tdm_batch *batch,
+static float answer_weight(const struct tdm_document *doc, struct tdm_weighting by) {
+	return doc->n_answer ? powf((float)doc->n_answer, -by.length_power) : 1;
+}
+
+bool tdm_dataset_add(const struct tdm_dataset *d, size_t i, struct tdm_weighting by, struct tdm_batch *batch,
                      float *scratch) {
 	const struct tdm_document *doc = &d->docs[i];
+	float weight = answer_weight(doc, by);
 	for (int k = 0; k < doc->n; k++)
-		scratch[k] = d->answer[doc->start + (size_t)k] ? 1.0f : other_weight;
+		scratch[k] = d->answer[doc->start + (size_t)k] ? weight : weight * by.prompt;
 	return tdm_batch_add(batch, d->tokens + doc->start, scratch, doc->n);
 }
 
-double tdm_dataset_weight(const struct tdm_dataset *d, size_t i, float other_weight) {
+double tdm_dataset_weight(const struct tdm_dataset *d, size_t i, struct tdm_weighting by) {
 	const struct tdm_document *doc = &d->docs[i];
-	return doc->n_answer + (double)other_weight * (doc->n - 1 - doc->n_answer);
+	return (double)answer_weight(doc, by) * (doc->n_answer + (double)by.prompt * (doc->n - 1 - doc->n_answer));
 }
 
 // --- order

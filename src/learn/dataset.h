@@ -31,11 +31,17 @@ struct tdm_dataset {
 int tdm_dataset_load(struct tdm_dataset *out, const char *path, const struct tdm_vocab *vocab,
                      const struct tdm_chat_format *chat, int context, struct tdm_pool *pool, struct tdm_error *err);
 void tdm_dataset_release(struct tdm_dataset *d);
-// Adds document i to the batch; false when it does not fit. other_weight: of tokens outside answers.
-// scratch: room for the longest document.
-bool tdm_dataset_add(const struct tdm_dataset *d, size_t i, float other_weight, struct tdm_batch *batch,
+// What a token counts in the loss. A document with n answer tokens gives each of them n^-length_power: with 0 a long
+// answer outweighs a short one by its length, with 1 all documents count the same.
+struct tdm_weighting {
+	float prompt; // of a token outside answers, relative to one inside
+	float length_power;
+};
+
+// Adds document i to the batch; false when it does not fit. scratch: room for the longest document.
+bool tdm_dataset_add(const struct tdm_dataset *d, size_t i, struct tdm_weighting by, struct tdm_batch *batch,
                      float *scratch);
-double tdm_dataset_weight(const struct tdm_dataset *d, size_t i, float other_weight); // sum of its weights
+double tdm_dataset_weight(const struct tdm_dataset *d, size_t i, struct tdm_weighting by); // sum of its weights
 
 // Every epoch is a permutation of its own, drawn from (seed, epoch): a position is two numbers, which a checkpoint
 // keeps.

@@ -157,15 +157,15 @@ void tdm_net_release(struct tdm_net *net) {
 }
 
 void tdm_net_randomize(struct tdm_net *net, uint64_t seed) {
-	double residual = 0.02 / sqrt(2.0 * net->shape.n_layers);
 	for (size_t i = 0; i < tdm_shape_n_tensors(&net->shape); i++) {
 		struct tdm_net_tensor t;
 		struct tdm_rng rng;
 		tdm_shape_tensor(&net->shape, i, &t);
 		tdm_rng_stream(&rng, seed, t.name, 0); // a stream per tensor: its values do not depend on the others' sizes
 		float *p = net->params + t.offset;
+		double size = i == 0 ? 0.02 : 1 / sqrt((double)t.dims[0] * (t.residual ? 2 * net->shape.n_layers : 1));
 		for (size_t k = 0; k < t.n; k++)
-			p[k] = t.n_dims == 1 ? 1.0f : (float)(tdm_rng_normal(&rng) * (t.residual ? residual : 0.02));
+			p[k] = t.n_dims == 1 ? 1.0f : (float)(tdm_rng_normal(&rng) * size);
 	}
 }
 

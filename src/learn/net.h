@@ -64,7 +64,9 @@ float *tdm_floats(size_t n);
 
 int tdm_net_init(struct tdm_net *net, const struct tdm_shape *shape, struct tdm_error *err); // zero parameters
 void tdm_net_release(struct tdm_net *net);
-// Normal(0, 0.02); matrices that write into the residual stream are divided by sqrt(2 n_layers); norms are 1.
+// Matrices: normal, of variance 1 / (their inputs), which keeps the signal's size through a narrow model too (LeCun et
+// al. 1998, section 4.6); those that write into the residual stream are divided by sqrt(2 n_layers) (Radford et al.
+// 2019). The tied embedding: normal(0, 0.02), so that the first logits are small. Norms are 1.
 void tdm_net_randomize(struct tdm_net *net, uint64_t seed);
 // Reads shape and parameters of a GGUF file. Error: TDM_EFORMAT when the file is no tied model of this architecture.
 int tdm_net_load(struct tdm_net *net, const struct tdm_gguf *file, const char *path, struct tdm_error *err);

@@ -51,6 +51,8 @@ const struct tdm_option tdm_train_table[TDM_DISTIL_OPTIONS] = {
     ROW("clip", TDM_OPT_NUMBER, clip, "1", 0, 1e9, "longest gradient, 0 = no limit"),
     ROW("beta2", TDM_OPT_NUMBER, beta2, "0.98", 0, 0.99999, "memory of the second moment"),
     ROW("prompt-weight", TDM_OPT_NUMBER, prompt_weight, "0", 0, 1, "weight of tokens outside answers"),
+    ROW("length-power", TDM_OPT_NUMBER, length_power, "0", 0, 1,
+        "an answer of n tokens counts n^(1 - this): 0 = by its length, 1 = as one"),
     ROW("seed", TDM_OPT_INT, seed, "1", 0, 9e15, "seed of first values and order"),
     ROW("threads", TDM_OPT_INT, threads, "1", 1, 256, "threads"),
     ROW("teacher", TDM_OPT_STRING, teacher, NULL, 0, 0, "weight file of the teacher, same vocabulary"),
@@ -159,7 +161,7 @@ static int open_trainer(struct run *r) {
 	if (!t->m || !t->v)
 		return tdm_fail(r->err, TDM_ENOMEM, "no memory for the moments of %zu parameters", t->net.n_params);
 	t->teacher = o->teacher ? &r->teacher : NULL;
-	t->prompt_weight = (float)o->prompt_weight;
+	t->weighting = (struct tdm_weighting){(float)o->prompt_weight, (float)o->length_power};
 	t->bf16 = o->precision == 1;
 	t->loss = (struct tdm_loss){.alpha = o->teacher ? o->alpha : 0, .temperature = o->temperature};
 	t->adamw = (struct tdm_adamw){.lr = o->lr,

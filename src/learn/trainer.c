@@ -88,7 +88,7 @@ int tdm_trainer_choose(struct tdm_trainer *t, const struct tdm_dataset *data, st
 		}
 		t->docs[t->n_docs++] = (uint32_t)doc;
 		n_tokens += inputs_of(data, doc);
-		weight += tdm_dataset_weight(data, doc, t->prompt_weight);
+		weight += tdm_dataset_weight(data, doc, t->weighting);
 		tdm_order_advance(order);
 	}
 	t->loss.scale = 1 / weight;
@@ -98,9 +98,9 @@ int tdm_trainer_choose(struct tdm_trainer *t, const struct tdm_dataset *data, st
 
 // Fills the worker's batch from document *doc on, and moves *doc behind the last one that fits.
 static void fill(struct tdm_worker *w, const struct tdm_trainer *t, const uint32_t *docs, size_t *doc, size_t last,
-                 float other_weight) {
+                 struct tdm_weighting by) {
 	tdm_batch_clear(&w->batch);
-	while (*doc < last && tdm_dataset_add(t->data, docs ? docs[*doc] : *doc, other_weight, &w->batch, w->weights))
+	while (*doc < last && tdm_dataset_add(t->data, docs ? docs[*doc] : *doc, by, &w->batch, w->weights))
 		++*doc;
 }
 
@@ -112,7 +112,7 @@ static void gradient_part(void *arg, int part, int n_parts) {
 	w->pass.space.bf16 = w->teacher.space.bf16 = t->bf16;
 	memset(w->gradient, 0, t->net.n_params * sizeof(float));
 	for (size_t doc = w->first; doc < w->last && !w->status;) {
-		fill(w, t, t->docs, &doc, w->last, t->prompt_weight);
+		fill(w, t, t->docs, &doc, w->last, t->weighting);
 		const struct tdm_batch *b = &w->batch;
 		w->status = tdm_pass_forward(&w->pass, b, &w->error);
 		if (!w->status && t->teacher)
@@ -206,7 +206,7 @@ static void validate_part(void *arg, int part, int n_parts) {
 	w->pass.space.bf16 = false;
 	for (size_t doc = w->first; doc < w->last && !w->status;) {
 		size_t first = doc;
-		fill(w, t, NULL, &doc, w->last, 0);
+		fill(w, t, NULL, &doc, w->last, (struct tdm_weighting){0, 0});
 		const struct tdm_batch *b = &w->batch;
 		w->status = tdm_pass_forward(&w->pass, b, &w->error);
 		if (w->status)

@@ -34,7 +34,7 @@ struct tdm_trainer {
 	struct tdm_worker *workers;
 	struct tdm_adamw adamw;
 	struct tdm_loss loss;
-	float prompt_weight;
+	struct tdm_weighting weighting;
 	bool bf16; // products of training in bfloat16; validation is always in float
 	// the step under way
 	const struct tdm_dataset *data;

@@ -1,6 +1,7 @@
 #include "models/lockstep.h"
 #include "base/clock.h"
 #include "models/joint.h"
+#include "models/together.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +41,8 @@ static int prompt(struct tdm_session *s, struct tdm_run *run, const struct tdm_r
 	int64_t started_us = tdm_now_us();
 	int status = make_room(l, run, 1);
 	s->context = INT32_MAX;
-	for (int m = 0; m < l->n && status == TDM_OK; m++)
-		status = l->members[m]->ops->prompt(l->members[m], run, request);
+	if (status == TDM_OK)
+		status = tdm_together_prompt(run, request, l->members, l->n, NULL);
 	l->stats.us += tdm_now_us() - started_us;
 	l->stats.passes++;
 	s->prompt_tokens = l->members[0]->prompt_tokens;

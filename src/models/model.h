@@ -93,6 +93,7 @@ struct tdm_egress {
 };
 
 // An observer of what sources really receive, below every wrapper: the evaluator looks for protected values there.
+// Several threads of one run may show it something at the same time.
 struct tdm_model;
 struct tdm_tap {
 	void (*saw)(struct tdm_tap *self, const struct tdm_model *source, const char *bytes, size_t n);

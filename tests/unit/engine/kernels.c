@@ -216,6 +216,23 @@ static void rows(void **state) {
 			check_rows(kernels);
 }
 
+static void exp_sums(void **state) {
+	static const int lengths[] = {1, 15, 16, 17, 1024, 1040, 5003};
+	static float x[5003];
+	const struct tdm_kernels *kernels;
+	bool runs;
+	for (int i = 0; i < 5003; i++)
+		x[i] = i % 7 == 3 ? -INFINITY : (float)(i * 37 % 1001) / -50;
+	for (size_t i = 0; (kernels = tdm_kernels_at(i, &runs)); i++)
+		for (size_t k = 0; runs && k < sizeof lengths / sizeof *lengths; k++) {
+			double expected = 0, sum = kernels->exp_sum(x, lengths[k], 1.5f);
+			for (int j = 0; j < lengths[k]; j++)
+				expected += exp((double)x[j] - 1.5);
+			if (!(fabs(sum - expected) <= 1e-6 * expected))
+				fail_msg("sum of %d of %s: %.9g, not %.9g", lengths[k], kernels->name, sum, expected);
+		}
+}
+
 static void names(void **state) {
 	const struct tdm_kernels *kernels = NULL;
 	struct tdm_error err = {0};
@@ -228,9 +245,8 @@ static void names(void **state) {
 
 int tdm_test_kernels(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(products),        cmocka_unit_test(quantized_columns),
-	    cmocka_unit_test(unusual_columns), cmocka_unit_test(rows),
-	    cmocka_unit_test(names),
+	    cmocka_unit_test(products), cmocka_unit_test(quantized_columns), cmocka_unit_test(unusual_columns),
+	    cmocka_unit_test(rows),     cmocka_unit_test(exp_sums),          cmocka_unit_test(names),
 	};
 	return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }
