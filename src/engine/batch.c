@@ -82,7 +82,7 @@ static void run_until_done(struct tdm_engine *e, struct tdm_request *own) {
 	while (!own->is_done) {
 		choose(e, &pass);
 		pthread_mutex_unlock(&e->lock);
-		tdm_llama_run(e->llama, pass.rows, pass.n, all_cancelled, &pass);
+		tdm_decoder_run(e->decoder, pass.rows, pass.n, all_cancelled, &pass);
 		pthread_mutex_lock(&e->lock);
 		settle(e, own);
 	}

@@ -5,7 +5,7 @@
 // to the thread that runs the batch.
 #pragma once
 #include "engine/engine.h"
-#include "engine/llama.h"
+#include "engine/decoder.h"
 
 struct tdm_request {
 	const struct tdm_seq *seq; // its pages and buffers of rows are large enough
@@ -28,7 +28,7 @@ struct tdm_engine {
 	struct tdm_engine_info info;
 	char *name;
 	struct tdm_cache cache;
-	struct tdm_llama *llama;
+	struct tdm_decoder *decoder;
 	pthread_mutex_t lock;
 	struct tdm_request *first; // in order of arrival
 	bool is_running;

@@ -28,7 +28,7 @@ static int set_info(struct tdm_engine *e, const struct tdm_engine_options *o, st
 		return tdm_fail(err, TDM_ECONFIG, "%s: a context of %d tokens was asked for; the model's limit is %d", e->name,
 		                o->context, s->context);
 	e->info = (struct tdm_engine_info){.name = e->name,
-	                                   .architecture = "llama",
+	                                   .architecture = s->family->name,
 	                                   .kernels = e->weights.kernels->name,
 	                                   .chat = e->chat ? tdm_chat_name(e->chat) : NULL,
 	                                   .n_vocab = s->n_vocab,
@@ -58,8 +58,8 @@ static int prepare(struct tdm_engine *e, const struct tdm_engine_options *o, str
 		return status;
 	e->weights.is_half_cache &= !o->full_cache;
 	tdm_cache_init(&e->cache, &e->weights);
-	e->llama = tdm_llama_new(&e->weights, &e->cache, o->threads);
-	return e->llama ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the buffers of a pass", e->name);
+	e->decoder = tdm_decoder_new(&e->weights, &e->cache, o->threads);
+	return e->decoder ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the buffers of a pass", e->name);
 }
 
 // path: NULL = the n bytes at data.
@@ -95,7 +95,7 @@ int tdm_engine_memory(const char *name, const void *data, size_t n, const struct
 void tdm_engine_close(struct tdm_engine *e) {
 	if (!e)
 		return;
-	tdm_llama_free(e->llama);
+	tdm_decoder_free(e->decoder);
 	if (e->cache.page_bytes)
 		tdm_cache_release(&e->cache);
 	tdm_weights_release(&e->weights);

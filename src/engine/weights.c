@@ -1,189 +1,158 @@
-// Reading the weights of a Llama model.
+// Reading the tensors of a model.
 //
 // The rule it protects: the metadata only says what the tensors must look like; every size that is later used to
 // allocate or to index has been seen as the dimension of a tensor whose bytes are in the file. A tensor that this
 // shape has no place for (a bias, an expert) is an error: leaving it out would give wrong answers silently.
-#include "engine/weights.h"
+#include "engine/weights_parts.h"
 #include <inttypes.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DIMENSION = 1 << 22, MAX_LAYERS = 4096, MAX_HEAD_DIM = 1024, MAX_CONTEXT = 1 << 24 };
-
-struct reader {
-	struct tdm_weights *w;
-	const struct tdm_gguf *g;
-	const char *file;
-	bool *is_used; // one for each tensor of the file
-	struct tdm_error *err;
-};
-
-#define fail(r, ...) tdm_fail((r)->err, TDM_EFORMAT, __VA_ARGS__)
-
-// --- metadata
-
-static int read_count(struct reader *r, const char *key, uint64_t otherwise, uint64_t limit, int *out) {
-	uint64_t value = otherwise;
-	if (!tdm_gguf_u64(r->g, key, &value) && !otherwise)
-		return fail(r, "%s: key %s is missing or not a whole number", r->file, key);
-	if (value < 1 || value > limit)
-		return fail(r, "%s: %s is %" PRIu64 "; expected 1 to %" PRIu64, r->file, key, value, limit);
-	*out = (int)value;
-	return TDM_OK;
-}
-
-static int check_architecture(struct reader *r) {
-	const char *text = "";
-	size_t n = 0;
-	if (!tdm_gguf_text(r->g, "general.architecture", &text, &n))
-		return fail(r, "%s: key general.architecture is missing", r->file);
-	if (n != 5 || memcmp(text, "llama", 5) != 0)
-		return fail(r, "%s: architecture \"%.*s\" is not supported; supported is \"llama\"", r->file,
-		            (int)(n < 40 ? n : 40), text);
-	uint64_t n_experts = 0;
-	if (tdm_gguf_u64(r->g, "llama.expert_count", &n_experts) && n_experts)
-		return fail(r, "%s: a mixture of experts (llama.expert_count) is not supported", r->file);
-	if (tdm_gguf_text(r->g, "llama.rope.scaling.type", &text, &n) && !(n == 4 && memcmp(text, "none", 4) == 0))
-		return fail(r, "%s: rope scaling \"%.*s\" is not supported", r->file, (int)(n < 40 ? n : 40), text);
-	return TDM_OK;
-}
-
-static int read_heads(struct reader *r) {
-	struct tdm_shape *s = &r->w->shape;
-	int value_dim, status = read_count(r, "llama.attention.head_count", 0, (uint64_t)MAX_DIMENSION, &s->n_heads);
-	if (status == TDM_OK)
-		status =
-		    read_count(r, "llama.attention.head_count_kv", (uint64_t)s->n_heads, (uint64_t)s->n_heads, &s->n_kv_heads);
-	if (status != TDM_OK)
-		return status;
-	uint64_t usual = (uint64_t)(s->width / s->n_heads);
-	status = read_count(r, "llama.attention.key_length", usual, MAX_HEAD_DIM, &s->head_dim);
-	if (status == TDM_OK)
-		status = read_count(r, "llama.attention.value_length", (uint64_t)s->head_dim, MAX_HEAD_DIM, &value_dim);
-	if (status == TDM_OK)
-		status = read_count(r, "llama.rope.dimension_count", (uint64_t)s->head_dim, MAX_HEAD_DIM, &s->n_rotated);
-	if (status != TDM_OK)
-		return status;
-	if (s->n_heads % s->n_kv_heads)
-		return fail(r, "%s: %d heads cannot share %d heads of keys and values evenly", r->file, s->n_heads,
-		            s->n_kv_heads);
-	if ((int64_t)s->n_heads * s->head_dim > MAX_DIMENSION)
-		return fail(r, "%s: %d heads of %d elements; at most %d elements are supported", r->file, s->n_heads,
-		            s->head_dim, MAX_DIMENSION);
-	if (value_dim != s->head_dim)
-		return fail(r, "%s: keys of %d and values of %d elements; only equal lengths are supported", r->file,
-		            s->head_dim, value_dim);
-	if (s->n_rotated % 2 || s->n_rotated > s->head_dim)
-		return fail(r, "%s: llama.rope.dimension_count is %d; expected an even number up to the head's %d", r->file,
-		            s->n_rotated, s->head_dim);
-	return TDM_OK;
-}
-
-static int read_shape(struct reader *r) {
-	struct tdm_shape *s = &r->w->shape;
-	double epsilon = 0;
-	int status = read_count(r, "llama.context_length", 0, MAX_CONTEXT, &s->context);
-	if (status == TDM_OK)
-		status = read_count(r, "llama.embedding_length", 0, MAX_DIMENSION, &s->width);
-	if (status == TDM_OK)
-		status = read_count(r, "llama.block_count", 0, MAX_LAYERS, &s->n_layers);
-	if (status == TDM_OK)
-		status = read_count(r, "llama.feed_forward_length", 0, MAX_DIMENSION, &s->n_ff);
-	if (status == TDM_OK)
-		status = read_heads(r);
-	if (status != TDM_OK)
-		return status;
-	if (!tdm_gguf_f64(r->g, "llama.attention.layer_norm_rms_epsilon", &epsilon) || !(epsilon > 0 && epsilon < 1))
-		return fail(r, "%s: llama.attention.layer_norm_rms_epsilon is missing or not between 0 and 1", r->file);
-	s->epsilon = (float)epsilon;
-	s->rope_base = 10000;
-	tdm_gguf_f64(r->g, "llama.rope.freq_base", &s->rope_base);
-	if (!(s->rope_base >= 1 && s->rope_base < 1e12))
-		return fail(r, "%s: llama.rope.freq_base is %g; expected 1 to 1e12", r->file, s->rope_base);
-	return TDM_OK;
-}
-
 // --- tensors
 
-static void name_of(char out[64], int layer, const char *part) {
+enum { NAME_BYTES = 64 };
+
+static const char *name_of(char out[NAME_BYTES], int layer, const char *part, const char *kind) {
 	if (layer < 0)
-		snprintf(out, 64, "%s.weight", part);
+		snprintf(out, NAME_BYTES, "%s.%s", part, kind);
 	else
-		snprintf(out, 64, "blk.%d.%s.weight", layer, part);
+		snprintf(out, NAME_BYTES, "blk.%d.%s.%s", layer, part, kind);
+	return out;
 }
 
-// rows 0: a vector. NULL and an error when it is missing or has another shape.
-static const struct tdm_tensor *need(struct reader *r, int layer, const char *part, int rows, int cols) {
-	char name[64];
-	name_of(name, layer, part);
+const struct tdm_tensor *tdm_reader_tensor(struct tdm_reader *r, const char *name, int rows, int cols) {
 	const struct tdm_tensor *t = tdm_gguf_tensor(r->g, name);
 	if (!t) {
-		fail(r, "%s: tensor %s is missing", r->file, name);
+		TDM_MISFIT(r, "%s: tensor %s is missing", r->file, name);
 		return NULL;
 	}
 	uint64_t n_rows = rows ? (uint64_t)rows : 1;
 	if (t->dims[0] != (uint64_t)cols || t->dims[1] != n_rows || t->dims[2] != 1 || t->dims[3] != 1) {
-		fail(r, "%s: tensor %s is %" PRIu64 " x %" PRIu64 "; the metadata asks for %d x %" PRIu64, r->file, name,
-		     t->dims[0], t->dims[1], cols, n_rows);
+		TDM_MISFIT(r, "%s: tensor %s is %" PRIu64 " x %" PRIu64 "; the metadata asks for %d x %" PRIu64, r->file, name,
+		           t->dims[0], t->dims[1], cols, n_rows);
 		return NULL;
 	}
 	r->is_used[t - tdm_gguf_tensor_at(r->g, 0)] = true;
 	return t;
 }
 
-static int read_vector(struct reader *r, int layer, const char *part, float **out) {
-	int n = r->w->shape.width;
-	const struct tdm_tensor *t = need(r, layer, part, 0, n);
+// Elements first..first + n of a vector of `total`.
+static int read_vector(struct tdm_reader *r, const char *name, int first, int n, int total, float **out) {
+	const struct tdm_tensor *t = tdm_reader_tensor(r, name, 0, total);
 	if (!t)
 		return TDM_EFORMAT;
 	if (t->type == TDM_Q8_0)
-		return fail(r, "%s: tensor %s is Q8_0; expected F32 or F16", r->file, t->name);
+		return TDM_MISFIT(r, "%s: tensor %s is Q8_0; expected F32 or F16", r->file, t->name);
 	*out = aligned_alloc(64, (size_t)tdm_pad(n, 32) * sizeof **out);
 	if (!*out)
 		return tdm_fail(r->err, TDM_ENOMEM, "%s: no memory for tensor %s", r->file, t->name);
 	memset(*out, 0, (size_t)tdm_pad(n, 32) * sizeof **out);
-	tdm_dequantize(t->type, t->data, (uint64_t)n, *out);
+	tdm_dequantize(t->type, (const uint8_t *)t->data + tdm_tensor_bytes(t->type, (uint64_t)first), (uint64_t)n, *out);
 	return TDM_OK;
 }
 
-static int pack(struct reader *r, const struct tdm_tensor *t, struct tdm_matrix *m) {
+static int pack(struct tdm_reader *r, const struct tdm_tensor *t, int first, int rows, struct tdm_matrix *m) {
+	const uint8_t *data = (const uint8_t *)t->data + tdm_tensor_bytes(t->type, t->dims[0]) * (uint64_t)first;
 	if (t->type != TDM_F32)
 		r->w->is_half_cache = true;
-	return tdm_matrix_pack(m, r->w->kernels, t->type, t->data, (int)t->dims[1], (int)t->dims[0], r->err);
+	return tdm_matrix_pack(m, r->w->kernels, t->type, data, rows, (int)t->dims[0], r->err);
 }
 
-static int read_matrix(struct reader *r, int layer, const char *part, int rows, int cols, struct tdm_matrix *m) {
-	const struct tdm_tensor *t = need(r, layer, part, rows, cols);
-	return t ? pack(r, t, m) : TDM_EFORMAT;
-}
+// A matrix and its bias, which are rows first..first + rows of the tensors called `name`.
+struct part {
+	const char *name;
+	int first, rows, total, cols;
+	struct tdm_linear *to;
+	bool needs_bias;
+};
 
-static int read_layer(struct reader *r, int i, struct tdm_layer *l) {
-	const struct tdm_shape *s = &r->w->shape;
-	int q_dim = s->n_heads * s->head_dim, kv_dim = s->n_kv_heads * s->head_dim;
-	const struct {
-		const char *part;
-		int rows, cols;
-		struct tdm_matrix *to;
-	} matrices[] = {{"attn_q", q_dim, s->width, &l->q},        {"attn_k", kv_dim, s->width, &l->k},
-	                {"attn_v", kv_dim, s->width, &l->v},       {"attn_output", s->width, q_dim, &l->o},
-	                {"ffn_gate", s->n_ff, s->width, &l->gate}, {"ffn_up", s->n_ff, s->width, &l->up},
-	                {"ffn_down", s->width, s->n_ff, &l->down}};
-	int status = read_vector(r, i, "attn_norm", &l->attention_norm);
-	if (status == TDM_OK)
-		status = read_vector(r, i, "ffn_norm", &l->ff_norm);
-	for (size_t j = 0; j < sizeof matrices / sizeof *matrices && status == TDM_OK; j++)
-		status = read_matrix(r, i, matrices[j].part, matrices[j].rows, matrices[j].cols, matrices[j].to);
+static int read_part(struct tdm_reader *r, int layer, const struct part *p) {
+	char name[NAME_BYTES];
+	const struct tdm_tensor *t = tdm_reader_tensor(r, name_of(name, layer, p->name, "weight"), p->total, p->cols);
+	int status = t ? pack(r, t, p->first, p->rows, &p->to->m) : TDM_EFORMAT;
+	name_of(name, layer, p->name, "bias");
+	if (status == TDM_OK && (p->needs_bias || tdm_gguf_tensor(r->g, name)))
+		status = read_vector(r, name, p->first, p->rows, p->total, &p->to->bias);
 	return status;
 }
 
-static int read_layers(struct reader *r) {
+static int read_norms(struct tdm_reader *r, int layer, struct tdm_layer *l) {
+	const struct tdm_shape *s = &r->w->shape;
+	const struct {
+		const char *name;
+		unsigned trait; // 0: every family has it
+		int n;
+		float **to;
+	} norms[] = {{"attn_norm", 0, s->width, &l->attention_norm},
+	             {"ffn_norm", 0, s->width, &l->ff_norm},
+	             {"attn_q_norm", TDM_HEAD_NORMS, s->head_dim, &l->q_norm},
+	             {"attn_k_norm", TDM_HEAD_NORMS, s->head_dim, &l->k_norm},
+	             {"post_attention_norm", TDM_POST_NORMS, s->width, &l->post_attention_norm},
+	             {"post_ffw_norm", TDM_POST_NORMS, s->width, &l->post_ff_norm}};
+	char name[NAME_BYTES];
+	int status = TDM_OK;
+	for (size_t i = 0; i < sizeof norms / sizeof *norms && status == TDM_OK; i++)
+		if (!norms[i].trait || s->family->traits & norms[i].trait)
+			status =
+			    read_vector(r, name_of(name, layer, norms[i].name, "weight"), 0, norms[i].n, norms[i].n, norms[i].to);
+	return status;
+}
+
+static int read_attention(struct tdm_reader *r, int layer, struct tdm_layer *l) {
+	const struct tdm_shape *s = &r->w->shape;
+	int q = s->n_heads * s->head_dim, kv = s->n_kv_heads * s->head_dim, all = q + 2 * kv;
+	bool needs = s->family->traits & TDM_QKV_BIAS;
+	char fused[NAME_BYTES];
+	struct part parts[] = {{"attn_q", 0, q, q, s->width, &l->q, needs},
+	                       {"attn_k", 0, kv, kv, s->width, &l->k, needs},
+	                       {"attn_v", 0, kv, kv, s->width, &l->v, needs},
+	                       {"attn_output", 0, s->width, s->width, q, &l->o, false}};
+	int status = TDM_OK;
+	for (int i = 0, first = 0; i < 3 && tdm_gguf_tensor(r->g, name_of(fused, layer, "attn_qkv", "weight")); i++) {
+		parts[i].name = "attn_qkv";
+		parts[i].first = first;
+		parts[i].total = all;
+		first += parts[i].rows;
+	}
+	for (int i = 0; i < 4 && status == TDM_OK; i++)
+		status = read_part(r, layer, &parts[i]);
+	return status;
+}
+
+static int read_feed_forward(struct tdm_reader *r, int layer, struct tdm_layer *l) {
+	const struct tdm_shape *s = &r->w->shape;
+	bool fused = s->family->traits & TDM_FUSED_GATE;
+	int total = fused ? 2 * s->n_ff : s->n_ff;
+	const struct part gate = {fused ? "ffn_up" : "ffn_gate", 0, s->n_ff, total, s->width, &l->gate, false};
+	const struct part up = {"ffn_up", fused ? s->n_ff : 0, s->n_ff, total, s->width, &l->up, false};
+	const struct part down = {"ffn_down", 0, s->width, s->width, s->n_ff, &l->down, false};
+	int status = read_part(r, layer, &gate);
+	if (status == TDM_OK)
+		status = read_part(r, layer, &up);
+	return status == TDM_OK ? read_part(r, layer, &down) : status;
+}
+
+static int read_layer(struct tdm_reader *r, int i, struct tdm_layer *l) {
+	const struct tdm_shape *s = &r->w->shape;
+	const struct tdm_family *f = s->family;
+	bool has_window = s->window && i % s->window_period != s->window_period - 1;
+	l->window = has_window ? s->window : 0;
+	l->rotation = has_window && f->local_base != 0 ? TDM_LOCAL : TDM_GLOBAL;
+	if (f->unrotated && (i + 1) % f->unrotated == 0)
+		l->rotation = TDM_UNROTATED;
+	int status = read_norms(r, i, l);
+	if (status == TDM_OK)
+		status = read_attention(r, i, l);
+	return status == TDM_OK ? read_feed_forward(r, i, l) : status;
+}
+
+static int read_layers(struct tdm_reader *r) {
 	struct tdm_weights *w = r->w;
+	char key[TDM_KEY_BYTES];
 	if ((size_t)w->shape.n_layers > tdm_gguf_n_tensors(r->g))
-		return fail(r, "%s: llama.block_count is %d, but the file has %zu tensors", r->file, w->shape.n_layers,
-		            tdm_gguf_n_tensors(r->g));
+		return TDM_MISFIT(r, "%s: %s is %d, but the file has %zu tensors", r->file,
+		                  tdm_reader_key(r, "block_count", key), w->shape.n_layers, tdm_gguf_n_tensors(r->g));
 	w->layers = calloc((size_t)w->shape.n_layers, sizeof *w->layers);
 	if (!w->layers)
 		return tdm_fail(r->err, TDM_ENOMEM, "%s: no memory for %d layers", r->file, w->shape.n_layers);
@@ -193,55 +162,36 @@ static int read_layers(struct reader *r) {
 	return status;
 }
 
-static int read_embedding(struct reader *r) {
+static int read_embedding(struct tdm_reader *r) {
 	const struct tdm_tensor *t = tdm_gguf_tensor(r->g, "token_embd.weight");
 	if (!t)
-		return fail(r, "%s: tensor token_embd.weight is missing", r->file);
-	if (t->dims[1] > MAX_DIMENSION)
-		return fail(r, "%s: a vocabulary of %" PRIu64 " tokens; at most %d are supported", r->file, t->dims[1],
-		            MAX_DIMENSION);
+		return TDM_MISFIT(r, "%s: tensor token_embd.weight is missing", r->file);
+	if (t->dims[1] > TDM_MAX_DIMENSION)
+		return TDM_MISFIT(r, "%s: a vocabulary of %" PRIu64 " tokens; at most %d are supported", r->file, t->dims[1],
+		                  TDM_MAX_DIMENSION);
 	r->w->shape.n_vocab = (int)t->dims[1];
-	r->w->embedding = need(r, -1, "token_embd", r->w->shape.n_vocab, r->w->shape.width);
+	r->w->embedding = tdm_reader_tensor(r, t->name, r->w->shape.n_vocab, r->w->shape.width);
 	return r->w->embedding ? TDM_OK : TDM_EFORMAT;
 }
 
-static int read_output(struct reader *r) {
+// A file without a matrix of its own for the output uses the embeddings'.
+static int read_output(struct tdm_reader *r) {
 	struct tdm_weights *w = r->w;
-	int status = read_vector(r, -1, "output_norm", &w->output_norm);
+	int width = w->shape.width, n = w->shape.n_vocab, status;
+	status = read_vector(r, "output_norm.weight", 0, width, width, &w->output_norm);
 	if (status != TDM_OK)
 		return status;
 	if (!tdm_gguf_tensor(r->g, "output.weight"))
-		return pack(r, w->embedding, &w->output);
-	return read_matrix(r, -1, "output", w->shape.n_vocab, w->shape.width, &w->output);
+		return pack(r, w->embedding, 0, n, &w->output.m);
+	return read_part(r, -1, &(struct part){"output", 0, n, n, width, &w->output, false});
 }
 
-// Llama 3.1 and later stretch the slow rotations by factors that come as a tensor.
-static int read_rates(struct reader *r) {
-	const struct tdm_shape *s = &r->w->shape;
-	int n = s->n_rotated / 2;
-	const struct tdm_tensor *t = NULL;
-	float factor = 1;
-	if (tdm_gguf_tensor(r->g, "rope_freqs.weight") && !(t = need(r, -1, "rope_freqs", 0, n)))
-		return TDM_EFORMAT;
-	r->w->rates = calloc((size_t)n + 1, sizeof *r->w->rates);
-	if (!r->w->rates)
-		return tdm_fail(r->err, TDM_ENOMEM, "%s: no memory for rotations", r->file);
-	for (int i = 0; i < n; i++) {
-		if (t && t->type == TDM_F32)
-			memcpy(&factor, (const char *)t->data + (size_t)i * sizeof factor, sizeof factor);
-		if ((t && t->type != TDM_F32) || !(factor > 0))
-			return fail(r, "%s: tensor rope_freqs.weight must hold positive F32 numbers", r->file);
-		r->w->rates[i] = pow(s->rope_base, -2.0 * i / s->n_rotated) / (double)factor;
-	}
-	return TDM_OK;
-}
-
-static int check_all_used(struct reader *r) {
+static int check_all_used(struct tdm_reader *r) {
 	for (size_t i = 0; i < tdm_gguf_n_tensors(r->g); i++) {
 		const struct tdm_tensor *t = tdm_gguf_tensor_at(r->g, i);
 		if (!r->is_used[i])
-			return fail(r, "%s: tensor %s has no place in a Llama model of %d layers", r->file, t->name,
-			            r->w->shape.n_layers);
+			return TDM_MISFIT(r, "%s: tensor %s has no place in a %s model of %d layers", r->file, t->name,
+			                  r->w->shape.family->name, r->w->shape.n_layers);
 		r->w->n_parameters += t->dims[0] * t->dims[1];
 		r->w->weight_bytes += t->bytes;
 	}
@@ -251,11 +201,11 @@ static int check_all_used(struct reader *r) {
 int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char *name,
                      const struct tdm_kernels *kernels, struct tdm_error *err) {
 	*w = (struct tdm_weights){.kernels = kernels};
-	struct reader r = {.w = w, .g = g, .file = name, .err = err};
+	struct tdm_reader r = {.w = w, .g = g, .file = name, .err = err};
 	r.is_used = calloc(tdm_gguf_n_tensors(g) + 1, sizeof *r.is_used);
-	int status = r.is_used ? check_architecture(&r) : tdm_fail(err, TDM_ENOMEM, "%s: no memory", name);
-	int (*const steps[])(struct reader *) = {read_shape,  read_embedding, read_layers,
-	                                         read_output, read_rates,     check_all_used};
+	int status = r.is_used ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory", name);
+	int (*const steps[])(struct tdm_reader *) = {tdm_shape_read, read_embedding,     read_layers,
+	                                             read_output,    tdm_positions_read, check_all_used};
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && status == TDM_OK; i++)
 		status = steps[i](&r);
 	free(r.is_used);
@@ -264,20 +214,27 @@ int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char
 	return status;
 }
 
+static void release_linear(struct tdm_linear *l) {
+	tdm_matrix_release(&l->m);
+	free(l->bias);
+}
+
 static void release_layer(struct tdm_layer *l) {
-	struct tdm_matrix *matrices[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down};
-	for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
-		tdm_matrix_release(matrices[i]);
-	free(l->attention_norm);
-	free(l->ff_norm);
+	struct tdm_linear *parts[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down};
+	float *norms[] = {l->attention_norm, l->ff_norm, l->q_norm, l->k_norm, l->post_attention_norm, l->post_ff_norm};
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		release_linear(parts[i]);
+	for (size_t i = 0; i < sizeof norms / sizeof *norms; i++)
+		free(norms[i]);
 }
 
 void tdm_weights_release(struct tdm_weights *w) {
 	for (int i = 0; w->layers && i < w->shape.n_layers; i++)
 		release_layer(&w->layers[i]);
-	tdm_matrix_release(&w->output);
+	release_linear(&w->output);
 	free(w->layers);
 	free(w->output_norm);
-	free(w->rates);
+	for (int i = 0; i < TDM_N_ROTATIONS; i++)
+		free(w->rotations[i].rates);
 	*w = (struct tdm_weights){0};
 }

@@ -1,17 +1,35 @@
-// Weights: a Llama model's shape and matrices, checked against each other and repacked for the kernels.
+// Weights: a model's shape and matrices, checked against each other and repacked for the kernels.
 #pragma once
+#include "engine/family.h"
 #include "engine/gguf.h"
 #include "engine/kernels.h"
 
 struct tdm_shape {
+	const struct tdm_family *family;
 	int n_vocab, width, n_layers, n_heads, n_kv_heads, head_dim, n_rotated, n_ff, context;
-	float epsilon;
-	double rope_base;
+	int window, window_period; // tokens that a layer with a window sees, the newest included; 0: no layer has one
+	float epsilon, attention_scale, attention_cap, logit_cap; // caps: 0 = none
+};
+
+// Rotation by angles in proportion to the position.
+struct tdm_rotation {
+	double *rates;    // [n_rotated / 2]: radians per position; NULL: no layer needs this one
+	double magnitude; // of the rotated vector, relative to the vector's
+};
+enum { TDM_GLOBAL, TDM_LOCAL, TDM_N_ROTATIONS, TDM_UNROTATED = -1 };
+
+struct tdm_linear {
+	struct tdm_matrix m;
+	float *bias; // NULL: none. Vectors are padded with zeros to a multiple of 32.
 };
 
 struct tdm_layer {
-	float *attention_norm, *ff_norm; // padded with zeros to a multiple of 32
-	struct tdm_matrix q, k, v, o, gate, up, down;
+	int window;   // 0: it sees everything
+	int rotation; // TDM_GLOBAL, TDM_LOCAL or TDM_UNROTATED
+	float *attention_norm, *ff_norm;
+	float *q_norm, *k_norm;                    // of each head; NULL: none
+	float *post_attention_norm, *post_ff_norm; // NULL: none
+	struct tdm_linear q, k, v, o, gate, up, down;
 };
 
 struct tdm_weights {
@@ -20,14 +38,15 @@ struct tdm_weights {
 	const struct tdm_tensor *embedding; // in the file
 	struct tdm_layer *layers;
 	float *output_norm;
-	struct tdm_matrix output;
-	double *rates;      // [n_rotated / 2]: radians per position
+	struct tdm_linear output;
+	struct tdm_rotation rotations[TDM_N_ROTATIONS];
 	bool is_half_cache; // keys and values in half precision: the cache is as precise as the matrices
 	uint64_t n_parameters, weight_bytes;
 };
 
 // name: for sentences. Fills *w; on an error it is empty. The file must outlive the weights.
-// Error: TDM_EFORMAT for another architecture, a missing or unknown tensor, or a shape that contradicts the metadata.
+// Error: TDM_EFORMAT for an unknown architecture, a missing or unknown tensor, or a shape that contradicts the
+// metadata.
 int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char *name,
                      const struct tdm_kernels *kernels, struct tdm_error *err);
 void tdm_weights_release(struct tdm_weights *w);

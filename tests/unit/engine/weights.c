@@ -24,11 +24,11 @@ struct change {
 	{ name, 4, v, 4, TDM_EFORMAT, sentence }
 
 static const struct change changes[] = {
-    {"llama", 0, 0, 0, TDM_EFORMAT, "architecture \"Xlama\" is not supported; supported is \"llama\""},
+    {"llama", 0, 0, 0, TDM_EFORMAT, "architecture \"Xlama\" is not supported; supported are llama, qwen2, qwen3"},
     {"general.architecture", 0, 0, 0, TDM_EFORMAT, "general.architecture is missing"},
     {"llama.context_length", 0, 0, 0, TDM_EFORMAT, "llama.context_length is missing"},
     {"blk.1.ffn_up.weight", 0, 0, 0, TDM_EFORMAT, "tensor blk.1.ffn_up.weight is missing"},
-    {"output.weight", 0, 0, 0, TDM_EFORMAT, "tensor Xutput.weight has no place in a Llama model of 2 layers"},
+    {"output.weight", 0, 0, 0, TDM_EFORMAT, "tensor Xutput.weight has no place in a llama model of 2 layers"},
     {"output_norm.weight", 0, 0, 0, TDM_EFORMAT, "tensor output_norm.weight is missing"},
     {"token_embd.weight", 0, 0, 0, TDM_EFORMAT, "tensor token_embd.weight is missing"},
     {"tokenizer.ggml.model", 0, 0, 0, TDM_EFORMAT, "tokenizer"},
@@ -38,7 +38,7 @@ static const struct change changes[] = {
     KEY("llama.embedding_length", UINT32_MAX, "llama.embedding_length is 4294967295"),
     KEY("llama.block_count", 3, "tensor blk.2.attn_norm.weight is missing"),
     KEY("llama.block_count", 4000, "llama.block_count is 4000, but the file has 21 tensors"),
-    KEY("llama.block_count", 1, "has no place in a Llama model of 1 layers"),
+    KEY("llama.block_count", 1, "has no place in a llama model of 1 layers"),
     KEY("llama.feed_forward_length", 97, "the metadata asks for 64 x 97"),
     KEY("llama.attention.head_count", 3, "3 heads cannot share 2 heads"),
     KEY("llama.attention.head_count", 8, "the metadata asks for 64 x 128"),

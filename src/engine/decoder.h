@@ -1,4 +1,4 @@
-// Llama: the forward pass over rows, which are tokens of any mixture of sequences.
+// Decoder: the forward pass over rows, which are tokens of any mixture of sequences.
 #pragma once
 #include "base/pool.h"
 #include "engine/cache.h"
@@ -12,10 +12,10 @@ struct tdm_row {
 	float *logits, *hidden; // NULL, or room for n_vocab and width, each padded to a multiple of 32
 };
 
-struct tdm_llama; // buffers of one pass; one pass at a time
+struct tdm_decoder; // buffers of one pass; one pass at a time
 
-struct tdm_llama *tdm_llama_new(const struct tdm_weights *w, const struct tdm_cache *cache, int n_threads);
-void tdm_llama_free(struct tdm_llama *l);
+struct tdm_decoder *tdm_decoder_new(const struct tdm_weights *w, const struct tdm_cache *cache, int n_threads);
+void tdm_decoder_free(struct tdm_decoder *d);
 // 1 <= n <= TDM_MAX_ROWS. stop (may be NULL) is asked before each layer; false: it said yes, and what rows point to is
 // undefined.
-bool tdm_llama_run(struct tdm_llama *l, const struct tdm_row *rows, int n, bool (*stop)(void *), void *arg);
+bool tdm_decoder_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, bool (*stop)(void *), void *arg);

@@ -1,0 +1,169 @@
+// The forward pass: embeddings, layers of attention and gated feed-forward with RMS norms, logits. What the families do
+// differently is data (family.h): a tensor that is there or not, a number, or a trait.
+//
+// The rule it protects: nothing a row computes depends on the other rows of the pass, except the cache that its own
+// sequence's earlier rows have written; which threads compute what changes no number. No memory is asked for here.
+#include "engine/decoder_parts.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PART_BYTES = 1 << 17 };
+
+// --- buffers
+
+static size_t padded(int n) {
+	return (size_t)tdm_pad(n, 2 * TDM_LANES);
+}
+
+static size_t larger(size_t a, size_t b) {
+	return a > b ? a : b;
+}
+
+static bool reserve(struct tdm_decoder *d) {
+	size_t blocks = d->columns_width / TDM_BLOCK, total = 0;
+	struct {
+		float **at;
+		size_t row;
+	} parts[] = {{&d->x, d->width},
+	             {&d->y, d->width},
+	             {&d->q, d->q_width},
+	             {&d->k, d->kv_width},
+	             {&d->v, d->kv_width},
+	             {&d->attended, d->q_width},
+	             {&d->gate, d->ff_width},
+	             {&d->up, d->ff_width},
+	             {&d->turns[TDM_GLOBAL], d->turns_width},
+	             {&d->turns[TDM_LOCAL], d->turns_width},
+	             {&d->scales, blocks},
+	             {(float **)&d->bias, blocks},
+	             {(float **)&d->quantized, d->columns_width / sizeof(float)}};
+	enum { N_PARTS = sizeof parts / sizeof *parts };
+	for (size_t i = 0; i < N_PARTS; i++)
+		total += parts[i].row * TDM_MAX_ROWS;
+	d->memory = aligned_alloc(64, total * sizeof *d->memory);
+	if (!d->memory)
+		return false;
+	memset(d->memory, 0, total * sizeof *d->memory); // padding stays zero: matrices have zero rows there
+	float *at = d->memory;
+	for (size_t i = 0; i < N_PARTS; i++, at += parts[i - 1].row * TDM_MAX_ROWS)
+		*parts[i].at = at;
+	return true;
+}
+
+struct tdm_decoder *tdm_decoder_new(const struct tdm_weights *w, const struct tdm_cache *cache, int n_threads) {
+	const struct tdm_shape *s = &w->shape;
+	struct tdm_decoder *d = calloc(1, sizeof *d);
+	if (!d)
+		return NULL;
+	d->w = w;
+	d->cache = cache;
+	d->n_threads = n_threads > 1 ? n_threads : 1;
+	d->width = padded(s->width);
+	d->q_width = padded(s->n_heads * s->head_dim);
+	d->kv_width = padded(s->n_kv_heads * s->head_dim);
+	d->ff_width = padded(s->n_ff);
+	d->turns_width = padded(s->n_rotated);
+	d->columns_width = larger(d->width, larger(d->q_width, d->ff_width));
+	d->pool = d->n_threads > 1 ? tdm_pool_new(d->n_threads) : NULL;
+	if (!reserve(d) || (d->n_threads > 1 && !d->pool)) {
+		tdm_decoder_free(d);
+		return NULL;
+	}
+	return d;
+}
+
+void tdm_decoder_free(struct tdm_decoder *d) {
+	if (!d)
+		return;
+	tdm_pool_free(d->pool);
+	free(d->memory);
+	free(d);
+}
+
+// Pieces small enough that a thread which lost its core does not hold up the others, large enough to be worth it.
+void tdm_decoder_parts(struct tdm_decoder *d, tdm_pool_fn *fn, void *arg, size_t bytes) {
+	size_t worth = bytes / PART_BYTES, most = (size_t)d->n_threads * 4;
+	int n_parts = (int)(worth < most ? worth : most);
+	if (d->pool && n_parts > 1)
+		tdm_pool_run(d->pool, fn, arg, n_parts);
+	else
+		fn(arg, 0, 1);
+}
+
+// --- the pass
+
+static void embed(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
+	const struct tdm_tensor *table = d->w->embedding;
+	uint64_t width = table->dims[0], row_bytes = tdm_tensor_bytes(table->type, width);
+	for (int i = 0; i < n; i++)
+		tdm_dequantize(table->type, (const uint8_t *)table->data + (uint64_t)rows[i].token * row_bytes, width,
+		               d->x + (size_t)i * d->width);
+}
+
+static void normalize_rows(struct tdm_decoder *d, const float *weight, int n) {
+	for (int i = 0; i < n; i++)
+		d->w->kernels->normalize(d->x + (size_t)i * d->width, weight, d->w->shape.width, d->w->shape.epsilon,
+		                         d->y + (size_t)i * d->width);
+}
+
+static void add_rows(struct tdm_decoder *d, int n) {
+	for (int i = 0; i < n; i++)
+		d->w->kernels->add(d->x + (size_t)i * d->width, d->y + (size_t)i * d->width,
+		                   tdm_pad(d->w->shape.width, TDM_LANES));
+}
+
+static void attend(struct tdm_decoder *d, const struct tdm_row *rows, int n, int index) {
+	const struct tdm_layer *l = &d->w->layers[index];
+	const struct tdm_target qkv[] = {{&l->q, d->q, d->q_width}, {&l->k, d->k, d->kv_width}, {&l->v, d->v, d->kv_width}};
+	tdm_decoder_multiply(d, d->y, d->width, n, qkv, 3);
+	tdm_attention_run(d, rows, n, index);
+	tdm_decoder_multiply(d, d->attended, d->q_width, n, &(struct tdm_target){&l->o, d->y, d->width}, 1);
+}
+
+static void feed_forward(struct tdm_decoder *d, int n, const struct tdm_layer *l) {
+	const struct tdm_target both[] = {{&l->gate, d->gate, d->ff_width}, {&l->up, d->up, d->ff_width}};
+	tdm_decoder_multiply(d, d->y, d->width, n, both, 2);
+	for (int i = 0; i < n; i++)
+		d->w->kernels->gate(d->gate + (size_t)i * d->ff_width, d->up + (size_t)i * d->ff_width,
+		                    tdm_pad(d->w->shape.n_ff, TDM_LANES));
+	tdm_decoder_multiply(d, d->gate, d->ff_width, n, &(struct tdm_target){&l->down, d->y, d->width}, 1);
+}
+
+static void run_layer(struct tdm_decoder *d, const struct tdm_row *rows, int n, int index) {
+	const struct tdm_layer *l = &d->w->layers[index];
+	normalize_rows(d, l->attention_norm, n);
+	attend(d, rows, n, index);
+	add_rows(d, n);
+	normalize_rows(d, l->ff_norm, n);
+	feed_forward(d, n, l);
+	add_rows(d, n);
+}
+
+static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
+	const struct tdm_shape *s = &d->w->shape;
+	float *out[TDM_MAX_ROWS];
+	int n_wanted = 0;
+	for (int i = 0; i < n; i++) {
+		if (!rows[i].logits)
+			continue;
+		float *y = d->y + (size_t)n_wanted * d->width;
+		d->w->kernels->normalize(d->x + (size_t)i * d->width, d->w->output_norm, s->width, s->epsilon, y);
+		memcpy(rows[i].hidden, y, d->width * sizeof *y);
+		out[n_wanted++] = rows[i].logits;
+	}
+	if (n_wanted)
+		tdm_decoder_multiply_to(d, d->y, d->width, n_wanted, &d->w->output, out);
+}
+
+bool tdm_decoder_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, bool (*stop)(void *), void *arg) {
+	embed(d, rows, n);
+	tdm_attention_begin(d, rows, n);
+	for (int layer = 0; layer < d->w->shape.n_layers; layer++) {
+		if (stop && stop(arg))
+			return false;
+		run_layer(d, rows, n, layer);
+	}
+	finish(d, rows, n);
+	return true;
+}

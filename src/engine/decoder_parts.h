@@ -1,0 +1,44 @@
+// Inside of the decoder: the buffers of a pass, and the parts that work on them. decoder.c is the pass, product.c
+// multiplies, attention.c attends.
+#pragma once
+#include "engine/decoder.h"
+
+// Neighbouring rows of one sequence whose queries attend together.
+struct tdm_tile {
+	int first, n;
+};
+
+struct tdm_decoder {
+	const struct tdm_weights *w;
+	const struct tdm_cache *cache;
+	struct tdm_pool *pool; // NULL with one thread
+	int n_threads;
+	size_t width, q_width, kv_width, ff_width, columns_width, turns_width; // padded to 32
+	float *memory, *x, *y, *q, *k, *v, *attended, *gate, *up;
+	float *turns[TDM_N_ROTATIONS]; // [row][turns_width]
+	float *scales;
+	int8_t *quantized;
+	int32_t *bias;
+	int n_tiles;
+	struct tdm_tile tiles[TDM_MAX_ROWS];
+};
+
+// Runs fn in pieces that are worth a thread, for a job that reads about `bytes` of memory.
+void tdm_decoder_parts(struct tdm_decoder *d, tdm_pool_fn *fn, void *arg, size_t bytes);
+
+// Up to TDM_MAX_TARGETS matrices with the same input are one job.
+enum { TDM_MAX_TARGETS = 3 };
+struct tdm_target {
+	const struct tdm_linear *linear;
+	float *out; // [row][stride]
+	size_t stride;
+};
+void tdm_decoder_multiply(struct tdm_decoder *d, const float *x, size_t stride, int n, const struct tdm_target *targets,
+                          int n_targets);
+// One matrix, whose rows of results lie anywhere.
+void tdm_decoder_multiply_to(struct tdm_decoder *d, const float *x, size_t stride, int n,
+                             const struct tdm_linear *linear, float *const *out);
+
+void tdm_attention_begin(struct tdm_decoder *d, const struct tdm_row *rows, int n); // of a pass
+// From d->q, d->k, d->v as they were multiplied to d->attended; stores keys and values.
+void tdm_attention_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, int layer);

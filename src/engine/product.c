@@ -1,0 +1,67 @@
+// Matrix products of a pass: up to three matrices with the same input are one job for all threads.
+#include "engine/decoder_parts.h"
+
+struct product {
+	const struct tdm_kernels *kernels;
+	struct tdm_columns columns;
+	int n_targets, n_groups;
+	const struct tdm_linear *linears[TDM_MAX_TARGETS];
+	float *out[TDM_MAX_TARGETS][TDM_MAX_ROWS];
+};
+
+static void multiply_part(void *arg, int part, int n_parts) {
+	const struct product *p = arg;
+	int from = (int)((int64_t)p->n_groups * part / n_parts), to = (int)((int64_t)p->n_groups * (part + 1) / n_parts);
+	for (int i = 0; i < p->n_targets && to > 0; i++) {
+		const struct tdm_matrix *m = &p->linears[i]->m;
+		int n = m->n_groups, end = to < n ? to : n;
+		if (from < end)
+			p->kernels->multiply(m, from, end, &p->columns, p->out[i]);
+		from = from > n ? from - n : 0;
+		to -= n;
+	}
+}
+
+static void set_columns(struct tdm_decoder *d, struct product *p, const float *x, size_t stride, int n) {
+	bool is_quantized = false;
+	for (int i = 0; i < p->n_targets; i++)
+		is_quantized |= p->linears[i]->m.type == TDM_Q8_0;
+	p->columns = (struct tdm_columns){n, stride, x, d->quantized, d->scales, d->bias};
+	for (int i = 0; i < n && is_quantized; i++)
+		p->kernels->quantize(&p->columns, i);
+}
+
+static void multiply(struct tdm_decoder *d, struct product *p, const float *x, size_t stride, int n) {
+	size_t bytes = 0;
+	p->kernels = d->w->kernels;
+	p->n_groups = 0;
+	for (int i = 0; i < p->n_targets; i++) {
+		p->n_groups += p->linears[i]->m.n_groups;
+		bytes += p->linears[i]->m.group_bytes * (size_t)p->linears[i]->m.n_groups;
+	}
+	set_columns(d, p, x, stride, n);
+	tdm_decoder_parts(d, multiply_part, p, bytes * (size_t)n);
+	for (int i = 0; i < p->n_targets; i++)
+		for (int row = 0; row < n && p->linears[i]->bias; row++)
+			p->kernels->add(p->out[i][row], p->linears[i]->bias, tdm_pad(p->linears[i]->m.n_rows, TDM_LANES));
+}
+
+void tdm_decoder_multiply(struct tdm_decoder *d, const float *x, size_t stride, int n, const struct tdm_target *targets,
+                          int n_targets) {
+	struct product p;
+	p.n_targets = n_targets;
+	for (int i = 0; i < n_targets; i++) {
+		p.linears[i] = targets[i].linear;
+		for (int row = 0; row < n; row++)
+			p.out[i][row] = targets[i].out + (size_t)row * targets[i].stride;
+	}
+	multiply(d, &p, x, stride, n);
+}
+
+void tdm_decoder_multiply_to(struct tdm_decoder *d, const float *x, size_t stride, int n,
+                             const struct tdm_linear *linear, float *const *out) {
+	struct product p = {.n_targets = 1, .linears = {linear}};
+	for (int row = 0; row < n; row++)
+		p.out[0][row] = out[row];
+	multiply(d, &p, x, stride, n);
+}
