@@ -4,10 +4,11 @@
 // it is used, every count with the fewest bytes its items can take before memory is asked for, every product is
 // checked arithmetic; so memory stays within a small multiple of the file, whatever the file says.
 // Everything is prepared when the file is opened; afterwards the structure is only read, from any thread.
-// To read another tensor type: a row in tdm_tensor_bytes, a conversion in quantize.c, a dot product in the kernels.
+// To read another tensor type: a row in the table of formats.c.
 #include "engine/gguf.h"
 #include "base/arena.h"
 #include <stdalign.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -237,21 +238,25 @@ static const struct pair *find_pair(const struct tdm_gguf *g, const char *key) {
 
 // --- tensor infos
 
-static const struct {
-	uint32_t type, per_block, block_bytes;
-} tensor_types[] = {{TDM_F32, 1, 4}, {TDM_F16, 1, 2}, {TDM_Q8_0, 32, 34}};
-
-uint64_t tdm_tensor_bytes(uint32_t type, uint64_t n_elements) {
-	for (size_t i = 0; i < sizeof tensor_types / sizeof *tensor_types; i++) {
-		uint64_t bytes;
-		if (tensor_types[i].type != type)
-			continue;
-		if (n_elements % tensor_types[i].per_block ||
-		    __builtin_mul_overflow(n_elements / tensor_types[i].per_block, tensor_types[i].block_bytes, &bytes))
-			return 0;
-		return bytes;
+// Sets the bytes of a tensor whose dimensions are known.
+static int measure(struct cursor *c, struct tdm_tensor *t, uint64_t n_elements) {
+	const struct tdm_format *f = tdm_format_of(t->type);
+	if (!f) {
+		char known[256];
+		size_t n = 0;
+		for (uint32_t i = 0; i < tdm_n_formats; i++)
+			n += (size_t)snprintf(known + n, sizeof known - n, "%s%s (%u)", i ? ", " : "", tdm_formats[i].name,
+			                      tdm_formats[i].type);
+		return fail(c, "%s: tensor %s has type %u; supported are %s", c->file, t->name, t->type, known);
 	}
-	return 0;
+	if (t->dims[0] % f->per_block)
+		return fail(c, "%s: tensor %s is %s, whose rows are multiples of %u elements, but its rows have %llu", c->file,
+		            t->name, f->name, f->per_block, (unsigned long long)t->dims[0]);
+	t->bytes = tdm_tensor_bytes(t->type, n_elements);
+	if (!t->bytes)
+		return fail(c, "%s: tensor %s has %llu elements, which is too large", c->file, t->name,
+		            (unsigned long long)n_elements);
+	return TDM_OK;
 }
 
 static int read_dims(struct cursor *c, struct tdm_tensor *t, uint64_t *n_elements) {
@@ -303,14 +308,7 @@ static int read_info(struct cursor *c, struct tdm_tensor *t, uint64_t *offset) {
 		status = take_u64(c, "the offset of a tensor", offset);
 	if (status != TDM_OK)
 		return status;
-	if (!tdm_tensor_bytes(t->type, 32))
-		return fail(c, "%s: tensor %s has type %u; supported are F32 (0), F16 (1) and Q8_0 (8)", c->file, t->name,
-		            t->type);
-	t->bytes = tdm_tensor_bytes(t->type, t->dims[0]) ? tdm_tensor_bytes(t->type, n_elements) : 0;
-	if (!t->bytes)
-		return fail(c, "%s: rows of tensor %s have %llu elements, not a whole number of blocks of its type", c->file,
-		            t->name, (unsigned long long)t->dims[0]);
-	return TDM_OK;
+	return measure(c, t, n_elements);
 }
 
 static int compare_names(const void *a, const void *b) {

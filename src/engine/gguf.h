@@ -7,10 +7,9 @@
 #pragma once
 #include "base/file.h"
 #include "base/status.h"
+#include "engine/formats.h"
 #include <stdbool.h>
 #include <stdint.h>
-
-enum tdm_tensor_type { TDM_F32 = 0, TDM_F16 = 1, TDM_Q8_0 = 8 }; // values of the file format
 
 struct tdm_tensor {
 	const char *name; // NUL-terminated
@@ -33,7 +32,6 @@ void tdm_gguf_close(struct tdm_gguf *g);
 const struct tdm_tensor *tdm_gguf_tensor(const struct tdm_gguf *g, const char *name); // NULL when absent
 size_t tdm_gguf_n_tensors(const struct tdm_gguf *g);
 const struct tdm_tensor *tdm_gguf_tensor_at(const struct tdm_gguf *g, size_t i);
-uint64_t tdm_tensor_bytes(uint32_t type, uint64_t n_elements); // 0 for an unknown type or a partial block
 
 // Key-values. A getter returns false when the key is absent or of another type.
 bool tdm_gguf_u64(const struct tdm_gguf *g, const char *key,
@@ -58,14 +56,7 @@ void tdm_gguf_put_strings(struct tdm_gguf_writer *w, const char *key, const char
                           size_t n);
 void tdm_gguf_put_f32s(struct tdm_gguf_writer *w, const char *key, const float *items, size_t n);
 void tdm_gguf_put_i32s(struct tdm_gguf_writer *w, const char *key, const int32_t *items, size_t n);
-// data: n elements of float, converted to `type` (round to nearest; Q8_0: scale = max|x| / 127 as f16, as llama.cpp
-// does).
+// data: n elements of float, converted to `type` as llama.cpp does. Rows of a partial block: an error when writing.
 void tdm_gguf_put_tensor(struct tdm_gguf_writer *w, const char *name, uint32_t type, const uint64_t *dims,
                          uint32_t n_dims, const float *data);
 int tdm_gguf_write(struct tdm_gguf_writer *w, const char *path, struct tdm_error *err);
-
-// One block conversions, shared by writer, kernels and tests.
-float tdm_f16_to_f32(uint16_t h);
-uint16_t tdm_f32_to_f16(float f);
-void tdm_dequantize(uint32_t type, const void *data, uint64_t n, float *out);
-void tdm_quantize(uint32_t type, const float *data, uint64_t n, void *out);

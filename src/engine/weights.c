@@ -42,8 +42,9 @@ static int read_vector(struct tdm_reader *r, const char *name, int first, int n,
 	const struct tdm_tensor *t = tdm_reader_tensor(r, name, 0, total);
 	if (!t)
 		return TDM_EFORMAT;
-	if (t->type == TDM_Q8_0)
-		return TDM_MISFIT(r, "%s: tensor %s is Q8_0; expected F32 or F16", r->file, t->name);
+	if (tdm_format_of(t->type)->per_block > 1)
+		return TDM_MISFIT(r, "%s: tensor %s is %s; expected F32, F16 or BF16", r->file, t->name,
+		                  tdm_format_name(t->type));
 	*out = aligned_alloc(64, (size_t)tdm_pad(n, 32) * sizeof **out);
 	if (!*out)
 		return tdm_fail(r->err, TDM_ENOMEM, "%s: no memory for tensor %s", r->file, t->name);
@@ -54,6 +55,9 @@ static int read_vector(struct tdm_reader *r, const char *name, int first, int n,
 
 static int pack(struct tdm_reader *r, const struct tdm_tensor *t, int first, int rows, struct tdm_matrix *m) {
 	const uint8_t *data = (const uint8_t *)t->data + tdm_tensor_bytes(t->type, t->dims[0]) * (uint64_t)first;
+	if (t->type != TDM_F32 && t->type != TDM_F16 && t->type != TDM_Q8_0)
+		return TDM_MISFIT(r, "%s: tensor %s is %s; matrices are multiplied as F32, F16 or Q8_0", r->file, t->name,
+		                  tdm_format_name(t->type));
 	if (t->type != TDM_F32)
 		r->w->is_half_cache = true;
 	return tdm_matrix_pack(m, r->w->kernels, t->type, data, rows, (int)t->dims[0], r->err);

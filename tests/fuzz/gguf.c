@@ -6,6 +6,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+// The last block of a tensor as numbers: the table's sizes and what a conversion reads must agree.
+static size_t touch_last_block(const struct tdm_tensor *t) {
+	const struct tdm_format *f = tdm_format_of(t->type);
+	float x[256], sum = 0;
+	tdm_dequantize(t->type, (const uint8_t *)t->data + t->bytes - f->block_bytes, f->per_block, x);
+	for (uint32_t i = 0; i < f->per_block; i++)
+		sum += x[i];
+	return sum > 0;
+}
+
 // Reads everything that the file offers, so that a wrong pointer is touched.
 static size_t touch(const struct tdm_gguf *g) {
 	size_t sum = 0, n, len;
@@ -18,6 +28,7 @@ static size_t touch(const struct tdm_gguf *g) {
 		const struct tdm_tensor *t = tdm_gguf_tensor_at(g, i);
 		const uint8_t *bytes = t->data;
 		sum += bytes[0] + bytes[t->bytes - 1] + (tdm_gguf_tensor(g, t->name) == t);
+		sum += touch_last_block(t);
 	}
 	static const char *const keys[] = {"tokenizer.ggml.tokens", "tokenizer.ggml.scores", "general.architecture",
 	                                   "llama.block_count", "llama.rope.freq_base"};

@@ -175,12 +175,13 @@ static const struct corruption corruptions[] = {
     {AT(n_dims), 4, 0, "has 0 dimensions"},
     {AT(n_dims), 4, 5, "has 5 dimensions"},
     {AT(dim0), 8, 0, "which is zero or makes the tensor too large"},
-    {AT(dim0), 8, 33, "not a whole number of blocks"},
+    {AT(dim0), 8, 33, "tensor t is Q8_0, whose rows are multiples of 32 elements, but its rows have 33"},
     {AT(dim0), 8, UINT64_MAX, "makes the tensor too large"},
     {AT(dim1), 8, UINT64_MAX / 16, "makes the tensor too large"},
     {AT(dim1), 8, (uint64_t)INT64_MAX / 32, "ends after the file"},
     {AT(dim1), 8, 3, "tensors t and u overlap"},
-    {AT(type), 4, 2, "tensor t has type 2; supported are F32 (0), F16 (1) and Q8_0 (8)"},
+    {AT(type), 4, 4, "tensor t has type 4; supported are F32 (0), F16 (1), BF16 (30), Q8_0 (8), Q4_0 (2)"},
+    {AT(type), 4, TDM_Q4_K, "tensor t is Q4_K, whose rows are multiples of 256 elements, but its rows have 32"},
     {AT(type), 4, UINT32_MAX, "has type 4294967295"},
     {AT(offset1), 8, 8, "not a multiple of the alignment 32"},
     {AT(offset1), 8, 32, "overlap"},
@@ -330,7 +331,7 @@ static void writer_refuses(void **state) {
 	struct tdm_gguf_writer *w = tdm_gguf_writer_new();
 	tdm_gguf_put_tensor(w, "t", TDM_Q8_0, (uint64_t[]){40}, 1, x);
 	assert_int_equal(tdm_gguf_write(w, path(name), &err), TDM_EFORMAT);
-	assert_non_null(strstr(err.text, "whole number of blocks"));
+	assert_non_null(strstr(err.text, "tensor t is Q8_0, whose rows are multiples of 32"));
 	assert_int_not_equal(access(name, F_OK), 0);
 	tdm_gguf_writer_free(w);
 	w = tdm_gguf_writer_new();

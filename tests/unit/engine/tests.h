@@ -1,7 +1,7 @@
 // One function per test file of the engine; main.c runs them all.
 #pragma once
 int tdm_test_gguf(void);
-int tdm_test_quantize(void);
+int tdm_test_formats(void);
 int tdm_test_forward(void);
 int tdm_test_kernels(void);
 int tdm_test_weights(void);
