@@ -38,7 +38,7 @@ objects   = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c)) $(patsubst %.S,$(B
 archive   = $(B)/lib$(1).a
 whole     = -Wl,--whole-archive $(foreach m,$(1),$(call archive,$(m))) -Wl,--no-whole-archive
 
-all: $(B)/tandem $(B)/libtandem.a
+all: $(B)/tandem $(B)/libtandem.a $(B)/random_model
 	@[ $(VARIANT) != gcc ] || { ln -sfn gcc/tandem build/tandem; ln -sfn gcc/libtandem.a build/libtandem.a; }
 
 help:
@@ -76,10 +76,11 @@ libs: ## what a program that uses the library is linked with
 	@echo $(LDFLAGS) $(LDLIBS)
 
 # --- unit tests: tests/unit/MODULE/*.c make one binary per module, linked with that module and the ones below it only
+UNIT_TOOLS_engine := $(B)/tests/tools/family_model.o
 define UNIT
 ifneq ($(wildcard tests/unit/$(1)/*.c),)
 UNITS += $(B)/unit-$(1)
-$(B)/unit-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/$(1)/*.c)) $(call archive,$(1)) $(foreach m,$(USES_$(1)),$(call archive,$(m)))
+$(B)/unit-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/$(1)/*.c)) $(UNIT_TOOLS_$(1)) $(call archive,$(1)) $(foreach m,$(USES_$(1)),$(call archive,$(m)))
 	$(CC) $(LDFLAGS) $$(filter %.o,$$^) $(call whole,$(1) $(USES_$(1))) -o $$@ -lcmocka $(LDLIBS)
 unit-$(1): $(B)/unit-$(1)
 	$$<
@@ -89,6 +90,10 @@ $(foreach m,$(MODULES),$(eval $(call UNIT,$(m))))
 
 unit: $(UNITS) ## every module's unit tests
 	@set -e; for t in $^; do echo "== $$t"; $$t; done
+
+# --- weights for the tests of the engine's families: the unit tests make them, the integration tests run the tool
+$(B)/random_model: $(B)/tests/tools/random_model.o $(B)/tests/tools/family_model.o $(call archive,engine) $(call archive,base)
+	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 integration: all ## the real program with real clients
 	tests/integration/run

@@ -50,9 +50,10 @@ static double longer(double factor, double strength) {
 }
 
 static int read_yarn(struct tdm_reader *r, struct scaling *s, double base) {
-	int n_rotated = r->w->shape.n_rotated;
-	double context = r->w->shape.context, fast = 32, slow = 1, log_multiplier = 0;
-	int status = tdm_reader_number(r, "rope.scaling.original_context_length", 1, TDM_MAX_CONTEXT, &context);
+	int n_rotated = r->w->shape.n_rotated, context;
+	double fast = 32, slow = 1, log_multiplier = 0;
+	int status = tdm_reader_count(r, "rope.scaling.original_context_length", (uint64_t)r->w->shape.context,
+	                              TDM_MAX_CONTEXT, &context);
 	if (status == TDM_OK)
 		status = tdm_reader_number(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, &fast);
 	if (status == TDM_OK)

@@ -13,8 +13,7 @@ const char *tdm_reader_key(const struct tdm_reader *r, const char *part, char ou
 	return out;
 }
 
-// otherwise: where the key is absent; 0: it must be there.
-static int read_count(struct tdm_reader *r, const char *part, uint64_t otherwise, uint64_t limit, int *out) {
+int tdm_reader_count(struct tdm_reader *r, const char *part, uint64_t otherwise, uint64_t limit, int *out) {
 	uint64_t value = otherwise;
 	char key[TDM_KEY_BYTES];
 	if (!tdm_gguf_u64(r->g, tdm_reader_key(r, part, key), &value) && !otherwise)
@@ -75,17 +74,17 @@ static int check_heads(struct tdm_reader *r, int value_dim) {
 
 static int read_heads(struct tdm_reader *r) {
 	struct tdm_shape *s = &r->w->shape;
-	int value_dim, status = read_count(r, "attention.head_count", 0, TDM_MAX_DIMENSION, &s->n_heads);
+	int value_dim, status = tdm_reader_count(r, "attention.head_count", 0, TDM_MAX_DIMENSION, &s->n_heads);
 	if (status != TDM_OK)
 		return status;
 	uint64_t heads = (uint64_t)s->n_heads, usual = (uint64_t)(s->width / s->n_heads);
-	status = read_count(r, "attention.head_count_kv", heads, heads, &s->n_kv_heads);
+	status = tdm_reader_count(r, "attention.head_count_kv", heads, heads, &s->n_kv_heads);
 	if (status == TDM_OK)
-		status = read_count(r, "attention.key_length", usual, TDM_MAX_HEAD_DIM, &s->head_dim);
+		status = tdm_reader_count(r, "attention.key_length", usual, TDM_MAX_HEAD_DIM, &s->head_dim);
 	if (status == TDM_OK)
-		status = read_count(r, "attention.value_length", (uint64_t)s->head_dim, TDM_MAX_HEAD_DIM, &value_dim);
+		status = tdm_reader_count(r, "attention.value_length", (uint64_t)s->head_dim, TDM_MAX_HEAD_DIM, &value_dim);
 	if (status == TDM_OK)
-		status = read_count(r, "rope.dimension_count", (uint64_t)s->head_dim, TDM_MAX_HEAD_DIM, &s->n_rotated);
+		status = tdm_reader_count(r, "rope.dimension_count", (uint64_t)s->head_dim, TDM_MAX_HEAD_DIM, &s->n_rotated);
 	return status == TDM_OK ? check_heads(r, value_dim) : status;
 }
 
@@ -99,7 +98,7 @@ static int read_window(struct tdm_reader *r) {
 	tdm_gguf_u64(r->g, tdm_reader_key(r, "attention.sliding_window", key), &window);
 	s->window = window < TDM_MAX_CONTEXT ? (int)window : 0;
 	if (f->window_period != TDM_EVERY_LAYER && s->window)
-		return read_count(r, "attention.sliding_window_pattern", period, TDM_MAX_LAYERS, &s->window_period);
+		return tdm_reader_count(r, "attention.sliding_window_pattern", period, TDM_MAX_LAYERS, &s->window_period);
 	s->window_period = f->window_period;
 	return TDM_OK;
 }
@@ -125,13 +124,13 @@ int tdm_shape_read(struct tdm_reader *r) {
 	double epsilon = 0;
 	int status = read_family(r);
 	if (status == TDM_OK)
-		status = read_count(r, "context_length", 0, TDM_MAX_CONTEXT, &s->context);
+		status = tdm_reader_count(r, "context_length", 0, TDM_MAX_CONTEXT, &s->context);
 	if (status == TDM_OK)
-		status = read_count(r, "embedding_length", 0, TDM_MAX_DIMENSION, &s->width);
+		status = tdm_reader_count(r, "embedding_length", 0, TDM_MAX_DIMENSION, &s->width);
 	if (status == TDM_OK)
-		status = read_count(r, "block_count", 0, TDM_MAX_LAYERS, &s->n_layers);
+		status = tdm_reader_count(r, "block_count", 0, TDM_MAX_LAYERS, &s->n_layers);
 	if (status == TDM_OK)
-		status = read_count(r, "feed_forward_length", 0, TDM_MAX_DIMENSION, &s->n_ff);
+		status = tdm_reader_count(r, "feed_forward_length", 0, TDM_MAX_DIMENSION, &s->n_ff);
 	if (status == TDM_OK)
 		status = read_heads(r);
 	if (status == TDM_OK)

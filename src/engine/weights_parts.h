@@ -17,6 +17,8 @@ struct tdm_reader {
 enum { TDM_KEY_BYTES = 96 };
 // "ARCHITECTURE.part"
 const char *tdm_reader_key(const struct tdm_reader *r, const char *part, char out[TDM_KEY_BYTES]);
+// otherwise: where the key is absent; 0: it must be there. An error where the value is not between 1 and limit.
+int tdm_reader_count(struct tdm_reader *r, const char *part, uint64_t otherwise, uint64_t limit, int *out);
 // Sets *out where the key is there; an error where its value is not between low and high.
 int tdm_reader_number(struct tdm_reader *r, const char *part, double low, double high, double *out);
 // rows 0: a vector. NULL and an error when it is missing or has another shape.

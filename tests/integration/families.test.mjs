@@ -1,0 +1,72 @@
+// Every family of models that the engine runs, with random weights (tests/tools/random_model.c), against llama.cpp on the
+// same files: the probabilities of all tokens after every position of a text, in single precision on both sides.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { realpathSync } from 'node:fs';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
+import { program, random, sanitized, tandem, tempDir } from './lib.mjs';
+
+const POSITIONS = 300; // beyond one block of 256 keys, and many windows
+const FIRST = 1, STEP = 2; // prefixes that are compared
+// llama.cpp computes GELU from a table of 16-bit numbers, and weighs values in 16 bits where it caps scores
+const LIMITS = { gemma: 2e-2 };
+
+const skip = sanitized ? 'llama.cpp cannot be loaded beside a sanitizer' : false;
+const dir = tempDir('families-');
+const made = spawnSync(path.join(path.dirname(realpathSync(program)), 'random_model'), [dir], { encoding: 'utf8' });
+assert.equal(made.status, 0, made.stderr);
+const recipes = made.stdout.trim().split('\n');
+
+let llama;
+before(async () => {
+  if (!skip) llama = await getLlama({ build: 'never', gpu: false, logLevel: LlamaLogLevel.error, maxThreads: 1 });
+});
+after(() => llama?.dispose());
+
+const below = random(11);
+const text = Array.from({ length: POSITIONS }, () => below(317)); // no control token
+
+function ours(file) {
+  const prefixes = [];
+  for (let n = FIRST; n <= POSITIONS; n += STEP) prefixes.push(JSON.stringify(text.slice(0, n)));
+  const done = tandem(['tokens', '--model', file, '--continue', '1', '--top', '1000', '--full-cache'],
+    { input: `${prefixes.join('\n')}\n` });
+  assert.equal(done.status, 0, done.stderr);
+  return done.stdout.trimEnd().split('\n').map((line) => new Map(JSON.parse(line).top));
+}
+
+async function theirs(file) {
+  const model = await llama.loadModel({ modelPath: file });
+  const context = await model.createContext({ contextSize: 512, batchSize: 512, threads: 1, flashAttention: false,
+    experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' });
+  const generateNext = { probabilities: true, options: { temperature: 1, topK: 0, topP: 1, minP: 0 } };
+  const wanted = (i) => i + 1 >= FIRST && (i + 1 - FIRST) % STEP === 0;
+  const out = await context.getSequence().controlledEvaluate(text.map((token, i) => (wanted(i) ? [token, { generateNext }] : token)));
+  await context.dispose();
+  await model.dispose();
+  return out.filter((o, i) => wanted(i)).map((o) => o.next.probabilities);
+}
+
+for (const recipe of recipes)
+  test(`${recipe}: probabilities after ${Math.ceil(POSITIONS / STEP)} positions`, { skip }, async (t) => {
+    const file = path.join(dir, `${recipe}.gguf`), mine = ours(file), oracle = await theirs(file);
+    assert.equal(mine.length, oracle.length);
+    let probability = 0, logarithm = 0, first = 0;
+    for (const [i, expected] of oracle.entries()) {
+      assert.equal(expected.size, mine[i].size);
+      for (const [token, p] of expected) {
+        const q = mine[i].get(token);
+        probability = Math.max(probability, Math.abs(p - q));
+        logarithm = Math.max(logarithm, Math.abs(Math.log(p) - Math.log(q)));
+      }
+      first += [...expected.keys()][0] === [...mine[i].keys()][0];
+    }
+    t.diagnostic(`${recipe}: largest difference of a probability ${probability.toExponential(2)}, of a logarithm `
+      + `${logarithm.toExponential(2)}; the same first token ${first} of ${oracle.length} times`);
+    const limit = LIMITS[recipe.match(/^[a-z]+/)[0]] ?? 1e-3;
+    assert.ok(probability < 1e-3, `${probability}`);
+    assert.ok(logarithm < limit, `${logarithm}`);
+    assert.ok(first >= 0.99 * oracle.length, `${first} of ${oracle.length}`);
+  });

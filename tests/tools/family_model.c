@@ -1,0 +1,301 @@
+// Recipes of tiny models. Matrices have the variance of their inputs, so that activations stay near one through all
+// layers; windows, caps and scalings are small enough to matter within the few hundred tokens of a test.
+#include "family_model.h"
+#include "base/random.h"
+#include "engine/gguf.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDTH = 64, FF = 96, CONTEXT = 512 };
+enum has { BIASES = 1, HEAD_NORMS = 2, POST_NORMS = 4, FUSED = 8, TIED = 16, SCALED_EMBEDDING = 32, FACTORS = 64 };
+
+struct recipe {
+	const char *name, *architecture;
+	unsigned has;
+	int n_layers, n_heads, n_kv_heads, head_dim, n_rotated; // n_rotated 0: no key
+	int window, pattern;                                    // 0: no key
+	double attention_cap, logit_cap;                        // 0: no key
+	double base, factor;                                    // factor 0: no scaling
+	const char *scaling;
+	int trained_context;
+};
+
+static const struct recipe recipes[] = {
+    {.name = "llama", .architecture = "llama", .n_layers = 3, .n_heads = 4, .n_kv_heads = 2, .head_dim = 16},
+    {.name = "llama-linear",
+     .architecture = "llama",
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 2,
+     .head_dim = 16,
+     .scaling = "linear",
+     .factor = 4},
+    {.name = "llama-yarn",
+     .architecture = "llama",
+     .n_layers = 2,
+     .n_heads = 2,
+     .n_kv_heads = 1,
+     .head_dim = 32,
+     .scaling = "yarn",
+     .factor = 4,
+     .trained_context = 128},
+    {.name = "llama-3",
+     .architecture = "llama",
+     .has = FACTORS | TIED,
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 1,
+     .head_dim = 32,
+     .n_rotated = 32,
+     .base = 500000},
+    {.name = "llama-biases",
+     .architecture = "llama",
+     .has = BIASES,
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16},
+    {.name = "qwen2",
+     .architecture = "qwen2",
+     .has = BIASES,
+     .n_layers = 3,
+     .n_heads = 4,
+     .n_kv_heads = 2,
+     .head_dim = 16,
+     .base = 1000000},
+    {.name = "qwen2-tied",
+     .architecture = "qwen2",
+     .has = BIASES | TIED,
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 1,
+     .head_dim = 16},
+    {.name = "qwen2-yarn",
+     .architecture = "qwen2",
+     .has = BIASES,
+     .n_layers = 2,
+     .n_heads = 2,
+     .n_kv_heads = 2,
+     .head_dim = 32,
+     .scaling = "yarn",
+     .factor = 8,
+     .trained_context = 64},
+    {.name = "qwen3",
+     .architecture = "qwen3",
+     .has = HEAD_NORMS | TIED,
+     .n_layers = 3,
+     .n_heads = 4,
+     .n_kv_heads = 2,
+     .head_dim = 32,
+     .base = 1000000},
+};
+enum { N_RECIPES = sizeof recipes / sizeof *recipes };
+
+struct maker {
+	const struct recipe *recipe;
+	struct tdm_gguf_writer *w;
+	struct tdm_rng rng;
+	uint32_t type;
+};
+
+// --- tensors
+
+static void tensor(struct maker *m, const char *name, uint32_t type, int rows, int cols, double mean, double spread) {
+	size_t n = (size_t)cols * (size_t)(rows ? rows : 1);
+	float *x = malloc(n * sizeof *x);
+	for (size_t i = 0; x && i < n; i++)
+		x[i] = (float)(mean + spread * tdm_rng_normal(&m->rng));
+	if (x)
+		tdm_gguf_put_tensor(m->w, name, type, (uint64_t[]){(uint64_t)cols, (uint64_t)rows}, rows ? 2 : 1, x);
+	free(x);
+}
+
+static const char *in_layer(char out[64], int layer, const char *part, const char *kind) {
+	snprintf(out, 64, "blk.%d.%s.%s", layer, part, kind);
+	return out;
+}
+
+static void norm(struct maker *m, int layer, const char *part, int n) {
+	char name[64];
+	tensor(m, in_layer(name, layer, part, "weight"), TDM_F32, 0, n, 1, 0.1);
+}
+
+static void matrix(struct maker *m, int layer, const char *part, int rows, int cols, double gain) {
+	char name[64];
+	tensor(m, in_layer(name, layer, part, "weight"), m->type, rows, cols, 0, gain / sqrt(cols));
+	if (m->recipe->has & BIASES && (!strcmp(m->recipe->architecture, "llama") || gain > 1))
+		tensor(m, in_layer(name, layer, part, "bias"), TDM_F32, 0, rows, 0, 0.3);
+}
+
+static void put_layer(struct maker *m, int i) {
+	const struct recipe *r = m->recipe;
+	int q = r->n_heads * r->head_dim, kv = r->n_kv_heads * r->head_dim;
+	norm(m, i, "attn_norm", WIDTH);
+	norm(m, i, "ffn_norm", WIDTH);
+	if (r->has & HEAD_NORMS) {
+		norm(m, i, "attn_q_norm", r->head_dim);
+		norm(m, i, "attn_k_norm", r->head_dim);
+	}
+	if (r->has & POST_NORMS) {
+		norm(m, i, "post_attention_norm", WIDTH);
+		norm(m, i, "post_ffw_norm", WIDTH);
+	}
+	if (r->has & FUSED) {
+		matrix(m, i, "attn_qkv", q + 2 * kv, WIDTH, 1.5);
+		matrix(m, i, "ffn_up", 2 * FF, WIDTH, 1);
+	} else {
+		matrix(m, i, "attn_q", q, WIDTH, 1.5);
+		matrix(m, i, "attn_k", kv, WIDTH, 1.5);
+		matrix(m, i, "attn_v", kv, WIDTH, 1.5);
+		matrix(m, i, "ffn_gate", FF, WIDTH, 1);
+		matrix(m, i, "ffn_up", FF, WIDTH, 1);
+	}
+	matrix(m, i, "attn_output", WIDTH, q, 1);
+	matrix(m, i, "ffn_down", WIDTH, FF, 1);
+}
+
+static void put_factors(struct maker *m) {
+	float factors[512];
+	int n = m->recipe->head_dim / 2;
+	for (int i = 0; i < n; i++)
+		factors[i] = 1 + 7 * (float)i / (float)n;
+	tdm_gguf_put_tensor(m->w, "rope_freqs.weight", TDM_F32, (uint64_t[]){(uint64_t)n}, 1, factors);
+}
+
+static void put_tensors(struct maker *m, int n_vocab) {
+	const struct recipe *r = m->recipe;
+	double logits = 2 / sqrt(WIDTH); // spread of a row of the output: logits of spread 2
+	tensor(m, "token_embd.weight", m->type, n_vocab, WIDTH, 0, r->has & (TIED | SCALED_EMBEDDING) ? logits : 1);
+	for (int i = 0; i < r->n_layers; i++)
+		put_layer(m, i);
+	tensor(m, "output_norm.weight", TDM_F32, 0, WIDTH, 1, 0.1);
+	if (!(r->has & TIED))
+		tensor(m, "output.weight", m->type, n_vocab, WIDTH, 0, logits);
+	if (r->has & FACTORS)
+		put_factors(m);
+}
+
+// --- metadata
+
+static const char *key(const struct maker *m, const char *part) {
+	static char name[96];
+	snprintf(name, sizeof name, "%s.%s", m->recipe->architecture, part);
+	return name;
+}
+
+static void count(struct maker *m, const char *part, int value) {
+	if (value)
+		tdm_gguf_put_u32(m->w, key(m, part), (uint32_t)value);
+}
+
+static void number(struct maker *m, const char *part, double value) {
+	if (value != 0)
+		tdm_gguf_put_f32(m->w, key(m, part), (float)value);
+}
+
+static void put_keys(struct maker *m) {
+	const struct recipe *r = m->recipe;
+	tdm_gguf_put_text(m->w, "general.architecture", r->architecture);
+	tdm_gguf_put_text(m->w, "general.name", r->name);
+	count(m, "context_length", CONTEXT);
+	count(m, "embedding_length", WIDTH);
+	count(m, "block_count", r->n_layers);
+	count(m, "feed_forward_length", FF);
+	count(m, "attention.head_count", r->n_heads);
+	count(m, "attention.head_count_kv", r->n_kv_heads);
+	if (r->head_dim != WIDTH / r->n_heads) {
+		count(m, "attention.key_length", r->head_dim);
+		count(m, "attention.value_length", r->head_dim);
+	}
+	count(m, "rope.dimension_count", r->n_rotated);
+	number(m, "attention.layer_norm_rms_epsilon", 1e-5);
+	number(m, "rope.freq_base", r->base);
+	if (r->scaling)
+		tdm_gguf_put_text(m->w, key(m, "rope.scaling.type"), r->scaling);
+	number(m, "rope.scaling.factor", r->factor);
+	count(m, "rope.scaling.original_context_length", r->trained_context);
+	count(m, "attention.sliding_window", r->window);
+	count(m, "attention.sliding_window_pattern", r->pattern);
+	number(m, "attn_logit_softcapping", r->attention_cap);
+	number(m, "final_logit_softcapping", r->logit_cap);
+}
+
+// --- vocabulary: 256 bytes, some pairs of letters, three control tokens; byte-level BPE as GPT-2 writes it
+
+enum { N_BYTES = 256, N_PAIRS = 61, N_CONTROL = 3, N_VOCAB = N_BYTES + N_PAIRS + N_CONTROL, PIECE = 32 };
+
+// The visible character that stands for a byte, in UTF-8; returns its length.
+static size_t stands_for(int byte, char *out) {
+	int n_hidden = 0, code = byte;
+	for (int b = 0; b <= byte; b++) {
+		int visible = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+		if (b == byte && !visible)
+			code = 256 + n_hidden;
+		n_hidden += !visible;
+	}
+	if (code < 128) {
+		out[0] = (char)code;
+		return 1;
+	}
+	out[0] = (char)(0xC0 | code >> 6);
+	out[1] = (char)(0x80 | (code & 63));
+	return 2;
+}
+
+static void put_vocab(struct tdm_gguf_writer *w) {
+	static const char *const control[N_CONTROL] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
+	static char text[N_VOCAB][PIECE], merges[N_PAIRS][PIECE];
+	const char *pieces[N_VOCAB], *pairs[N_PAIRS];
+	size_t lens[N_VOCAB], pair_lens[N_PAIRS];
+	int32_t types[N_VOCAB];
+	for (int i = 0; i < N_VOCAB; i++) {
+		pieces[i] = text[i];
+		types[i] = i < N_BYTES + N_PAIRS ? 1 : 3;
+		if (i < N_BYTES) {
+			lens[i] = stands_for(i, text[i]);
+		} else if (i < N_BYTES + N_PAIRS) {
+			int pair = i - N_BYTES, left = 'a' + pair % 26, right = 'a' + (pair * 7 + pair / 26) % 26;
+			lens[i] = (size_t)snprintf(text[i], PIECE, "%c%c", left, right);
+			pair_lens[pair] = (size_t)snprintf(merges[pair], PIECE, "%c %c", left, right);
+			pairs[pair] = merges[pair];
+		} else {
+			pieces[i] = control[i - N_BYTES - N_PAIRS];
+			lens[i] = strlen(pieces[i]);
+		}
+	}
+	tdm_gguf_put_text(w, "tokenizer.ggml.model", "gpt2");
+	tdm_gguf_put_text(w, "tokenizer.ggml.pre", "smollm");
+	tdm_gguf_put_strings(w, "tokenizer.ggml.tokens", pieces, lens, N_VOCAB);
+	tdm_gguf_put_strings(w, "tokenizer.ggml.merges", pairs, pair_lens, N_PAIRS);
+	tdm_gguf_put_i32s(w, "tokenizer.ggml.token_type", types, N_VOCAB);
+	tdm_gguf_put_u32(w, "tokenizer.ggml.bos_token_id", N_VOCAB - 3);
+	tdm_gguf_put_u32(w, "tokenizer.ggml.eos_token_id", N_VOCAB - 1);
+	tdm_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", false);
+}
+
+// ---
+
+const char *tdm_family_model_at(size_t i) {
+	return i < N_RECIPES ? recipes[i].name : NULL;
+}
+
+int tdm_family_model_write(const char *recipe, uint32_t type, uint64_t seed, const char *path, struct tdm_error *err) {
+	struct maker m = {.type = type};
+	for (size_t i = 0; i < N_RECIPES; i++)
+		if (strcmp(recipes[i].name, recipe) == 0)
+			m.recipe = &recipes[i];
+	if (!m.recipe)
+		return tdm_fail(err, TDM_EVALUE, "there is no recipe \"%s\"", recipe);
+	m.w = tdm_gguf_writer_new();
+	if (!m.w)
+		return tdm_fail(err, TDM_ENOMEM, "no memory for %s", path);
+	tdm_rng_init(&m.rng, seed);
+	put_keys(&m);
+	put_vocab(m.w);
+	put_tensors(&m, N_VOCAB);
+	int status = tdm_gguf_write(m.w, path, err);
+	tdm_gguf_writer_free(m.w);
+	return status;
+}

@@ -1,0 +1,11 @@
+// Random weights of every family in tiny shapes, as files: what the tests of the engine run and what llama.cpp is given
+// to compare with. It knows the files of the families and nothing of the engine's table (engine/family.h), so that a
+// mistake there is found. To add a family or a variant of one: a row in family_model.c.
+#pragma once
+#include "base/status.h"
+#include <stddef.h>
+#include <stdint.h>
+
+const char *tdm_family_model_at(size_t i); // name of recipe i, NULL after the last
+// type: of the matrices. Error: TDM_EVALUE for an unknown recipe, TDM_EIO.
+int tdm_family_model_write(const char *recipe, uint32_t type, uint64_t seed, const char *path, struct tdm_error *err);

@@ -1,0 +1,139 @@
+// Families: on random weights of each, logits are the same bits however the tokens are split over passes, on every set
+// of kernels; and files that lack what their family has are refused. That the numbers are right is compared with
+// llama.cpp in tests/integration/families.test.mjs.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "../../tools/family_model.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "engine/engine.h"
+#include "engine/kernels.h"
+#include "tests.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { N = 290, MOST_VOCAB = 512 }; // beyond one block of 256 keys
+
+static const char *path_of(const char *recipe) {
+	static char path[128];
+	snprintf(path, sizeof path, "/tmp/tdm-family-%d-%s.gguf", (int)getpid(), recipe);
+	return path;
+}
+
+static void write_model(const char *recipe, uint32_t type) {
+	struct tdm_error err = {0};
+	if (tdm_family_model_write(recipe, type, 5, path_of(recipe), &err) != TDM_OK)
+		fail_msg("%s", err.text);
+}
+
+static struct tdm_engine *open_model(const char *recipe, const char *kernels, int threads) {
+	struct tdm_engine_options o = {.kernels = kernels, .threads = threads};
+	struct tdm_engine *e = NULL;
+	struct tdm_error err = {0};
+	if (tdm_engine_open(path_of(recipe), &o, &e, &err) != TDM_OK)
+		fail_msg("%s", err.text);
+	return e;
+}
+
+// Evaluates all tokens in pieces of `step`; the logits of all of them to out.
+static void run(struct tdm_engine *e, int step, float *out) {
+	int n_vocab = tdm_engine_info(e)->n_vocab;
+	int32_t tokens[N];
+	uint8_t wanted[N];
+	struct tdm_seq *s;
+	memset(wanted, 1, sizeof wanted);
+	for (int i = 0; i < N; i++)
+		tokens[i] = (i * 31 + i / 7) % n_vocab;
+	assert_int_equal(tdm_seq_open(e, &s, NULL), TDM_OK);
+	for (int at = 0; at < N; at += step) {
+		int n = at + step < N ? step : N - at;
+		assert_int_equal(tdm_seq_eval(s, tokens + at, n, wanted, NULL, NULL), TDM_OK);
+		for (int i = 0; i < n; i++)
+			memcpy(out + (at + i) * n_vocab, tdm_seq_logits(s, i), (size_t)n_vocab * sizeof *out);
+	}
+	tdm_seq_close(s);
+}
+
+static void splits_change_nothing(const char *recipe, const char *kernels, float *expected, float *got) {
+	static const int steps[] = {3, 17, 64, N};
+	struct tdm_engine *e = open_model(recipe, kernels, 1);
+	size_t bytes = (size_t)(N * tdm_engine_info(e)->n_vocab) * sizeof *got;
+	assert_true(tdm_engine_info(e)->n_vocab <= MOST_VOCAB);
+	run(e, 1, expected);
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		run(e, steps[i], got);
+		if (memcmp(got, expected, bytes) != 0)
+			fail_msg("%s, %s: pieces of %d tokens differ", recipe, kernels, steps[i]);
+	}
+	tdm_engine_close(e);
+	e = open_model(recipe, kernels, 2);
+	run(e, 100, got);
+	assert_memory_equal(got, expected, bytes);
+	tdm_engine_close(e);
+}
+
+static void every_split(void **state) {
+	static const uint32_t types[] = {TDM_F32, TDM_F16, TDM_Q8_0};
+	const struct tdm_kernels *kernels;
+	const char *recipe;
+	bool runs;
+	float *expected = malloc(sizeof *expected * N * MOST_VOCAB), *got = malloc(sizeof *got * N * MOST_VOCAB);
+	for (size_t i = 0; (recipe = tdm_family_model_at(i)); i++) {
+		write_model(recipe, types[i % 3]);
+		for (size_t k = 0; (kernels = tdm_kernels_at(k, &runs)); k++)
+			if (runs)
+				splits_change_nothing(recipe, kernels->name, expected, got);
+		unlink(path_of(recipe));
+	}
+	free(got);
+	free(expected);
+}
+
+// --- files that do not fit their family: a name in the file is changed by its first letter
+
+static const struct {
+	const char *recipe, *find, *sentence;
+} misfits[] = {
+    {"qwen2", "qwen2", "architecture \"Xwen2\" is not supported; supported are llama, qwen2"},
+    {"qwen2", "blk.1.attn_k.bias", "tensor blk.1.attn_k.bias is missing"},
+    {"llama-biases", "blk.1.attn_k.bias", "tensor Xlk.1.attn_k.bias has no place in a llama model of 2 layers"},
+    {"qwen3", "blk.2.attn_q_norm.weight", "tensor blk.2.attn_q_norm.weight is missing"},
+    {"llama-yarn", "yarn", "llama.rope.scaling.type is \"Xarn\"; supported are none, linear and yarn"},
+    {"llama-3", "rope_freqs.weight", "tensor Xope_freqs.weight has no place"},
+};
+
+static void misfits_are_refused(void **state) {
+	for (size_t i = 0; i < sizeof misfits / sizeof *misfits; i++) {
+		struct tdm_bytes b = {0};
+		struct tdm_engine *e = NULL;
+		struct tdm_error err = {0};
+		size_t n = strlen(misfits[i].find), at = 8;
+		write_model(misfits[i].recipe, TDM_F32);
+		assert_int_equal(tdm_file_read(path_of(misfits[i].recipe), 1 << 24, &b, &err), TDM_OK);
+		unlink(path_of(misfits[i].recipe));
+		for (uint64_t len = 0; at + n <= b.len; at++) {
+			memcpy(&len, b.data + at - 8, sizeof len);
+			if (len == n && memcmp(b.data + at, misfits[i].find, n) == 0)
+				break;
+		}
+		assert_true(at + n <= b.len);
+		b.data[at] = 'X';
+		assert_int_equal(tdm_engine_memory("file", b.data, b.len, NULL, &e, &err), TDM_EFORMAT);
+		if (!strstr(err.text, misfits[i].sentence))
+			fail_msg("\"%s\" lacks \"%s\"", err.text, misfits[i].sentence);
+		tdm_bytes_release(&b);
+	}
+}
+
+int tdm_test_families(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(every_split),
+	    cmocka_unit_test(misfits_are_refused),
+	};
+	return cmocka_run_group_tests_name("families", tests, NULL, NULL);
+}
