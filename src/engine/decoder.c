@@ -35,8 +35,7 @@ static bool reserve(struct tdm_decoder *d) {
 	             {&d->up, d->ff_width},
 	             {&d->turns[TDM_GLOBAL], d->turns_width},
 	             {&d->turns[TDM_LOCAL], d->turns_width},
-	             {&d->scales, blocks},
-	             {(float **)&d->bias, blocks},
+	             {(float **)&d->blocks, blocks * sizeof(struct tdm_column_block) / sizeof(float)},
 	             {(float **)&d->quantized, d->columns_width / sizeof(float)}};
 	enum { N_PARTS = sizeof parts / sizeof *parts };
 	for (size_t i = 0; i < N_PARTS; i++)

@@ -16,9 +16,8 @@ struct tdm_decoder {
 	size_t width, q_width, kv_width, ff_width, columns_width, turns_width; // padded to 32
 	float *memory, *x, *y, *q, *k, *v, *attended, *gate, *up;
 	float *turns[TDM_N_ROTATIONS]; // [row][turns_width]
-	float *scales;
 	int8_t *quantized;
-	int32_t *bias;
+	struct tdm_column_block *blocks;
 	int n_tiles;
 	struct tdm_tile tiles[TDM_MAX_ROWS];
 };

@@ -17,29 +17,34 @@ enum {
 	TDM_BLOCK = 32,       // elements that share a scale in Q8_0
 	TDM_PAGE_TOKENS = 16, // tokens of one cache page
 	TDM_MAX_QUERIES = 8,  // that attend together
-	TDM_SLAB = 8,         // columns whose quantised elements lie interleaved
 };
 
 // A matrix of the model, repacked by tdm_matrix_pack: groups of 16 rows, inside a group 16 rows side by side.
-//   F32, F16: [n_cols padded to 4][16]
-//   Q8_0: for each block of 32 columns: 16 float scales, then [8][16 rows][4 columns] bytes, each xor kernels->flip
+//   F32, F16, BF16: [n_cols padded to 4][16]
+//   blocks: see packing.h
 struct tdm_matrix {
-	uint32_t type; // enum tdm_tensor_type
+	uint32_t type;  // enum tdm_tensor_type
+	bool is_blocks; // multiplied with quantised columns
 	int n_rows, n_cols;
-	int n_groups;       // rows / 16, rounded up; missing rows are zero
-	size_t group_bytes; //
-	uint8_t *packed;    // 64-byte aligned
+	int n_groups; // rows / 16, rounded up; missing rows are zero
+	size_t group_bytes;
+	uint8_t *packed; // 64-byte aligned
 };
 
-// Columns to multiply with: n rows of activations, each zero beyond n_cols; the quantised form for Q8_0 matrices in
-// slabs of 8 columns, so that a kernel reads the same place of several columns from one line of the cache.
+// Of 32 quantised elements of a column: what every format's product needs beside them.
+struct tdm_column_block {
+	float scale, scaled_sum;        // element = scale * q; scale * sum of q
+	int32_t minus_sum, minus_first; // -(sum of q), -(sum of the first 16)
+};
+
+// Columns to multiply with: n rows of activations, each zero beyond n_cols; for matrices of blocks quantised too, block
+// by block, so that a kernel that holds a block of weights finds all columns' elements in neighbouring lines.
 struct tdm_columns {
 	int n;
 	size_t stride; // elements from one column to the next, a multiple of 32
 	const float *x;
-	const int8_t *q;     // [slab][stride / 4][8 columns][4]
-	const float *scales; // [slab][stride / 32][8 columns]
-	const int32_t *bias; // likewise: takes back what kernels->flip added to the weights
+	int8_t *q;                       // [stride / 32][n][32]
+	struct tdm_column_block *blocks; // [stride / 32][n]
 };
 
 // Queries of one sequence that read one head of the cache. Page: keys [head_dim][16 tokens], then values
@@ -58,11 +63,11 @@ struct tdm_attention {
 
 struct tdm_kernels {
 	const char *name;
-	uint8_t flip;  // 0x80: weights of Q8_0 are stored as w + 128
+	uint8_t flip;  // 0x80: codes of Q8_0 are stored as w + 128
 	int n_queries; // that attend together at best
 	// out[c][group * 16 + lane] for the groups from <= g < to and every column c
 	void (*multiply)(const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x, float *const *out);
-	// Fills column c < columns->n of q, scales and bias from x.
+	// Fills column c < columns->n of q and blocks from x.
 	void (*quantize)(const struct tdm_columns *columns, int c);
 	// out = x / rms(x) * weight; all rows zero beyond n, computed to the multiple of 16
 	void (*normalize)(const float *x, const float *weight, int n, float epsilon, float *out);

@@ -11,20 +11,17 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define SET tdm_kernels_avx2
 #define SET_NAME "avx2"
 #define FLIP 0
-#define TILE 4
 #define GROUPS 1
 #define FLOAT_TILE 2
 #define QUERIES 4
-#define ABOVE_4
 #define QUERIES_ABOVE_4
 
 // The byte product takes one side without sign and its pair sums must fit 16 bits: |w| <= 128 and |x| <= 127 do.
-static inline vi dot4(vi sum, const uint8_t *w, const int8_t *x) {
+static inline vi dot4(vi sum, vi w, const int8_t *x) {
 	int32_t four;
 	memcpy(&four, x, sizeof four);
-	__m256i weights = _mm256_loadu_si256((const __m256i *)(const void *)w);
-	__m256i signs = _mm256_sign_epi8(_mm256_set1_epi32(four), weights);
-	__m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), signs);
+	__m256i signs = _mm256_sign_epi8(_mm256_set1_epi32(four), (__m256i)w);
+	__m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)w), signs);
 	return sum + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 

@@ -11,17 +11,15 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define SET tdm_kernels_avx512
 #define SET_NAME "avx512"
 #define FLIP 0x80 // the instruction takes weights without sign
-#define TILE 6
 #define GROUPS 2
 #define FLOAT_TILE 4
 #define QUERIES 8
-#define ABOVE_4 TILES(5) TILES(6)
 #define QUERIES_ABOVE_4 QUERY_TILES(5) QUERY_TILES(6) QUERY_TILES(7) QUERY_TILES(8)
 
-static inline vi dot4(vi sum, const uint8_t *w, const int8_t *x) {
+static inline vi dot4(vi sum, vi w, const int8_t *x) {
 	int32_t four;
 	memcpy(&four, x, sizeof four);
-	return (vi)_mm512_dpbusd_epi32((__m512i)sum, _mm512_loadu_si512(w), _mm512_set1_epi32(four));
+	return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, _mm512_set1_epi32(four));
 }
 
 static inline vf madd(vf a, vf b, vf c) {

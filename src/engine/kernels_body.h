@@ -1,12 +1,12 @@
 // The body of every kernel set; included once by each kernels_NAME.c after it has defined
-//   LANES (4, 8 or 16), vf, vi and vb (vectors of LANES float, int32_t and int8_t), SET, SET_NAME, FLIP, TILE,
-//   FLOAT_TILE, QUERIES (columns, groups of rows and queries of one tile) and ABOVE_4, QUERIES_ABOVE_4 (their cases
-//   beyond 4), vi dot4(vi sum, const uint8_t *w, const int8_t *x): sum[l] += w[4 l + j] * x[j] for j < 4, w flipped by
-//   FLIP vf madd(vf a, vf b, vf c): a * b + c     vf load_half(const uint16_t *p)     void store_half(uint16_t *p, vf
-//   x)
+//   LANES (4, 8 or 16), vf, vi and vb (vectors of LANES float, int32_t and int8_t), SET, SET_NAME, FLIP, GROUPS,
+//   FLOAT_TILE, QUERIES (groups of rows, columns and queries of one tile) and QUERIES_ABOVE_4 (its cases beyond 4),
+//   vi dot4(vi sum, vi w, const int8_t *x): sum[l] += byte 4 l + j of w * x[j] for j < 4, w without sign where FLIP,
+//   vf madd(vf a, vf b, vf c): a * b + c, vf load_half(const uint16_t *p), void store_half(uint16_t *p, vf x),
+//   largest_of, sum_of (over the lanes), float through_half(float)
 //
 // The rule it protects: 16 lanes in every set, whatever the vector's width, so that sets with the same madd agree bit
-// for bit, and a fixed order inside each lane, whatever the number of columns or queries (TILE, QUERIES).
+// for bit, and a fixed order inside each lane, whatever the number of columns or queries.
 // Loops over a tile have constant bounds after inlining: the sums live in registers.
 #pragma once
 #include "engine/kernels_multiply.h"
@@ -16,24 +16,23 @@
 // As llama.cpp quantises activations: largest value to 127, round to nearest even, scale kept in half precision.
 static void quantize(const struct tdm_columns *columns, int c) {
 	const float *x = columns->x + (size_t)c * columns->stride;
-	const size_t n_blocks = columns->stride / TDM_BLOCK, slab = (size_t)(c / TDM_SLAB);
-	int8_t *q = (int8_t *)columns->q + slab * TDM_SLAB * columns->stride + c % TDM_SLAB * 4;
-	size_t block = slab * TDM_SLAB * n_blocks + (size_t)(c % TDM_SLAB);
-	for (size_t b = 0; b < n_blocks; b++, x += TDM_BLOCK, block += TDM_SLAB) {
+	for (size_t b = 0; b < columns->stride / TDM_BLOCK; b++, x += TDM_BLOCK) {
+		size_t at = b * (size_t)columns->n + (size_t)c;
+		int8_t *q = columns->q + at * TDM_BLOCK;
 		vf peak = splat(0);
-		vi total = splat_int(0);
+		vi sums[2] = {splat_int(0), splat_int(0)};
 		for (int i = 0; i < TDM_BLOCK; i += LANES)
 			peak = larger((vf)((vi)load(x + i) & 0x7FFFFFFF), peak);
 		float largest = largest_of(peak), inverse = largest > 1e-36f && largest <= 3e38f ? 127.0f / largest : 0;
 		for (int i = 0; i < TDM_BLOCK; i += LANES) {
 			vi rounded = within((vi)(load(x + i) * inverse + splat(12582912.0f)) - 0x4B400000, 127);
 			vb narrow = __builtin_convertvector(rounded, vb);
-			total += rounded;
-			for (int j = 0; j < LANES; j += 4, q += TDM_SLAB * 4)
-				memcpy(q, (const int8_t *)&narrow + j, 4);
+			memcpy(q + i, &narrow, sizeof narrow);
+			sums[i / (TDM_BLOCK / 2)] += rounded;
 		}
-		((float *)columns->scales)[block] = through_half(largest / 127.0f);
-		((int32_t *)columns->bias)[block] = FLIP ? -128 * sum_of(total) : 0;
+		int32_t first = sum_of(sums[0]), sum = first + sum_of(sums[1]);
+		float scale = through_half(largest / 127.0f);
+		columns->blocks[at] = (struct tdm_column_block){scale, scale * (float)sum, -sum, -first};
 	}
 }
 
@@ -108,7 +107,7 @@ ALWAYS void score_page(const struct tdm_attention *a, const uint8_t *keys, int f
 		memcpy(&index, lanes, sizeof index);
 		const uint8_t *k = keys + (size_t)part * (is_half ? 2 : 4);
 		for (int d = 0; d < a->head_dim; d++, k += step) {
-			vf key = load_weights(k, is_half);
+			vf key = load_weights(k, is_half ? TDM_F16 : TDM_F32);
 			UNROLL for (int i = 0; i < n; i++) sum[i] = madd(splat(a->q[i][d]), key, sum[i]);
 		}
 		UNROLL for (int i = 0; i < n; i++)
@@ -154,14 +153,15 @@ ALWAYS void mix(const struct tdm_attention *a, const struct softmax *s, int firs
 		int last = n_keys - first < TDM_PAGE_TOKENS ? n_keys - first : TDM_PAGE_TOKENS;
 		int j = 0;
 		for (; j + 1 < last; j += 2, v += 2 * step) {
-			vf even = load_weights(v, is_half), odd = load_weights(v + step, is_half);
+			vf even = load_weights(v, is_half ? TDM_F16 : TDM_F32),
+			   odd = load_weights(v + step, is_half ? TDM_F16 : TDM_F32);
 			UNROLL for (int i = 0; i < n; i++) {
 				sum[i][0] = madd(splat(s->weights[i][first + j]), even, sum[i][0]);
 				sum[i][1] = madd(splat(s->weights[i][first + j + 1]), odd, sum[i][1]);
 			}
 		}
 		if (j < last) {
-			vf even = load_weights(v, is_half);
+			vf even = load_weights(v, is_half ? TDM_F16 : TDM_F32);
 			UNROLL for (int i = 0; i < n; i++) sum[i][0] = madd(splat(s->weights[i][first + j]), even, sum[i][0]);
 		}
 	}

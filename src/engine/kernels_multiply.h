@@ -1,101 +1,209 @@
-// Matrix products of every kernel set, a part of kernels_body.h: tiles of columns and groups of rows whose sums live in
-// registers. The rule it protects: a tile shares loads and nothing else, so its size changes no number.
+// Matrix products of every kernel set, a part of kernels_body.h.
+//
+// A matrix of blocks: the codes of a block of 32 columns are unpacked once, into registers, and multiplied with every
+// column of activations; the sums of the columns lie in the nearest cache. So a pass over a few tokens reads and
+// unpacks the weights once, which is what verification of drafted tokens lives from. A matrix of floats: tiles of
+// columns whose sums live in registers.
+//
+// The rule it protects: a column's sum has one order, block after block, whatever is computed beside it.
 #pragma once
 #include "engine/kernels_vector.h"
+#include "engine/packing.h"
 
-// n columns from `first`, all in one slab; `groups` neighbouring groups of rows.
-ALWAYS void tile_q8(const struct tdm_matrix *m, const uint8_t *w, const struct tdm_columns *x, int first, const int n,
-                    const int groups, float *const *out, int at) {
-	vf sum[GROUPS][TILE];
-	const size_t n_blocks = (size_t)(m->n_cols / TDM_BLOCK), slab = (size_t)(first / TDM_SLAB);
-	const int8_t *q = x->q + slab * TDM_SLAB * x->stride + first % TDM_SLAB * 4;
-	size_t block = slab * TDM_SLAB * (x->stride / TDM_BLOCK) + (size_t)(first % TDM_SLAB);
-	UNROLL for (int i = 0; i < groups; i++) {
-		UNROLL for (int c = 0; c < n; c++) sum[i][c] = splat(0);
+enum { STEPS = TDM_BLOCK / 4, VECTOR_BYTES = 4 * LANES, COLUMNS = 64, AHEAD = 1024 };
+
+// --- blocks
+
+struct scales {
+	vf scale[2], min; // of columns 0..15 and 16..31
+};
+
+// Through 32-bit integers: compilers take the direct way one element at a time.
+ALWAYS vf bytes_as_floats(const uint8_t *p, bool is_signed) {
+	typedef uint8_t narrow __attribute__((vector_size(LANES)));
+	narrow x;
+	memcpy(&x, p, sizeof x);
+	vi wide = is_signed ? __builtin_convertvector((vb)x, vi) : __builtin_convertvector(x, vi);
+	return __builtin_convertvector(wide, vf);
+}
+
+// w: the block, already moved to this part's rows where rows are halves (part: first row of the vector).
+ALWAYS struct scales scales_of(const struct tdm_packing p, const uint8_t *super, const uint8_t *w, int part) {
+	struct scales s;
+	s.min = splat(0);
+	if (p.scaling == TDM_SCALE || p.scaling == TDM_SCALE_MIN) {
+		s.scale[0] = s.scale[1] = load_half((const uint16_t *)(const void *)w + part);
+		if (p.scaling == TDM_SCALE_MIN)
+			s.min = load_half((const uint16_t *)(const void *)w + TDM_LANES + part);
+		return s;
 	}
-	for (size_t b = 0; b < n_blocks; b++, block += TDM_SLAB, w += Q8_SCALE_BYTES + TDM_LANES * TDM_BLOCK) {
-		vi dot[GROUPS][TILE];
-		UNROLL for (int i = 0; i < groups; i++) {
-			UNROLL for (int c = 0; c < n; c++) dot[i][c] = splat_int(FLIP ? x->bias[block + (size_t)c] : 0);
-		}
-		UNROLL_2 for (int k = 0; k < TDM_BLOCK / 4; k++, q += TDM_SLAB * 4) {
-			UNROLL for (int i = 0; i < groups; i++) {
-				UNROLL for (int c = 0; c < n; c++) dot[i][c] =
-				    dot4(dot[i][c], w + (size_t)i * m->group_bytes + Q8_SCALE_BYTES + k * Q8_STEP_BYTES, q + 4 * c);
-			}
-		}
-		UNROLL for (int i = 0; i < groups; i++) {
-			vf scale = load((const float *)(const void *)(w + (size_t)i * m->group_bytes));
-			UNROLL for (int c = 0; c < n; c++) sum[i][c] =
-			    madd(__builtin_convertvector(dot[i][c], vf), scale * x->scales[block + (size_t)c], sum[i][c]);
-		}
+	vf factor = load_half((const uint16_t *)(const void *)super + part);
+	s.scale[0] = factor * bytes_as_floats(w + part, p.scaling == TDM_SUPER_HALVES);
+	s.scale[1] = s.scale[0];
+	if (p.scaling == TDM_SUPER_HALVES)
+		s.scale[1] = factor * bytes_as_floats(w + TDM_LANES + part, true);
+	else
+		s.min = load_half((const uint16_t *)(const void *)super + TDM_LANES + part) *
+		        bytes_as_floats(w + TDM_LANES + part, false);
+	return s;
+}
+
+ALWAYS vi load_codes(const uint8_t *p) {
+	vi v;
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+// The codes of every step, from the vectors that packing.h describes.
+ALWAYS void unpack(const struct tdm_packing p, const uint8_t *w, vi codes[STEPS]) {
+	enum { LINE = 4 * TDM_LANES };
+	if (p.low_bits == 8) {
+		UNROLL for (int k = 0; k < STEPS; k++) codes[k] = load_codes(w + k * LINE);
+		return;
 	}
-	UNROLL for (int i = 0; i < groups; i++) {
-		UNROLL for (int c = 0; c < n; c++) store(out[first + c] + at + i * TDM_LANES, sum[i][c]);
+	UNROLL for (int j = 0; j < 4; j++) {
+		vi both = load_codes(w + j * LINE);
+		codes[j] = both & 0x0F0F0F0F;
+		codes[j + 4] = (both >> 4) & 0x0F0F0F0F;
+	}
+	if (p.high_bits == 1) {
+		vi high = load_codes(w + 4 * LINE);
+		UNROLL for (int k = 0; k < STEPS; k++) codes[k] |= (k < 4 ? high << (4 - k) : high >> (k - 4)) & 0x10101010;
+	}
+	if (p.high_bits == 2) {
+		UNROLL for (int k = 0; k < STEPS; k++) {
+			vi high = load_codes(w + (4 + k / 4) * LINE);
+			codes[k] |= (k % 4 < 2 ? high << (4 - 2 * (k % 4)) : high >> (2 * (k % 4) - 4)) & 0x30303030;
+		}
 	}
 }
 
-ALWAYS vf load_weights(const uint8_t *w, const bool is_half) {
-	return is_half ? load_half((const uint16_t *)(const void *)w) : load((const float *)(const void *)w);
+// Adds a block's products with one column to the sums of up to two neighbouring groups of rows.
+ALWAYS void add_column(const struct tdm_packing p, const int groups, const vi (*codes)[STEPS], const struct scales *s,
+                       const int8_t *x, const struct tdm_column_block *about, vf *sum) {
+	const bool halves = p.scaling == TDM_SUPER_HALVES;
+	vi dot[2][GROUPS], start[2];
+	start[0] = splat_int(halves ? about->minus_first : about->minus_sum) * p.offset;
+	start[1] = halves ? splat_int(about->minus_sum - about->minus_first) * p.offset : splat_int(0);
+	UNROLL for (int g = 0; g < groups; g++) {
+		dot[0][g] = start[0];
+		dot[1][g] = start[1];
+	}
+	UNROLL for (int k = 0; k < STEPS; k++) {
+		const int half = halves ? k / (STEPS / 2) : 0;
+		UNROLL for (int g = 0; g < groups; g++) dot[half][g] = dot4(dot[half][g], codes[g][k], x + 4 * k);
+	}
+	UNROLL for (int g = 0; g < groups; g++) {
+		UNROLL for (int half = 0; half <= halves; half++) sum[g] =
+		    madd(__builtin_convertvector(dot[half][g], vf), s[g].scale[half] * about->scale, sum[g]);
+		if (p.scaling == TDM_SCALE_MIN || p.scaling == TDM_SUPER_MIN)
+			sum[g] = madd(s[g].min, splat(about->scaled_sum), sum[g]);
+	}
 }
 
-// Four sums for the four remainders of the column number, added at the end: enough of them to hide the latency.
-ALWAYS void tile_floats(const struct tdm_matrix *m, const uint8_t *w, const struct tdm_columns *x, int first,
-                        const int n, float *const *out, int at, const bool is_half) {
+// `groups` groups of 16 rows from `group` on; of every group the LANES rows from `part` on; n columns from `first`.
+ALWAYS void tile(const struct tdm_packing p, const int groups, const struct tdm_matrix *m, int group, int part,
+                 const struct tdm_columns *x, int first, int n, float *const *out) {
+	vf sum[COLUMNS][GROUPS];
+	const size_t n_blocks = (size_t)(m->n_cols / TDM_BLOCK), scale_bytes = tdm_scale_bytes(p.scaling);
+	const uint8_t *w = m->packed + (size_t)group * m->group_bytes;
+	for (int c = 0; c < n; c++) {
+		UNROLL for (int g = 0; g < groups; g++) sum[c][g] = splat(0);
+	}
+	for (size_t b = 0; b < n_blocks; b++) {
+		vi codes[GROUPS][STEPS];
+		struct scales s[GROUPS];
+		size_t at = tdm_block_at(&p, b),
+		       super = tdm_is_super(p.scaling) ? tdm_block_at(&p, b & ~7ul) - tdm_super_bytes(p.scaling) : 0;
+		UNROLL for (int g = 0; g < groups; g++) {
+			const uint8_t *of_group = w + (size_t)g * m->group_bytes;
+			s[g] = scales_of(p, of_group + super, of_group + at, part);
+			unpack(p, of_group + at + scale_bytes + 4 * part, codes[g]);
+		}
+		const int8_t *q = x->q + (b * (size_t)x->n + (size_t)first) * TDM_BLOCK;
+		const struct tdm_column_block *about = x->blocks + b * (size_t)x->n + (size_t)first;
+		for (int c = 0; c < n; c++)
+			add_column(p, groups, (const vi(*)[STEPS])codes, s, q + c * TDM_BLOCK, about + c, sum[c]);
+	}
+	for (int c = 0; c < n; c++) {
+		UNROLL for (int g = 0; g < groups; g++) store(out[first + c] + (group + g) * TDM_LANES + part, sum[c][g]);
+	}
+}
+
+ALWAYS void tiles(const struct tdm_packing p, const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x,
+                  float *const *out) {
+	for (int first = 0, n; first < x->n; first += n) {
+		n = x->n - first < COLUMNS ? x->n - first : COLUMNS;
+		int group = from;
+		for (; group + GROUPS <= to; group += GROUPS)
+			for (int part = 0; part < TDM_LANES; part += LANES)
+				tile(p, GROUPS, m, group, part, x, first, n, out);
+		for (; group < to; group++)
+			for (int part = 0; part < TDM_LANES; part += LANES)
+				tile(p, 1, m, group, part, x, first, n, out);
+	}
+}
+
+// --- floats
+
+// n columns from `first`. Four sums for the four remainders of the column number, added at the end: enough of them to
+// hide the latency.
+ALWAYS void tile_floats(const struct tdm_matrix *m, int group, int part, const struct tdm_columns *x, int first,
+                        const int n, float *const *out, const uint32_t type) {
 	vf sum[FLOAT_TILE][4];
-	const size_t step = TDM_LANES * (is_half ? 2 : 4);
+	const size_t bytes = type == TDM_F32 ? 4 : 2, step = TDM_LANES * bytes;
+	const uint8_t *w = m->packed + (size_t)group * m->group_bytes + (size_t)part * bytes;
 	const float *v = x->x + (size_t)first * x->stride;
 	UNROLL for (int c = 0; c < n; c++) sum[c][0] = sum[c][1] = sum[c][2] = sum[c][3] = splat(0);
 	for (int k = 0; k < m->n_cols; k += 4, v += 4) {
 		UNROLL for (int j = 0; j < 4; j++, w += step) {
-			vf weights = load_weights(w, is_half);
+			vf weights = load_weights(w, type);
 			UNROLL for (int c = 0; c < n; c++) sum[c][j] = madd(weights, splat(v[c * x->stride + j]), sum[c][j]);
 		}
 	}
-	UNROLL for (int c = 0; c < n; c++) store(out[first + c] + at, (sum[c][0] + sum[c][1]) + (sum[c][2] + sum[c][3]));
+	UNROLL for (int c = 0; c < n; c++)
+	    store(out[first + c] + group * TDM_LANES + part, (sum[c][0] + sum[c][1]) + (sum[c][2] + sum[c][3]));
 }
 
-ALWAYS void tiles(const struct tdm_matrix *m, int group, int groups, int part, const struct tdm_columns *x,
-                  float *const *out, int first, const int n) {
-	const uint8_t *w = m->packed + (size_t)group * m->group_bytes;
-	int at = group * TDM_LANES + part;
-	if (m->type == TDM_Q8_0 && groups == GROUPS)
-		tile_q8(m, w + part * 4, x, first, n, GROUPS, out, at);
-	else if (m->type == TDM_Q8_0)
-		tile_q8(m, w + part * 4, x, first, n, 1, out, at);
-	else if (m->type == TDM_F16 && n <= FLOAT_TILE)
-		tile_floats(m, w + part * 2, x, first, n, out, at, true);
-	else if (n <= FLOAT_TILE)
-		tile_floats(m, w + part * 4, x, first, n, out, at, false);
+ALWAYS void tiles_floats(const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x, float *const *out,
+                         const uint32_t type) {
+	for (int group = from; group < to; group++)
+		for (int part = 0; part < TDM_LANES; part += LANES) {
+			int first = 0;
+			for (; first + FLOAT_TILE <= x->n; first += FLOAT_TILE)
+				tile_floats(m, group, part, x, first, FLOAT_TILE, out, type);
+			for (; first < x->n; first++)
+				tile_floats(m, group, part, x, first, 1, out, type);
+		}
 }
 
-// Columns of the next tile: as many as the registers hold, halved when that makes even tiles, inside a slab.
-static int tile_width(const struct tdm_matrix *m, const struct tdm_columns *x, int first) {
-	int left = x->n - first, in_slab = TDM_SLAB - first % TDM_SLAB;
-	if (m->type != TDM_Q8_0)
-		return left < FLOAT_TILE ? left : FLOAT_TILE;
-	left = left < in_slab ? left : in_slab;
-	return left <= TILE ? left : left >= 2 * TILE ? TILE : (left + 1) / 2;
-}
+// --- one function for each type: they are large
+
+#define BLOCKS(TYPE, scaling, low, high, offset)                                                           \
+	static void multiply_##TYPE(const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x, \
+	                            float *const *out) {                                                       \
+		tiles((struct tdm_packing){TYPE, scaling, low, high, offset}, m, from, to, x, out);                \
+	}
+TDM_PACKINGS(BLOCKS, FLIP)
+
+#define FLOATS(TYPE)                                                                                       \
+	static void multiply_##TYPE(const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x, \
+	                            float *const *out) {                                                       \
+		tiles_floats(m, from, to, x, out, TYPE);                                                           \
+	}
+FLOATS(TDM_F32)
+FLOATS(TDM_F16)
+FLOATS(TDM_BF16)
 
 static void multiply(const struct tdm_matrix *m, int from, int to, const struct tdm_columns *x, float *const *out) {
-	int most = m->type == TDM_Q8_0 ? GROUPS : 1;
-	for (int group = from, groups; group < to; group += groups) {
-		groups = to - group < most ? 1 : most;
-		for (int part = 0; part < TDM_LANES; part += LANES)
-			for (int first = 0, n; first < x->n; first += n) {
-				n = tile_width(m, x, first);
-				switch (n) {
-#define TILES(N)                                         \
-	case N:                                              \
-		tiles(m, group, groups, part, x, out, first, N); \
+	switch (m->type) {
+#define CASE(TYPE, ...)                       \
+	case TYPE:                                \
+		multiply_##TYPE(m, from, to, x, out); \
 		break;
-					TILES(1)
-					TILES(2)
-					TILES(3)
-					TILES(4)
-					ABOVE_4
-				}
-			}
+		TDM_PACKINGS(CASE, 0)
+		CASE(TDM_F32)
+		CASE(TDM_F16)
+		CASE(TDM_BF16)
 	}
 }

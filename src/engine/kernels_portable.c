@@ -12,24 +12,18 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define SET tdm_kernels_portable
 #define SET_NAME "portable"
 #define FLIP 0
-#define TILE 4
 #define GROUPS 1
 #define FLOAT_TILE 2
 #define QUERIES 4
-#define ABOVE_4
 #define QUERIES_ABOVE_4
 
-static inline vi dot4(vi sum, const uint8_t *w, const int8_t *x) {
-	typedef int8_t bytes __attribute__((vector_size(4 * LANES)));
+static inline vi dot4(vi sum, vi w, const int8_t *x) {
 	typedef int16_t words __attribute__((vector_size(4 * LANES)));
 	int32_t four;
-	bytes weights, inputs;
 	memcpy(&four, x, sizeof four);
-	memcpy(&weights, w, sizeof weights);
-	inputs = (bytes)(four - (vi){0});
+	words weights = (words)w, inputs = (words)(four - (vi){0});
 	// even and odd bytes as 16-bit numbers; pair sums may need 17 bits, so they are added as 32-bit numbers
-	words even = ((words)weights << 8 >> 8) * ((words)inputs << 8 >> 8),
-	      odd = ((words)weights >> 8) * ((words)inputs >> 8);
+	words even = (weights << 8 >> 8) * (inputs << 8 >> 8), odd = (weights >> 8) * (inputs >> 8);
 	return sum + ((vi)even << 16 >> 16) + ((vi)even >> 16) + ((vi)odd << 16 >> 16) + ((vi)odd >> 16);
 }
 

@@ -11,12 +11,24 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_2 _Pragma("GCC unroll 2")
 
-enum { Q8_SCALE_BYTES = TDM_LANES * 4, Q8_STEP_BYTES = TDM_LANES * 4, KEY_BLOCK = 256 };
+enum { KEY_BLOCK = 256 };
 
 ALWAYS vf load(const float *p) {
 	vf v;
 	memcpy(&v, p, sizeof v);
 	return v;
+}
+
+// LANES numbers of a float type.
+ALWAYS vf load_weights(const uint8_t *p, const uint32_t type) {
+	typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+	halves x;
+	if (type == TDM_F32)
+		return load((const float *)(const void *)p);
+	if (type == TDM_F16)
+		return load_half((const uint16_t *)(const void *)p);
+	memcpy(&x, p, sizeof x);
+	return (vf)(__builtin_convertvector(x, vi) << 16); // BF16: the upper half of a float
 }
 
 ALWAYS void store(float *p, vf v) {

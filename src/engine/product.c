@@ -25,8 +25,8 @@ static void multiply_part(void *arg, int part, int n_parts) {
 static void set_columns(struct tdm_decoder *d, struct product *p, const float *x, size_t stride, int n) {
 	bool is_quantized = false;
 	for (int i = 0; i < p->n_targets; i++)
-		is_quantized |= p->linears[i]->m.type == TDM_Q8_0;
-	p->columns = (struct tdm_columns){n, stride, x, d->quantized, d->scales, d->bias};
+		is_quantized |= p->linears[i]->m.is_blocks;
+	p->columns = (struct tdm_columns){n, stride, x, d->quantized, d->blocks};
 	for (int i = 0; i < n && is_quantized; i++)
 		p->kernels->quantize(&p->columns, i);
 }

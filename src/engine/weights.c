@@ -55,9 +55,6 @@ static int read_vector(struct tdm_reader *r, const char *name, int first, int n,
 
 static int pack(struct tdm_reader *r, const struct tdm_tensor *t, int first, int rows, struct tdm_matrix *m) {
 	const uint8_t *data = (const uint8_t *)t->data + tdm_tensor_bytes(t->type, t->dims[0]) * (uint64_t)first;
-	if (t->type != TDM_F32 && t->type != TDM_F16 && t->type != TDM_Q8_0)
-		return TDM_MISFIT(r, "%s: tensor %s is %s; matrices are multiplied as F32, F16 or Q8_0", r->file, t->name,
-		                  tdm_format_name(t->type));
 	if (t->type != TDM_F32)
 		r->w->is_half_cache = true;
 	return tdm_matrix_pack(m, r->w->kernels, t->type, data, rows, (int)t->dims[0], r->err);

@@ -1,0 +1,181 @@
+// From the file's layout of a matrix to the kernels' (see packing.h): every block is taken apart into its codes and
+// scales, and put between those of its 15 neighbours.
+#include "engine/packing.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE = 4 * TDM_LANES };
+
+// One block of 32 columns of one row.
+struct block {
+	uint8_t codes[TDM_BLOCK];
+	uint16_t factor[2]; // of the block, or of its super-block: scale and minimum, as halves
+	uint8_t scale[2];   // of the block inside a super-block
+};
+
+static uint16_t half_at(const uint8_t *p) {
+	uint16_t h;
+	memcpy(&h, p, sizeof h);
+	return h;
+}
+
+// --- the file's blocks
+
+static void take_bytes(const uint8_t *data, uint8_t flip, struct block *out) {
+	out->factor[0] = half_at(data);
+	for (int i = 0; i < TDM_BLOCK; i++)
+		out->codes[i] = data[2 + i] ^ flip;
+}
+
+// Formats of 4 and 5 bits: scale, minimum where there is one, a bit for each element where there are 5, halves of
+// bytes.
+static void take_halves(const uint8_t *data, bool has_min, bool has_high, struct block *out) {
+	uint32_t high = 0;
+	out->factor[0] = half_at(data);
+	data += 2;
+	if (has_min)
+		out->factor[1] = half_at(data);
+	data += has_min ? 2 : 0;
+	if (has_high)
+		memcpy(&high, data, sizeof high);
+	data += has_high ? sizeof high : 0;
+	for (int i = 0; i < TDM_BLOCK; i++) {
+		int code = i < 16 ? data[i] & 15 : data[i - 16] >> 4;
+		out->codes[i] = (uint8_t)(code | (int)(high >> i & 1) << 4);
+	}
+}
+
+// Q4_K, Q5_K: scale and minimum of 6 bits for each of the 8 blocks, packed into 12 bytes.
+static void take_min_super(const uint8_t *super, int b, bool has_high, struct block *out) {
+	const uint8_t *s = super + 4, *high = super + 16, *low = super + (has_high ? 48 : 16) + b / 2 * 32;
+	out->factor[0] = half_at(super);
+	out->factor[1] = half_at(super + 2) ^ 0x8000;
+	if (b < 4) {
+		out->scale[0] = s[b] & 63;
+		out->scale[1] = s[b + 4] & 63;
+	} else {
+		out->scale[0] = (uint8_t)((s[b + 4] & 15) | s[b - 4] >> 6 << 4);
+		out->scale[1] = (uint8_t)(s[b + 4] >> 4 | s[b] >> 6 << 4);
+	}
+	for (int i = 0; i < TDM_BLOCK; i++) {
+		int code = b % 2 ? low[i] >> 4 : low[i] & 15;
+		out->codes[i] = (uint8_t)(code | (has_high ? (high[i] >> b & 1) << 4 : 0));
+	}
+}
+
+// Q6_K: 128 low halves, 64 bytes of high pairs, 16 signed scales, the factor.
+static void take_q6(const uint8_t *super, int b, struct block *out) {
+	const uint8_t *low = super + b / 4 * 64 + b % 2 * 32, *high = super + 128 + b / 4 * 32;
+	out->factor[0] = half_at(super + 208);
+	memcpy(out->scale, super + 192 + 2 * b, 2);
+	for (int i = 0; i < TDM_BLOCK; i++) {
+		int code = b % 4 < 2 ? low[i] & 15 : low[i] >> 4;
+		out->codes[i] = (uint8_t)(code | (high[i] >> (2 * (b % 4)) & 3) << 4);
+	}
+}
+
+static void take(uint32_t type, const uint8_t *row, int b, uint8_t flip, struct block *out) {
+	const uint8_t *at = row + tdm_tensor_bytes(type, TDM_BLOCK) * (size_t)b;
+	const uint8_t *super = row + tdm_tensor_bytes(type, TDM_BLOCK * TDM_SUPER) * (size_t)(b / TDM_SUPER);
+	switch (type) {
+	case TDM_Q8_0:
+		take_bytes(at, flip, out);
+		break;
+	case TDM_Q4_K:
+	case TDM_Q5_K:
+		take_min_super(super, b % TDM_SUPER, type == TDM_Q5_K, out);
+		break;
+	case TDM_Q6_K:
+		take_q6(super, b % TDM_SUPER, out);
+		break;
+	default:
+		take_halves(at, type == TDM_Q4_1 || type == TDM_Q5_1, type == TDM_Q5_0 || type == TDM_Q5_1, out);
+	}
+}
+
+// --- the kernels' blocks
+
+static void put_codes(const struct tdm_packing *p, int lane, const struct block *b, uint8_t *to) {
+	for (int i = 0; i < TDM_BLOCK; i++) {
+		int step = i / 4, byte = lane * 4 + i % 4, code = b->codes[i];
+		if (p->low_bits == 8)
+			to[step * LINE + byte] = (uint8_t)code;
+		else
+			to[step % 4 * LINE + byte] |= (uint8_t)((code & 15) << step / 4 * 4);
+		if (p->high_bits == 1)
+			to[4 * LINE + byte] |= (uint8_t)(code >> 4 << step);
+		if (p->high_bits == 2)
+			to[(4 + step / 4) * LINE + byte] |= (uint8_t)(code >> 4 << step % 4 * 2);
+	}
+}
+
+static void put_half(uint8_t *to, int lane, uint16_t half) {
+	memcpy(to + 2 * lane, &half, sizeof half);
+}
+
+// Block i of the row that is `lane` of its group.
+static void put(const struct tdm_packing *p, uint8_t *group, int lane, size_t i, const struct block *b) {
+	uint8_t *to = group + tdm_block_at(p, i), *factors = to;
+	if (tdm_is_super(p->scaling)) {
+		factors = group + tdm_block_at(p, i / TDM_SUPER * TDM_SUPER) - tdm_super_bytes(p->scaling);
+		to[lane] = b->scale[0];
+		to[TDM_LANES + lane] = b->scale[1];
+	}
+	put_half(factors, lane, b->factor[0]);
+	if (p->scaling == TDM_SCALE_MIN || p->scaling == TDM_SUPER_MIN)
+		put_half(factors + 2 * TDM_LANES, lane, b->factor[1]);
+	put_codes(p, lane, b, to + tdm_scale_bytes(p->scaling));
+}
+
+static const struct tdm_packing *find(uint32_t type) {
+#define ROW(...) {__VA_ARGS__},
+	static const struct tdm_packing all[] = {TDM_PACKINGS(ROW, 0)};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (all[i].type == type)
+			return &all[i];
+	return NULL;
+}
+
+static void pack_blocks(struct tdm_matrix *m, const struct tdm_packing *p, const uint8_t *data, uint8_t flip) {
+	size_t row_bytes = tdm_tensor_bytes(m->type, (uint64_t)m->n_cols);
+	struct block b = {0};
+	for (int row = 0; row < m->n_rows; row++, data += row_bytes)
+		for (int i = 0; i < m->n_cols / TDM_BLOCK; i++) {
+			take(m->type, data, i, flip, &b);
+			put(p, m->packed + (size_t)(row / TDM_LANES) * m->group_bytes, row % TDM_LANES, (size_t)i, &b);
+		}
+}
+
+static void pack_numbers(struct tdm_matrix *m, const uint8_t *data, size_t bytes) {
+	for (int row = 0; row < m->n_rows; row++) {
+		uint8_t *to = m->packed + (size_t)(row / TDM_LANES) * m->group_bytes + (size_t)(row % TDM_LANES) * bytes;
+		for (int i = 0; i < m->n_cols; i++, data += bytes)
+			memcpy(to + (size_t)i * TDM_LANES * bytes, data, bytes);
+	}
+}
+
+int tdm_matrix_pack(struct tdm_matrix *m, const struct tdm_kernels *kernels, uint32_t type, const void *data,
+                    int n_rows, int n_cols, struct tdm_error *err) {
+	const struct tdm_packing *p = find(type);
+	size_t number_bytes = type == TDM_F32 ? 4 : 2;
+	*m = (struct tdm_matrix){.type = type, .is_blocks = p, .n_rows = n_rows, .n_cols = n_cols};
+	m->n_groups = tdm_pad(n_rows, TDM_LANES) / TDM_LANES;
+	m->group_bytes = p ? tdm_block_at(p, (size_t)(n_cols / TDM_BLOCK)) -
+	                         (n_cols % (TDM_BLOCK * TDM_SUPER) ? 0 : tdm_super_bytes(p->scaling))
+	                   : (size_t)tdm_pad(n_cols, 4) * TDM_LANES * number_bytes;
+	size_t bytes = (m->group_bytes * (size_t)m->n_groups + 63) / 64 * 64;
+	m->packed = aligned_alloc(64, bytes);
+	if (!m->packed)
+		return tdm_fail(err, TDM_ENOMEM, "no memory for a matrix of %d x %d", n_rows, n_cols);
+	memset(m->packed, 0, bytes);
+	if (p)
+		pack_blocks(m, p, data, kernels->flip);
+	else
+		pack_numbers(m, data, number_bytes);
+	return TDM_OK;
+}
+
+void tdm_matrix_release(struct tdm_matrix *m) {
+	free(m->packed);
+	m->packed = NULL;
+}
