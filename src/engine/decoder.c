@@ -93,11 +93,8 @@ void tdm_decoder_parts(struct tdm_decoder *d, tdm_pool_fn *fn, void *arg, size_t
 // --- the pass
 
 static void embed(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
-	const struct tdm_tensor *table = d->w->embedding;
-	uint64_t width = table->dims[0], row_bytes = tdm_tensor_bytes(table->type, width);
 	for (int i = 0; i < n; i++)
-		tdm_dequantize(table->type, (const uint8_t *)table->data + (uint64_t)rows[i].token * row_bytes, width,
-		               d->x + (size_t)i * d->width);
+		tdm_matrix_row(&d->w->embedding, rows[i].token, d->x + (size_t)i * d->width);
 }
 
 static void normalize_rows(struct tdm_decoder *d, const float *weight, int n) {

@@ -25,6 +25,7 @@ enum {
 struct tdm_matrix {
 	uint32_t type;  // enum tdm_tensor_type
 	bool is_blocks; // multiplied with quantised columns
+	uint8_t flip;   // of the kernels it was packed for
 	int n_rows, n_cols;
 	int n_groups; // rows / 16, rounded up; missing rows are zero
 	size_t group_bytes;
@@ -85,10 +86,22 @@ int tdm_kernels_find(const char *name, const struct tdm_kernels **out, struct td
 // Row i of the table, NULL after the last; *runs says whether this machine has its instructions.
 const struct tdm_kernels *tdm_kernels_at(size_t i, bool *runs);
 
-// Memory is in proportion to `rows x cols` of data that exists. Error: TDM_ENOMEM.
-int tdm_matrix_pack(struct tdm_matrix *m, const struct tdm_kernels *kernels, uint32_t type, const void *data,
-                    int n_rows, int n_cols, struct tdm_error *err);
-void tdm_matrix_release(struct tdm_matrix *m);
+// Memory of packed matrices: address space taken once, filled from the start on, in large pages where the system gives
+// them (a third more bandwidth than small ones), and given back at once.
+struct tdm_store {
+	uint8_t *base;
+	size_t n_bytes, used;
+};
+// Room for matrices whose tensors have `bytes` in all, in n_matrices pieces. Error: TDM_ENOMEM.
+int tdm_store_init(struct tdm_store *s, uint64_t bytes, size_t n_matrices, struct tdm_error *err);
+void tdm_store_release(struct tdm_store *s);
+
+// The matrix lives as long as the store. Memory is in proportion to `rows x cols` of data that exists. Error:
+// TDM_ENOMEM when the store has no room left.
+int tdm_matrix_pack(struct tdm_matrix *m, struct tdm_store *store, const struct tdm_kernels *kernels, uint32_t type,
+                    const void *data, int n_rows, int n_cols, struct tdm_error *err);
+// Row `row` of the packed matrix as numbers: n_cols floats, bit for bit those of tdm_dequantize.
+void tdm_matrix_row(const struct tdm_matrix *m, int row, float *out);
 static inline int tdm_pad(int n, int to) {
 	return (n + to - 1) / to * to;
 }

@@ -1,10 +1,11 @@
 // From the file's layout of a matrix to the kernels' (see packing.h): every block is taken apart into its codes and
 // scales, and put between those of its 15 neighbours.
 #include "engine/packing.h"
-#include <stdlib.h>
+#include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { LINE = 4 * TDM_LANES };
+enum { LINE = 4 * TDM_LANES, LARGE_PAGE = 2 << 20 };
 
 // One block of 32 columns of one row.
 struct block {
@@ -154,28 +155,121 @@ static void pack_numbers(struct tdm_matrix *m, const uint8_t *data, size_t bytes
 	}
 }
 
-int tdm_matrix_pack(struct tdm_matrix *m, const struct tdm_kernels *kernels, uint32_t type, const void *data,
-                    int n_rows, int n_cols, struct tdm_error *err) {
+static size_t number_bytes(uint32_t type) {
+	return type == TDM_F32 ? 4 : 2;
+}
+
+static size_t group_bytes(const struct tdm_packing *p, uint32_t type, int n_cols) {
+	if (!p)
+		return (size_t)tdm_pad(n_cols, 4) * TDM_LANES * number_bytes(type);
+	size_t n_blocks = (size_t)(n_cols / TDM_BLOCK), end = tdm_block_at(p, n_blocks);
+	return n_blocks % TDM_SUPER ? end : end - tdm_super_bytes(p->scaling);
+}
+
+int tdm_matrix_pack(struct tdm_matrix *m, struct tdm_store *store, const struct tdm_kernels *kernels, uint32_t type,
+                    const void *data, int n_rows, int n_cols, struct tdm_error *err) {
 	const struct tdm_packing *p = find(type);
-	size_t number_bytes = type == TDM_F32 ? 4 : 2;
-	*m = (struct tdm_matrix){.type = type, .is_blocks = p, .n_rows = n_rows, .n_cols = n_cols};
+	*m = (struct tdm_matrix){.type = type, .is_blocks = p, .flip = kernels->flip, .n_rows = n_rows, .n_cols = n_cols};
 	m->n_groups = tdm_pad(n_rows, TDM_LANES) / TDM_LANES;
-	m->group_bytes = p ? tdm_block_at(p, (size_t)(n_cols / TDM_BLOCK)) -
-	                         (n_cols % (TDM_BLOCK * TDM_SUPER) ? 0 : tdm_super_bytes(p->scaling))
-	                   : (size_t)tdm_pad(n_cols, 4) * TDM_LANES * number_bytes;
-	size_t bytes = (m->group_bytes * (size_t)m->n_groups + 63) / 64 * 64;
-	m->packed = aligned_alloc(64, bytes);
-	if (!m->packed)
-		return tdm_fail(err, TDM_ENOMEM, "no memory for a matrix of %d x %d", n_rows, n_cols);
-	memset(m->packed, 0, bytes);
+	m->group_bytes = group_bytes(p, type, n_cols);
+	size_t bytes = (m->group_bytes * (size_t)m->n_groups + LINE - 1) / LINE * LINE;
+	if (bytes > store->n_bytes - store->used)
+		return tdm_fail(err, TDM_ENOMEM, "no room for a matrix of %d x %d", n_rows, n_cols);
+	m->packed = store->base + store->used; // fresh memory is zero
+	store->used += bytes;
 	if (p)
 		pack_blocks(m, p, data, kernels->flip);
 	else
-		pack_numbers(m, data, number_bytes);
+		pack_numbers(m, data, number_bytes(type));
 	return TDM_OK;
 }
 
-void tdm_matrix_release(struct tdm_matrix *m) {
-	free(m->packed);
-	m->packed = NULL;
+// --- and back
+
+static int code_of(const struct tdm_packing *p, const uint8_t *codes, int lane, int i) {
+	int step = i / 4, byte = lane * 4 + i % 4;
+	if (p->low_bits == 8)
+		return codes[step * LINE + byte];
+	int code = codes[step % 4 * LINE + byte] >> step / 4 * 4 & 15;
+	if (p->high_bits == 1)
+		code |= (codes[4 * LINE + byte] >> step & 1) << 4;
+	if (p->high_bits == 2)
+		code |= (codes[(4 + step / 4) * LINE + byte] >> step % 4 * 2 & 3) << 4;
+	return code;
+}
+
+static float factor_at(const uint8_t *halves, int lane) {
+	return tdm_f16_to_f32(half_at(halves + 2 * lane));
+}
+
+// Scales of both halves of block i, and what is added to every value.
+static void scales_of(const struct tdm_packing *p, const uint8_t *group, int lane, size_t i, float scale[2],
+                      float *min) {
+	const uint8_t *at = group + tdm_block_at(p, i), *super = at;
+	*min = 0;
+	if (tdm_is_super(p->scaling))
+		super = group + tdm_block_at(p, i / TDM_SUPER * TDM_SUPER) - tdm_super_bytes(p->scaling);
+	scale[0] = scale[1] = factor_at(super, lane);
+	if (p->scaling == TDM_SCALE_MIN)
+		*min = factor_at(super + 2 * TDM_LANES, lane);
+	if (p->scaling == TDM_SUPER_HALVES) {
+		scale[0] *= (float)(int8_t)at[lane];
+		scale[1] *= (float)(int8_t)at[TDM_LANES + lane];
+	}
+	if (p->scaling == TDM_SUPER_MIN) {
+		*min = factor_at(super + 2 * TDM_LANES, lane) * (float)at[TDM_LANES + lane];
+		scale[0] = scale[1] *= (float)at[lane];
+	}
+}
+
+static void unpack_row(const struct tdm_matrix *m, const struct tdm_packing *p, const uint8_t *group, int lane,
+                       float *out) {
+	const bool has_min = p->scaling == TDM_SCALE_MIN || p->scaling == TDM_SUPER_MIN;
+	for (size_t block = 0; block < (size_t)(m->n_cols / TDM_BLOCK); block++, out += TDM_BLOCK) {
+		const uint8_t *codes = group + tdm_block_at(p, block) + tdm_scale_bytes(p->scaling);
+		float scale[2], min;
+		scales_of(p, group, lane, block, scale, &min);
+		for (int i = 0; i < TDM_BLOCK; i++) {
+			int code = code_of(p, codes, lane, i);
+			int value = p->low_bits == 8 ? (int8_t)(code ^ m->flip) : code - p->offset;
+			out[i] = scale[i / (TDM_BLOCK / 2)] * (float)value;
+			if (has_min)
+				out[i] += min;
+		}
+	}
+}
+
+void tdm_matrix_row(const struct tdm_matrix *m, int row, float *out) {
+	const struct tdm_packing *p = find(m->type);
+	const uint8_t *group = m->packed + (size_t)(row / TDM_LANES) * m->group_bytes;
+	size_t bytes = number_bytes(m->type);
+	if (p)
+		unpack_row(m, p, group, row % TDM_LANES, out);
+	for (int i = 0; i < m->n_cols && !p; i++)
+		tdm_dequantize(m->type, group + (size_t)(i * TDM_LANES + row % TDM_LANES) * bytes, 1, out + i);
+}
+
+// --- memory
+
+int tdm_store_init(struct tdm_store *s, uint64_t bytes, size_t n_matrices, struct tdm_error *err) {
+	// Rows fill up to 16, columns of numbers to 4, K types grow by 3 %: address space, of which only what is written
+	// becomes memory.
+	uint64_t room = 2 * bytes + (uint64_t)n_matrices * LARGE_PAGE + LARGE_PAGE;
+	*s = (struct tdm_store){0};
+	if (room < bytes || room > SIZE_MAX)
+		return tdm_fail(err, TDM_ENOMEM, "no memory for %" PRIu64 " bytes of weights", bytes);
+	void *base = mmap(NULL, (size_t)room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return tdm_fail(err, TDM_ENOMEM, "no memory for %" PRIu64 " bytes of weights", bytes);
+	madvise(base, (size_t)room, MADV_HUGEPAGE); // a wish
+	s->base = base;
+	s->n_bytes = (size_t)room;
+	s->used = (size_t)(-(uintptr_t)base % LARGE_PAGE);
+	return TDM_OK;
+}
+
+void tdm_store_release(struct tdm_store *s) {
+	if (s->base)
+		munmap(s->base, s->n_bytes);
+	*s = (struct tdm_store){0};
 }

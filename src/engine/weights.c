@@ -57,7 +57,7 @@ static int pack(struct tdm_reader *r, const struct tdm_tensor *t, int first, int
 	const uint8_t *data = (const uint8_t *)t->data + tdm_tensor_bytes(t->type, t->dims[0]) * (uint64_t)first;
 	if (t->type != TDM_F32)
 		r->w->is_half_cache = true;
-	return tdm_matrix_pack(m, r->w->kernels, t->type, data, rows, (int)t->dims[0], r->err);
+	return tdm_matrix_pack(m, &r->w->store, r->w->kernels, t->type, data, rows, (int)t->dims[0], r->err);
 }
 
 // A matrix and its bias, which are rows first..first + rows of the tensors called `name`.
@@ -171,8 +171,8 @@ static int read_embedding(struct tdm_reader *r) {
 		return TDM_MISFIT(r, "%s: a vocabulary of %" PRIu64 " tokens; at most %d are supported", r->file, t->dims[1],
 		                  TDM_MAX_DIMENSION);
 	r->w->shape.n_vocab = (int)t->dims[1];
-	r->w->embedding = tdm_reader_tensor(r, t->name, r->w->shape.n_vocab, r->w->shape.width);
-	return r->w->embedding ? TDM_OK : TDM_EFORMAT;
+	t = tdm_reader_tensor(r, t->name, r->w->shape.n_vocab, r->w->shape.width);
+	return t ? pack(r, t, 0, r->w->shape.n_vocab, &r->w->embedding) : TDM_EFORMAT;
 }
 
 // A file without a matrix of its own for the output uses the embeddings'.
@@ -182,9 +182,18 @@ static int read_output(struct tdm_reader *r) {
 	status = read_vector(r, "output_norm.weight", 0, width, width, &w->output_norm);
 	if (status != TDM_OK)
 		return status;
+	w->output.m = w->embedding;
 	if (!tdm_gguf_tensor(r->g, "output.weight"))
-		return pack(r, w->embedding, 0, n, &w->output.m);
+		return TDM_OK;
 	return read_part(r, -1, &(struct part){"output", 0, n, n, width, &w->output, false});
+}
+
+static int make_room(struct tdm_reader *r) {
+	uint64_t bytes = 0;
+	size_t n = tdm_gguf_n_tensors(r->g);
+	for (size_t i = 0; i < n; i++)
+		bytes += tdm_gguf_tensor_at(r->g, i)->bytes; // tensors do not overlap: no more than the file
+	return tdm_store_init(&r->w->store, bytes, n, r->err);
 }
 
 static int check_all_used(struct tdm_reader *r) {
@@ -205,8 +214,8 @@ int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char
 	struct tdm_reader r = {.w = w, .g = g, .file = name, .err = err};
 	r.is_used = calloc(tdm_gguf_n_tensors(g) + 1, sizeof *r.is_used);
 	int status = r.is_used ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory", name);
-	int (*const steps[])(struct tdm_reader *) = {tdm_shape_read, read_embedding,     read_layers,
-	                                             read_output,    tdm_positions_read, check_all_used};
+	int (*const steps[])(struct tdm_reader *) = {make_room,   tdm_shape_read,     read_embedding, read_layers,
+	                                             read_output, tdm_positions_read, check_all_used};
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && status == TDM_OK; i++)
 		status = steps[i](&r);
 	free(r.is_used);
@@ -215,16 +224,11 @@ int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char
 	return status;
 }
 
-static void release_linear(struct tdm_linear *l) {
-	tdm_matrix_release(&l->m);
-	free(l->bias);
-}
-
 static void release_layer(struct tdm_layer *l) {
 	struct tdm_linear *parts[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down};
 	float *norms[] = {l->attention_norm, l->ff_norm, l->q_norm, l->k_norm, l->post_attention_norm, l->post_ff_norm};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-		release_linear(parts[i]);
+		free(parts[i]->bias);
 	for (size_t i = 0; i < sizeof norms / sizeof *norms; i++)
 		free(norms[i]);
 }
@@ -232,7 +236,8 @@ static void release_layer(struct tdm_layer *l) {
 void tdm_weights_release(struct tdm_weights *w) {
 	for (int i = 0; w->layers && i < w->shape.n_layers; i++)
 		release_layer(&w->layers[i]);
-	release_linear(&w->output);
+	free(w->output.bias);
+	tdm_store_release(&w->store);
 	free(w->layers);
 	free(w->output_norm);
 	for (int i = 0; i < TDM_N_ROTATIONS; i++)

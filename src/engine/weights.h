@@ -35,7 +35,8 @@ struct tdm_layer {
 struct tdm_weights {
 	struct tdm_shape shape;
 	const struct tdm_kernels *kernels;
-	const struct tdm_tensor *embedding; // in the file
+	struct tdm_store store;      // of all matrices
+	struct tdm_matrix embedding; // shares its memory with `output` where the file has one for both
 	struct tdm_layer *layers;
 	float *output_norm;
 	struct tdm_linear output;
@@ -44,7 +45,7 @@ struct tdm_weights {
 	uint64_t n_parameters, weight_bytes;
 };
 
-// name: for sentences. Fills *w; on an error it is empty. The file must outlive the weights.
+// name: for sentences. Fills *w; on an error it is empty. The file is not needed afterwards.
 // Error: TDM_EFORMAT for an unknown architecture, a missing or unknown tensor, or a shape that contradicts the
 // metadata.
 int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char *name,

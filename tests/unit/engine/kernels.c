@@ -89,10 +89,16 @@ static float *product(const struct tdm_kernels *kernels, const struct tdm_matrix
 static void check_products(const struct tdm_kernels *kernels, uint32_t type) {
 	struct columns s;
 	struct tdm_matrix m;
+	struct tdm_store store;
 	uint8_t *data = random_matrix(type);
-	float w[ROWS * COLS];
+	float w[ROWS * COLS], back[COLS];
 	tdm_dequantize(type, data, ROWS * COLS, w);
-	assert_int_equal(tdm_matrix_pack(&m, kernels, type, data, ROWS, COLS, NULL), TDM_OK);
+	assert_int_equal(tdm_store_init(&store, tdm_tensor_bytes(type, ROWS * COLS), 1, NULL), TDM_OK);
+	assert_int_equal(tdm_matrix_pack(&m, &store, kernels, type, data, ROWS, COLS, NULL), TDM_OK);
+	for (int row = 0; row < ROWS; row++) {
+		tdm_matrix_row(&m, row, back);
+		assert_memory_equal(back, w + row * COLS, sizeof back);
+	}
 	columns_make(&s, kernels, COLUMNS);
 	float *all = product(kernels, &m, &s.c);
 	for (int c = 0; c < COLUMNS; c++)
@@ -112,7 +118,7 @@ static void check_products(const struct tdm_kernels *kernels, uint32_t type) {
 	}
 	free(all);
 	columns_free(&s);
-	tdm_matrix_release(&m);
+	tdm_store_release(&store);
 	free(data);
 }
 
