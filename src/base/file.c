@@ -61,19 +61,6 @@ int tdm_file_read(const char *path, size_t limit, struct tdm_bytes *out, struct 
 	return status;
 }
 
-static int write_all(int fd, const char *data, size_t n) {
-	while (n) {
-		ssize_t put = write(fd, data, n);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return -1;
-		data += put;
-		n -= (size_t)put;
-	}
-	return fsync(fd);
-}
-
 // The name of a file is safe on disk only when its folder is. Some file systems cannot sync a folder: no failure.
 static void sync_folder(const char *path) {
 	const char *slash = strrchr(path, '/');
@@ -92,31 +79,79 @@ static char *temporary_name(const char *path) {
 	return asprintf(&name, "%s%s", path, id) < 0 ? NULL : name;
 }
 
-int tdm_file_write(const char *path, const void *data, size_t n, struct tdm_error *err) {
+int tdm_output_open(struct tdm_output *o, const char *path, struct tdm_error *err) {
 	struct stat old;
-	int status = TDM_OK, fd = -1;
-	char *name = temporary_name(path);
-	if (!name)
+	*o = (struct tdm_output){.path = path, .name = temporary_name(path), .fd = -1};
+	if (!o->name)
 		return tdm_fail(err, TDM_ENOMEM, "%s: no memory to write the file", path);
-	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0) {
-		status = tdm_fail(err, TDM_EIO, "%s: cannot create a file beside it: %m", path);
-		goto done;
+	o->fd = open(o->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (o->fd < 0) {
+		int status = tdm_fail(err, TDM_EIO, "%s: cannot create a file beside it: %m", path);
+		free(o->name);
+		o->name = NULL;
+		return status;
 	}
 	if (stat(path, &old) == 0 && S_ISREG(old.st_mode))
-		(void)!fchmod(fd, old.st_mode & 07777);
-	if (write_all(fd, data, n) != 0)
-		status = tdm_fail(err, TDM_EIO, "%s: cannot write the file: %m", path);
+		(void)!fchmod(o->fd, old.st_mode & 07777);
+	return TDM_OK;
+}
+
+int tdm_output_write(struct tdm_output *o, const void *data, size_t n, struct tdm_error *err) {
+	const char *from = data;
+	while (n) {
+		ssize_t put = write(o->fd, from, n);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return tdm_fail(err, TDM_EIO, "%s: cannot write the file: %m", o->path);
+		from += put;
+		n -= (size_t)put;
+	}
+	return TDM_OK;
+}
+
+static void end_output(struct tdm_output *o, bool keep) {
+	if (!o->name)
+		return;
+	if (o->fd >= 0)
+		close(o->fd);
+	if (!keep)
+		unlink(o->name);
+	free(o->name);
+	o->name = NULL;
+	o->fd = -1;
+}
+
+int tdm_output_commit(struct tdm_output *o, struct tdm_error *err) {
+	int status = TDM_OK;
+	if (fsync(o->fd) != 0)
+		status = tdm_fail(err, TDM_EIO, "%s: cannot write the file: %m", o->path);
+	int fd = o->fd;
+	o->fd = -1;
 	if (close(fd) != 0 && status == TDM_OK)
-		status = tdm_fail(err, TDM_EIO, "%s: cannot write the file: %m", path);
-	if (status == TDM_OK && rename(name, path) != 0)
-		status = tdm_fail(err, TDM_EIO, "%s: cannot replace the file: %m", path);
+		status = tdm_fail(err, TDM_EIO, "%s: cannot write the file: %m", o->path);
+	if (status == TDM_OK && rename(o->name, o->path) != 0)
+		status = tdm_fail(err, TDM_EIO, "%s: cannot replace the file: %m", o->path);
 	if (status == TDM_OK)
-		sync_folder(path);
+		sync_folder(o->path);
+	end_output(o, status == TDM_OK);
+	return status;
+}
+
+void tdm_output_drop(struct tdm_output *o) {
+	end_output(o, false);
+}
+
+int tdm_file_write(const char *path, const void *data, size_t n, struct tdm_error *err) {
+	struct tdm_output o;
+	int status = tdm_output_open(&o, path, err);
+	if (status != TDM_OK)
+		return status;
+	status = tdm_output_write(&o, data, n, err);
+	if (status == TDM_OK)
+		status = tdm_output_commit(&o, err);
 	else
-		unlink(name);
-done:
-	free(name);
+		tdm_output_drop(&o);
 	return status;
 }
 

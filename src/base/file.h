@@ -6,6 +6,16 @@
 int tdm_file_read(const char *path, size_t limit, struct tdm_bytes *out, struct tdm_error *err); // inits *out
 // Writes to a temporary file beside path, syncs, then renames: readers see the old file or the new one.
 int tdm_file_write(const char *path, const void *data, size_t n, struct tdm_error *err);
+// The same for content that comes in parts: it has its name when tdm_output_commit succeeded.
+struct tdm_output {
+	const char *path; // the caller's
+	char *name;       // of the temporary file; NULL after the end
+	int fd;
+};
+int tdm_output_open(struct tdm_output *o, const char *path, struct tdm_error *err);
+int tdm_output_write(struct tdm_output *o, const void *data, size_t n, struct tdm_error *err);
+int tdm_output_commit(struct tdm_output *o, struct tdm_error *err); // ends it, also when it fails
+void tdm_output_drop(struct tdm_output *o); // removes what was written; does nothing after the end
 
 struct tdm_mapping {
 	const void *data;

@@ -42,6 +42,7 @@ struct pair {
 	uint64_t n;             // items; bytes of a single string
 	const void *data;       // scalar or items, aligned when they are 4 bytes wide
 	const uint64_t *starts; // array of strings: place of each item's length field in the file
+	size_t begin, end;      // in the file, key and value
 };
 
 struct tdm_gguf {
@@ -50,7 +51,8 @@ struct tdm_gguf {
 	void *copy;                 // borrowed bytes that were not aligned
 	const uint8_t *data;
 	size_t n;
-	struct pair *pairs; // sorted by key
+	struct pair *pairs; // in file order
+	const struct pair **by_key;
 	size_t n_pairs;
 	struct tdm_tensor *tensors; // in file order
 	const struct tdm_tensor **by_name;
@@ -207,7 +209,7 @@ static int read_pair(struct cursor *c, struct pair *p) {
 }
 
 static int compare_keys(const void *a, const void *b) {
-	const struct pair *x = a, *y = b;
+	const struct pair *x = *(const struct pair *const *)a, *y = *(const struct pair *const *)b;
 	size_t n = x->key_len < y->key_len ? x->key_len : y->key_len;
 	int order = memcmp(x->key, y->key, n);
 	return order ? order : (x->key_len > y->key_len) - (x->key_len < y->key_len);
@@ -217,23 +219,32 @@ static int read_pairs(struct cursor *c, uint64_t n) {
 	struct tdm_gguf *g = c->g;
 	char name[64];
 	g->pairs = reserve(c, n, sizeof *g->pairs);
-	if (!g->pairs)
+	g->by_key = reserve(c, n, sizeof *g->by_key);
+	if (!g->pairs || !g->by_key)
 		return TDM_ENOMEM;
 	for (; g->n_pairs < n; g->n_pairs++) {
-		int status = read_pair(c, &g->pairs[g->n_pairs]);
+		struct pair *p = &g->pairs[g->n_pairs];
+		p->begin = c->at;
+		int status = read_pair(c, p);
 		if (status != TDM_OK)
 			return status;
+		p->end = c->at;
+		g->by_key[g->n_pairs] = p;
 	}
-	qsort(g->pairs, n, sizeof *g->pairs, compare_keys);
+	qsort(g->by_key, n, sizeof *g->by_key, compare_keys);
 	for (size_t i = 1; i < n; i++)
-		if (compare_keys(&g->pairs[i - 1], &g->pairs[i]) == 0)
-			return fail(c, "%s: key \"%s\" occurs twice", c->file, shown(g->pairs[i].key, g->pairs[i].key_len, name));
+		if (compare_keys(&g->by_key[i - 1], &g->by_key[i]) == 0)
+			return fail(c, "%s: key \"%s\" occurs twice", c->file,
+			            shown(g->by_key[i]->key, g->by_key[i]->key_len, name));
 	return TDM_OK;
 }
 
 static const struct pair *find_pair(const struct tdm_gguf *g, const char *key) {
-	struct pair wanted = {.key = key, .key_len = strlen(key)};
-	return g->n_pairs ? bsearch(&wanted, g->pairs, g->n_pairs, sizeof *g->pairs, compare_keys) : NULL;
+	struct pair pair = {.key = key, .key_len = strlen(key)};
+	const struct pair *wanted = &pair;
+	const struct pair **found =
+	    g->n_pairs ? bsearch(&wanted, g->by_key, g->n_pairs, sizeof *g->by_key, compare_keys) : NULL;
+	return found ? *found : NULL;
 }
 
 // --- tensor infos
@@ -479,6 +490,14 @@ size_t tdm_gguf_n_tensors(const struct tdm_gguf *g) {
 
 const struct tdm_tensor *tdm_gguf_tensor_at(const struct tdm_gguf *g, size_t i) {
 	return i < g->n_tensors ? &g->tensors[i] : NULL;
+}
+
+bool tdm_gguf_pair_at(const struct tdm_gguf *g, size_t i, struct tdm_gguf_pair *out) {
+	if (i >= g->n_pairs)
+		return false;
+	const struct pair *p = &g->pairs[i];
+	*out = (struct tdm_gguf_pair){p->key, p->key_len, g->data + p->begin, p->end - p->begin};
+	return true;
 }
 
 bool tdm_gguf_u64(const struct tdm_gguf *g, const char *key, uint64_t *out) {

@@ -43,6 +43,14 @@ bool tdm_gguf_strings(const struct tdm_gguf *g, const char *key, size_t *n);
 bool tdm_gguf_string_at(const struct tdm_gguf *g, const char *key, size_t i, const char **text, size_t *len);
 bool tdm_gguf_f32s(const struct tdm_gguf *g, const char *key, const float **items, size_t *n);   // copied if unaligned
 bool tdm_gguf_i32s(const struct tdm_gguf *g, const char *key, const int32_t **items, size_t *n); // i32 or u32
+// Key-value i in the order of the file, as the bytes that it is there; false after the last.
+struct tdm_gguf_pair {
+	const char *key; // not NUL-terminated
+	size_t key_len;
+	const void *bytes; // key, type and value
+	size_t n;
+};
+bool tdm_gguf_pair_at(const struct tdm_gguf *g, size_t i, struct tdm_gguf_pair *out);
 
 // Writing: add keys and tensors, then write once (atomic rename).
 struct tdm_gguf_writer;
