@@ -125,22 +125,28 @@ struct piece {
 };
 enum { NOTHING, NOT_FINITE, TOO_LARGE, MOST_THREADS = 256 };
 
-static bool is_finite(const float *x, uint64_t n) {
-	float sum = 0; // 0 times anything finite is 0
+#define MOST_IN_BLOCKS 1e9f // no scale in half precision reaches it; far below what overflows while a grid is searched
+
+// The largest magnitude; infinity when a value is no finite number.
+static float largest_of(const float *x, uint64_t n) {
+	float largest = 0;
 	for (uint64_t i = 0; i < n; i++)
-		sum += x[i] * 0;
-	return sum == 0;
+		largest = fabsf(x[i]) <= largest ? largest : fabsf(x[i]) < INFINITY ? fabsf(x[i]) : INFINITY;
+	return largest;
 }
 
 static int convert_step(const struct piece *p, uint64_t at, uint64_t n) {
 	float x[STEP];
 	uint8_t *to = p->converted + at / p->to->per_block * p->to->block_bytes;
 	p->from->unpack(p->data + at / p->from->per_block * p->from->block_bytes, n / p->from->per_block, x);
-	if (!is_finite(x, n))
+	float largest = largest_of(x, n);
+	if (largest == INFINITY)
 		return NOT_FINITE;
+	if (largest > MOST_IN_BLOCKS && p->to->per_block > 1)
+		return TOO_LARGE;
 	p->to->pack(x, n / p->to->per_block, to);
 	p->to->unpack(to, n / p->to->per_block, x);
-	return is_finite(x, n) ? NOTHING : TOO_LARGE;
+	return largest_of(x, n) < INFINITY ? NOTHING : TOO_LARGE;
 }
 
 static void convert_part(void *arg, int part, int n_parts) {

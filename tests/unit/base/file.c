@@ -137,10 +137,31 @@ static void test_progress_lines(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup(name, clear_error)
 
+static void test_output_in_parts(void **state) {
+	struct tdm_output o;
+	assert_int_equal(tdm_file_write(path, "old", 3, &err), TDM_OK);
+	assert_int_equal(tdm_output_open(&o, path, &err), TDM_OK);
+	assert_int_equal(tdm_output_write(&o, "ne", 2, &err), TDM_OK);
+	assert_int_equal(tdm_output_write(&o, "w", 1, &err), TDM_OK);
+	expect_content("old");
+	assert_int_equal(tdm_output_commit(&o, &err), TDM_OK);
+	expect_content("new");
+	tdm_output_drop(&o); // after the end: nothing
+	expect_content("new");
+	assert_int_equal(tdm_output_open(&o, path, &err), TDM_OK);
+	assert_int_equal(tdm_output_write(&o, "no", 2, &err), TDM_OK);
+	assert_int_equal(count_files(), 2);
+	tdm_output_drop(&o);
+	assert_int_equal(count_files(), 1);
+	expect_content("new");
+	assert_int_equal(tdm_output_open(&o, "/nowhere/file", &err), TDM_EIO);
+	tdm_output_drop(&o);
+}
+
 int tdm_test_file(void) {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_write_replaces), TEST(test_write_fails_clean), TEST(test_read_limits),
-	    TEST(test_mapping),        TEST(test_progress_lines),
+	    TEST(test_write_replaces), TEST(test_output_in_parts), TEST(test_write_fails_clean),
+	    TEST(test_read_limits),    TEST(test_mapping),         TEST(test_progress_lines),
 	};
 	return cmocka_run_group_tests_name("file", tests, make_folder, remove_folder);
 }
