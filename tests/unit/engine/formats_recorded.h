@@ -1,8 +1,8 @@
 // Recorded from ggml at commit d99724f2b141fed9e1a9f402213506c081433465 (github.com/ggml-org/ggml, the library inside
-// llama.cpp), its src/ggml-quants.c compiled with gcc -O1: dequantize_row_* of the blocks that random_blocks() of formats.c
-// draws from seed 1, and quantize_row_*_ref of the numbers that random_numbers() draws from seed 2, N_RECORDED elements each.
-// Hashes are FNV-1a (64 bits) over the bytes of the floats and of the blocks. recorded_blocks: the first block of each
-// format and the bits of its numbers, in hexadecimal.
+// llama.cpp), its src/ggml-quants.c compiled with gcc -O1: dequantize_row_* of the blocks that random_blocks() of
+// formats.c draws from seed 1, and quantize_row_*_ref of the numbers that random_numbers() draws from seed 2,
+// N_RECORDED elements each. Hashes are FNV-1a (64 bits) over the bytes of the floats and of the blocks.
+// recorded_blocks: the first block of each format and the bits of its numbers, in hexadecimal.
 #pragma once
 
 // clang-format off
