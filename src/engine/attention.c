@@ -72,13 +72,17 @@ static void attend_tile(const struct job *job, const struct tdm_tile *tile, int 
 	                          .head_dim = s->head_dim,
 	                          .head_padded = d->cache->head_padded,
 	                          .is_half = d->cache->is_half,
-	                          .scale = s->attention_scale};
+	                          .scale = s->attention_scale,
+	                          .soft_cap = s->attention_cap};
+	int window = d->w->layers[job->layer].window;
 	for (int i = 0; i < n_queries; i++) {
 		int row = tile->first + i / group, head = kv_head * group + i % group;
 		size_t place_of = (size_t)row * d->q_width + (size_t)(head * s->head_dim);
 		a.q[a.n] = d->q + place_of;
 		a.out[a.n] = d->attended + place_of;
-		a.n_keys[a.n++] = job->rows[row].position + 1;
+		a.n_keys[a.n] = job->rows[row].position + 1;
+		a.first_key[a.n] = window && a.n_keys[a.n] > window ? a.n_keys[a.n] - window : 0;
+		a.n++;
 		if (a.n == d->w->kernels->n_queries || i + 1 == n_queries) {
 			d->w->kernels->attend(&a);
 			a.n = 0;

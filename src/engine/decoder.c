@@ -4,6 +4,7 @@
 // The rule it protects: nothing a row computes depends on the other rows of the pass, except the cache that its own
 // sequence's earlier rows have written; which threads compute what changes no number. No memory is asked for here.
 #include "engine/decoder_parts.h"
+#include "engine/rows.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,8 +94,13 @@ void tdm_decoder_parts(struct tdm_decoder *d, tdm_pool_fn *fn, void *arg, size_t
 // --- the pass
 
 static void embed(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
-	for (int i = 0; i < n; i++)
-		tdm_matrix_row(&d->w->embedding, rows[i].token, d->x + (size_t)i * d->width);
+	int width = d->w->shape.width;
+	for (int i = 0; i < n; i++) {
+		float *x = d->x + (size_t)i * d->width;
+		tdm_matrix_row(&d->w->embedding, rows[i].token, x);
+		if (d->w->shape.family->traits & TDM_SCALED_EMBEDDING)
+			tdm_rows_scale(x, sqrtf((float)width), width);
+	}
 }
 
 static void normalize_rows(struct tdm_decoder *d, const float *weight, int n) {
@@ -103,10 +109,15 @@ static void normalize_rows(struct tdm_decoder *d, const float *weight, int n) {
 		                         d->y + (size_t)i * d->width);
 }
 
-static void add_rows(struct tdm_decoder *d, int n) {
-	for (int i = 0; i < n; i++)
-		d->w->kernels->add(d->x + (size_t)i * d->width, d->y + (size_t)i * d->width,
-		                   tdm_pad(d->w->shape.width, TDM_LANES));
+// x += y, which is normalised before where the family has a norm there.
+static void add_rows(struct tdm_decoder *d, const float *norm, int n) {
+	const struct tdm_kernels *kernels = d->w->kernels;
+	for (int i = 0; i < n; i++) {
+		float *y = d->y + (size_t)i * d->width;
+		if (norm)
+			kernels->normalize(y, norm, d->w->shape.width, d->w->shape.epsilon, y);
+		kernels->add(d->x + (size_t)i * d->width, y, tdm_pad(d->w->shape.width, TDM_LANES));
+	}
 }
 
 static void attend(struct tdm_decoder *d, const struct tdm_row *rows, int n, int index) {
@@ -120,9 +131,14 @@ static void attend(struct tdm_decoder *d, const struct tdm_row *rows, int n, int
 static void feed_forward(struct tdm_decoder *d, int n, const struct tdm_layer *l) {
 	const struct tdm_target both[] = {{&l->gate, d->gate, d->ff_width}, {&l->up, d->up, d->ff_width}};
 	tdm_decoder_multiply(d, d->y, d->width, n, both, 2);
-	for (int i = 0; i < n; i++)
-		d->w->kernels->gate(d->gate + (size_t)i * d->ff_width, d->up + (size_t)i * d->ff_width,
-		                    tdm_pad(d->w->shape.n_ff, TDM_LANES));
+	bool is_gelu = d->w->shape.family->traits & TDM_GELU;
+	for (int i = 0; i < n; i++) {
+		float *gate = d->gate + (size_t)i * d->ff_width, *up = d->up + (size_t)i * d->ff_width;
+		if (is_gelu)
+			tdm_rows_gate_gelu(d->w->kernels, gate, up, tdm_pad(d->w->shape.n_ff, TDM_LANES));
+		else
+			d->w->kernels->gate(gate, up, tdm_pad(d->w->shape.n_ff, TDM_LANES));
+	}
 	tdm_decoder_multiply(d, d->gate, d->ff_width, n, &(struct tdm_target){&l->down, d->y, d->width}, 1);
 }
 
@@ -130,10 +146,10 @@ static void run_layer(struct tdm_decoder *d, const struct tdm_row *rows, int n, 
 	const struct tdm_layer *l = &d->w->layers[index];
 	normalize_rows(d, l->attention_norm, n);
 	attend(d, rows, n, index);
-	add_rows(d, n);
+	add_rows(d, l->post_attention_norm, n);
 	normalize_rows(d, l->ff_norm, n);
 	feed_forward(d, n, l);
-	add_rows(d, n);
+	add_rows(d, l->post_ff_norm, n);
 }
 
 static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
@@ -150,6 +166,8 @@ static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
 	}
 	if (n_wanted)
 		tdm_decoder_multiply_to(d, d->y, d->width, n_wanted, &d->w->output, out);
+	for (int i = 0; i < n_wanted && s->logit_cap > 0; i++)
+		tdm_rows_cap(d->w->kernels, out[i], s->logit_cap, tdm_pad(s->n_vocab, TDM_LANES));
 }
 
 bool tdm_decoder_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, bool (*stop)(void *), void *arg) {

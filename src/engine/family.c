@@ -10,6 +10,21 @@ static const struct tdm_family families[] = {
     // Qwen 2 and 2.5
     {.name = "qwen2", .traits = TDM_HALVES | TDM_QKV_BIAS},
     {.name = "qwen3", .traits = TDM_HALVES | TDM_HEAD_NORMS},
+    {.name = "smollm3", .unrotated = 4},
+    {.name = "gemma", .traits = GEMMA},
+    {.name = "gemma2",
+     .traits = GEMMA | TDM_POST_NORMS,
+     .window_period = 2,
+     .window = 4096,
+     .attention_cap = 50,
+     .logit_cap = 30,
+     .n_wide_layers = 46},
+    {.name = "gemma3",
+     .traits = GEMMA | TDM_POST_NORMS | TDM_HEAD_NORMS,
+     .window_period = 6,
+     .local_base = 10000,
+     .n_wide_layers = 62},
+    {.name = "phi3", .traits = TDM_HALVES | TDM_FUSED_GATE},
 };
 enum { N_FAMILIES = sizeof families / sizeof *families };
 

@@ -53,13 +53,15 @@ struct tdm_columns {
 struct tdm_attention {
 	int n; // queries, 1..TDM_MAX_QUERIES
 	const float *q[TDM_MAX_QUERIES];
-	float *out[TDM_MAX_QUERIES]; // head_dim floats
-	int n_keys[TDM_MAX_QUERIES]; // keys that the query sees
-	const uint8_t *const *pages; // of the sequence
-	size_t keys_at, values_at;   // bytes from the start of a page to this layer's and head's part
-	int head_dim, head_padded;   //
-	bool is_half;                //
-	float scale;                 // 1 / sqrt(head_dim)
+	float *out[TDM_MAX_QUERIES];    // head_dim floats
+	int n_keys[TDM_MAX_QUERIES];    // the query sees the keys before this one
+	int first_key[TDM_MAX_QUERIES]; // and none before this one
+	const uint8_t *const *pages;    // of the sequence
+	size_t keys_at, values_at;      // bytes from the start of a page to this layer's and head's part
+	int head_dim, head_padded;      //
+	bool is_half;                   //
+	float scale;                    // of a score; mostly 1 / sqrt(head_dim)
+	float soft_cap;                 // a score x counts as soft_cap * tanh(x / soft_cap); 0: as x
 };
 
 struct tdm_kernels {

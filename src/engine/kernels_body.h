@@ -110,8 +110,13 @@ ALWAYS void score_page(const struct tdm_attention *a, const uint8_t *keys, int f
 			vf key = load_weights(k, is_half ? TDM_F16 : TDM_F32);
 			UNROLL for (int i = 0; i < n; i++) sum[i] = madd(splat(a->q[i][d]), key, sum[i]);
 		}
-		UNROLL for (int i = 0; i < n; i++)
-		    store(scores[i] + at + part, pick(index < a->n_keys[i], sum[i] * a->scale, splat(-INFINITY)));
+		UNROLL for (int i = 0; i < n; i++) {
+			vi is_seen = (index < a->n_keys[i]) & (index >= a->first_key[i]);
+			vf score = sum[i] * a->scale;
+			if (a->soft_cap > 0)
+				score = hyperbolic_tangent(score / a->soft_cap) * a->soft_cap;
+			store(scores[i] + at + part, pick(is_seen, score, splat(-INFINITY)));
+		}
 	}
 }
 
@@ -171,14 +176,15 @@ ALWAYS void mix(const struct tdm_attention *a, const struct softmax *s, int firs
 ALWAYS void attend_tile(const struct tdm_attention *a, const int n, const bool is_half) {
 	struct softmax s;
 	float out[QUERIES][1024], factor[QUERIES];
-	int n_keys = 0;
+	int n_keys = 0, start = a->first_key[0];
 	for (int i = 0; i < n; i++) {
 		s.maximum[i] = -INFINITY;
 		s.total[i] = 0;
 		memset(out[i], 0, (size_t)a->head_padded * sizeof(float));
 		n_keys = a->n_keys[i] > n_keys ? a->n_keys[i] : n_keys;
+		start = a->first_key[i] < start ? a->first_key[i] : start;
 	}
-	for (int first = 0; first < n_keys; first += KEY_BLOCK) {
+	for (int first = start / KEY_BLOCK * KEY_BLOCK; first < n_keys; first += KEY_BLOCK) {
 		int here = n_keys - first < KEY_BLOCK ? n_keys - first : KEY_BLOCK, padded = tdm_pad(here, TDM_PAGE_TOKENS);
 		for (int k = 0; k < padded; k += TDM_PAGE_TOKENS)
 			score_page(a, a->pages[(first + k) / TDM_PAGE_TOKENS] + a->keys_at, first + k, n, is_half, s.weights, k);

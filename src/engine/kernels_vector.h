@@ -83,3 +83,8 @@ ALWAYS vf exponential(vf x) {
 	p = madd(p, r, splat(1));
 	return p * (vf)(((vi)shifted - 0x4B400000 + 127) << 23);
 }
+
+// Absolute error below 2^-23.
+ALWAYS vf hyperbolic_tangent(vf x) {
+	return splat(1) - splat(2) / (exponential(x + x) + splat(1));
+}

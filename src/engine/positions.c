@@ -14,6 +14,7 @@ struct scaling {
 	double magnitude; // of the rotated vector
 	// YaRN: pairs below `keep` turn as trained, pairs above `stretch` by the factor slower, those between by a mixture
 	double keep, stretch;
+	int trained_context; // before it was extended
 };
 
 // --- the metadata
@@ -23,13 +24,18 @@ static int read_type(struct tdm_reader *r, struct scaling *s) {
 	const char *text = "linear";
 	size_t n = 6;
 	tdm_gguf_text(r->g, tdm_reader_key(r, "rope.scaling.type", key), &text, &n);
+	// "longrope" is what the tensors of factors are; nothing is left to say
+	bool is_known = (n == 6 && memcmp(text, "linear", 6) == 0) || (n == 8 && memcmp(text, "longrope", 8) == 0);
 	bool is_none = n == 4 && memcmp(text, "none", 4) == 0;
 	s->is_yarn = n == 4 && memcmp(text, "yarn", 4) == 0;
-	if (!is_none && !s->is_yarn && !(n == 6 && memcmp(text, "linear", 6) == 0))
-		return TDM_MISFIT(r, "%s: %s is \"%.*s\"; supported are none, linear and yarn", r->file, key,
+	if (!is_none && !s->is_yarn && !is_known)
+		return TDM_MISFIT(r, "%s: %s is \"%.*s\"; supported are none, linear, yarn and longrope", r->file, key,
 		                  (int)(n < 40 ? n : 40), text);
 	s->factor = s->magnitude = 1;
-	int status = tdm_reader_number(r, "rope.scale_linear", 0, 1e6, &s->factor); // as old files name it
+	int status = tdm_reader_count(r, "rope.scaling.original_context_length", (uint64_t)r->w->shape.context,
+	                              TDM_MAX_CONTEXT, &s->trained_context);
+	if (status == TDM_OK)
+		status = tdm_reader_number(r, "rope.scale_linear", 0, 1e6, &s->factor); // as old files name it
 	if (status == TDM_OK)
 		status = tdm_reader_number(r, "rope.scaling.factor", 0, 1e6, &s->factor);
 	if (status == TDM_OK)
@@ -41,7 +47,7 @@ static int read_type(struct tdm_reader *r, struct scaling *s) {
 
 // The pair that turns n times over the trained context.
 static double pair_of_turns(int n_rotated, double context, double turns, double base) {
-	return n_rotated * log(context / (turns * 2 * 3.14159265358979323846)) / (2 * log(base));
+	return n_rotated * log(context / (turns * 2 * M_PI)) / (2 * log(base));
 }
 
 // Long contexts dilute attention; longer queries and keys make up for it.
@@ -50,12 +56,9 @@ static double longer(double factor, double strength) {
 }
 
 static int read_yarn(struct tdm_reader *r, struct scaling *s, double base) {
-	int n_rotated = r->w->shape.n_rotated, context;
+	int n_rotated = r->w->shape.n_rotated, context = s->trained_context, status;
 	double fast = 32, slow = 1, log_multiplier = 0;
-	int status = tdm_reader_count(r, "rope.scaling.original_context_length", (uint64_t)r->w->shape.context,
-	                              TDM_MAX_CONTEXT, &context);
-	if (status == TDM_OK)
-		status = tdm_reader_number(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, &fast);
+	status = tdm_reader_number(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, &fast);
 	if (status == TDM_OK)
 		status = tdm_reader_number(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, &slow);
 	if (status == TDM_OK)
@@ -66,23 +69,38 @@ static int read_yarn(struct tdm_reader *r, struct scaling *s, double base) {
 	return status;
 }
 
-// Llama 3.1 and later stretch the slow rotations by factors that come as a tensor.
-static int read_factors(struct tdm_reader *r, const struct tdm_tensor **out) {
+// NULL in *out where the file has no such tensor.
+static int read_factors(struct tdm_reader *r, const char *name, const struct tdm_tensor **out) {
 	const struct tdm_tensor *t = NULL;
 	*out = NULL;
-	if (!tdm_gguf_tensor(r->g, "rope_freqs.weight"))
+	if (!tdm_gguf_tensor(r->g, name))
 		return TDM_OK;
-	if (!(t = tdm_reader_tensor(r, "rope_freqs.weight", 0, r->w->shape.n_rotated / 2)))
+	if (!(t = tdm_reader_tensor(r, name, 0, r->w->shape.n_rotated / 2)))
 		return TDM_EFORMAT;
 	for (uint64_t i = 0; i < t->dims[0]; i++) {
 		float factor = 0;
 		if (t->type == TDM_F32)
 			memcpy(&factor, (const char *)t->data + i * sizeof factor, sizeof factor);
 		if (!(factor > 0))
-			return TDM_MISFIT(r, "%s: tensor rope_freqs.weight must hold positive F32 numbers", r->file);
+			return TDM_MISFIT(r, "%s: tensor %s must hold positive F32 numbers", r->file, name);
 	}
 	*out = t;
 	return TDM_OK;
+}
+
+// Llama 3.1 and later stretch the slow rotations by factors that come as a tensor; Phi 3 has two of them, for sequences
+// within the context of its first training and for longer ones.
+static int choose_factors(struct tdm_reader *r, int trained_context, const struct tdm_tensor **out) {
+	const struct tdm_tensor *all, *within, *beyond;
+	int context = r->context ? r->context : r->w->shape.context;
+	int status = read_factors(r, "rope_freqs.weight", &all);
+	if (status == TDM_OK)
+		status = read_factors(r, "rope_factors_short.weight", &within);
+	if (status == TDM_OK)
+		status = read_factors(r, "rope_factors_long.weight", &beyond);
+	if (status == TDM_OK)
+		*out = all ? all : context > trained_context ? beyond : within;
+	return status;
 }
 
 static double scaled_rate(const struct scaling *s, double rate, int pair) {
@@ -121,7 +139,7 @@ int tdm_positions_read(struct tdm_reader *r) {
 	if (status == TDM_OK && scaling.is_yarn)
 		status = read_yarn(r, &scaling, base);
 	if (status == TDM_OK)
-		status = read_factors(r, &factors);
+		status = choose_factors(r, scaling.trained_context, &factors);
 	if (status == TDM_OK)
 		status = set_rotation(r, TDM_GLOBAL, base, &scaling, factors);
 	if (status != TDM_OK || local_base == 0 || !s->window)

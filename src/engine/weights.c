@@ -208,10 +208,10 @@ static int check_all_used(struct tdm_reader *r) {
 	return TDM_OK;
 }
 
-int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char *name,
+int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char *name, int context,
                      const struct tdm_kernels *kernels, struct tdm_error *err) {
 	*w = (struct tdm_weights){.kernels = kernels};
-	struct tdm_reader r = {.w = w, .g = g, .file = name, .err = err};
+	struct tdm_reader r = {.w = w, .g = g, .file = name, .context = context, .err = err};
 	r.is_used = calloc(tdm_gguf_n_tensors(g) + 1, sizeof *r.is_used);
 	int status = r.is_used ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory", name);
 	int (*const steps[])(struct tdm_reader *) = {make_room,   tdm_shape_read,     read_embedding, read_layers,

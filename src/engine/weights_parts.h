@@ -9,6 +9,7 @@ struct tdm_reader {
 	struct tdm_weights *w;
 	const struct tdm_gguf *g;
 	const char *file;
+	int context;   // longest sequence that is asked for; 0: the metadata's
 	bool *is_used; // one for each tensor of the file
 	struct tdm_error *err;
 };

@@ -9,7 +9,16 @@
 #include <string.h>
 
 enum { WIDTH = 64, FF = 96, CONTEXT = 512 };
-enum has { BIASES = 1, HEAD_NORMS = 2, POST_NORMS = 4, FUSED = 8, TIED = 16, SCALED_EMBEDDING = 32, FACTORS = 64 };
+enum has {
+	BIASES = 1,
+	HEAD_NORMS = 2,
+	POST_NORMS = 4,
+	FUSED = 8,
+	TIED = 16,
+	SCALED_EMBEDDING = 32,
+	FACTORS = 64,
+	LONG_SHORT = 128
+};
 
 struct recipe {
 	const char *name, *architecture;
@@ -20,6 +29,7 @@ struct recipe {
 	double base, factor;                                    // factor 0: no scaling
 	const char *scaling;
 	int trained_context;
+	double magnitude;
 };
 
 static const struct recipe recipes[] = {
@@ -90,6 +100,79 @@ static const struct recipe recipes[] = {
      .n_kv_heads = 2,
      .head_dim = 32,
      .base = 1000000},
+    {.name = "smollm3", .architecture = "smollm3", .n_layers = 5, .n_heads = 4, .n_kv_heads = 2, .head_dim = 16},
+    {.name = "gemma",
+     .architecture = "gemma",
+     .has = TIED | SCALED_EMBEDDING,
+     .n_layers = 3,
+     .n_heads = 2,
+     .n_kv_heads = 1,
+     .head_dim = 48},
+    {.name = "gemma2",
+     .architecture = "gemma2",
+     .has = TIED | SCALED_EMBEDDING | POST_NORMS,
+     .n_layers = 4,
+     .n_heads = 4,
+     .n_kv_heads = 2,
+     .head_dim = 32,
+     .window = 24,
+     .attention_cap = 3,
+     .logit_cap = 4},
+    {.name = "gemma2-27b",
+     .architecture = "gemma2",
+     .has = TIED | SCALED_EMBEDDING | POST_NORMS,
+     .n_layers = 46,
+     .n_heads = 2,
+     .n_kv_heads = 1,
+     .head_dim = 16,
+     .window = 40,
+     .attention_cap = 50,
+     .logit_cap = 30},
+    {.name = "gemma3",
+     .architecture = "gemma3",
+     .has = TIED | SCALED_EMBEDDING | POST_NORMS | HEAD_NORMS,
+     .n_layers = 7,
+     .n_heads = 4,
+     .n_kv_heads = 1,
+     .head_dim = 32,
+     .window = 20,
+     .base = 1000000,
+     .scaling = "linear",
+     .factor = 8},
+    {.name = "gemma3-whole",
+     .architecture = "gemma3",
+     .has = TIED | SCALED_EMBEDDING | POST_NORMS | HEAD_NORMS,
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 1,
+     .head_dim = 16,
+     .base = 1000000},
+    {.name = "phi3",
+     .architecture = "phi3",
+     .has = FUSED,
+     .n_layers = 3,
+     .n_heads = 4,
+     .n_kv_heads = 2,
+     .head_dim = 16,
+     .n_rotated = 12},
+    {.name = "phi3-long",
+     .architecture = "phi3",
+     .has = FUSED | TIED | LONG_SHORT,
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .trained_context = 128,
+     .magnitude = 1.2},
+    {.name = "phi3-short",
+     .architecture = "phi3",
+     .has = FUSED | LONG_SHORT,
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .trained_context = 512,
+     .magnitude = 1.2},
 };
 enum { N_RECIPES = sizeof recipes / sizeof *recipes };
 
@@ -156,12 +239,12 @@ static void put_layer(struct maker *m, int i) {
 	matrix(m, i, "ffn_down", WIDTH, FF, 1);
 }
 
-static void put_factors(struct maker *m) {
+static void put_factors(struct maker *m, const char *name, float last) {
 	float factors[512];
-	int n = m->recipe->head_dim / 2;
+	int n = (m->recipe->n_rotated ? m->recipe->n_rotated : m->recipe->head_dim) / 2;
 	for (int i = 0; i < n; i++)
-		factors[i] = 1 + 7 * (float)i / (float)n;
-	tdm_gguf_put_tensor(m->w, "rope_freqs.weight", TDM_F32, (uint64_t[]){(uint64_t)n}, 1, factors);
+		factors[i] = 1 + (last - 1) * (float)i / (float)n;
+	tdm_gguf_put_tensor(m->w, name, TDM_F32, (uint64_t[]){(uint64_t)n}, 1, factors);
 }
 
 static void put_tensors(struct maker *m, int n_vocab) {
@@ -174,7 +257,11 @@ static void put_tensors(struct maker *m, int n_vocab) {
 	if (!(r->has & TIED))
 		tensor(m, "output.weight", m->type, n_vocab, WIDTH, 0, logits);
 	if (r->has & FACTORS)
-		put_factors(m);
+		put_factors(m, "rope_freqs.weight", 8);
+	if (r->has & LONG_SHORT) {
+		put_factors(m, "rope_factors_long.weight", 20);
+		put_factors(m, "rope_factors_short.weight", 2);
+	}
 }
 
 // --- metadata
@@ -198,7 +285,7 @@ static void number(struct maker *m, const char *part, double value) {
 static void put_keys(struct maker *m) {
 	const struct recipe *r = m->recipe;
 	tdm_gguf_put_text(m->w, "general.architecture", r->architecture);
-	tdm_gguf_put_text(m->w, "general.name", r->name);
+	tdm_gguf_put_text(m->w, "general.name", "random"); // llama.cpp takes some names for a hint
 	count(m, "context_length", CONTEXT);
 	count(m, "embedding_length", WIDTH);
 	count(m, "block_count", r->n_layers);
@@ -216,6 +303,7 @@ static void put_keys(struct maker *m) {
 		tdm_gguf_put_text(m->w, key(m, "rope.scaling.type"), r->scaling);
 	number(m, "rope.scaling.factor", r->factor);
 	count(m, "rope.scaling.original_context_length", r->trained_context);
+	number(m, "rope.scaling.attn_factor", r->magnitude);
 	count(m, "attention.sliding_window", r->window);
 	count(m, "attention.sliding_window_pattern", r->pattern);
 	number(m, "attn_logit_softcapping", r->attention_cap);

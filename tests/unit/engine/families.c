@@ -103,7 +103,7 @@ static const struct {
     {"qwen2", "blk.1.attn_k.bias", "tensor blk.1.attn_k.bias is missing"},
     {"llama-biases", "blk.1.attn_k.bias", "tensor Xlk.1.attn_k.bias has no place in a llama model of 2 layers"},
     {"qwen3", "blk.2.attn_q_norm.weight", "tensor blk.2.attn_q_norm.weight is missing"},
-    {"llama-yarn", "yarn", "llama.rope.scaling.type is \"Xarn\"; supported are none, linear and yarn"},
+    {"llama-yarn", "yarn", "llama.rope.scaling.type is \"Xarn\"; supported are none, linear, yarn and longrope"},
     {"llama-3", "rope_freqs.weight", "tensor Xope_freqs.weight has no place"},
 };
 
