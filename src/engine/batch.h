@@ -39,6 +39,10 @@ struct tdm_seq {
 	int length, rows;
 	int n_pages, cap_pages;
 	uint8_t **pages;
+	uint64_t *ids;   // of the first n_known pages, as prefixes of the tenant
+	int32_t *tokens; // [cap_pages * TDM_PAGE_TOKENS]
+	uint64_t root;   // 0: the sequence is not remembered
+	int n_known;
 	int cap_rows;
 	float *logits, *hidden; // [cap_rows][padded n_vocab], [cap_rows][padded width]
 };

@@ -16,7 +16,7 @@ static struct header *header_of(uint8_t *page) {
 	return (struct header *)(void *)(page - HEADER_BYTES);
 }
 
-void tdm_cache_init(struct tdm_cache *c, const struct tdm_weights *w) {
+void tdm_cache_init(struct tdm_cache *c, const struct tdm_weights *w, size_t limit_bytes) {
 	const struct tdm_shape *s = &w->shape;
 	size_t width = w->is_half_cache ? 2 : 4;
 	*c = (struct tdm_cache){.n_kv_heads = s->n_kv_heads, .head_dim = s->head_dim, .is_half = w->is_half_cache};
@@ -25,9 +25,12 @@ void tdm_cache_init(struct tdm_cache *c, const struct tdm_weights *w) {
 	c->values_at = (size_t)s->head_dim * TDM_PAGE_TOKENS * width;
 	c->head_bytes = c->values_at + (size_t)c->head_padded * TDM_PAGE_TOKENS * width;
 	c->page_bytes = c->head_bytes * (size_t)s->n_kv_heads * (size_t)s->n_layers;
+	c->limit_pages = limit_bytes && limit_bytes < c->page_bytes ? 1 : limit_bytes / c->page_bytes;
+	tdm_prefix_init(&c->prefix, c);
 }
 
 void tdm_cache_release(struct tdm_cache *c) {
+	tdm_prefix_release(&c->prefix);
 	for (struct header *h = c->unused, *next; h; h = next) {
 		next = h->next;
 		free(h);
@@ -36,23 +39,47 @@ void tdm_cache_release(struct tdm_cache *c) {
 	pthread_mutex_destroy(&c->lock);
 }
 
-uint8_t *tdm_page_new(struct tdm_cache *c) {
-	pthread_mutex_lock(&c->lock);
+// With the lock: an unused page, or leave for a new one (*may_make); NULL and no leave at the limit.
+static struct header *take(struct tdm_cache *c, bool *may_make) {
 	struct header *h = c->unused;
+	*may_make = !h && (!c->limit_pages || c->n_pages < c->limit_pages);
 	if (h) {
 		c->unused = h->next;
 		c->n_unused--;
 	}
-	pthread_mutex_unlock(&c->lock);
-	if (!h) {
-		size_t bytes = (HEADER_BYTES + c->page_bytes + 63) / 64 * 64;
-		h = aligned_alloc(64, bytes);
-		if (!h)
-			return NULL;
+	c->n_pages += *may_make;
+	return h;
+}
+
+static struct header *make(struct tdm_cache *c) {
+	size_t bytes = (HEADER_BYTES + c->page_bytes + 63) / 64 * 64;
+	struct header *h = aligned_alloc(64, bytes);
+	if (h)
 		memset(h, 0, bytes); // lanes of keys that do not exist yet are computed with and masked
+	return h;
+}
+
+uint8_t *tdm_page_new(struct tdm_cache *c) {
+	struct header *h;
+	bool may_make;
+	do {
+		pthread_mutex_lock(&c->lock);
+		h = take(c, &may_make);
+		pthread_mutex_unlock(&c->lock);
+	} while (!h && !may_make && tdm_prefix_evict(&c->prefix));
+	if (may_make && !(h = make(c))) {
+		pthread_mutex_lock(&c->lock);
+		c->n_pages--;
+		pthread_mutex_unlock(&c->lock);
 	}
+	if (!h)
+		return NULL;
 	atomic_init(&h->owners, 1);
 	return (uint8_t *)h + HEADER_BYTES;
+}
+
+int tdm_page_owners(uint8_t *page) {
+	return atomic_load_explicit(&header_of(page)->owners, memory_order_acquire);
 }
 
 void tdm_page_share(uint8_t *page) {
@@ -70,13 +97,14 @@ void tdm_page_drop(struct tdm_cache *c, uint8_t *page) {
 		c->unused = h;
 		c->n_unused++;
 	}
+	c->n_pages -= !is_kept;
 	pthread_mutex_unlock(&c->lock);
 	if (!is_kept)
 		free(h);
 }
 
 uint8_t *tdm_page_own(struct tdm_cache *c, uint8_t *page) {
-	if (atomic_load_explicit(&header_of(page)->owners, memory_order_acquire) == 1)
+	if (tdm_page_owners(page) == 1)
 		return page;
 	uint8_t *copy = tdm_page_new(c);
 	if (!copy)

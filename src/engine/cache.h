@@ -4,6 +4,7 @@
 // float or half precision. Its count of owners stands before it. Content beyond a sequence's length means nothing.
 // The lock guards the list of unused pages; a page with one owner belongs to that owner's thread.
 #pragma once
+#include "engine/prefix.h"
 #include "engine/weights.h"
 #include <pthread.h>
 
@@ -11,15 +12,20 @@ struct tdm_cache {
 	pthread_mutex_t lock;
 	void *unused; // a list through the pages' headers
 	int n_unused;
+	size_t n_pages, limit_pages; // that exist, used or not; how many may
+	struct tdm_prefix prefix;
 	int n_kv_heads, head_dim, head_padded;
 	bool is_half;
 	size_t head_bytes, values_at, page_bytes;
 };
 
-void tdm_cache_init(struct tdm_cache *c, const struct tdm_weights *w);
+// limit_bytes: of all pages; 0 = none.
+void tdm_cache_init(struct tdm_cache *c, const struct tdm_weights *w, size_t limit_bytes);
 void tdm_cache_release(struct tdm_cache *c); // every page must be dropped before
-uint8_t *tdm_page_new(struct tdm_cache *c);  // one owner; NULL when out of memory
-void tdm_page_share(uint8_t *page);          // one owner more
+// One owner. Where the limit is reached, a remembered page that nobody uses makes room; NULL when there is none.
+uint8_t *tdm_page_new(struct tdm_cache *c);
+int tdm_page_owners(uint8_t *page);
+void tdm_page_share(uint8_t *page); // one owner more
 void tdm_page_drop(struct tdm_cache *c, uint8_t *page);
 // The page itself when the caller is its only owner; else a copy, and the caller's share of the original is given up.
 uint8_t *tdm_page_own(struct tdm_cache *c, uint8_t *page); // NULL when out of memory; then nothing changed

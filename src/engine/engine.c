@@ -57,7 +57,7 @@ static int prepare(struct tdm_engine *e, const struct tdm_engine_options *o, str
 	if (status != TDM_OK)
 		return status;
 	e->weights.is_half_cache &= !o->full_cache;
-	tdm_cache_init(&e->cache, &e->weights);
+	tdm_cache_init(&e->cache, &e->weights, o->cache_bytes);
 	e->decoder = tdm_decoder_new(&e->weights, &e->cache, o->threads);
 	return e->decoder ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the buffers of a pass", e->name);
 }

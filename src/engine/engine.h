@@ -22,6 +22,7 @@ struct tdm_engine_options {
 	const char *chat;    // chat format name; NULL = "auto"
 	const char *kernels; // NULL = best of this machine; "portable", "avx2", "avx512"
 	bool full_cache;     // keys and values in full precision; else as precise as the matrices
+	size_t cache_bytes;  // of keys and values of all sequences and of remembered prefixes; 0 = no limit
 };
 
 struct tdm_engine_info {
@@ -53,6 +54,12 @@ void tdm_seq_rewind(struct tdm_seq *s, int length);
 // sequence is as before the call and has no rows.
 int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const atomic_bool *cancelled,
                  struct tdm_error *err);
+// Starts the sequence again with n tokens, of which what an earlier sequence of the same tenant has computed is taken
+// over (whole pages of 16 tokens from the beginning); logits for the last token only. The sequence's own pages are
+// remembered for others of the tenant from now on. tenant NULL: those without a name, who share as one. reused (may be
+// NULL): tokens taken over. Errors as tdm_seq_eval, then the sequence is empty.
+int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const atomic_bool *cancelled,
+                   int *reused, struct tdm_error *err);
 int tdm_seq_rows(const struct tdm_seq *s); // rows of the last eval
 const float *tdm_seq_logits(const struct tdm_seq *s,
                             int row); // n_vocab floats; valid until the next eval, rewind or close

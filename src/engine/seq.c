@@ -13,6 +13,7 @@ static int pages_of(int n_tokens) {
 static void drop_pages(struct tdm_seq *s, int keep) {
 	while (s->n_pages > keep)
 		tdm_page_drop(&s->engine->cache, s->pages[--s->n_pages]);
+	s->n_known = s->n_known < keep ? s->n_known : keep;
 }
 
 static bool grow_pages(struct tdm_seq *s, int n) {
@@ -20,9 +21,13 @@ static bool grow_pages(struct tdm_seq *s, int n) {
 		return true;
 	int cap = s->cap_pages * 2 > n ? s->cap_pages * 2 : n + 4;
 	uint8_t **pages = realloc(s->pages, (size_t)cap * sizeof *pages);
-	if (!pages)
+	s->pages = pages ? pages : s->pages;
+	uint64_t *ids = realloc(s->ids, (size_t)cap * sizeof *ids);
+	s->ids = ids ? ids : s->ids;
+	int32_t *tokens = realloc(s->tokens, (size_t)cap * TDM_PAGE_TOKENS * sizeof *tokens);
+	s->tokens = tokens ? tokens : s->tokens;
+	if (!pages || !ids || !tokens)
 		return false;
-	s->pages = pages;
 	s->cap_pages = cap;
 	return true;
 }
@@ -79,6 +84,8 @@ void tdm_seq_close(struct tdm_seq *s) {
 		return;
 	drop_pages(s, 0);
 	free(s->pages);
+	free(s->ids);
+	free(s->tokens);
 	free(s->logits);
 	free(s->hidden);
 	free(s);
@@ -98,6 +105,14 @@ int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error
 		fork->pages[fork->n_pages] = s->pages[fork->n_pages];
 	}
 	fork->length = s->length;
+	fork->root = s->root;
+	fork->n_known = s->n_known;
+	if (s->n_pages == 0) {
+		*out = fork;
+		return TDM_OK;
+	}
+	memcpy(fork->ids, s->ids, (size_t)s->n_known * sizeof *s->ids);
+	memcpy(fork->tokens, s->tokens, (size_t)s->length * sizeof *s->tokens);
 	*out = fork;
 	return TDM_OK;
 }
@@ -112,6 +127,40 @@ void tdm_seq_rewind(struct tdm_seq *s, int length) {
 	s->length = length;
 	s->rows = 0;
 	drop_pages(s, pages_of(length));
+	if (s->n_known > length / TDM_PAGE_TOKENS)
+		s->n_known = length / TDM_PAGE_TOKENS; // a page that is cut is no longer the one that is remembered
+}
+
+// --- prefixes
+
+static uint64_t last_known(const struct tdm_seq *s) {
+	return s->n_known ? s->ids[s->n_known - 1] : s->root;
+}
+
+// Remembers the pages that are full by now.
+static void remember(struct tdm_seq *s) {
+	while (s->root && s->n_known < s->length / TDM_PAGE_TOKENS) {
+		uint64_t id = tdm_prefix_put(&s->engine->cache.prefix, last_known(s), s->tokens + s->n_known * TDM_PAGE_TOKENS,
+		                             s->pages[s->n_known]);
+		if (!id)
+			s->root = 0;
+		else
+			s->ids[s->n_known++] = id;
+	}
+}
+
+// Takes over remembered pages; at least one token is left to be computed, for its logits.
+static void reuse(struct tdm_seq *s, const int32_t *tokens, int n) {
+	for (int at = 0; n - at > TDM_PAGE_TOKENS; at += TDM_PAGE_TOKENS) {
+		uint64_t id;
+		uint8_t *page = tdm_prefix_find(&s->engine->cache.prefix, last_known(s), tokens + at, &id);
+		if (!page)
+			break;
+		s->ids[s->n_known++] = id;
+		s->pages[s->n_pages++] = page;
+		memcpy(s->tokens + at, tokens + at, TDM_PAGE_TOKENS * sizeof *tokens);
+		s->length += TDM_PAGE_TOKENS;
+	}
 }
 
 static int check_tokens(const struct tdm_seq *s, const int32_t *tokens, int n, struct tdm_error *err) {
@@ -150,9 +199,29 @@ int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t 
 		drop_pages(s, pages_of(s->length));
 		return status;
 	}
+	memcpy(s->tokens + s->length, tokens, (size_t)n * sizeof *tokens);
 	s->length += n;
 	s->rows = request.n_rows;
+	remember(s);
 	return TDM_OK;
+}
+
+int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const atomic_bool *cancelled,
+                   int *reused, struct tdm_error *err) {
+	tdm_seq_rewind(s, 0);
+	s->root = tdm_prefix_root(tenant);
+	int status = check_tokens(s, tokens, n, err);
+	if (status != TDM_OK)
+		return status;
+	if (!grow_pages(s, pages_of(n)))
+		return tdm_fail(err, TDM_ENOMEM, "no memory for a sequence of %d tokens", n);
+	reuse(s, tokens, n);
+	if (reused)
+		*reused = s->length;
+	status = tdm_seq_eval(s, tokens + s->length, n - s->length, NULL, cancelled, err);
+	if (status != TDM_OK)
+		tdm_seq_rewind(s, 0);
+	return status;
 }
 
 int tdm_seq_rows(const struct tdm_seq *s) {

@@ -204,6 +204,8 @@ static void answer(struct round *r, size_t model) {
 	out->status = tdm_run_init(&run, &arena, r->seed);
 	if (!out->status) {
 		run.tap = &sight.tap;
+		// a tenant of its own: what one model has read of a prompt must not make the next one look faster
+		run.tenant = tdm_arena_printf(&arena, "eval %zu %zu", r->index, model);
 		int64_t started_us = tdm_now_us();
 		out->status = ask(e, model, &run, r->item.prompt, text, &result);
 		out->us = tdm_now_us() - started_us;

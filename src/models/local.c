@@ -15,7 +15,7 @@
 
 struct options {
 	const char *path, *chat, *kernels;
-	int64_t threads, context, top_k, max_tokens;
+	int64_t threads, context, top_k, max_tokens, cache_mb;
 	double temperature, top_p, min_p, repeat_penalty;
 	bool full_cache;
 };
@@ -94,8 +94,7 @@ static int prompt_silently(struct local_session *s, struct tdm_run *run, const s
 	int status = render(s->local, run, rq, &prompt);
 	if (status)
 		return status;
-	tdm_seq_rewind(s->seq, 0);
-	status = tdm_seq_eval(s->seq, prompt.tokens, prompt.n, NULL, run->cancelled, &run->error);
+	status = tdm_seq_prompt(s->seq, run->tenant, prompt.tokens, prompt.n, run->cancelled, NULL, &run->error);
 	s->session.prompt_tokens = status ? 0 : prompt.n;
 	return status;
 }
@@ -428,7 +427,12 @@ static int open_embedded(const struct tdm_build *b, const char *name, const stru
 }
 
 static int open_engine(const struct tdm_build *b, const struct options *o, struct tdm_engine **out) {
-	const struct tdm_engine_options engine = {(int)o->threads, (int)o->context, o->chat, o->kernels, o->full_cache};
+	const struct tdm_engine_options engine = {.threads = (int)o->threads,
+	                                          .context = (int)o->context,
+	                                          .chat = o->chat,
+	                                          .kernels = o->kernels,
+	                                          .full_cache = o->full_cache,
+	                                          .cache_bytes = (size_t)o->cache_mb << 20};
 	struct tdm_error why = {0};
 	const char *path = o->path;
 	int status;
@@ -487,6 +491,8 @@ static const struct tdm_option local_options[] = {
      "portable, avx2 or avx512; absent = best of the machine"},
     {"full_cache", TDM_OPT_BOOL, AT(full_cache), "no", 0, 0, NULL,
      "keys and values in full precision; no = as precise as the weights"},
+    {"cache_mb", TDM_OPT_INT, AT(cache_mb), "1024", 0, 1 << 24, NULL,
+     "megabytes for keys and values of running and remembered conversations; 0 = no limit"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "512", 1, 1 << 20, NULL, "longest answer, tokens"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "0", 0, 5, NULL, "0 = always the most likely token"},
     {"top_k", TDM_OPT_INT, AT(top_k), "0", 0, 1 << 20, NULL, "most likely tokens considered; 0 = all"},

@@ -10,6 +10,7 @@ int main(void) {
 	failed += tdm_test_kernels();
 	failed += tdm_test_weights();
 	failed += tdm_test_seq();
+	failed += tdm_test_prefix();
 	failed += tdm_test_families();
 	failed += tdm_test_vocab();
 	failed += tdm_test_chat();
