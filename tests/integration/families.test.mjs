@@ -9,15 +9,16 @@ import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 import { program, random, sanitized, tandem, tempDir } from './lib.mjs';
 
 const POSITIONS = 300; // beyond one block of 256 keys, and many windows
-const FIRST = 1, STEP = 2; // prefixes that are compared
-// llama.cpp computes GELU from a table of 16-bit numbers, and weighs values in 16 bits where it caps scores
-const LIMITS = { gemma: 2e-2 };
+const OURS_ALONE = ['llama-window']; // llama.cpp reads no window from Llama's files
+// llama.cpp computes GELU from a table of 16-bit numbers. Where the gate is steep, few numbers fall into the table.
+const usesTable = (recipe) => recipe.startsWith('gemma') && !recipe.endsWith('steep');
+const stepOf = (recipe) => (recipe.endsWith('27b') ? 8 : 2); // between the prefixes that are compared
 
 const skip = sanitized ? 'llama.cpp cannot be loaded beside a sanitizer' : false;
 const dir = tempDir('families-');
 const made = spawnSync(path.join(path.dirname(realpathSync(program)), 'random_model'), [dir], { encoding: 'utf8' });
 assert.equal(made.status, 0, made.stderr);
-const recipes = made.stdout.trim().split('\n');
+const recipes = made.stdout.trim().split('\n').filter((name) => !OURS_ALONE.includes(name));
 
 let llama;
 before(async () => {
@@ -28,21 +29,21 @@ after(() => llama?.dispose());
 const below = random(11);
 const text = Array.from({ length: POSITIONS }, () => below(317)); // no control token
 
-function ours(file) {
+function ours(file, step) {
   const prefixes = [];
-  for (let n = FIRST; n <= POSITIONS; n += STEP) prefixes.push(JSON.stringify(text.slice(0, n)));
+  for (let n = 1; n <= POSITIONS; n += step) prefixes.push(JSON.stringify(text.slice(0, n)));
   const done = tandem(['tokens', '--model', file, '--continue', '1', '--top', '1000', '--full-cache'],
     { input: `${prefixes.join('\n')}\n` });
   assert.equal(done.status, 0, done.stderr);
   return done.stdout.trimEnd().split('\n').map((line) => new Map(JSON.parse(line).top));
 }
 
-async function theirs(file) {
+async function theirs(file, step) {
   const model = await llama.loadModel({ modelPath: file });
   const context = await model.createContext({ contextSize: 512, batchSize: 512, threads: 1, flashAttention: false,
     experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' });
   const generateNext = { probabilities: true, options: { temperature: 1, topK: 0, topP: 1, minP: 0 } };
-  const wanted = (i) => i + 1 >= FIRST && (i + 1 - FIRST) % STEP === 0;
+  const wanted = (i) => i % step === 0;
   const out = await context.getSequence().controlledEvaluate(text.map((token, i) => (wanted(i) ? [token, { generateNext }] : token)));
   await context.dispose();
   await model.dispose();
@@ -50,8 +51,9 @@ async function theirs(file) {
 }
 
 for (const recipe of recipes)
-  test(`${recipe}: probabilities after ${Math.ceil(POSITIONS / STEP)} positions`, { skip }, async (t) => {
-    const file = path.join(dir, `${recipe}.gguf`), mine = ours(file), oracle = await theirs(file);
+  test(`${recipe}: probabilities after ${Math.ceil(POSITIONS / stepOf(recipe))} positions`, { skip }, async (t) => {
+    const file = path.join(dir, `${recipe}.gguf`);
+    const mine = ours(file, stepOf(recipe)), oracle = await theirs(file, stepOf(recipe));
     assert.equal(mine.length, oracle.length);
     let probability = 0, logarithm = 0, first = 0;
     for (const [i, expected] of oracle.entries()) {
@@ -65,8 +67,7 @@ for (const recipe of recipes)
     }
     t.diagnostic(`${recipe}: largest difference of a probability ${probability.toExponential(2)}, of a logarithm `
       + `${logarithm.toExponential(2)}; the same first token ${first} of ${oracle.length} times`);
-    const limit = LIMITS[recipe.match(/^[a-z]+/)[0]] ?? 1e-3;
-    assert.ok(probability < 1e-3, `${probability}`);
-    assert.ok(logarithm < limit, `${logarithm}`);
+    assert.ok(probability < (usesTable(recipe) ? 2e-3 : 2e-5), `${probability}`);
+    assert.ok(logarithm < (usesTable(recipe) ? 3e-2 : 1e-3), `${logarithm}`);
     assert.ok(first >= 0.99 * oracle.length, `${first} of ${oracle.length}`);
   });

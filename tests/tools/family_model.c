@@ -30,6 +30,7 @@ struct recipe {
 	const char *scaling;
 	int trained_context;
 	double magnitude;
+	double steepness; // of the gate: GELU of most numbers is then they or 0, which no table can miss; 0: one
 };
 
 static const struct recipe recipes[] = {
@@ -60,6 +61,14 @@ static const struct recipe recipes[] = {
      .head_dim = 32,
      .n_rotated = 32,
      .base = 500000},
+    // llama.cpp reads no window from Llama's files: for our own tests
+    {.name = "llama-window",
+     .architecture = "llama",
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 2,
+     .head_dim = 16,
+     .window = 30},
     {.name = "llama-biases",
      .architecture = "llama",
      .has = BIASES,
@@ -118,16 +127,6 @@ static const struct recipe recipes[] = {
      .window = 24,
      .attention_cap = 3,
      .logit_cap = 4},
-    {.name = "gemma2-27b",
-     .architecture = "gemma2",
-     .has = TIED | SCALED_EMBEDDING | POST_NORMS,
-     .n_layers = 46,
-     .n_heads = 2,
-     .n_kv_heads = 1,
-     .head_dim = 16,
-     .window = 40,
-     .attention_cap = 50,
-     .logit_cap = 30},
     {.name = "gemma3",
      .architecture = "gemma3",
      .has = TIED | SCALED_EMBEDDING | POST_NORMS | HEAD_NORMS,
@@ -173,6 +172,48 @@ static const struct recipe recipes[] = {
      .head_dim = 16,
      .trained_context = 512,
      .magnitude = 1.2},
+    {.name = "gemma-steep",
+     .architecture = "gemma",
+     .has = TIED | SCALED_EMBEDDING,
+     .n_layers = 2,
+     .n_heads = 2,
+     .n_kv_heads = 1,
+     .head_dim = 48,
+     .steepness = 3000},
+    {.name = "gemma2-steep",
+     .architecture = "gemma2",
+     .has = TIED | SCALED_EMBEDDING | POST_NORMS,
+     .n_layers = 4,
+     .n_heads = 4,
+     .n_kv_heads = 2,
+     .head_dim = 32,
+     .window = 24,
+     .attention_cap = 3,
+     .logit_cap = 4,
+     .steepness = 3000},
+    {.name = "gemma3-steep",
+     .architecture = "gemma3",
+     .has = TIED | SCALED_EMBEDDING | POST_NORMS | HEAD_NORMS,
+     .n_layers = 7,
+     .n_heads = 4,
+     .n_kv_heads = 1,
+     .head_dim = 32,
+     .window = 20,
+     .base = 1000000,
+     .scaling = "linear",
+     .factor = 8,
+     .steepness = 3000},
+    // last: slow
+    {.name = "gemma2-27b",
+     .architecture = "gemma2",
+     .has = TIED | SCALED_EMBEDDING | POST_NORMS,
+     .n_layers = 46,
+     .n_heads = 2,
+     .n_kv_heads = 1,
+     .head_dim = 16,
+     .window = 40,
+     .attention_cap = 50,
+     .logit_cap = 30},
 };
 enum { N_RECIPES = sizeof recipes / sizeof *recipes };
 
@@ -232,11 +273,11 @@ static void put_layer(struct maker *m, int i) {
 		matrix(m, i, "attn_q", q, WIDTH, 1.5);
 		matrix(m, i, "attn_k", kv, WIDTH, 1.5);
 		matrix(m, i, "attn_v", kv, WIDTH, 1.5);
-		matrix(m, i, "ffn_gate", FF, WIDTH, 1);
+		matrix(m, i, "ffn_gate", FF, WIDTH, r->steepness > 0 ? r->steepness : 1);
 		matrix(m, i, "ffn_up", FF, WIDTH, 1);
 	}
 	matrix(m, i, "attn_output", WIDTH, q, 1);
-	matrix(m, i, "ffn_down", WIDTH, FF, 1);
+	matrix(m, i, "ffn_down", WIDTH, FF, r->steepness > 0 ? 1 / r->steepness : 1);
 }
 
 static void put_factors(struct maker *m, const char *name, float last) {
