@@ -84,16 +84,19 @@ int tdm_output_open(struct tdm_output *o, const char *path, struct tdm_error *er
 	*o = (struct tdm_output){.path = path, .name = temporary_name(path), .fd = -1};
 	if (!o->name)
 		return tdm_fail(err, TDM_ENOMEM, "%s: no memory to write the file", path);
-	o->fd = open(o->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (o->fd < 0) {
-		int status = tdm_fail(err, TDM_EIO, "%s: cannot create a file beside it: %m", path);
+	bool exists = stat(path, &old) == 0;
+	int status = TDM_OK;
+	if (exists && S_ISDIR(old.st_mode))
+		status = tdm_fail(err, TDM_EIO, "%s: is a folder, expected a file", path);
+	else if ((o->fd = open(o->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) < 0)
+		status = tdm_fail(err, TDM_EIO, "%s: cannot create a file beside it: %m", path);
+	if (status != TDM_OK) {
 		free(o->name);
 		o->name = NULL;
-		return status;
-	}
-	if (stat(path, &old) == 0 && S_ISREG(old.st_mode))
+	} else if (exists && S_ISREG(old.st_mode)) {
 		(void)!fchmod(o->fd, old.st_mode & 07777);
-	return TDM_OK;
+	}
+	return status;
 }
 
 int tdm_output_write(struct tdm_output *o, const void *data, size_t n, struct tdm_error *err) {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUANTIZATION_VERSION = 2, TYPE_U32 = 4, N_HEADER_NUMBERS = 2, SLICE = 1 << 18, STEP = 2048 };
+enum { QUANTIZATION_VERSION = 2, TYPE_U32 = 4, N_HEADER_NUMBERS = 2, SLICE = 1 << 18, STEP = 2048, MB = 1000000 };
 
 struct job {
 	struct tdm_requantize *r;
@@ -19,9 +19,9 @@ struct job {
 	struct tdm_output out;
 	struct tdm_bytes header;
 	struct tdm_pool *pool;
-	uint8_t *converted; // SLICE elements per thread
-	uint32_t *types;    // per tensor
-	uint64_t alignment, done_bytes;
+	uint8_t *converted;                          // SLICE elements per thread
+	uint32_t *types;                             // per tensor
+	uint64_t alignment, done_bytes, total_bytes; // of tensors in `from`
 };
 
 // --- header
@@ -174,7 +174,7 @@ static int check_piece(struct job *j, const struct piece *p, int n_parts, const 
 static void show(struct job *j, uint64_t bytes, const char *name) {
 	j->done_bytes += bytes;
 	if (j->r->progress)
-		tdm_progress_show(j->r->progress, j->done_bytes / 1000000, name);
+		tdm_progress_show(j->r->progress, (j->done_bytes + (j->done_bytes == j->total_bytes) * (MB - 1)) / MB, name);
 }
 
 static int convert(struct job *j, const struct tdm_tensor *t, const struct tdm_format *to) {
@@ -213,7 +213,7 @@ static int write_tensors(struct job *j) {
 
 static int prepare(struct job *j) {
 	struct tdm_requantize *r = j->r;
-	uint64_t n_files = 1, total = 0;
+	uint64_t n_files = 1;
 	int threads = r->threads < 1 ? 1 : r->threads < MOST_THREADS ? r->threads : MOST_THREADS;
 	if (tdm_gguf_u64(j->g, "split.count", &n_files) && n_files > 1)
 		return tdm_fail(j->err, TDM_EFORMAT, "%s: one of the %llu files of a model; expected a model in one file",
@@ -222,9 +222,9 @@ static int prepare(struct job *j) {
 	j->alignment = 32;
 	tdm_gguf_u64(j->g, "general.alignment", &j->alignment);
 	for (size_t i = 0; i < r->n_tensors; i++)
-		total += tdm_gguf_tensor_at(j->g, i)->bytes;
+		j->total_bytes += tdm_gguf_tensor_at(j->g, i)->bytes;
 	if (r->progress)
-		r->progress->total = total / 1000000;
+		r->progress->total = (j->total_bytes + MB - 1) / MB; // reached by the last byte only
 	j->types = calloc(r->n_tensors + 1, sizeof *j->types);
 	j->converted = malloc((size_t)threads * SLICE * sizeof(float));
 	j->pool = tdm_pool_new(threads);

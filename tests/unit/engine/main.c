@@ -5,6 +5,7 @@ int main(void) {
 	int failed = 0;
 	failed += tdm_test_gguf();
 	failed += tdm_test_formats();
+	failed += tdm_test_perplexity();
 	failed += tdm_test_requantize();
 	failed += tdm_test_forward();
 	failed += tdm_test_kernels();

@@ -2,6 +2,7 @@
 #pragma once
 int tdm_test_gguf(void);
 int tdm_test_formats(void);
+int tdm_test_perplexity(void);
 int tdm_test_requantize(void);
 int tdm_test_forward(void);
 int tdm_test_kernels(void);
