@@ -21,7 +21,7 @@ struct tdm_request {
 };
 
 struct tdm_engine {
-	struct tdm_gguf *file;
+	struct tdm_gguf *file; // while it is opened
 	struct tdm_weights weights;
 	struct tdm_vocab *vocab;
 	const struct tdm_chat_format *chat;

@@ -75,6 +75,8 @@ static int open_engine(const char *path, const char *name, const void *data, siz
 	int status = path ? tdm_gguf_open(path, &e->file, err) : tdm_gguf_memory(name, data, n, &e->file, err);
 	if (status == TDM_OK)
 		status = prepare(e, o ? o : &standard, err);
+	tdm_gguf_close(e->file); // everything has been copied: what happens to the file now does no harm
+	e->file = NULL;
 	if (status == TDM_OK)
 		*out = e;
 	else
@@ -101,7 +103,6 @@ void tdm_engine_close(struct tdm_engine *e) {
 	tdm_weights_release(&e->weights);
 	if (e->vocab)
 		tdm_vocab_free(e->vocab);
-	tdm_gguf_close(e->file);
 	pthread_mutex_destroy(&e->lock);
 	free(e->name);
 	free(e);
