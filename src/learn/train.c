@@ -27,7 +27,8 @@ const struct tdm_option tdm_train_table[TDM_DISTIL_OPTIONS] = {
     {"type", TDM_OPT_CHOICE, offsetof(struct tdm_train_options, type), "q8_0", 0, 0, "q8_0|f16|f32",
      "its number format"},
     ROW("name", TDM_OPT_STRING, name, "tandem", 0, 0, "the model's name in the file"),
-    ROW("checkpoint", TDM_OPT_STRING, checkpoint, NULL, 0, 0, "state of the run; resumed from when it exists"),
+    ROW("checkpoint", TDM_OPT_STRING, checkpoint, NULL, 0, 0,
+        "state of the run; resumed from when it exists, also with other data or settings"),
     ROW("curve", TDM_OPT_STRING, curve, NULL, 0, 0, "losses and exact matches per interval, TSV"),
     ROW("every", TDM_OPT_INT, every, "500", 1, 1e9, "steps between measurements, checkpoints and curve lines"),
     ROW("valid-limit", TDM_OPT_INT, valid_limit, "2000", 0, 1e9, "conversations measured at an interval, 0 = all"),
@@ -189,15 +190,17 @@ static int open_state(struct run *r) {
 		int status = tdm_checkpoint_read(&c, &r->trainer.net.shape, o->checkpoint, r->err);
 		if (status)
 			return status;
-		if (c.at.seed != r->at.seed || c.at.n_docs != r->at.n_docs)
-			return tdm_fail(
-			    r->err, TDM_EVALUE,
-			    "%s: checkpoint of another run (seed %llu, %llu documents; this run: seed %llu, %llu documents)",
-			    o->checkpoint, (unsigned long long)c.at.seed, (unsigned long long)c.at.n_docs,
-			    (unsigned long long)r->at.seed, (unsigned long long)r->at.n_docs);
+		if (c.at.seed != r->at.seed)
+			return tdm_fail(r->err, TDM_EVALUE, "%s: checkpoint of another run (seed %llu; this run: seed %llu)",
+			                o->checkpoint, (unsigned long long)c.at.seed, (unsigned long long)r->at.seed);
+		bool is_same = c.at.n_docs == r->at.n_docs;
 		r->at = c.at;
-		tdm_log(TDM_INFO, "train.resume", NULL, " step=%llu epoch=%llu", (unsigned long long)r->at.step,
-		        (unsigned long long)r->at.epoch);
+		if (!is_same) { // other data, which is read from its beginning
+			r->at.n_docs = r->data.n_docs;
+			r->at.epoch = r->at.at = 0;
+		}
+		tdm_log(TDM_INFO, "train.resume", NULL, " step=%llu epoch=%llu data=%s", (unsigned long long)r->at.step,
+		        (unsigned long long)r->at.epoch, is_same ? "same" : "other");
 	}
 	return tdm_order_init(&r->order, r->data.n_docs, r->at.seed, r->at.epoch, r->at.at, r->err);
 }

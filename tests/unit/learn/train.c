@@ -77,9 +77,9 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-	static const char *const names[] = {"vocab.gguf", "other.gguf", "data.jsonl", "valid.jsonl", "bad.jsonl",
-	                                    "a.gguf",     "b.gguf",     "c.gguf",     "a.state",     "b.state",
-	                                    "a.tsv",      "b.tsv",      "other.out"};
+	static const char *const names[] = {"vocab.gguf", "other.gguf", "data.jsonl", "valid.jsonl", "bad.jsonl", "a.gguf",
+	                                    "b.gguf",     "c.gguf",     "a.state",    "b.state",     "a.tsv",     "b.tsv",
+	                                    "d.gguf",     "d.state",    "d.tsv",      "other.out"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		unlink(at(names[i]));
 	return rmdir(folder);
@@ -169,6 +169,28 @@ static void resumed_run_is_the_same_run(void **state) {
 	same_files(at("a.gguf"), at("b.gguf"));
 	same_files(at("a.state"), at("b.state"));
 	same_files(at("a.tsv"), at("b.tsv"));
+}
+
+// The second part of a run may have other data: it is read from its beginning, the steps go on.
+static void other_data_go_on(void **state) {
+	struct tdm_train_options o = options();
+	struct tdm_bytes curve;
+	o.out = at("d.gguf");
+	o.checkpoint = at("d.state");
+	o.curve = at("d.tsv");
+	o.stop_at = 10;
+	run(&o);
+	o.stop_at = 0;
+	o.data = at("valid.jsonl");
+	run(&o);
+	assert_int_equal(tdm_file_read(at("d.tsv"), 1 << 20, &curve, NULL), 0);
+	assert_non_null(strstr(curve.data, "\n5\t"));
+	assert_non_null(strstr(curve.data, "\n20\t"));
+	double before, after;
+	assert_int_equal(sscanf(strstr(curve.data, "\n10\t"), "\n10\t%*d\t%*f\t%lf", &before), 1);
+	assert_int_equal(sscanf(strstr(curve.data, "\n20\t"), "\n20\t%*d\t%*f\t%lf", &after), 1);
+	assert_true(after < before);
+	tdm_bytes_release(&curve);
 }
 
 static void checkpoint_refuses(void **state) {
@@ -432,17 +454,12 @@ static void schedule(void **state) {
 
 int tdm_test_train(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(curve_is_the_recorded_one),
-	    cmocka_unit_test(resumed_run_is_the_same_run),
-	    cmocka_unit_test(checkpoint_refuses),
-	    cmocka_unit_test(exported_file_is_the_net),
-	    cmocka_unit_test(quantized_file_is_near),
-	    cmocka_unit_test(two_threads_equal_one),
-	    cmocka_unit_test(distillation),
-	    cmocka_unit_test(answers_are_marked),
-	    cmocka_unit_test(bad_data_is_named),
-	    cmocka_unit_test(orders_are_permutations),
-	    cmocka_unit_test(schedule),
+	    cmocka_unit_test(curve_is_the_recorded_one),   cmocka_unit_test(other_data_go_on),
+	    cmocka_unit_test(resumed_run_is_the_same_run), cmocka_unit_test(checkpoint_refuses),
+	    cmocka_unit_test(exported_file_is_the_net),    cmocka_unit_test(quantized_file_is_near),
+	    cmocka_unit_test(two_threads_equal_one),       cmocka_unit_test(distillation),
+	    cmocka_unit_test(answers_are_marked),          cmocka_unit_test(bad_data_is_named),
+	    cmocka_unit_test(orders_are_permutations),     cmocka_unit_test(schedule),
 	};
 	return cmocka_run_group_tests_name("train", tests, set_up, tear_down);
 }
