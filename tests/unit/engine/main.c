@@ -16,5 +16,6 @@ int main(void) {
 	failed += tdm_test_vocab();
 	failed += tdm_test_chat();
 	failed += tdm_test_sampler();
+	failed += tdm_test_constraint();
 	return failed;
 }

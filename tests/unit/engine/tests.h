@@ -13,3 +13,4 @@ int tdm_test_families(void);
 int tdm_test_vocab(void);
 int tdm_test_chat(void);
 int tdm_test_sampler(void);
+int tdm_test_constraint(void);
