@@ -57,8 +57,11 @@ static void place(struct tdm_decoder *d, const struct tdm_row *row, int i, int i
 		tdm_rotate(s, turns, q, s->n_heads);
 		tdm_rotate(s, turns, k, s->n_kv_heads);
 	}
-	tdm_cache_store(d->cache, w->kernels, row->pages[row->position / TDM_PAGE_TOKENS], row->position % TDM_PAGE_TOKENS,
-	                index, k, d->v + (size_t)i * d->kv_width);
+	int page = row->position / TDM_PAGE_TOKENS, slot = row->position % TDM_PAGE_TOKENS;
+	const float *v = d->v + (size_t)i * d->kv_width;
+	tdm_cache_store(d->cache, w->kernels, row->pages[page], slot, index, k, v);
+	for (uint64_t also = row->also; also; also &= also - 1)
+		tdm_cache_store(d->cache, w->kernels, row->lists[__builtin_ctzll(also)][page], slot, index, k, v);
 }
 
 static void attend_tile(const struct job *job, const struct tdm_tile *tile, int kv_head) {

@@ -7,8 +7,20 @@
 #include "engine/engine.h"
 #include "engine/decoder.h"
 
+// Paths of a tree of tokens that was evaluated and of which nothing is kept yet; see branch.c.
+struct tdm_tree {
+	int n, n_paths;
+	int parents[TDM_MAX_ROWS], depths[TDM_MAX_ROWS]; // depth 0 follows the sequence's last token
+	int32_t tokens[TDM_MAX_ROWS];
+	uint64_t on[TDM_MAX_ROWS];           // paths through the token
+	int leaves[TDM_MAX_ROWS];            // of each path
+	struct tdm_seq *paths[TDM_MAX_ROWS]; // the sequence itself, then forks of it
+	uint8_t *const *lists[TDM_MAX_ROWS]; // their pages
+};
+
 struct tdm_request {
-	const struct tdm_seq *seq; // its pages and buffers of rows are large enough
+	const struct tdm_seq *seq;   // its pages and buffers of rows are large enough
+	const struct tdm_tree *tree; // NULL: the tokens follow each other
 	const int32_t *tokens;
 	const uint8_t *wanted; // one for each token, or NULL: the last
 	const atomic_bool *cancelled;
@@ -43,9 +55,17 @@ struct tdm_seq {
 	int32_t *tokens; // [cap_pages * TDM_PAGE_TOKENS]
 	uint64_t root;   // 0: the sequence is not remembered
 	int n_known;
+	struct tdm_tree *tree; // NULL: none is open
 	int cap_rows;
 	float *logits, *hidden; // [cap_rows][padded n_vocab], [cap_rows][padded width]
 };
+
+int tdm_seq_check(const struct tdm_seq *s, const int32_t *tokens, int n, struct tdm_error *err); // could they follow?
+bool tdm_seq_reserve(struct tdm_seq *s, int n_tokens,
+                     int n_rows);            // pages of its own for them, buffers; false: no memory
+void tdm_seq_grow(struct tdm_seq *s, int n); // by n tokens that are in `tokens` and computed
+void tdm_seq_swap_pages(struct tdm_seq *a, struct tdm_seq *b);
+void tdm_tree_drop(struct tdm_seq *s);
 
 // Runs the request, with whatever else is queued; returns when it is done, its status: TDM_OK or TDM_EGONE.
 int tdm_batch_run(struct tdm_engine *e, struct tdm_request *request);

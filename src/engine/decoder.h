@@ -7,8 +7,11 @@ enum { TDM_MAX_ROWS = 64 }; // of one pass
 
 struct tdm_row {
 	int32_t token;
-	int position;           // in its sequence; its keys go to pages[position / 16]
-	uint8_t *const *pages;  // of its sequence: rows of a sequence stand together, in order of position
+	int position;          // in its sequence; its keys go to pages[position / 16]
+	uint8_t *const *pages; // of its sequence: rows of a sequence stand together
+	// Other sequences that get its key and value too: bit i stands for lists[i], their pages. Of trees only.
+	uint8_t *const *const *lists;
+	uint64_t also;
 	float *logits, *hidden; // NULL, or room for n_vocab and width, each padded to a multiple of 32
 };
 

@@ -54,6 +54,12 @@ void tdm_seq_rewind(struct tdm_seq *s, int length);
 // sequence is as before the call and has no rows.
 int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const atomic_bool *cancelled,
                  struct tdm_error *err);
+// Appends a tree of n tokens (at most 64) in one pass: token i follows token parents[i] < i, or the sequence's last one
+// where that is -1. Row i = the logits after token i, bit for bit those of the plain sequence that ends with it. The
+// length stays: tdm_seq_keep appends a path; any other call on the sequence gives the tree up. Errors as tdm_seq_eval.
+int tdm_seq_eval_tree(struct tdm_seq *s, const int32_t *tokens, const int *parents, int n, const atomic_bool *cancelled,
+                      struct tdm_error *err);
+void tdm_seq_keep(struct tdm_seq *s, int node); // appends the path that ends with token `node`; -1: nothing
 // Starts the sequence again with n tokens, of which what an earlier sequence of the same tenant has computed is taken
 // over (whole pages of 16 tokens from the beginning); logits for the last token only. The sequence's own pages are
 // remembered for others of the tenant from now on. tenant NULL: those without a name, who share as one. reused (may be

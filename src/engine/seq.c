@@ -70,6 +70,27 @@ static bool reserve_rows(struct tdm_seq *s, int n) {
 	return true;
 }
 
+bool tdm_seq_reserve(struct tdm_seq *s, int n_tokens, int n_rows) {
+	return (n_rows == 0 || reserve_rows(s, n_rows)) && reserve_pages(s, n_tokens);
+}
+
+void tdm_seq_swap_pages(struct tdm_seq *a, struct tdm_seq *b) {
+	uint8_t **pages = a->pages;
+	int n = a->n_pages, cap = a->cap_pages;
+	uint64_t *ids = a->ids;
+	int32_t *tokens = a->tokens;
+	a->pages = b->pages;
+	a->n_pages = b->n_pages;
+	a->cap_pages = b->cap_pages;
+	a->ids = b->ids;
+	a->tokens = b->tokens;
+	b->pages = pages;
+	b->n_pages = n;
+	b->cap_pages = cap;
+	b->ids = ids;
+	b->tokens = tokens;
+}
+
 int tdm_seq_open(struct tdm_engine *e, struct tdm_seq **out, struct tdm_error *err) {
 	struct tdm_seq *s = calloc(1, sizeof *s);
 	if (!s)
@@ -82,6 +103,7 @@ int tdm_seq_open(struct tdm_engine *e, struct tdm_seq **out, struct tdm_error *e
 void tdm_seq_close(struct tdm_seq *s) {
 	if (!s)
 		return;
+	tdm_tree_drop(s);
 	drop_pages(s, 0);
 	free(s->pages);
 	free(s->ids);
@@ -126,6 +148,7 @@ void tdm_seq_rewind(struct tdm_seq *s, int length) {
 		return;
 	s->length = length;
 	s->rows = 0;
+	tdm_tree_drop(s);
 	drop_pages(s, pages_of(length));
 	if (s->n_known > length / TDM_PAGE_TOKENS)
 		s->n_known = length / TDM_PAGE_TOKENS; // a page that is cut is no longer the one that is remembered
@@ -149,6 +172,12 @@ static void remember(struct tdm_seq *s) {
 	}
 }
 
+void tdm_seq_grow(struct tdm_seq *s, int n) {
+	s->length += n;
+	drop_pages(s, pages_of(s->length));
+	remember(s);
+}
+
 // Takes over remembered pages; at least one token is left to be computed, for its logits.
 static void reuse(struct tdm_seq *s, const int32_t *tokens, int n) {
 	for (int at = 0; n - at > TDM_PAGE_TOKENS; at += TDM_PAGE_TOKENS) {
@@ -163,7 +192,7 @@ static void reuse(struct tdm_seq *s, const int32_t *tokens, int n) {
 	}
 }
 
-static int check_tokens(const struct tdm_seq *s, const int32_t *tokens, int n, struct tdm_error *err) {
+int tdm_seq_check(const struct tdm_seq *s, const int32_t *tokens, int n, struct tdm_error *err) {
 	const struct tdm_engine_info *info = &s->engine->info;
 	if (n < 1)
 		return tdm_fail(err, TDM_EVALUE, "an evaluation of %d tokens; expected at least one", n);
@@ -187,11 +216,11 @@ static int count_wanted(const uint8_t *wanted, int n) {
 int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const atomic_bool *cancelled,
                  struct tdm_error *err) {
 	struct tdm_request request = {.seq = s, .tokens = tokens, .wanted = wanted, .cancelled = cancelled, .n = n};
-	s->rows = 0;
-	int status = check_tokens(s, tokens, n, err);
+	tdm_seq_rewind(s, s->length);
+	int status = tdm_seq_check(s, tokens, n, err);
 	if (status != TDM_OK)
 		return status;
-	if (!reserve_rows(s, count_wanted(wanted, n)) || !reserve_pages(s, n))
+	if (!tdm_seq_reserve(s, n, count_wanted(wanted, n)))
 		status = tdm_fail(err, TDM_ENOMEM, "no memory for %d more tokens of a sequence of %d", n, s->length);
 	else if (tdm_batch_run(s->engine, &request) != TDM_OK)
 		status = tdm_fail(err, request.status, "the evaluation of %d tokens was cancelled", n);
@@ -200,9 +229,8 @@ int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t 
 		return status;
 	}
 	memcpy(s->tokens + s->length, tokens, (size_t)n * sizeof *tokens);
-	s->length += n;
+	tdm_seq_grow(s, n);
 	s->rows = request.n_rows;
-	remember(s);
 	return TDM_OK;
 }
 
@@ -210,7 +238,7 @@ int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens,
                    int *reused, struct tdm_error *err) {
 	tdm_seq_rewind(s, 0);
 	s->root = tdm_prefix_root(tenant);
-	int status = check_tokens(s, tokens, n, err);
+	int status = tdm_seq_check(s, tokens, n, err);
 	if (status != TDM_OK)
 		return status;
 	if (!grow_pages(s, pages_of(n)))

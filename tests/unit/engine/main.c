@@ -12,6 +12,7 @@ int main(void) {
 	failed += tdm_test_weights();
 	failed += tdm_test_seq();
 	failed += tdm_test_prefix();
+	failed += tdm_test_branch();
 	failed += tdm_test_families();
 	failed += tdm_test_vocab();
 	failed += tdm_test_chat();
