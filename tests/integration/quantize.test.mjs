@@ -101,25 +101,37 @@ async function byDefinition(file, text, context, cache) {
   return { value, error: value * Math.sqrt(variance / (losses.length - 1)), counted: losses.length, chunks: chunks.length };
 }
 
+async function comparePerplexity(t, file, context, tolerance) {
+  const textFile = path.join(dir, 'text'), below = random(8);
+  const text = Array.from({ length: 400 }, () => WORDS[below(WORDS.length)]).join(' ');
+  writeFileSync(textFile, `${text}\n`);
+  const done = tandem(['perplexity', file, textFile, '--context', String(context), '--full-cache']);
+  assert.equal(done.status, 0, done.stderr);
+  assert.match(done.stderr, /chunks, \d+\.\d+ so far/);
+  const [, value, error, counted, chunks] = /^perplexity (\S+) \+\/- (\S+) \((\d+) tokens counted, (\d+) chunks of/
+    .exec(done.stdout).map(Number);
+  const expected = await byDefinition(file, text, context, 'F32');
+  t.diagnostic(`${value} +/- ${error}; llama.cpp ${expected.value.toFixed(4)} +/- ${expected.error.toFixed(5)}`);
+  assert.deepEqual([counted, chunks], [expected.counted, expected.chunks]);
+  assert.ok(Math.abs(value / expected.value - 1) < tolerance);
+  assert.ok(Math.abs(error / expected.error - 1) < 10 * tolerance);
+}
+
 for (const [what, options, context, tolerance] of [
   ['F32, no begin token', { type: 'F32', seed: 21 }, 32, 1e-4],
   ['F32, begin token', { type: 'F32', vocabulary: 'spm', seed: 22 }, 33, 1e-4],
   ['F16', { type: 'F16', vocabulary: 'spm', seed: 23 }, 64, 2e-3],
-  ['Q8_0', { type: 'Q8_0', seed: 24 }, 64, 5e-3]]) {
+  ['Q8_0', { type: 'Q8_0', seed: 24 }, 64, 5e-3]])
   test(`perplexity agrees with llama.cpp's probabilities: ${what}`, async (t) => {
-    const file = path.join(dir, 'perplexity.gguf'), textFile = path.join(dir, 'text'), below = random(8);
+    const file = path.join(dir, 'perplexity.gguf');
     writeModel(file, options);
-    const text = Array.from({ length: 400 }, () => WORDS[below(WORDS.length)]).join(' ');
-    writeFileSync(textFile, `${text}\n`);
-    const done = tandem(['perplexity', file, textFile, '--context', String(context), '--full-cache']);
-    assert.equal(done.status, 0, done.stderr);
-    assert.match(done.stderr, new RegExp(`chunks, \\d+\\.\\d+ so far`));
-    const [, value, error, counted, chunks] = /^perplexity (\S+) \+\/- (\S+) \((\d+) tokens counted, (\d+) chunks of/
-      .exec(done.stdout).map(Number);
-    const expected = await byDefinition(file, text, context, 'F32');
-    t.diagnostic(`${value} +/- ${error}; llama.cpp ${expected.value.toFixed(4)} +/- ${expected.error.toFixed(5)}`);
-    assert.deepEqual([counted, chunks], [expected.counted, expected.chunks]);
-    assert.ok(Math.abs(value / expected.value - 1) < tolerance);
-    assert.ok(Math.abs(error / expected.error - 1) < 10 * tolerance);
+    await comparePerplexity(t, file, context, tolerance);
   });
-}
+
+for (const type of Object.keys(FORMATS))
+  test(`perplexity agrees with llama.cpp's probabilities: quantised to ${type}`, async (t) => {
+    const original = path.join(dir, 'wide.gguf'), file = path.join(dir, 'perplexity.gguf');
+    writeModel(original, { width: 256, layers: 2, heads: 4, kvHeads: 2, ff: 512, type: 'F32', vocabulary: 'spm', seed: 25 });
+    assert.equal(tandem(['quantize', original, file, '--type', type]).status, 0);
+    await comparePerplexity(t, file, 64, 1e-2);
+  });
