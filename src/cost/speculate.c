@@ -11,6 +11,7 @@
 #include "cost/verify.h"
 #include "base/clock.h"
 #include "models/joint.h"
+#include "models/keeper.h"
 #include "models/together.h"
 #include "models/writer.h"
 #include <string.h>
@@ -51,6 +52,8 @@ struct answer {
 	int64_t all_drafted, all_accepted;
 	float *p, *q; // the target's row in work; one row for each drafted token
 	struct tdm_writer *writer;
+	struct tdm_keeper *keeper; // of the wanted form: masks the rows of both sides alike
+	int failed;                // status of a row that could not be masked
 };
 
 static int append(struct side *side, struct tdm_run *run, const int32_t *tokens, int n) {
@@ -70,12 +73,20 @@ static int forget(struct side *side, int seen) {
 	return side->session->ops->rewind(side->session, side->session->prompt_tokens + seen);
 }
 
+// The row after the answer so far and `extra` drafted tokens, without what the wanted form excludes.
+static const float *keep_form(struct answer *a, const float *logits, int extra) {
+	memcpy(a->tokens + a->n_tokens, a->drafted, (size_t)extra * sizeof(int32_t));
+	const float *row = tdm_keeper_row(a->keeper, a->tokens, a->n_tokens + extra, logits);
+	if (!row)
+		a->failed = a->run->error.status;
+	return row ? row : logits;
+}
+
 // The distribution after the answer so far and `extra` drafted tokens. Without sampling and penalty the logits
 // themselves will do: only their largest is looked at.
 static const float *transform(struct answer *a, const float *logits, int extra, float *probs) {
 	if (a->sampling.temperature <= 0 && a->sampling.repeat_penalty == 1)
 		return logits;
-	memcpy(a->tokens + a->n_tokens, a->drafted, (size_t)extra * sizeof(int32_t));
 	tdm_sampling_probs(&a->sampling, logits, a->n_vocab, a->tokens, a->n_tokens + extra, probs);
 	return probs;
 }
@@ -90,6 +101,7 @@ static bool is_confident(const float *logits, int n, float top, double least) {
 static bool propose(struct answer *a, const float *logits) {
 	double least = a->kind->o.min_prob;
 	float *row = a->q + (size_t)(a->is_greedy ? 0 : a->n_drafted) * a->n_vocab;
+	logits = keep_form(a, logits, a->n_drafted);
 	const float *q = transform(a, logits, a->n_drafted, row);
 	int32_t best = tdm_argmax(q, a->n_vocab);
 	float top = logits[q == logits ? best : tdm_argmax(logits, a->n_vocab)];
@@ -133,7 +145,8 @@ static int make_draft(struct answer *a) {
 
 static const float *target_row(void *context, int i) {
 	struct answer *a = context;
-	return transform(a, a->target.session->ops->logits(a->target.session, i), i, a->p);
+	const float *logits = a->target.session->ops->logits(a->target.session, i);
+	return transform(a, keep_form(a, logits, i), i, a->p);
 }
 
 static struct tdm_verified verify(struct answer *a) {
@@ -175,6 +188,8 @@ static int step(struct answer *a) {
 	if (status != TDM_OK)
 		return status;
 	struct tdm_verified v = verify(a);
+	if (a->failed)
+		return a->failed;
 	a->all_drafted += a->n_drafted;
 	a->all_accepted += v.accepted;
 	adapt(a, v.accepted);
@@ -190,7 +205,7 @@ static int first(struct answer *a) {
 	const float *p = target_row(a, 0);
 	int32_t token =
 	    a->is_greedy ? tdm_argmax(p, a->n_vocab) : tdm_verify_draw(p, a->n_vocab, tdm_rng_double(&a->replace));
-	return emit(a, token, 0);
+	return a->failed ? a->failed : emit(a, token, 0);
 }
 
 static int open_side(struct side *side, struct tdm_model *m, struct tdm_run *run) {
@@ -239,7 +254,9 @@ static int prepare(struct answer *a, const struct tdm_request *request, struct t
 	tdm_rng_stream(&a->accept, run->seed, "speculate.accept", request->draw);
 	tdm_rng_stream(&a->replace, run->seed, "speculate.replace", request->draw);
 	status = prompt_both(a, request);
-	return status == TDM_OK ? allocate(a, sink) : status;
+	if (status == TDM_OK)
+		status = allocate(a, sink);
+	return status == TDM_OK ? tdm_keeper_open(run, request, a->target.session, &a->keeper) : status;
 }
 
 // written: tokens of the answer that was sent; an end token is drawn but not written.
@@ -287,6 +304,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	if (status >= 0)
 		status = tdm_writer_end(a.writer, result);
 	record(&a, status, status == TDM_OK ? result->completion_tokens : a.n_tokens);
+	tdm_keeper_close(a.keeper);
 	if (a.draft.session)
 		a.draft.session->ops->close(a.draft.session);
 	if (a.target.session)

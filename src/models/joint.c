@@ -1,4 +1,5 @@
 #include "models/joint.h"
+#include "models/keeper.h"
 #include "models/writer.h"
 
 enum { REPEAT_WINDOW = 64 }; // when a request asks for a penalty and the model has no window of its own
@@ -75,6 +76,7 @@ struct decoding {
 	struct tdm_session *session;
 	struct tdm_request request;
 	struct tdm_writer *writer;
+	struct tdm_keeper *keeper;
 	struct tdm_sampling sampling;
 	struct tdm_rng rng;
 	float *probs;
@@ -94,7 +96,7 @@ static int prepare(struct decoding *d, const struct tdm_request *request, const 
 	d->writer = tdm_writer_new(d->run, &d->request, s, sink, author);
 	tdm_rng_stream(&d->rng, d->run->seed, author, request->draw);
 	if (d->probs && d->answer && d->writer)
-		return TDM_OK;
+		return tdm_keeper_open(d->run, request, s, &d->keeper);
 	return tdm_fail(&d->run->error, TDM_ENOMEM, "model %s: no memory for the answer", author);
 }
 
@@ -102,7 +104,10 @@ static int prepare(struct decoding *d, const struct tdm_request *request, const 
 static int decode(struct decoding *d) {
 	struct tdm_session *s = d->session;
 	const float *logits = s->ops->logits(s, 0);
-	int32_t token = tdm_joint_choose(&d->sampling, logits, s->n_vocab, d->answer, d->n, d->probs, &d->rng);
+	const float *row = tdm_keeper_row(d->keeper, d->answer, d->n, logits);
+	if (!row)
+		return d->run->error.status;
+	int32_t token = tdm_joint_choose(&d->sampling, row, s->n_vocab, d->answer, d->n, d->probs, &d->rng);
 	d->answer[d->n++] = token;
 	int status = tdm_writer_token(d->writer, token, logits, NULL);
 	if (status == TDM_OK)
@@ -120,6 +125,7 @@ int tdm_joint_decode(struct tdm_run *run, const struct tdm_request *request, str
 	int status = prepare(&d, request, author, sink);
 	while (status == TDM_OK)
 		status = decode(&d);
+	tdm_keeper_close(d.keeper);
 	result->completion_tokens = d.n; // what a failed answer has cost
 	return status < 0 ? status : tdm_writer_end(d.writer, result);
 }

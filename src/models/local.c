@@ -6,8 +6,10 @@
 #include "models/local.h"
 #include "base/clock.h"
 #include "models/joint.h"
+#include "models/keeper.h"
 #include "models/sources.h"
 #include "models/writer.h"
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +27,8 @@ struct local {
 	struct tdm_engine *engine;
 	struct tdm_sampling own;
 	int max_tokens;
+	pthread_mutex_t lock;        // guards tree
+	struct tdm_token_tree *tree; // of the vocabulary; made when an answer of a form is first asked for
 };
 
 struct local_session {
@@ -144,6 +148,25 @@ static int session_tokenize(struct tdm_session *s, const char *text, size_t len,
 	return tdm_tokenize(tdm_engine_vocab(of(s)->local->engine), text, len, out, cap);
 }
 
+static size_t vocab_piece(const void *vocab, int32_t token, const char **text) {
+	return tdm_token_piece(vocab, token, text);
+}
+
+static bool vocab_is_end(const void *vocab, int32_t token) {
+	return tdm_token_is_end(vocab, token);
+}
+
+static const struct tdm_token_tree *session_tokens(struct tdm_session *s, struct tdm_run *run) {
+	struct local *l = of(s)->local;
+	struct tdm_token_source source = {tdm_engine_vocab(l->engine), s->n_vocab, vocab_piece, vocab_is_end};
+	pthread_mutex_lock(&l->lock);
+	if (!l->tree)
+		tdm_token_tree_new(&source, &l->tree, &run->error);
+	const struct tdm_token_tree *tree = l->tree;
+	pthread_mutex_unlock(&l->lock);
+	return tree;
+}
+
 static void session_close(struct tdm_session *s) {
 	tdm_seq_close(of(s)->seq);
 	free(s);
@@ -174,6 +197,7 @@ static const struct tdm_session_ops session_ops = {
     .is_end = session_is_end,
     .tokenize = session_tokenize,
     .close = session_close,
+    .tokens = session_tokens,
 };
 
 static int local_open(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out) {
@@ -218,6 +242,7 @@ static int answer_limit(const struct local *l, struct tdm_run *run, const struct
 
 struct decoding {
 	struct tdm_writer *writer;
+	struct tdm_keeper *keeper;
 	struct tdm_sampling sampling;
 	struct tdm_rng rng;
 	float *probs;
@@ -227,7 +252,10 @@ struct decoding {
 
 static int decode_token(struct local_session *s, struct tdm_run *run, struct decoding *d) {
 	const float *logits = tdm_seq_logits(s->seq, 0);
-	int32_t token = tdm_joint_choose(&d->sampling, logits, s->session.n_vocab, d->answer, d->n, d->probs, &d->rng);
+	const float *row = tdm_keeper_row(d->keeper, d->answer, d->n, logits);
+	if (!row)
+		return run->error.status;
+	int32_t token = tdm_joint_choose(&d->sampling, row, s->session.n_vocab, d->answer, d->n, d->probs, &d->rng);
 	int status = tdm_writer_token(d->writer, token, logits, NULL);
 	if (status)
 		return status;
@@ -250,9 +278,10 @@ static int decode(struct local_session *s, struct tdm_run *run, const struct tdm
 	if (!d.probs || !d.answer || !d.writer)
 		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for the answer", s->local->model.name);
 	tdm_rng_stream(&d.rng, run->seed, s->local->model.name, rq->draw);
-	int status = TDM_OK;
+	int status = tdm_keeper_open(run, rq, &s->session, &d.keeper);
 	while (status == TDM_OK)
 		status = decode_token(s, run, &d);
+	tdm_keeper_close(d.keeper);
 	result->completion_tokens = d.n; // what a failed answer has cost
 	return status < 0 ? status : tdm_writer_end(d.writer, result);
 }
@@ -406,7 +435,10 @@ static int local_embed(struct tdm_model *m, struct tdm_run *run, const char *tex
 // --- making one
 
 static void local_destroy(struct tdm_model *m) {
-	tdm_engine_close(((struct local *)m)->engine);
+	struct local *l = (struct local *)m;
+	tdm_engine_close(l->engine);
+	tdm_token_tree_free(l->tree);
+	pthread_mutex_destroy(&l->lock);
 }
 
 static const struct tdm_model_ops local_ops = {
@@ -459,8 +491,9 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 	const struct options *o = options;
 	if (!o->path)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected path: a GGUF file, or embedded:NAME", b->where);
-	struct local *l = tdm_build_model(b, sizeof *l, &local_ops,
-	                                  TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_SCORE | TDM_CAN_EMBED | TDM_CAN_STEP);
+	struct local *l =
+	    tdm_build_model(b, sizeof *l, &local_ops,
+	                    TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_SCORE | TDM_CAN_EMBED | TDM_CAN_STEP | TDM_CAN_FORM);
 	if (!l)
 		return TDM_ENOMEM;
 	int status = open_engine(b, o, &l->engine);
@@ -473,6 +506,7 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 	l->own = (struct tdm_sampling){
 	    (float)o->temperature, (int)o->top_k, (float)o->top_p, (float)o->min_p, (float)o->repeat_penalty, 0};
 	l->max_tokens = (int)o->max_tokens;
+	pthread_mutex_init(&l->lock, NULL);
 	*out = &l->model;
 	return TDM_OK;
 }

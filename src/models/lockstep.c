@@ -119,6 +119,11 @@ static int tokenize(struct tdm_session *s, const char *text, size_t len, int32_t
 	return of(s)->members[0]->ops->tokenize(of(s)->members[0], text, len, out, cap);
 }
 
+static const struct tdm_token_tree *tokens_of_leader(struct tdm_session *s, struct tdm_run *run) {
+	struct tdm_session *leader = of(s)->members[0];
+	return leader->ops->tokens ? leader->ops->tokens(leader, run) : NULL;
+}
+
 static void close_all(struct tdm_session *s) {
 	struct lockstep *l = of(s);
 	for (int m = 0; m < l->n; m++)
@@ -146,6 +151,7 @@ static const struct tdm_session_ops ops = {
     .is_end = is_end,
     .tokenize = tokenize,
     .close = close_all,
+    .tokens = tokens_of_leader,
 };
 
 // The copy has no rows until its first eval.

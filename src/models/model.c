@@ -39,10 +39,13 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 		return tdm_fail(&run->error, TDM_ECAPABILITY, "model %s cannot write text", m->name);
 	if (request->n_messages == 0)
 		return tdm_fail_param(&run->error, TDM_EMISSING, "messages", "model %s was asked without a message", m->name);
+	bool is_source = m->kind && m->kind->family == TDM_SOURCE;
+	if (is_source && request->form && !(m->can & TDM_CAN_FORM))
+		return tdm_fail_param(&run->error, TDM_ECAPABILITY, TDM_FORM_FIELD, TDM_CANNOT_FORM, m->name);
 	int status = tdm_run_check(run);
 	if (status)
 		return status;
-	if (m->kind && m->kind->family == TDM_SOURCE)
+	if (is_source)
 		tdm_run_saw(run, m, request);
 	status = m->ops->generate(m, run, request, sink, result);
 	if (status < 0) // a model that forgot its sentence still gives one

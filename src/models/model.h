@@ -10,7 +10,9 @@
 #pragma once
 #include "base/arena.h"
 #include "base/status.h"
+#include "engine/grammar.h"
 #include "engine/sampler.h"
+#include "engine/tokens.h"
 #include "ledger/record.h"
 #include <math.h>
 #include <stdatomic.h>
@@ -23,6 +25,7 @@ enum tdm_cap {
 	TDM_CAN_EMBED = 8,    // embed
 	TDM_CAN_STEP = 16,    // open: sessions with full logits and rewind
 	TDM_CAN_TOOLS = 32,   // tool calls
+	TDM_CAN_FORM = 64,    // sources: answers of a wanted form (struct tdm_form)
 };
 
 enum tdm_author { TDM_FROM_SYSTEM, TDM_FROM_USER, TDM_FROM_ASSISTANT, TDM_FROM_TOOL };
@@ -32,6 +35,16 @@ struct tdm_message {
 	const char *text; // valid UTF-8
 	size_t len;
 };
+
+struct tdm_form { // what the whole answer must look like; engine/grammar.h
+	enum tdm_grammar_kind kind;
+	const char *text; // not looked at for TDM_GRAMMAR_JSON
+	size_t len;
+};
+#define TDM_FORM_FIELD "response_format" // of a request; named in errors
+#define TDM_CANNOT_FORM                                                                                                \
+	"response_format: model %s cannot keep an answer to a form such as json_object or json_schema, only local models " \
+	"can"
 
 struct tdm_request {
 	const struct tdm_message *messages; // a last message of the assistant is a prefill: continue it, do not repeat it
@@ -43,10 +56,11 @@ struct tdm_request {
 	float repeat_penalty;    // 0 = the model's own setting
 	const char *const *stop; // text before the first match is kept, the match removed
 	size_t n_stop;
-	bool logprobs;       // the caller wants logprobs in the answer
-	int top_logprobs;    // alternatives per token, 0..20
-	uint64_t draw;       // which of several draws of the same request (n choices, samples): a random stream of its own
-	const char *purpose; // what a source writes into its call record; NULL = "answer"
+	bool logprobs;    // the caller wants logprobs in the answer
+	int top_logprobs; // alternatives per token, 0..20
+	uint64_t draw;    // which of several draws of the same request (n choices, samples): a random stream of its own
+	const struct tdm_form *form; // NULL = any
+	const char *purpose;         // what a source writes into its call record; NULL = "answer"
 };
 // No messages, every setting "the model's own", logprobs off.
 void tdm_request_init(struct tdm_request *r);
@@ -182,6 +196,9 @@ struct tdm_session_ops {
 	bool (*is_end)(struct tdm_session *s, int32_t token);
 	int (*tokenize)(struct tdm_session *s, const char *text, size_t len, int32_t *out, int cap); // plain text
 	void (*close)(struct tdm_session *s);
+	// The vocabulary as a tree, kept by the model; NULL (with run->error) without memory. NULL here: answers cannot be
+	// kept to a form.
+	const struct tdm_token_tree *(*tokens)(struct tdm_session *s, struct tdm_run *run);
 };
 
 struct tdm_session {

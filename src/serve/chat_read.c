@@ -238,15 +238,55 @@ static int read_draws(struct reader *r, const struct tdm_value *body, struct tdm
 	return TDM_OK;
 }
 
+// --- the form of the answer
+
+// The schema as text, compiled once here so that a bad one is refused before anything runs.
+static int read_schema(struct reader *r, const struct tdm_value *schema, struct tdm_form *form) {
+	struct tdm_grammar *g = NULL;
+	struct tdm_error err = {0};
+	struct tdm_bytes text;
+	if (!schema || (schema->type != TDM_MAP && schema->type != TDM_BOOL))
+		return wrong(r, "response_format.json_schema.schema", "a schema", schema);
+	tdm_bytes_init(&text, r->arena->limit_bytes);
+	tdm_value_write(&text, schema);
+	form->len = text.len;
+	form->text = text.failed ? NULL : tdm_arena_copy(r->arena, text.data, text.len);
+	tdm_bytes_release(&text);
+	if (!form->text)
+		return out_of_memory(r);
+	int status = tdm_grammar_new(form->kind, form->text, form->len, NULL, &g, &err);
+	tdm_grammar_free(g);
+	return status ? tdm_fail_param(r->err, status, TDM_FORM_FIELD, "response_format: %s", err.text) : TDM_OK;
+}
+
+static int read_form(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+	const struct tdm_value *format = tdm_get(body, TDM_FORM_FIELD), *type = tdm_get(format, "type");
+	if (!format)
+		return TDM_OK;
+	if (format->type != TDM_MAP)
+		return wrong(r, TDM_FORM_FIELD, "an object", format);
+	if (!type || type->type != TDM_STRING)
+		return wrong(r, "response_format.type", "a string", type);
+	if (!strcmp(type->text, "text"))
+		return TDM_OK;
+	bool has_schema = !strcmp(type->text, "json_schema");
+	if (!has_schema && strcmp(type->text, "json_object"))
+		return tdm_fail_param(r->err, TDM_EVALUE, "response_format.type",
+		                      "response_format.type: expected text, json_object or json_schema");
+	struct tdm_form *form = tdm_arena_alloc(r->arena, sizeof *form);
+	if (!form)
+		return out_of_memory(r);
+	form->kind = has_schema ? TDM_GRAMMAR_SCHEMA : TDM_GRAMMAR_JSON;
+	out->form = form;
+	return has_schema ? read_schema(r, tdm_get(tdm_get(format, "json_schema"), "schema"), form) : TDM_OK;
+}
+
 // What this form of the program cannot do is said, never silently dropped.
 static int refuse_unsupported(struct reader *r, const struct tdm_value *body) {
-	const struct tdm_value *tools = tdm_get(body, "tools"), *format = tdm_get(body, "response_format");
-	const char *choice = tdm_get_string(body, "tool_choice"), *type = tdm_get_string(format, "type");
+	const struct tdm_value *tools = tdm_get(body, "tools");
+	const char *choice = tdm_get_string(body, "tool_choice");
 	if (tools && tools->type == TDM_LIST && tools->n && (!choice || strcmp(choice, "none")))
 		return tdm_fail_param(r->err, TDM_ECAPABILITY, "tools", "tools: no model of this tree can call tools");
-	if (type && strcmp(type, "text"))
-		return tdm_fail_param(r->err, TDM_ECAPABILITY, "response_format",
-		                      "response_format: no model of this tree can produce \"%s\"", type);
 	static const char *const ignored[] = {"frequency_penalty", "presence_penalty",   "logit_bias", "reasoning_effort",
 	                                      "prediction",        "web_search_options", "audio"};
 	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
@@ -273,6 +313,8 @@ static int read_settings(struct reader *r, const struct tdm_value *body, struct 
 		status = read_draws(r, body, out);
 	if (!status)
 		status = read_bool(r, body, "logprobs", "logprobs", &out->request.logprobs);
+	if (!status)
+		status = read_form(r, body, &out->request);
 	if (!status)
 		status = refuse_unsupported(r, body);
 	return status;

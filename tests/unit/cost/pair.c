@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "../toys.h"
+#include "base/text.h"
 #include "cost/kinds.h"
 #include "tests.h"
 
@@ -61,10 +62,88 @@ static void a_twin_is_always_accepted(void **state) {
 	toys_close(&t);
 }
 
+#define SPACE "[ \\n\\t]{0,26}"
+static const struct {
+	struct tdm_form form;
+	const char *pattern; // the same, for a matcher of its own
+} forms[] = {
+    {{TDM_GRAMMAR_REGEX, "(yes|no|the)( [a-z]{1,6}){2,5}\\.", 32}, "^(yes|no|the)( [a-z]{1,6}){2,5}\\.$"},
+    {{TDM_GRAMMAR_GBNF, "root ::= \"[\" list \"]\"\nlist ::= [0-9] (\",\" [0-9]){3,9}", 57},
+     "^\\[[0-9](,[0-9]){3,9}\\]$"},
+    {{TDM_GRAMMAR_SCHEMA,
+      "{\"type\":\"object\",\"properties\":{\"ok\":{\"type\":\"boolean\"},\"n\":{\"type\":\"integer\",\"minimum\":10,"
+      "\"maximum\":99},\"s\":{\"enum\":[\"yes\",\"no\"]}},\"required\":[\"ok\",\"s\"]}",
+      0},
+     "^\\{" SPACE "\"ok\":" SPACE "(true|false)," SPACE "(\"n\":" SPACE "[1-9][0-9]," SPACE ")?\"s\":" SPACE
+     "\"(yes|no)\"" SPACE "\\}$"},
+};
+
+static bool has_form(const char *pattern, const char *answer) {
+	struct tdm_regex *regex = NULL;
+	size_t start, end;
+	assert_int_equal(tdm_regex_new(pattern, &regex, NULL), TDM_OK);
+	bool found = tdm_regex_find(regex, answer, strlen(answer), 0, &start, &end);
+	tdm_regex_free(regex);
+	return found;
+}
+
+// Answers keep the wanted form, greedy and sampled, alone and under speculation; greedy ones are the target's own.
+static void a_form_is_kept(void **state) {
+	static const char *const models[] = {"large", "with_twin", "with_small", "careful"};
+	struct toys t;
+	int whole = 0;
+	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
+	for (int i = 0; i < 24; i++) {
+		struct tdm_form form = forms[i % 3].form;
+		struct tdm_request request;
+		char want[4000] = "";
+		form.len = strlen(form.text);
+		tdm_request_init(&request);
+		request.form = &form;
+		request.temperature = i % 2 ? 1 : 0;
+		request.repeat_penalty = i % 4 == 2 ? 1.3f : 0;
+		request.max_tokens = 200;
+		for (int m = 0; m < 4; m++) {
+			const char *answer = toys_ask(&t, models[m], i % 5 ? "hello" : "x", &request, (uint64_t)i);
+			assert_int_equal(t.run.error.status, TDM_OK);
+			if (m == 0)
+				snprintf(want, sizeof want, "%s", answer);
+			if (request.temperature == 0)
+				assert_string_equal(answer, want);
+			if (t.result.finish == TDM_FINISH_STOP && !has_form(forms[i % 3].pattern, answer))
+				fail_msg("%s wrote %s", models[m], answer);
+			whole += t.result.finish == TDM_FINISH_STOP;
+			const struct tdm_call *c = t.run.record->calls;
+			if (m == 1) // the same rows, masked alike
+				assert_true(c->drafted > 0 && c->accepted == c->drafted);
+		}
+	}
+	assert_true(whole > 48);
+	toys_close(&t);
+}
+
+static void a_form_that_cannot_be_kept_is_refused(void **state) {
+	struct tdm_form form = {TDM_GRAMMAR_GBNF, "root ::= x", 10};
+	struct tdm_request request;
+	struct toys t;
+	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
+	tdm_request_init(&request);
+	request.form = &form;
+	for (int m = 0; m < 2; m++) {
+		assert_non_null(
+		    strstr(toys_ask(&t, m ? "with_twin" : "large", "hello", &request, 1), "x is used but not defined"));
+		assert_int_equal(t.run.error.status, TDM_EVALUE);
+		assert_string_equal(t.run.error.param, "response_format");
+	}
+	toys_close(&t);
+}
+
 int tdm_test_pair(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(answers_are_the_targets),
 	    cmocka_unit_test(a_twin_is_always_accepted),
+	    cmocka_unit_test(a_form_is_kept),
+	    cmocka_unit_test(a_form_that_cannot_be_kept_is_refused),
 	};
 	return cmocka_run_group_tests_name("pair", tests, NULL, NULL);
 }
