@@ -77,6 +77,7 @@ libs: ## what a program that uses the library is linked with
 
 # --- unit tests: tests/unit/MODULE/*.c make one binary per module, linked with that module and the ones below it only
 UNIT_TOOLS_engine := $(B)/tests/tools/family_model.o
+UNIT_TOOLS_models := $(UNIT_TOOLS_engine)
 define UNIT
 ifneq ($(wildcard tests/unit/$(1)/*.c),)
 UNITS += $(B)/unit-$(1)

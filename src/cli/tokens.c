@@ -2,6 +2,7 @@
 // Reads one JSON value per line and prints one per line.
 //
 //   "text"                    the ids of its tokens, as a list
+//   [1, 2, 3], --embed        the vector that an encoder gives these tokens, as a list
 //   [1, 2, 3], --continue N   {"tokens": [...], "gaps": [...], "top": [[id, probability], ...]}: the greedy
 //   continuation
 //                             of these tokens, how far the largest logit was ahead of the second at each step, and the
@@ -18,7 +19,7 @@
 struct options {
 	const char *model, *strings, *kernels;
 	int64_t n_continue, top;
-	bool full_cache;
+	bool full_cache, embed;
 };
 
 static const struct tdm_option rows[] = {
@@ -29,6 +30,8 @@ static const struct tdm_option rows[] = {
      "longest greedy continuation of lists of ids"},
     {"top", TDM_OPT_INT, offsetof(struct options, top), "10", 0, 1000, NULL,
      "with --continue: most likely next tokens that are shown"},
+    {"embed", TDM_OPT_BOOL, offsetof(struct options, embed), "no", 0, 0, NULL,
+     "the vector of each list of ids; for encoders"},
     {"full-cache", TDM_OPT_BOOL, offsetof(struct options, full_cache), "no", 0, 0, NULL,
      "keep keys and values in full precision"},
     {"kernels", TDM_OPT_STRING, offsetof(struct options, kernels), NULL, 0, 0, NULL,
@@ -39,7 +42,7 @@ static const struct tdm_option rows[] = {
 
 struct reader {
 	const struct options *options;
-	struct tdm_engine *engine; // with --continue
+	struct tdm_engine *engine; // with --continue or --embed
 	struct tdm_gguf *file;     // without
 	struct tdm_vocab *own;
 	const struct tdm_vocab *vocab;
@@ -142,6 +145,20 @@ static int print_continuation(struct reader *r, const struct tdm_value *list, st
 	return status;
 }
 
+static int print_vector(struct reader *r, const struct tdm_value *list, struct tdm_error *err) {
+	int width = tdm_engine_info(r->engine)->width;
+	float *out = tdm_arena_array(&r->arena, (size_t)width, sizeof *out);
+	int32_t *ids = NULL;
+	int status = out ? read_ids(r, list, &ids, err) : tdm_fail(err, TDM_ENOMEM, "no memory for %d numbers", width);
+	if (!status)
+		status = tdm_engine_encode(r->engine, ids, (int)list->n, NULL, out, err);
+	for (int i = 0; i < width && !status; i++)
+		printf("%s%.9g", i ? "," : "[", (double)out[i]);
+	if (!status)
+		puts("]");
+	return status;
+}
+
 // --- lines
 
 static int print_line(struct reader *r, const char *line, size_t n, struct tdm_error *err) {
@@ -151,6 +168,8 @@ static int print_line(struct reader *r, const char *line, size_t n, struct tdm_e
 		return status;
 	if (value->type == TDM_STRING)
 		return print_tokens(r, value, err);
+	if (value->type == TDM_LIST && r->options->embed)
+		return print_vector(r, value, err);
 	if (value->type == TDM_LIST && r->engine)
 		return print_continuation(r, value, err);
 	return tdm_fail(err, TDM_EVALUE, "expected a JSON string%s, but this is %s",
@@ -183,7 +202,7 @@ static int print_lines(struct reader *r, FILE *file, const char *name, struct td
 static int open_model(struct reader *r, struct tdm_error *err) {
 	const struct options *o = r->options;
 	int status;
-	if (o->n_continue) {
+	if (o->n_continue || o->embed) {
 		const struct tdm_engine_options engine = {.kernels = o->kernels, .full_cache = o->full_cache};
 		status = tdm_engine_open(o->model, &engine, &r->engine, err);
 		r->vocab = status ? NULL : tdm_engine_vocab(r->engine);

@@ -43,25 +43,31 @@ static void normalize_heads(const struct tdm_weights *w, const float *weight, fl
 	}
 }
 
-static void place(struct tdm_decoder *d, const struct tdm_row *row, int i, int index) {
-	const struct tdm_weights *w = d->w;
-	const struct tdm_shape *s = &w->shape;
-	const struct tdm_layer *layer = &w->layers[index];
-	float *q = d->q + (size_t)i * d->q_width, *k = d->k + (size_t)i * d->kv_width;
-	if (layer->q_norm) {
-		normalize_heads(w, layer->q_norm, q, s->n_heads);
-		normalize_heads(w, layer->k_norm, k, s->n_kv_heads);
+// Queries or keys of row i.
+static void normalize_and_turn(struct tdm_decoder *d, int i, int index, const float *norm, float *x, int n_heads) {
+	int rotation = d->w->layers[index].rotation;
+	if (norm)
+		normalize_heads(d->w, norm, x, n_heads);
+	if (rotation != TDM_UNROTATED)
+		tdm_rotate(&d->w->shape, d->turns[rotation] + (size_t)i * d->turns_width, x, n_heads);
+}
+
+void tdm_attention_store(struct tdm_decoder *d, const struct tdm_row *rows, int n, int layer) {
+	const struct tdm_kernels *kernels = d->w->kernels;
+	for (int i = 0; i < n; i++) {
+		const struct tdm_row *row = &rows[i];
+		float *k = d->k + (size_t)i * d->kv_width;
+		const float *v = d->v + (size_t)i * d->kv_width;
+		int page = row->position / TDM_PAGE_TOKENS, slot = row->position % TDM_PAGE_TOKENS;
+		normalize_and_turn(d, i, layer, d->w->layers[layer].k_norm, k, d->w->shape.n_kv_heads);
+		tdm_cache_store(d->cache, kernels, row->pages[page], slot, layer, k, v);
+		for (uint64_t also = row->also; also; also &= also - 1)
+			tdm_cache_store(d->cache, kernels, row->lists[__builtin_ctzll(also)][page], slot, layer, k, v);
 	}
-	if (layer->rotation != TDM_UNROTATED) {
-		const float *turns = d->turns[layer->rotation] + (size_t)i * d->turns_width;
-		tdm_rotate(s, turns, q, s->n_heads);
-		tdm_rotate(s, turns, k, s->n_kv_heads);
-	}
-	int page = row->position / TDM_PAGE_TOKENS, slot = row->position % TDM_PAGE_TOKENS;
-	const float *v = d->v + (size_t)i * d->kv_width;
-	tdm_cache_store(d->cache, w->kernels, row->pages[page], slot, index, k, v);
-	for (uint64_t also = row->also; also; also &= also - 1)
-		tdm_cache_store(d->cache, w->kernels, row->lists[__builtin_ctzll(also)][page], slot, index, k, v);
+}
+
+static int keys_of(const struct tdm_row *row) {
+	return row->n_keys ? row->n_keys : row->position + 1;
 }
 
 static void attend_tile(const struct job *job, const struct tdm_tile *tile, int kv_head) {
@@ -83,7 +89,7 @@ static void attend_tile(const struct job *job, const struct tdm_tile *tile, int 
 		size_t place_of = (size_t)row * d->q_width + (size_t)(head * s->head_dim);
 		a.q[a.n] = d->q + place_of;
 		a.out[a.n] = d->attended + place_of;
-		a.n_keys[a.n] = job->rows[row].position + 1;
+		a.n_keys[a.n] = keys_of(&job->rows[row]);
 		a.first_key[a.n] = window && a.n_keys[a.n] > window ? a.n_keys[a.n] - window : 0;
 		a.n++;
 		if (a.n == d->w->kernels->n_queries || i + 1 == n_queries) {
@@ -105,8 +111,8 @@ void tdm_attention_run(struct tdm_decoder *d, const struct tdm_row *rows, int n,
 	struct job job = {d, rows, layer};
 	size_t bytes = 0;
 	for (int i = 0; i < n; i++) {
-		place(d, &rows[i], i, layer);
-		bytes += (size_t)(rows[i].position + 1) * d->cache->head_bytes / TDM_PAGE_TOKENS * (size_t)d->cache->n_kv_heads;
+		normalize_and_turn(d, i, layer, d->w->layers[layer].q_norm, d->q + (size_t)i * d->q_width, d->w->shape.n_heads);
+		bytes += (size_t)keys_of(&rows[i]) * d->cache->head_bytes / TDM_PAGE_TOKENS * (size_t)d->cache->n_kv_heads;
 	}
 	tdm_decoder_parts(d, attend_part, &job, bytes * 4);
 }

@@ -124,14 +124,18 @@ static void attend(struct tdm_decoder *d, const struct tdm_row *rows, int n, int
 	const struct tdm_layer *l = &d->w->layers[index];
 	const struct tdm_target qkv[] = {{&l->q, d->q, d->q_width}, {&l->k, d->k, d->kv_width}, {&l->v, d->v, d->kv_width}};
 	tdm_decoder_multiply(d, d->y, d->width, n, qkv, 3);
+	tdm_attention_store(d, rows, n, index);
 	tdm_attention_run(d, rows, n, index);
 	tdm_decoder_multiply(d, d->attended, d->q_width, n, &(struct tdm_target){&l->o, d->y, d->width}, 1);
 }
 
-static void feed_forward(struct tdm_decoder *d, int n, const struct tdm_layer *l) {
+void tdm_decoder_feed_forward(struct tdm_decoder *d, const float *x, int n, const struct tdm_layer *l) {
 	const struct tdm_target both[] = {{&l->gate, d->gate, d->ff_width}, {&l->up, d->up, d->ff_width}};
-	tdm_decoder_multiply(d, d->y, d->width, n, both, 2);
-	bool is_gelu = d->w->shape.family->traits & TDM_GELU;
+	const struct tdm_target plain = {&l->up, d->gate, d->ff_width};
+	bool is_gelu = d->w->shape.family->traits & TDM_GELU, is_plain = d->w->shape.family->traits & TDM_PLAIN;
+	tdm_decoder_multiply(d, x, d->width, n, is_plain ? &plain : both, is_plain ? 1 : 2);
+	for (size_t i = 0; i < (size_t)n * d->ff_width && is_plain; i++)
+		d->up[i] = 1;
 	for (int i = 0; i < n; i++) {
 		float *gate = d->gate + (size_t)i * d->ff_width, *up = d->up + (size_t)i * d->ff_width;
 		if (is_gelu)
@@ -148,7 +152,7 @@ static void run_layer(struct tdm_decoder *d, const struct tdm_row *rows, int n, 
 	attend(d, rows, n, index);
 	add_rows(d, l->post_attention_norm, n);
 	normalize_rows(d, l->ff_norm, n);
-	feed_forward(d, n, l);
+	tdm_decoder_feed_forward(d, d->y, n, l);
 	add_rows(d, l->post_ff_norm, n);
 }
 

@@ -12,6 +12,7 @@ struct tdm_row {
 	// Other sequences that get its key and value too: bit i stands for lists[i], their pages. Of trees only.
 	uint8_t *const *const *lists;
 	uint64_t also;
+	int n_keys;             // of the sequence that it sees; 0: those up to its own
 	float *logits, *hidden; // NULL, or room for n_vocab and width, each padded to a multiple of 32
 };
 

@@ -38,6 +38,10 @@ void tdm_decoder_multiply(struct tdm_decoder *d, const float *x, size_t stride, 
 void tdm_decoder_multiply_to(struct tdm_decoder *d, const float *x, size_t stride, int n,
                              const struct tdm_linear *linear, float *const *out);
 
+void tdm_decoder_feed_forward(struct tdm_decoder *d, const float *x, int n, const struct tdm_layer *l); // to d->y
+
 void tdm_attention_begin(struct tdm_decoder *d, const struct tdm_row *rows, int n); // of a pass
-// From d->q, d->k, d->v as they were multiplied to d->attended; stores keys and values.
+// Keys and values as they were multiplied: d->k and d->v to the cache.
+void tdm_attention_store(struct tdm_decoder *d, const struct tdm_row *rows, int n, int layer);
+// d->q as it was multiplied to d->attended.
 void tdm_attention_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, int layer);

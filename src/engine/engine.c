@@ -1,5 +1,6 @@
 // Opening an engine: file, kernels, weights, vocabulary and chat format, each checked against the others.
 #include "engine/batch.h"
+#include "engine/encoder.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ static int set_info(struct tdm_engine *e, const struct tdm_engine_options *o, st
 		                o->context, s->context);
 	e->info = (struct tdm_engine_info){.name = e->name,
 	                                   .architecture = s->family->name,
+	                                   .is_encoder = s->family->traits & TDM_ENCODER,
 	                                   .kernels = e->weights.kernels->name,
 	                                   .chat = e->chat ? tdm_chat_name(e->chat) : NULL,
 	                                   .n_vocab = s->n_vocab,
@@ -118,4 +120,30 @@ const struct tdm_vocab *tdm_engine_vocab(const struct tdm_engine *e) {
 
 const struct tdm_chat_format *tdm_engine_chat(const struct tdm_engine *e) {
 	return e->chat;
+}
+
+static bool is_cancelled(void *arg) {
+	const atomic_bool *cancelled = arg;
+	return cancelled && atomic_load_explicit(cancelled, memory_order_relaxed);
+}
+
+int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const atomic_bool *cancelled, float *out,
+                      struct tdm_error *err) {
+	if (!e->info.is_encoder)
+		return tdm_fail(err, TDM_ECONFIG, "%s is a decoder (%s), not an encoder", e->name, e->info.architecture);
+	if (n > e->info.context)
+		return tdm_fail(err, TDM_ECONTEXT, "%d tokens do not fit the context of %d tokens of %s", n, e->info.context,
+		                e->name);
+	for (int i = 0; i < n; i++)
+		if (tokens[i] < 0 || tokens[i] >= e->info.n_vocab)
+			return tdm_fail(err, TDM_EVALUE, "token %d is outside the vocabulary of %d tokens of %s", tokens[i],
+			                e->info.n_vocab, e->name);
+	if (n < 1)
+		return tdm_fail(err, TDM_EVALUE, "a text of %d tokens; expected at least one", n);
+	pthread_mutex_lock(&e->lock); // nothing else runs in an encoder
+	int status = tdm_encoder_run(e->decoder, &e->cache, tokens, n, is_cancelled, (void *)cancelled, out);
+	pthread_mutex_unlock(&e->lock);
+	return status == TDM_OK ? TDM_OK
+	                        : tdm_fail(err, status, "%s: the %d tokens of a text %s", e->name, n,
+	                                   status == TDM_EGONE ? "were cancelled" : "have no room");
 }

@@ -27,6 +27,7 @@ struct tdm_engine_options {
 
 struct tdm_engine_info {
 	const char *name, *architecture, *kernels, *chat; // chat NULL when the file has no template
+	bool is_encoder;                                  // tdm_engine_encode and no sequences
 	int n_vocab, width, n_layers, n_heads, n_kv_heads, n_ff, context;
 	uint64_t n_parameters, weight_bytes;
 };
@@ -42,6 +43,12 @@ const struct tdm_vocab *tdm_engine_vocab(const struct tdm_engine *e);
 const struct tdm_chat_format *
 tdm_engine_chat(const struct tdm_engine *e); // NULL when the file has none and none was set
 
+// Encoders read a text as a whole: out[width] is its vector, pooled as the file says and not normalised. One text at a
+// time; callers wait for each other. Error: TDM_ECONFIG for a decoder, TDM_ECONTEXT, TDM_EVALUE, TDM_EGONE, TDM_ENOMEM.
+int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const atomic_bool *cancelled, float *out,
+                      struct tdm_error *err);
+
+// Error: TDM_ECONFIG for an encoder.
 int tdm_seq_open(struct tdm_engine *e, struct tdm_seq **out, struct tdm_error *err);
 void tdm_seq_close(struct tdm_seq *s);
 int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out,

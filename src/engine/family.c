@@ -25,6 +25,8 @@ static const struct tdm_family families[] = {
      .local_base = 10000,
      .n_wide_layers = 62},
     {.name = "phi3", .traits = TDM_HALVES | TDM_FUSED_GATE},
+    {.name = "bert", .traits = TDM_ENCODER | TDM_PLAIN | TDM_GELU | TDM_POSITIONS, .unrotated = 1},
+    {.name = "nomic-bert", .traits = TDM_ENCODER | TDM_HALVES},
 };
 enum { N_FAMILIES = sizeof families / sizeof *families };
 

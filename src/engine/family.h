@@ -1,8 +1,8 @@
 // Families: the architectures of weight files that this engine runs, as rows of a table.
 //
-// There is one decoder; what a family does otherwise than Llama is a word here, a tensor that its files have, or a
-// number in their metadata. To add a family: a row in family.c, and a line in the tool that makes random weights of
-// each (tests/tools/random_model.c), from which the tests compare it with llama.cpp.
+// There is one decoder, and an encoder made of its parts; what a family does otherwise than Llama is a word here, a
+// tensor that its files have, or a number in their metadata. To add a family: a row in family.c, and a line in the tool
+// that makes random weights of each (tests/tools/random_model.c), from which the tests compare it with llama.cpp.
 #pragma once
 #include <stddef.h>
 
@@ -14,13 +14,16 @@ enum tdm_trait {
 	TDM_HALVES = 16,           // rotation pairs element i with i + n / 2; without: 2 i with 2 i + 1
 	TDM_GELU = 32,             // the gate is GELU (by tanh); without: SiLU
 	TDM_SCALED_EMBEDDING = 64, // embeddings are multiplied with the square root of the width
+	TDM_ENCODER = 128,         // every token sees every other one; layer norms with biases, after the sums
+	TDM_PLAIN = 256,           // the feed-forward has no gate: the activation of up
+	TDM_POSITIONS = 512,       // a vector of each position is added to the embeddings
 };
 #define TDM_EVERY_LAYER 0x7FFFFFFF
 
 struct tdm_family {
 	const char *name; // general.architecture
 	unsigned traits;  // enum tdm_trait
-	int unrotated;    // every n-th layer is without rotation; 0: none
+	int unrotated;    // every n-th layer is without rotation; 0: none is
 	// Of each n layers the last sees everything, the others a window of the metadata's length; 0: the metadata's window
 	// is not what the model was trained with, and no layer has one.
 	int window_period;

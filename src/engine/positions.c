@@ -133,6 +133,8 @@ int tdm_positions_read(struct tdm_reader *r) {
 	const struct tdm_tensor *factors = NULL;
 	struct scaling scaling = {0};
 	double base = 10000, local_base = s->family->local_base;
+	if (s->family->unrotated == 1)
+		return TDM_OK;
 	int status = tdm_reader_number(r, "rope.freq_base", 1, 1e12, &base);
 	if (status == TDM_OK)
 		status = read_type(r, &scaling);

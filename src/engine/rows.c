@@ -1,6 +1,7 @@
 // Rows: with s(z) = 1 / (1 + e^-z), the kernels' gate computes z s(z) u; tanh and GELU are that with another u.
 // Loops of constant length inside, so that the compiler makes vectors of them.
 #include "engine/rows.h"
+#include <math.h>
 
 void tdm_rows_scale(float *x, float factor, int n) {
 	for (int i = 0; i < n; i++)
@@ -32,4 +33,24 @@ void tdm_rows_gate_gelu(const struct tdm_kernels *kernels, float *g, float *up, 
 			up[j] /= slope;
 		}
 	kernels->gate(g, up, n);
+}
+
+// In 16 lanes, so that the sum is exact enough and fast.
+static double sum_of(const float *x, int n, float minus, bool is_square) {
+	float lanes[TDM_LANES] = {0};
+	double total = 0;
+	for (int i = 0; i < n; i++) {
+		float d = x[i] - minus;
+		lanes[i % TDM_LANES] += is_square ? d * d : d;
+	}
+	for (int i = 0; i < TDM_LANES; i++)
+		total += (double)lanes[i];
+	return total;
+}
+
+void tdm_rows_layer_norm(float *x, const float *weight, const float *bias, int n, float epsilon) {
+	float mean = (float)(sum_of(x, n, 0, false) / n);
+	float factor = 1 / sqrtf((float)(sum_of(x, n, mean, true) / n) + epsilon);
+	for (int i = 0; i < n; i++)
+		x[i] = (x[i] - mean) * factor * weight[i] + bias[i];
 }

@@ -92,6 +92,9 @@ void tdm_seq_swap_pages(struct tdm_seq *a, struct tdm_seq *b) {
 }
 
 int tdm_seq_open(struct tdm_engine *e, struct tdm_seq **out, struct tdm_error *err) {
+	if (e->info.is_encoder)
+		return tdm_fail(err, TDM_ECONFIG, "%s is an encoder (%s): it has embeddings, and no next token", e->info.name,
+		                e->info.architecture);
 	struct tdm_seq *s = calloc(1, sizeof *s);
 	if (!s)
 		return tdm_fail(err, TDM_ENOMEM, "no memory for a sequence");

@@ -118,6 +118,17 @@ static int read_attention(struct tdm_reader *r) {
 	return status;
 }
 
+static int read_pooling(struct tdm_reader *r) {
+	uint64_t pooling = TDM_POOL_MEAN;
+	char key[TDM_KEY_BYTES];
+	tdm_gguf_u64(r->g, tdm_reader_key(r, "pooling_type", key), &pooling);
+	if (r->w->shape.family->traits & TDM_ENCODER && (pooling < TDM_POOL_MEAN || pooling > TDM_POOL_LAST))
+		return TDM_MISFIT(r, "%s: %s is %" PRIu64 "; supported are 1 (mean), 2 (first token) and 3 (last)", r->file,
+		                  key, pooling);
+	r->w->shape.pooling = (enum tdm_pooling)pooling;
+	return TDM_OK;
+}
+
 int tdm_shape_read(struct tdm_reader *r) {
 	struct tdm_shape *s = &r->w->shape;
 	char key[TDM_KEY_BYTES];
@@ -135,9 +146,12 @@ int tdm_shape_read(struct tdm_reader *r) {
 		status = read_heads(r);
 	if (status == TDM_OK)
 		status = read_attention(r);
+	if (status == TDM_OK)
+		status = read_pooling(r);
 	if (status != TDM_OK)
 		return status;
-	tdm_reader_key(r, "attention.layer_norm_rms_epsilon", key);
+	bool is_encoder = s->family->traits & TDM_ENCODER;
+	tdm_reader_key(r, is_encoder ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", key);
 	if (!tdm_gguf_f64(r->g, key, &epsilon) || !(epsilon > 0 && epsilon < 1))
 		return TDM_MISFIT(r, "%s: %s is missing or not between 0 and 1", r->file, key);
 	s->epsilon = (float)epsilon;

@@ -37,9 +37,8 @@ const struct tdm_tensor *tdm_reader_tensor(struct tdm_reader *r, const char *nam
 	return t;
 }
 
-// Elements first..first + n of a vector of `total`.
-static int read_vector(struct tdm_reader *r, const char *name, int first, int n, int total, float **out) {
-	const struct tdm_tensor *t = tdm_reader_tensor(r, name, 0, total);
+// Elements first..first + n.
+static int take_vector(struct tdm_reader *r, const struct tdm_tensor *t, int first, int n, float **out) {
 	if (!t)
 		return TDM_EFORMAT;
 	if (tdm_format_of(t->type)->per_block > 1)
@@ -51,6 +50,10 @@ static int read_vector(struct tdm_reader *r, const char *name, int first, int n,
 	memset(*out, 0, (size_t)tdm_pad(n, 32) * sizeof **out);
 	tdm_dequantize(t->type, (const uint8_t *)t->data + tdm_tensor_bytes(t->type, (uint64_t)first), (uint64_t)n, *out);
 	return TDM_OK;
+}
+
+static int read_vector(struct tdm_reader *r, const char *name, int first, int n, int total, float **out) {
+	return take_vector(r, tdm_reader_tensor(r, name, 0, total), first, n, out);
 }
 
 static int pack(struct tdm_reader *r, const struct tdm_tensor *t, int first, int rows, struct tdm_matrix *m) {
@@ -78,6 +81,19 @@ static int read_part(struct tdm_reader *r, int layer, const struct part *p) {
 	return status;
 }
 
+// Weight and bias.
+static int read_layer_norm(struct tdm_reader *r, int layer, const char *part, float **weight, float **bias) {
+	int n = r->w->shape.width;
+	char name[NAME_BYTES];
+	int status = read_vector(r, name_of(name, layer, part, "weight"), 0, n, n, weight);
+	return status == TDM_OK ? read_vector(r, name_of(name, layer, part, "bias"), 0, n, n, bias) : status;
+}
+
+static int read_encoder_norms(struct tdm_reader *r, int layer, struct tdm_layer *l) {
+	int status = read_layer_norm(r, layer, "attn_output_norm", &l->attention_norm, &l->attention_norm_bias);
+	return status == TDM_OK ? read_layer_norm(r, layer, "layer_output_norm", &l->ff_norm, &l->ff_norm_bias) : status;
+}
+
 static int read_norms(struct tdm_reader *r, int layer, struct tdm_layer *l) {
 	const struct tdm_shape *s = &r->w->shape;
 	const struct {
@@ -93,6 +109,8 @@ static int read_norms(struct tdm_reader *r, int layer, struct tdm_layer *l) {
 	             {"post_ffw_norm", TDM_POST_NORMS, s->width, &l->post_ff_norm}};
 	char name[NAME_BYTES];
 	int status = TDM_OK;
+	if (s->family->traits & TDM_ENCODER)
+		return read_encoder_norms(r, layer, l);
 	for (size_t i = 0; i < sizeof norms / sizeof *norms && status == TDM_OK; i++)
 		if (!norms[i].trait || s->family->traits & norms[i].trait)
 			status =
@@ -128,7 +146,7 @@ static int read_feed_forward(struct tdm_reader *r, int layer, struct tdm_layer *
 	const struct part gate = {fused ? "ffn_up" : "ffn_gate", 0, s->n_ff, total, s->width, &l->gate, false};
 	const struct part up = {"ffn_up", fused ? s->n_ff : 0, s->n_ff, total, s->width, &l->up, false};
 	const struct part down = {"ffn_down", 0, s->width, s->width, s->n_ff, &l->down, false};
-	int status = read_part(r, layer, &gate);
+	int status = s->family->traits & TDM_PLAIN ? TDM_OK : read_part(r, layer, &gate);
 	if (status == TDM_OK)
 		status = read_part(r, layer, &up);
 	return status == TDM_OK ? read_part(r, layer, &down) : status;
@@ -175,10 +193,28 @@ static int read_embedding(struct tdm_reader *r) {
 	return t ? pack(r, t, 0, r->w->shape.n_vocab, &r->w->embedding) : TDM_EFORMAT;
 }
 
+static int read_ends(struct tdm_reader *r) {
+	struct tdm_ends *ends = &r->w->ends;
+	const struct tdm_shape *s = &r->w->shape;
+	const struct tdm_tensor *types = tdm_gguf_tensor(r->g, "token_types.weight"), *positions;
+	int status = read_layer_norm(r, -1, "token_embd_norm", &ends->norm, &ends->norm_bias);
+	if (status == TDM_OK && types) { // every token is of the first type
+		int n = (int)(types->dims[1] < TDM_MAX_DIMENSION ? types->dims[1] : TDM_MAX_DIMENSION);
+		status = take_vector(r, tdm_reader_tensor(r, types->name, n == 1 ? 0 : n, s->width), 0, s->width, &ends->type);
+	}
+	if (status != TDM_OK || !(s->family->traits & TDM_POSITIONS))
+		return status;
+	ends->has_positions = true;
+	positions = tdm_reader_tensor(r, "position_embd.weight", s->context, s->width);
+	return positions ? pack(r, positions, 0, s->context, &ends->positions) : TDM_EFORMAT;
+}
+
 // A file without a matrix of its own for the output uses the embeddings'.
 static int read_output(struct tdm_reader *r) {
 	struct tdm_weights *w = r->w;
 	int width = w->shape.width, n = w->shape.n_vocab, status;
+	if (w->shape.family->traits & TDM_ENCODER)
+		return read_ends(r);
 	status = read_vector(r, "output_norm.weight", 0, width, width, &w->output_norm);
 	if (status != TDM_OK)
 		return status;
@@ -226,7 +262,8 @@ int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char
 
 static void release_layer(struct tdm_layer *l) {
 	struct tdm_linear *parts[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down};
-	float *norms[] = {l->attention_norm, l->ff_norm, l->q_norm, l->k_norm, l->post_attention_norm, l->post_ff_norm};
+	float *norms[] = {l->attention_norm, l->ff_norm, l->attention_norm_bias, l->ff_norm_bias,
+	                  l->q_norm,         l->k_norm,  l->post_attention_norm, l->post_ff_norm};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		free(parts[i]->bias);
 	for (size_t i = 0; i < sizeof norms / sizeof *norms; i++)
@@ -240,6 +277,9 @@ void tdm_weights_release(struct tdm_weights *w) {
 	tdm_store_release(&w->store);
 	free(w->layers);
 	free(w->output_norm);
+	free(w->ends.norm);
+	free(w->ends.norm_bias);
+	free(w->ends.type);
 	for (int i = 0; i < TDM_N_ROTATIONS; i++)
 		free(w->rotations[i].rates);
 	*w = (struct tdm_weights){0};

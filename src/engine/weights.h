@@ -4,9 +4,12 @@
 #include "engine/gguf.h"
 #include "engine/kernels.h"
 
+enum tdm_pooling { TDM_POOL_MEAN = 1, TDM_POOL_FIRST = 2, TDM_POOL_LAST = 3 }; // values of the file format
+
 struct tdm_shape {
 	const struct tdm_family *family;
 	int n_vocab, width, n_layers, n_heads, n_kv_heads, head_dim, n_rotated, n_ff, context;
+	enum tdm_pooling pooling;  // of an encoder
 	int window, window_period; // tokens that a layer with a window sees, the newest included; 0: no layer has one
 	float epsilon, attention_scale, attention_cap, logit_cap; // caps: 0 = none
 };
@@ -24,12 +27,20 @@ struct tdm_linear {
 };
 
 struct tdm_layer {
-	int window;   // 0: it sees everything
-	int rotation; // TDM_GLOBAL, TDM_LOCAL or TDM_UNROTATED
-	float *attention_norm, *ff_norm;
+	int window;                                // 0: it sees everything
+	int rotation;                              // TDM_GLOBAL, TDM_LOCAL or TDM_UNROTATED
+	float *attention_norm, *ff_norm;           // before attention and feed-forward; of an encoder: after the sums
+	float *attention_norm_bias, *ff_norm_bias; // of an encoder
 	float *q_norm, *k_norm;                    // of each head; NULL: none
 	float *post_attention_norm, *post_ff_norm; // NULL: none
 	struct tdm_linear q, k, v, o, gate, up, down;
+};
+
+// What an encoder adds to the embeddings, and how it normalises the sum.
+struct tdm_ends {
+	float *norm, *norm_bias, *type; // type NULL: none
+	bool has_positions;
+	struct tdm_matrix positions;
 };
 
 struct tdm_weights {
@@ -38,7 +49,8 @@ struct tdm_weights {
 	struct tdm_store store;      // of all matrices
 	struct tdm_matrix embedding; // shares its memory with `output` where the file has one for both
 	struct tdm_layer *layers;
-	float *output_norm;
+	struct tdm_ends ends; // of an encoder
+	float *output_norm;   // this and output: of a decoder
 	struct tdm_linear output;
 	struct tdm_rotation rotations[TDM_N_ROTATIONS];
 	bool is_half_cache; // keys and values in half precision: the cache is as precise as the matrices

@@ -413,16 +413,42 @@ static int embed_text(struct local_session *s, struct tdm_run *run, const char *
 	return status;
 }
 
+// An encoder is given the text between the marks of its beginning and end, as far as its vocabulary has them.
+static int encode_text(struct local *l, struct tdm_run *run, const char *text, size_t len, float *out,
+                       struct tdm_result *result) {
+	const struct tdm_engine_info *info = tdm_engine_info(l->engine);
+	int32_t *tokens, bos = tdm_token_bos(tdm_engine_vocab(l->engine)), eos = tdm_token_eos(tdm_engine_vocab(l->engine));
+	int extra = bos >= 0, n = plain_tokens(l, run, text, len, extra, &tokens);
+	if (n < 0)
+		return n;
+	if (extra)
+		tokens[0] = bos;
+	n += extra;
+	if (extra && eos >= 0)
+		tokens[n++] = eos; // there is room for one token more
+	if (n > info->context)
+		return too_long(l, run, n);
+	result->prompt_tokens = n;
+	int status = tdm_engine_encode(l->engine, tokens, n, run->cancelled, out, &run->error);
+	normalise(out, info->width);
+	return status;
+}
+
 static int local_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out,
                        int *width) {
 	int64_t started_us = tdm_now_us();
 	struct tdm_session *session = NULL;
 	struct tdm_result result = {0};
-	int n = tdm_engine_info(((struct local *)m)->engine)->width;
+	const struct tdm_engine_info *info = tdm_engine_info(((struct local *)m)->engine);
+	int n = info->width, status = TDM_OK;
 	float *vector = tdm_arena_array(run->arena, (size_t)n, sizeof *vector);
-	int status = vector ? local_open(m, run, &session)
-	                    : tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for an embedding", m->name);
-	if (!status)
+	if (!vector)
+		status = tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for an embedding", m->name);
+	else if (info->is_encoder)
+		status = encode_text((struct local *)m, run, text, len, vector, &result);
+	else
+		status = local_open(m, run, &session);
+	if (session)
 		status = embed_text(of(session), run, text, len, vector, &result);
 	if (session)
 		session_close(session);
@@ -499,6 +525,11 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 	int status = open_engine(b, o, &l->engine);
 	if (status)
 		return status;
+	if (tdm_engine_info(l->engine)->is_encoder) {
+		l->model.can = TDM_CAN_EMBED;
+		*out = &l->model;
+		return TDM_OK;
+	}
 	if (!tdm_engine_chat(l->engine)) {
 		tdm_engine_close(l->engine);
 		return no_chat(b);

@@ -50,7 +50,31 @@ async function theirs(file, step) {
   return out.filter((o, i) => wanted(i)).map((o) => o.next.probabilities);
 }
 
-for (const recipe of recipes)
+const encoders = recipes.filter((name) => name.includes('bert'));
+for (const recipe of encoders)
+  test(`${recipe}: vectors of texts`, { skip }, async (t) => {
+    const file = path.join(dir, `${recipe}.gguf`);
+    const model = await llama.loadModel({ modelPath: file, defaultContextFlashAttention: false });
+    const context = await model.createEmbeddingContext({ contextSize: 512, batchSize: 512, threads: 1 });
+    const lengths = [3, 4, 16, 17, 40, 64, 65, 100, 128, 129, 200, 257, 300];
+    const done = tandem(['tokens', '--model', file, '--embed', '--full-cache'],
+      { input: lengths.map((n) => `${JSON.stringify(text.slice(0, n))}\n`).join('') });
+    assert.equal(done.status, 0, done.stderr);
+    const mine = done.stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
+    let difference = 0;
+    for (const [i, n] of lengths.entries()) {
+      const { vector } = await context.getEmbeddingFor(text.slice(0, n));
+      assert.equal(vector.length, mine[i].length);
+      const length = Math.hypot(...vector) / Math.hypot(...mine[i]);
+      vector.forEach((x, j) => (difference = Math.max(difference, Math.abs(x - mine[i][j] * length))));
+    }
+    t.diagnostic(`${recipe}: largest difference of an element ${difference.toExponential(2)}`);
+    assert.ok(difference < (recipe === 'bert' ? 2e-3 : 1e-5), `${difference}`);
+    await context.dispose();
+    await model.dispose();
+  });
+
+for (const recipe of recipes.filter((name) => !encoders.includes(name)))
   test(`${recipe}: probabilities after ${Math.ceil(POSITIONS / stepOf(recipe))} positions`, { skip }, async (t) => {
     const file = path.join(dir, `${recipe}.gguf`);
     const mine = ours(file, stepOf(recipe)), oracle = await theirs(file, stepOf(recipe));

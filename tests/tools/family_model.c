@@ -13,16 +13,19 @@ enum has {
 	BIASES = 1,
 	HEAD_NORMS = 2,
 	POST_NORMS = 4,
-	FUSED = 8,
+	FUSED = 8, // q, k, v in one matrix, gate and up in one
 	TIED = 16,
 	SCALED_EMBEDDING = 32,
-	FACTORS = 64,
-	LONG_SHORT = 128
+	FACTORS = 64, // of the rotation
+	LONG_SHORT = 128,
+	FUSED_QKV = 256,
+	ENCODER = 512,
+	PLAIN = 1024, // no gate
 };
 
 struct recipe {
 	const char *name, *architecture;
-	unsigned has;
+	unsigned has;                                           // enum has
 	int n_layers, n_heads, n_kv_heads, head_dim, n_rotated; // n_rotated 0: no key
 	int window, pattern;                                    // 0: no key
 	double attention_cap, logit_cap;                        // 0: no key
@@ -30,7 +33,8 @@ struct recipe {
 	const char *scaling;
 	int trained_context;
 	double magnitude;
-	double steepness; // of the gate: GELU of most numbers is then they or 0, which no table can miss; 0: one
+	int pooling;      // of encoders
+	double steepness; // of what goes into GELU: it is then mostly that or 0, which no table can miss; 0: one
 };
 
 static const struct recipe recipes[] = {
@@ -203,6 +207,32 @@ static const struct recipe recipes[] = {
      .scaling = "linear",
      .factor = 8,
      .steepness = 3000},
+    {.name = "bert",
+     .architecture = "bert",
+     .has = ENCODER | PLAIN | BIASES,
+     .n_layers = 3,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .pooling = 1},
+    {.name = "bert-first",
+     .architecture = "bert",
+     .has = ENCODER | PLAIN | BIASES,
+     .n_layers = 2,
+     .n_heads = 2,
+     .n_kv_heads = 2,
+     .head_dim = 32,
+     .pooling = 2,
+     .steepness = 3000},
+    {.name = "nomic-bert",
+     .architecture = "nomic-bert",
+     .has = ENCODER | FUSED_QKV,
+     .n_layers = 3,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .base = 1000,
+     .pooling = 1},
     // last: slow
     {.name = "gemma2-27b",
      .architecture = "gemma2",
@@ -249,13 +279,26 @@ static void norm(struct maker *m, int layer, const char *part, int n) {
 static void matrix(struct maker *m, int layer, const char *part, int rows, int cols, double gain) {
 	char name[64];
 	tensor(m, in_layer(name, layer, part, "weight"), m->type, rows, cols, 0, gain / sqrt(cols));
-	if (m->recipe->has & BIASES && (!strcmp(m->recipe->architecture, "llama") || gain > 1))
+	// q, k and v of Qwen, every matrix of Llama and BERT
+	if (m->recipe->has & BIASES &&
+	    (strcmp(m->recipe->architecture, "qwen2") != 0 || (part[0] == 'a' && strlen(part) == 6)))
 		tensor(m, in_layer(name, layer, part, "bias"), TDM_F32, 0, rows, 0, 0.3);
 }
 
-static void put_layer(struct maker *m, int i) {
+static void vector(struct maker *m, int layer, const char *part, double spread) {
+	char name[64];
+	tensor(m, in_layer(name, layer, part, "bias"), TDM_F32, 0, WIDTH, 0, spread);
+}
+
+static void put_norms(struct maker *m, int i) {
 	const struct recipe *r = m->recipe;
-	int q = r->n_heads * r->head_dim, kv = r->n_kv_heads * r->head_dim;
+	if (r->has & ENCODER) {
+		norm(m, i, "attn_output_norm", WIDTH);
+		vector(m, i, "attn_output_norm", 0.3);
+		norm(m, i, "layer_output_norm", WIDTH);
+		vector(m, i, "layer_output_norm", 0.3);
+		return;
+	}
 	norm(m, i, "attn_norm", WIDTH);
 	norm(m, i, "ffn_norm", WIDTH);
 	if (r->has & HEAD_NORMS) {
@@ -266,18 +309,33 @@ static void put_layer(struct maker *m, int i) {
 		norm(m, i, "post_attention_norm", WIDTH);
 		norm(m, i, "post_ffw_norm", WIDTH);
 	}
-	if (r->has & FUSED) {
+}
+
+static void put_layer(struct maker *m, int i) {
+	const struct recipe *r = m->recipe;
+	int q = r->n_heads * r->head_dim, kv = r->n_kv_heads * r->head_dim;
+	double steepness = r->steepness > 0 ? r->steepness : 1;
+	put_norms(m, i);
+	if (r->has & (FUSED | FUSED_QKV)) {
 		matrix(m, i, "attn_qkv", q + 2 * kv, WIDTH, 1.5);
-		matrix(m, i, "ffn_up", 2 * FF, WIDTH, 1);
 	} else {
 		matrix(m, i, "attn_q", q, WIDTH, 1.5);
 		matrix(m, i, "attn_k", kv, WIDTH, 1.5);
 		matrix(m, i, "attn_v", kv, WIDTH, 1.5);
-		matrix(m, i, "ffn_gate", FF, WIDTH, r->steepness > 0 ? r->steepness : 1);
-		matrix(m, i, "ffn_up", FF, WIDTH, 1);
 	}
+	if (!(r->has & (FUSED | PLAIN)))
+		matrix(m, i, "ffn_gate", FF, WIDTH, steepness);
+	matrix(m, i, "ffn_up", r->has & FUSED ? 2 * FF : FF, WIDTH, r->has & PLAIN ? steepness : 1);
 	matrix(m, i, "attn_output", WIDTH, q, 1);
-	matrix(m, i, "ffn_down", WIDTH, FF, r->steepness > 0 ? 1 / r->steepness : 1);
+	matrix(m, i, "ffn_down", WIDTH, FF, 1 / steepness);
+}
+
+static void put_ends(struct maker *m) {
+	tensor(m, "token_embd_norm.weight", TDM_F32, 0, WIDTH, 1, 0.1);
+	tensor(m, "token_embd_norm.bias", TDM_F32, 0, WIDTH, 0, 0.3);
+	tensor(m, "token_types.weight", TDM_F32, 2, WIDTH, 0, 0.5);
+	if (m->recipe->has & PLAIN)
+		tensor(m, "position_embd.weight", TDM_F32, CONTEXT, WIDTH, 0, 0.5);
 }
 
 static void put_factors(struct maker *m, const char *name, float last) {
@@ -294,6 +352,10 @@ static void put_tensors(struct maker *m, int n_vocab) {
 	tensor(m, "token_embd.weight", m->type, n_vocab, WIDTH, 0, r->has & (TIED | SCALED_EMBEDDING) ? logits : 1);
 	for (int i = 0; i < r->n_layers; i++)
 		put_layer(m, i);
+	if (r->has & ENCODER) {
+		put_ends(m);
+		return;
+	}
 	tensor(m, "output_norm.weight", TDM_F32, 0, WIDTH, 1, 0.1);
 	if (!(r->has & TIED))
 		tensor(m, "output.weight", m->type, n_vocab, WIDTH, 0, logits);
@@ -338,8 +400,11 @@ static void put_keys(struct maker *m) {
 		count(m, "attention.value_length", r->head_dim);
 	}
 	count(m, "rope.dimension_count", r->n_rotated);
-	number(m, "attention.layer_norm_rms_epsilon", 1e-5);
+	number(m, r->has & ENCODER ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5);
+	count(m, "pooling_type", r->pooling);
 	number(m, "rope.freq_base", r->base);
+	if (r->has & ENCODER)
+		tdm_gguf_put_bool(m->w, key(m, "attention.causal"), false);
 	if (r->scaling)
 		tdm_gguf_put_text(m->w, key(m, "rope.scaling.type"), r->scaling);
 	number(m, "rope.scaling.factor", r->factor);
@@ -395,6 +460,7 @@ static void put_vocab(struct tdm_gguf_writer *w) {
 		}
 	}
 	tdm_gguf_put_text(w, "tokenizer.ggml.model", "gpt2");
+	tdm_gguf_put_u32(w, "tokenizer.ggml.token_type_count", 2);
 	tdm_gguf_put_text(w, "tokenizer.ggml.pre", "smollm");
 	tdm_gguf_put_strings(w, "tokenizer.ggml.tokens", pieces, lens, N_VOCAB);
 	tdm_gguf_put_strings(w, "tokenizer.ggml.merges", pairs, pair_lens, N_PAIRS);
@@ -410,11 +476,20 @@ const char *tdm_family_model_at(size_t i) {
 	return i < N_RECIPES ? recipes[i].name : NULL;
 }
 
-int tdm_family_model_write(const char *recipe, uint32_t type, uint64_t seed, const char *path, struct tdm_error *err) {
-	struct maker m = {.type = type};
+static const struct recipe *find(const char *name) {
 	for (size_t i = 0; i < N_RECIPES; i++)
-		if (strcmp(recipes[i].name, recipe) == 0)
-			m.recipe = &recipes[i];
+		if (strcmp(recipes[i].name, name) == 0)
+			return &recipes[i];
+	return NULL;
+}
+
+bool tdm_family_model_is_encoder(const char *recipe) {
+	const struct recipe *r = find(recipe);
+	return r && r->has & ENCODER;
+}
+
+int tdm_family_model_write(const char *recipe, uint32_t type, uint64_t seed, const char *path, struct tdm_error *err) {
+	struct maker m = {.type = type, .recipe = find(recipe)};
 	if (!m.recipe)
 		return tdm_fail(err, TDM_EVALUE, "there is no recipe \"%s\"", recipe);
 	m.w = tdm_gguf_writer_new();

@@ -3,9 +3,11 @@
 // mistake there is found. To add a family or a variant of one: a row in family_model.c.
 #pragma once
 #include "base/status.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 const char *tdm_family_model_at(size_t i); // name of recipe i, NULL after the last
+bool tdm_family_model_is_encoder(const char *recipe);
 // type: of the matrices. Error: TDM_EVALUE for an unknown recipe, TDM_EIO.
 int tdm_family_model_write(const char *recipe, uint32_t type, uint64_t seed, const char *path, struct tdm_error *err);

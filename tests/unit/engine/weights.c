@@ -24,7 +24,7 @@ struct change {
 	{ name, 4, v, 4, TDM_EFORMAT, sentence }
 
 static const struct change changes[] = {
-    {"llama", 0, 0, 0, TDM_EFORMAT, "architecture \"Xlama\" is not supported; supported are llama, qwen2, qwen3, smollm3, gemma"},
+    {"llama", 0, 0, 0, TDM_EFORMAT, "\"Xlama\" is not supported; supported are llama, qwen2, qwen3, smollm3, gemma"},
     {"general.architecture", 0, 0, 0, TDM_EFORMAT, "general.architecture is missing"},
     {"llama.context_length", 0, 0, 0, TDM_EFORMAT, "llama.context_length is missing"},
     {"blk.1.ffn_up.weight", 0, 0, 0, TDM_EFORMAT, "tensor blk.1.ffn_up.weight is missing"},

@@ -1,7 +1,9 @@
 // The local source on a tiny random model: determinism, limits, scores, embeddings and sessions.
 #include "tests.h"
 #include "toy.h"
+#include "../../tools/family_model.h"
 #include "base/clock.h"
+#include "engine/gguf.h"
 #include "models/local.h"
 #include "models/sources.h"
 #include <stdio.h>
@@ -245,6 +247,32 @@ static void test_embed(void **state) {
 	bench_close(&b);
 }
 
+// An encoder as a model: embeddings that tell texts apart, and no answers.
+static void test_encoder(void **state) {
+	struct bench b;
+	struct tdm_error err = {0};
+	const float *x, *y;
+	int width;
+	double xx = 0, xy = 0;
+	assert_int_equal(tdm_family_model_write("bert", TDM_F32, 3, "build/models-bert.gguf", &err), TDM_OK);
+	struct tdm_tree *encoders = tree_of("models: {b: {kind: local, path: ../build/models-bert.gguf}}\n");
+	struct tdm_model *m = tdm_tree_model(encoders, "b");
+	assert_int_equal(m->can, TDM_CAN_EMBED);
+	bench_open(&b, "q");
+	assert_int_equal(m->ops->embed(m, &b.run, "the sea", 7, &x, &width), TDM_OK);
+	assert_int_equal(m->ops->embed(m, &b.run, "a stone", 7, &y, &width), TDM_OK);
+	assert_int_equal(width, 64);
+	for (int i = 0; i < width; i++) {
+		xx += (double)x[i] * (double)x[i];
+		xy += (double)x[i] * (double)y[i];
+	}
+	assert_true(fabs(xx - 1) < 1e-5 && fabs(xy) < 0.999);
+	assert_true(bench_ask(&b, m) < 0);
+	bench_close(&b);
+	tdm_tree_close(encoders);
+	unlink("build/models-bert.gguf");
+}
+
 static int n_seen;
 static void count_seen(struct tdm_tap *tap, const struct tdm_model *source, const char *bytes, size_t n) {
 	n_seen++;
@@ -284,10 +312,10 @@ static void test_bad(void **state) {
 
 int tdm_test_local(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_greedy),  cmocka_unit_test(test_seeds), cmocka_unit_test(test_cancel),
-	    cmocka_unit_test(test_context), cmocka_unit_test(test_score), cmocka_unit_test(test_events),
-	    cmocka_unit_test(test_session), cmocka_unit_test(test_embed), cmocka_unit_test(test_tap),
-	    cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_greedy),  cmocka_unit_test(test_seeds),   cmocka_unit_test(test_cancel),
+	    cmocka_unit_test(test_context), cmocka_unit_test(test_score),   cmocka_unit_test(test_events),
+	    cmocka_unit_test(test_session), cmocka_unit_test(test_embed),   cmocka_unit_test(test_tap),
+	    cmocka_unit_test(test_bad),     cmocka_unit_test(test_encoder),
 	};
 	return cmocka_run_group_tests_name("local", tests, setup, teardown);
 }

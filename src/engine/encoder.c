@@ -1,0 +1,122 @@
+// The pass of an encoder: in each layer the keys and values of the whole text first, 64 rows at a time, then all that
+// comes after them. Products, attention and feed-forward are the decoder's.
+//
+// The rule it protects: a text's vector does not depend on what else is computed; rows are computed as in a decoder.
+#include "engine/encoder.h"
+#include "engine/decoder_parts.h"
+#include "engine/rows.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct text {
+	const int32_t *tokens;
+	int n, n_pages;
+	uint8_t **pages;
+	float *x; // [n][d->width]
+};
+
+static void embed(struct tdm_decoder *d, const struct text *t) {
+	const struct tdm_weights *w = d->w;
+	const struct tdm_ends *ends = &w->ends;
+	int width = w->shape.width;
+	for (int i = 0; i < t->n; i++) {
+		float *x = t->x + (size_t)i * d->width;
+		tdm_matrix_row(&w->embedding, t->tokens[i], x);
+		if (ends->type)
+			w->kernels->add(x, ends->type, tdm_pad(width, TDM_LANES));
+		if (ends->has_positions) {
+			tdm_matrix_row(&ends->positions, i, d->y);
+			w->kernels->add(x, d->y, tdm_pad(width, TDM_LANES));
+		}
+		tdm_rows_layer_norm(x, ends->norm, ends->norm_bias, width, w->shape.epsilon);
+	}
+}
+
+// x = norm(x + y)
+static void add_and_normalize(struct tdm_decoder *d, float *x, const float *weight, const float *bias, int n) {
+	for (int i = 0; i < n; i++, x += d->width) {
+		d->w->kernels->add(x, d->y + (size_t)i * d->width, tdm_pad(d->w->shape.width, TDM_LANES));
+		tdm_rows_layer_norm(x, weight, bias, d->w->shape.width, d->w->shape.epsilon);
+	}
+}
+
+// Rows first..first + n of the text.
+static void store_rows(struct tdm_decoder *d, const struct text *t, const struct tdm_row *rows, int first, int n,
+                       int index) {
+	const struct tdm_layer *l = &d->w->layers[index];
+	const struct tdm_target both[] = {{&l->k, d->k, d->kv_width}, {&l->v, d->v, d->kv_width}};
+	tdm_attention_begin(d, rows, n);
+	tdm_decoder_multiply(d, t->x + (size_t)first * d->width, d->width, n, both, 2);
+	tdm_attention_store(d, rows, n, index);
+}
+
+static void run_rows(struct tdm_decoder *d, const struct text *t, const struct tdm_row *rows, int first, int n,
+                     int index) {
+	const struct tdm_layer *l = &d->w->layers[index];
+	float *x = t->x + (size_t)first * d->width;
+	tdm_attention_begin(d, rows, n);
+	tdm_decoder_multiply(d, x, d->width, n, &(struct tdm_target){&l->q, d->q, d->q_width}, 1);
+	tdm_attention_run(d, rows, n, index);
+	tdm_decoder_multiply(d, d->attended, d->q_width, n, &(struct tdm_target){&l->o, d->y, d->width}, 1);
+	add_and_normalize(d, x, l->attention_norm, l->attention_norm_bias, n);
+	tdm_decoder_feed_forward(d, x, n, l);
+	add_and_normalize(d, x, l->ff_norm, l->ff_norm_bias, n);
+}
+
+static void run_layer(struct tdm_decoder *d, const struct text *t, int index) {
+	struct tdm_row rows[TDM_MAX_ROWS];
+	for (int pass = 0; pass < 2; pass++)
+		for (int first = 0; first < t->n; first += TDM_MAX_ROWS) {
+			int n = t->n - first < TDM_MAX_ROWS ? t->n - first : TDM_MAX_ROWS;
+			for (int i = 0; i < n; i++)
+				rows[i] = (struct tdm_row){.position = first + i, .n_keys = t->n, .pages = t->pages};
+			(pass == 0 ? store_rows : run_rows)(d, t, rows, first, n, index);
+		}
+}
+
+static void pool(const struct tdm_decoder *d, const struct text *t, float *out) {
+	int width = d->w->shape.width, pooling = d->w->shape.pooling;
+	const float *one = pooling == TDM_POOL_LAST ? t->x + (size_t)(t->n - 1) * d->width : t->x;
+	memcpy(out, one, (size_t)width * sizeof *out);
+	if (pooling != TDM_POOL_MEAN)
+		return;
+	for (int i = 1; i < t->n; i++)
+		for (int j = 0; j < width; j++)
+			out[j] += t->x[(size_t)i * d->width + (size_t)j];
+	tdm_rows_scale(out, 1 / (float)t->n, width);
+}
+
+static bool reserve(struct tdm_decoder *d, struct tdm_cache *cache, struct text *t) {
+	int n_pages = tdm_pad(t->n, TDM_PAGE_TOKENS) / TDM_PAGE_TOKENS;
+	size_t bytes = (size_t)t->n * d->width * sizeof *t->x; // padding stays zero: products read it
+	t->pages = calloc((size_t)n_pages, sizeof *t->pages);
+	t->x = aligned_alloc(64, bytes);
+	if (!t->pages || !t->x)
+		return false;
+	memset(t->x, 0, bytes);
+	for (; t->n_pages < n_pages; t->n_pages++)
+		if (!(t->pages[t->n_pages] = tdm_page_new(cache)))
+			return false;
+	return true;
+}
+
+int tdm_encoder_run(struct tdm_decoder *d, struct tdm_cache *cache, const int32_t *tokens, int n, bool (*stop)(void *),
+                    void *arg, float *out) {
+	struct text t = {.tokens = tokens, .n = n};
+	int status = reserve(d, cache, &t) ? TDM_OK : TDM_ENOMEM;
+	if (status == TDM_OK)
+		embed(d, &t);
+	for (int i = 0; i < d->w->shape.n_layers && status == TDM_OK; i++) {
+		if (stop && stop(arg))
+			status = TDM_EGONE;
+		else
+			run_layer(d, &t, i);
+	}
+	if (status == TDM_OK)
+		pool(d, &t, out);
+	for (int i = 0; i < t.n_pages; i++)
+		tdm_page_drop(cache, t.pages[i]);
+	free(t.pages);
+	free(t.x);
+	return status;
+}
