@@ -81,6 +81,15 @@ static int follow(struct tdm_keeper *k, const int32_t *tokens, int n) {
 	return TDM_OK;
 }
 
+// A rule over several models may have excluded every token that the form allows: then all of those are alike.
+static void revive(struct tdm_keeper *k) {
+	for (int i = 0; i < k->n_vocab; i++)
+		if (k->row[i] > -INFINITY)
+			return;
+	memset(k->row, 0, (size_t)k->n_vocab * sizeof *k->row);
+	tdm_constraint_apply(k->bits, k->row, k->n_vocab);
+}
+
 const float *tdm_keeper_row(struct tdm_keeper *k, const int32_t *tokens, int n, const float *logits) {
 	if (!k)
 		return logits;
@@ -88,5 +97,6 @@ const float *tdm_keeper_row(struct tdm_keeper *k, const int32_t *tokens, int n, 
 		return NULL;
 	memcpy(k->row, logits, (size_t)k->n_vocab * sizeof *k->row);
 	tdm_constraint_apply(k->bits, k->row, k->n_vocab);
+	revive(k);
 	return k->row;
 }

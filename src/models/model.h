@@ -10,10 +10,9 @@
 #pragma once
 #include "base/arena.h"
 #include "base/status.h"
-#include "engine/grammar.h"
 #include "engine/sampler.h"
-#include "engine/tokens.h"
 #include "ledger/record.h"
+#include "models/form.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -35,16 +34,6 @@ struct tdm_message {
 	const char *text; // valid UTF-8
 	size_t len;
 };
-
-struct tdm_form { // what the whole answer must look like; engine/grammar.h
-	enum tdm_grammar_kind kind;
-	const char *text; // not looked at for TDM_GRAMMAR_JSON
-	size_t len;
-};
-#define TDM_FORM_FIELD "response_format" // of a request; named in errors
-#define TDM_CANNOT_FORM                                                                                                \
-	"response_format: model %s cannot keep an answer to a form such as json_object or json_schema, only local models " \
-	"can"
 
 struct tdm_request {
 	const struct tdm_message *messages; // a last message of the assistant is a prefill: continue it, do not repeat it
@@ -196,8 +185,7 @@ struct tdm_session_ops {
 	bool (*is_end)(struct tdm_session *s, int32_t token);
 	int (*tokenize)(struct tdm_session *s, const char *text, size_t len, int32_t *out, int cap); // plain text
 	void (*close)(struct tdm_session *s);
-	// The vocabulary as a tree, kept by the model; NULL (with run->error) without memory. NULL here: answers cannot be
-	// kept to a form.
+	// The vocabulary as a tree, kept by the model. NULL here, or as the answer: no form can be kept (form.h).
 	const struct tdm_token_tree *(*tokens)(struct tdm_session *s, struct tdm_run *run);
 };
 

@@ -18,5 +18,6 @@ int main(void) {
 	failed += tdm_test_chat();
 	failed += tdm_test_sampler();
 	failed += tdm_test_constraint();
+	failed += tdm_test_grammar_corpus();
 	return failed;
 }

@@ -15,3 +15,4 @@ int tdm_test_vocab(void);
 int tdm_test_chat(void);
 int tdm_test_sampler(void);
 int tdm_test_constraint(void);
+int tdm_test_grammar_corpus(void);

@@ -23,6 +23,7 @@ static void a_model_with_itself_is_itself(void **state) {
 	static const char *const same[] = {"twins", "logs", "expert", "nested"};
 	struct toys t;
 	struct tdm_request request;
+	const struct tdm_form form = {TDM_GRAMMAR_REGEX, "[abc]{30}", 9};
 	int mixed_differs = 0;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
 	for (int i = 0; i < 8; i++) {
@@ -34,6 +35,18 @@ static void a_model_with_itself_is_itself(void **state) {
 		assert_true(strlen(want) > 0);
 		for (int m = 0; m < 4; m++)
 			assert_string_equal(toys_ask(&t, same[m], prompts[i % 4], &request, 1), want);
+		request.form = &form;
+		snprintf(want, sizeof want, "%s", toys_ask(&t, "one", prompts[i % 4], &request, 1));
+		assert_int_equal(strspn(want, "abc"), 30);
+		for (int m = 0; m < 4; m++) {
+			const char *answer = toys_ask(&t, same[m], prompts[i % 4], &request, 1);
+			if (m == 2) // contrast may have excluded all that the form allows, and still keeps to it
+				assert_int_equal(strspn(answer, "abc"), 30);
+			else
+				assert_string_equal(answer, want);
+		}
+		request.form = NULL;
+		snprintf(want, sizeof want, "%s", toys_ask(&t, "one", prompts[i % 4], &request, 1));
 		mixed_differs += strcmp(toys_ask(&t, "mixed", prompts[i % 4], &request, 1), want) != 0;
 	}
 	assert_true(mixed_differs > 0);
