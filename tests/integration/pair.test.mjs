@@ -43,6 +43,26 @@ test('every model of the default settings is listed and answers', { skip }, asyn
   }
 });
 
+test('every model keeps an answer to a schema; what it cannot keep is refused', { skip }, async () => {
+  const schema = { type: 'object', required: ['city', 'sure'],
+    properties: { city: { enum: ['Paris', 'Rome'] }, sure: { type: 'boolean' } } };
+  const wanted = (s) => ({ type: 'json_schema', json_schema: { name: 'answer', strict: true, schema: s } });
+  const said = {};
+  for (const model of names) {
+    const { status, json } = await server.chat({ model, messages: user(question), temperature: 0, response_format: wanted(schema) });
+    assert.equal(status, 200, `${model}: ${JSON.stringify(json)}`);
+    said[model] = json.choices[0].message.content;
+    const answer = JSON.parse(said[model]);
+    assert.deepEqual(Object.keys(answer), ['city', 'sure'], model);
+    assert.ok(['Paris', 'Rome'].includes(answer.city) && typeof answer.sure === 'boolean', said[model]);
+  }
+  assert.equal(said.speculate, said.large);
+  const { status, json } = await server.chat({ messages: user(question), response_format: wanted({ not: schema }) });
+  assert.equal(status, 400);
+  assert.equal(json.error.param, 'response_format');
+  assert.match(json.error.message, /unsupported keyword not/);
+});
+
 test('speculation says what the large model says, byte for byte, with fewer of its passes', { skip }, async (t) => {
   let drafted = 0, accepted = 0;
   for (const text of [question, 'Sort these numbers: 5, 3, 9, 1.', 'How many letters are in "banana"?', 'Hello!',
