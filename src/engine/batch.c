@@ -34,7 +34,8 @@ static void take_rows(struct pass *pass, struct tdm_request *r, int limit) {
 	for (int i = 0; i < n; i++) {
 		int at = r->n_done + i;
 		struct tdm_row *row = &pass->rows[pass->n++];
-		*row = (struct tdm_row){.token = r->tokens[at], .position = s->length + at, .pages = s->pages};
+		*row = (struct tdm_row){
+		    .token = r->tokens[at], .position = s->length + at, .pages = s->pages, .adapter = s->adapter};
 		if (r->tree)
 			place_in_tree(row, r->tree, s->length, at);
 		if (r->wanted ? r->wanted[at] != 0 : at == r->n - 1) {

@@ -55,7 +55,8 @@ struct tdm_seq {
 	int32_t *tokens; // [cap_pages * TDM_PAGE_TOKENS]
 	uint64_t root;   // 0: the sequence is not remembered
 	int n_known;
-	struct tdm_tree *tree; // NULL: none is open
+	struct tdm_tree *tree;             // NULL: none is open
+	const struct tdm_adapter *adapter; // NULL: none
 	int cap_rows;
 	float *logits, *hidden; // [cap_rows][padded n_vocab], [cap_rows][padded width]
 };

@@ -36,6 +36,8 @@ static bool reserve(struct tdm_decoder *d) {
 	             {&d->up, d->ff_width},
 	             {&d->turns[TDM_GLOBAL], d->turns_width},
 	             {&d->turns[TDM_LOCAL], d->turns_width},
+	             {&d->low, TDM_MOST_RANK},
+	             {&d->change, d->columns_width},
 	             {(float **)&d->blocks, blocks * sizeof(struct tdm_column_block) / sizeof(float)},
 	             {(float **)&d->quantized, d->columns_width / sizeof(float)}};
 	enum { N_PARTS = sizeof parts / sizeof *parts };
@@ -175,13 +177,17 @@ static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
 }
 
 bool tdm_decoder_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, bool (*stop)(void *), void *arg) {
+	bool is_stopped = false;
+	d->rows = rows;
 	embed(d, rows, n);
 	tdm_attention_begin(d, rows, n);
-	for (int layer = 0; layer < d->w->shape.n_layers; layer++) {
-		if (stop && stop(arg))
-			return false;
-		run_layer(d, rows, n, layer);
+	for (int layer = 0; layer < d->w->shape.n_layers && !is_stopped; layer++) {
+		is_stopped = stop && stop(arg);
+		if (!is_stopped)
+			run_layer(d, rows, n, layer);
 	}
-	finish(d, rows, n);
-	return true;
+	if (!is_stopped)
+		finish(d, rows, n);
+	d->rows = NULL;
+	return !is_stopped;
 }

@@ -1,6 +1,7 @@
 // Decoder: the forward pass over rows, which are tokens of any mixture of sequences.
 #pragma once
 #include "base/pool.h"
+#include "engine/adapter.h"
 #include "engine/cache.h"
 
 enum { TDM_MAX_ROWS = 64 }; // of one pass
@@ -12,8 +13,9 @@ struct tdm_row {
 	// Other sequences that get its key and value too: bit i stands for lists[i], their pages. Of trees only.
 	uint8_t *const *const *lists;
 	uint64_t also;
-	int n_keys;             // of the sequence that it sees; 0: those up to its own
-	float *logits, *hidden; // NULL, or room for n_vocab and width, each padded to a multiple of 32
+	int n_keys;                        // of the sequence that it sees; 0: those up to its own
+	const struct tdm_adapter *adapter; // NULL: none
+	float *logits, *hidden;            // NULL, or room for n_vocab and width, each padded to a multiple of 32
 };
 
 struct tdm_decoder; // buffers of one pass; one pass at a time

@@ -16,6 +16,8 @@ struct tdm_decoder {
 	size_t width, q_width, kv_width, ff_width, columns_width, turns_width; // padded to 32
 	float *memory, *x, *y, *q, *k, *v, *attended, *gate, *up;
 	float *turns[TDM_N_ROTATIONS]; // [row][turns_width]
+	float *low, *change;           // of adapters: between their two matrices, and what they add
+	const struct tdm_row *rows;    // of the pass
 	int8_t *quantized;
 	struct tdm_column_block *blocks;
 	int n_tiles;

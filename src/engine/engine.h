@@ -49,10 +49,16 @@ int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const 
                       struct tdm_error *err);
 
 // Error: TDM_ECONFIG for an encoder.
+// LoRA adapters (adapter.h), any number for one engine; each sequence may use one of them.
+struct tdm_adapter;
+int tdm_adapter_open(struct tdm_engine *e, const char *path, struct tdm_adapter **out, struct tdm_error *err);
+void tdm_adapter_close(struct tdm_adapter *a); // no sequence uses it any more; NULL is allowed
+
 int tdm_seq_open(struct tdm_engine *e, struct tdm_seq **out, struct tdm_error *err);
 void tdm_seq_close(struct tdm_seq *s);
 int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out,
-                 struct tdm_error *err); // same tokens and cache; then independent
+                 struct tdm_error *err);                          // same tokens and cache; then independent
+void tdm_seq_use(struct tdm_seq *s, const struct tdm_adapter *a); // NULL: none; a change empties the sequence
 int tdm_seq_length(const struct tdm_seq *s);
 // Forgets all but the first `length` tokens. Rows of logits become invalid. length <= tdm_seq_length.
 void tdm_seq_rewind(struct tdm_seq *s, int length);

@@ -29,18 +29,18 @@ void tdm_prefix_release(struct tdm_prefix *p) {
 	pthread_mutex_destroy(&p->lock);
 }
 
+static uint64_t mixed(uint64_t h, uint64_t x) {
+	h = (h ^ x) * 0x9E3779B97F4A7C15u;
+	return h ^ h >> 29;
+}
+
 // Roots are odd, pages' ids even: no page is the root of a tenant.
-uint64_t tdm_prefix_root(const char *tenant) {
+uint64_t tdm_prefix_root(const char *tenant, uint64_t variant) {
 	uint8_t digest[TDM_SHA256_BYTES];
 	uint64_t root;
 	tdm_sha256(tenant ? tenant : "", tenant ? strlen(tenant) + 1 : 0, digest);
 	memcpy(&root, digest, sizeof root);
-	return root | ROOT_BIT;
-}
-
-static uint64_t mixed(uint64_t h, uint64_t x) {
-	h = (h ^ x) * 0x9E3779B97F4A7C15u;
-	return h ^ h >> 29;
+	return mixed(root, variant) | ROOT_BIT;
 }
 
 static struct tdm_prefix_entry **bucket_of(const struct tdm_prefix *p, uint64_t parent, const int32_t *tokens) {

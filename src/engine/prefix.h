@@ -24,7 +24,8 @@ struct tdm_prefix {
 
 void tdm_prefix_init(struct tdm_prefix *p, struct tdm_cache *cache);
 void tdm_prefix_release(struct tdm_prefix *p); // drops its pages
-uint64_t tdm_prefix_root(const char *tenant);  // NULL: everybody without a name
+// Of a tenant (NULL: everybody without a name) and what else decides about the numbers, an adapter's id or 0.
+uint64_t tdm_prefix_root(const char *tenant, uint64_t variant);
 // The page that continues `parent` with these 16 tokens, one owner more, and its id; NULL when it is not there.
 uint8_t *tdm_prefix_find(struct tdm_prefix *p, uint64_t parent, const int32_t *tokens, uint64_t *id);
 // Remembers a page, which gets one owner more, and returns its id; that of an equal page where there is one. 0 when

@@ -46,6 +46,34 @@ static void multiply(struct tdm_decoder *d, struct product *p, const float *x, s
 			p->kernels->add(p->out[i][row], p->linears[i]->bias, tdm_pad(p->linears[i]->m.n_rows, TDM_LANES));
 }
 
+// --- adapters
+
+static void multiply_floats(const struct tdm_decoder *d, const struct tdm_matrix *m, const float *x, size_t stride,
+                            int n, float *to, size_t to_stride) {
+	struct tdm_columns columns = {.n = n, .stride = stride, .x = x};
+	float *out[TDM_MAX_ROWS];
+	for (int i = 0; i < n; i++)
+		out[i] = to + (size_t)i * to_stride;
+	d->w->kernels->multiply(m, 0, m->n_groups, &columns, out);
+}
+
+// Adds what the rows' adapters change; neighbours with the same one are multiplied together.
+static void adapt(struct tdm_decoder *d, const float *x, size_t stride, int n, const struct tdm_target *target) {
+	for (int first = 0, end; first < n; first = end) {
+		const struct tdm_adapter *adapter = d->rows[first].adapter;
+		for (end = first + 1; end < n && d->rows[end].adapter == adapter; end++)
+			;
+		const struct tdm_low_rank *pair = adapter ? &adapter->pairs[target->linear->place] : NULL;
+		if (!pair || !pair->b.n_rows)
+			continue;
+		multiply_floats(d, &pair->a, x + (size_t)first * stride, stride, end - first, d->low, TDM_MOST_RANK);
+		multiply_floats(d, &pair->b, d->low, TDM_MOST_RANK, end - first, d->change, d->columns_width);
+		for (int i = first; i < end; i++)
+			d->w->kernels->add(target->out + (size_t)i * target->stride,
+			                   d->change + (size_t)(i - first) * d->columns_width, tdm_pad(pair->b.n_rows, TDM_LANES));
+	}
+}
+
 void tdm_decoder_multiply(struct tdm_decoder *d, const float *x, size_t stride, int n, const struct tdm_target *targets,
                           int n_targets) {
 	struct product p;
@@ -56,6 +84,8 @@ void tdm_decoder_multiply(struct tdm_decoder *d, const float *x, size_t stride, 
 			p.out[i][row] = targets[i].out + (size_t)row * targets[i].stride;
 	}
 	multiply(d, &p, x, stride, n);
+	for (int i = 0; i < n_targets && d->rows; i++)
+		adapt(d, x, stride, n, &targets[i]);
 }
 
 void tdm_decoder_multiply_to(struct tdm_decoder *d, const float *x, size_t stride, int n,

@@ -131,6 +131,7 @@ int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error
 	}
 	fork->length = s->length;
 	fork->root = s->root;
+	fork->adapter = s->adapter;
 	fork->n_known = s->n_known;
 	if (s->n_pages == 0) {
 		*out = fork;
@@ -140,6 +141,14 @@ int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error
 	memcpy(fork->tokens, s->tokens, (size_t)s->length * sizeof *s->tokens);
 	*out = fork;
 	return TDM_OK;
+}
+
+void tdm_seq_use(struct tdm_seq *s, const struct tdm_adapter *a) {
+	if (s->adapter == a)
+		return;
+	tdm_seq_rewind(s, 0);
+	s->root = 0;
+	s->adapter = a;
 }
 
 int tdm_seq_length(const struct tdm_seq *s) {
@@ -240,7 +249,7 @@ int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t 
 int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const atomic_bool *cancelled,
                    int *reused, struct tdm_error *err) {
 	tdm_seq_rewind(s, 0);
-	s->root = tdm_prefix_root(tenant);
+	s->root = tdm_prefix_root(tenant, s->adapter ? s->adapter->id : 0);
 	int status = tdm_seq_check(s, tokens, n, err);
 	if (status != TDM_OK)
 		return status;

@@ -71,10 +71,24 @@ struct part {
 	bool needs_bias;
 };
 
+static int keep_place(struct tdm_reader *r, const struct tdm_tensor *t, const struct part *p) {
+	struct tdm_weights *w = r->w;
+	struct tdm_place *more = realloc(w->places, ((size_t)w->n_places + 1) * sizeof *more);
+	if (!more)
+		return tdm_fail(r->err, TDM_ENOMEM, "%s: no memory for tensor %s", r->file, t->name);
+	w->places = more;
+	p->to->place = w->n_places;
+	more[w->n_places] = (struct tdm_place){.first = p->first, .n_total = p->total, .linear = p->to};
+	snprintf(more[w->n_places++].name, sizeof more->name, "%s", t->name);
+	return TDM_OK;
+}
+
 static int read_part(struct tdm_reader *r, int layer, const struct part *p) {
 	char name[NAME_BYTES];
 	const struct tdm_tensor *t = tdm_reader_tensor(r, name_of(name, layer, p->name, "weight"), p->total, p->cols);
 	int status = t ? pack(r, t, p->first, p->rows, &p->to->m) : TDM_EFORMAT;
+	if (status == TDM_OK)
+		status = keep_place(r, t, p);
 	name_of(name, layer, p->name, "bias");
 	if (status == TDM_OK && (p->needs_bias || tdm_gguf_tensor(r->g, name)))
 		status = read_vector(r, name, p->first, p->rows, p->total, &p->to->bias);
@@ -274,6 +288,7 @@ void tdm_weights_release(struct tdm_weights *w) {
 	for (int i = 0; w->layers && i < w->shape.n_layers; i++)
 		release_layer(&w->layers[i]);
 	free(w->output.bias);
+	free(w->places);
 	tdm_store_release(&w->store);
 	free(w->layers);
 	free(w->output_norm);

@@ -24,6 +24,14 @@ enum { TDM_GLOBAL, TDM_LOCAL, TDM_N_ROTATIONS, TDM_UNROTATED = -1 };
 struct tdm_linear {
 	struct tdm_matrix m;
 	float *bias; // NULL: none. Vectors are padded with zeros to a multiple of 32.
+	int place;   // its number in weights->places
+};
+
+// Where a linear map comes from in the file: what an adapter changes is found by this name.
+struct tdm_place {
+	char name[64];      // of the tensor
+	int first, n_total; // its rows are first..first + m.n_rows of the tensor's n_total
+	const struct tdm_linear *linear;
 };
 
 struct tdm_layer {
@@ -52,6 +60,8 @@ struct tdm_weights {
 	struct tdm_ends ends; // of an encoder
 	float *output_norm;   // this and output: of a decoder
 	struct tdm_linear output;
+	struct tdm_place *places; // of every linear map
+	int n_places;
 	struct tdm_rotation rotations[TDM_N_ROTATIONS];
 	bool is_half_cache; // keys and values in half precision: the cache is as precise as the matrices
 	uint64_t n_parameters, weight_bytes;

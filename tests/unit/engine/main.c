@@ -13,6 +13,7 @@ int main(void) {
 	failed += tdm_test_seq();
 	failed += tdm_test_prefix();
 	failed += tdm_test_branch();
+	failed += tdm_test_adapter();
 	failed += tdm_test_families();
 	failed += tdm_test_vocab();
 	failed += tdm_test_chat();

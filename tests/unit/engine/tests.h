@@ -10,6 +10,7 @@ int tdm_test_weights(void);
 int tdm_test_seq(void);
 int tdm_test_prefix(void);
 int tdm_test_branch(void);
+int tdm_test_adapter(void);
 int tdm_test_families(void);
 int tdm_test_vocab(void);
 int tdm_test_chat(void);
