@@ -14,6 +14,17 @@ size_t tdm_utf8_put(char out[4], uint32_t c); // returns the number of bytes wri
 size_t tdm_utf8_partial(const char *text, size_t n);
 // Appends NFKC (fold: also case-folded) of text to out. Error: TDM_ENOMEM.
 int tdm_nfkc(struct tdm_bytes *out, const char *text, size_t n, bool fold);
+int tdm_nfd(struct tdm_bytes *out, const char *text, size_t n); // appends; TDM_ENOMEM
+enum tdm_char_kind {
+	TDM_CHAR_OTHER,
+	TDM_CHAR_SPACE,
+	TDM_CHAR_CONTROL,
+	TDM_CHAR_MARK,
+	TDM_CHAR_PUNCTUATION,
+	TDM_CHAR_SYMBOL
+};
+enum tdm_char_kind tdm_char_kind(uint32_t c); // by Unicode's category
+uint32_t tdm_char_lower(uint32_t c);
 size_t tdm_edit_distance(const char *a, const char *b);
 
 struct tdm_regex;

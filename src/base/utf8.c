@@ -98,10 +98,7 @@ static int map(struct tdm_bytes *out, const char *text, size_t n, utf8proc_optio
 	return length < 0 || out->failed ? TDM_ENOMEM : TDM_OK;
 }
 
-int tdm_nfkc(struct tdm_bytes *out, const char *text, size_t n, bool fold) {
-	utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT;
-	if (fold)
-		options |= UTF8PROC_CASEFOLD;
+static int map_valid(struct tdm_bytes *out, const char *text, size_t n, utf8proc_option_t options) {
 	if (n == 0)
 		return TDM_OK;
 	if (tdm_utf8_valid(text, n))
@@ -112,4 +109,34 @@ int tdm_nfkc(struct tdm_bytes *out, const char *text, size_t n, bool fold) {
 	int status = valid.failed ? TDM_ENOMEM : map(out, valid.data, valid.len, options);
 	tdm_bytes_release(&valid);
 	return status;
+}
+
+int tdm_nfkc(struct tdm_bytes *out, const char *text, size_t n, bool fold) {
+	utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT;
+	return map_valid(out, text, n, fold ? options | UTF8PROC_CASEFOLD : options);
+}
+
+int tdm_nfd(struct tdm_bytes *out, const char *text, size_t n) {
+	return map_valid(out, text, n, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
+}
+
+static bool is_space(uint32_t c) {
+	return (c >= 9 && c <= 13) || c == 0x85;
+}
+
+enum tdm_char_kind tdm_char_kind(uint32_t c) {
+	utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
+	if (is_space(c) || (category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP))
+		return TDM_CHAR_SPACE;
+	if (category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME)
+		return TDM_CHAR_MARK;
+	if (category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO)
+		return TDM_CHAR_PUNCTUATION;
+	if (category >= UTF8PROC_CATEGORY_SM && category <= UTF8PROC_CATEGORY_SO)
+		return TDM_CHAR_SYMBOL;
+	return category >= UTF8PROC_CATEGORY_CC ? TDM_CHAR_CONTROL : TDM_CHAR_OTHER;
+}
+
+uint32_t tdm_char_lower(uint32_t c) {
+	return (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
 }

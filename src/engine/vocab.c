@@ -1,5 +1,5 @@
-// Vocabulary: reading it from a weight file, and everything that looks a token up. Splitting text is in vocab_bpe.c and
-// vocab_spm.c; a third family is a third such file and a row in read_family.
+// Vocabulary: reading it from a weight file, and everything that looks a token up. Splitting text is in vocab_bpe.c,
+// vocab_spm.c and vocab_wordpiece.c; a fourth family is a fourth such file and a row in read_family.
 //
 // Two indexes keep the promise that text never becomes a special token: `plain` and `whole` hold what text may become,
 // `special` holds the rest, and only tdm_token_special looks there.
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MAX_TOKENS (1u << 24)
+#define SEPARATOR "tokenizer.ggml.seperator_token_id" // as the format spells it
 
 // Markers of turns. A token with one of these texts is special also when a file calls it user-defined.
 static const struct {
@@ -80,8 +81,10 @@ static int32_t *place_of(struct tdm_vocab *v, int32_t id, const char *text, size
 	struct tdm_token *t = &v->tokens[id];
 	if (t->special)
 		return tdm_text_index_put(&v->special, text, n);
-	if (t->type != TDM_TOKEN_USER)
+	if (t->type != TDM_TOKEN_USER) {
+		v->longest_plain = n > v->longest_plain ? (uint32_t)n : v->longest_plain;
 		return tdm_text_index_put(&v->plain, text, n);
+	}
 	v->longest_whole = n > v->longest_whole ? (uint32_t)n : v->longest_whole;
 	v->whole_begins[(unsigned char)*text] = true;
 	return tdm_text_index_put(&v->whole, text, n);
@@ -169,7 +172,7 @@ static int open_source(const struct tdm_gguf *g, struct tdm_vocab *v, struct sou
 	tdm_gguf_f32s(g, "tokenizer.ggml.scores", &s->scores, &s->n_scores);
 	if (s->n_types && s->n_types != n)
 		return tdm_fail(err, TDM_EFORMAT, "tokenizer.ggml.token_type has %zu entries for %zu tokens", s->n_types, n);
-	if ((s->n_scores || !s->bytes) && s->n_scores != n)
+	if ((s->n_scores || !strcmp(v->family, "llama")) && s->n_scores != n)
 		return tdm_fail(err, TDM_EFORMAT, "tokenizer.ggml.scores has %zu entries for %zu tokens", s->n_scores, n);
 	for (size_t i = 0; i < s->n_scores; i++)
 		if (s->scores[i] != s->scores[i])
@@ -196,9 +199,11 @@ static int read_specials(const struct tdm_gguf *g, struct tdm_vocab *v, struct t
 	v->bos = bytes ? -1 : 1;
 	v->eos = bytes ? -1 : 2;
 	v->unknown = bytes ? -1 : 0;
+	if (v->words)
+		v->bos = 101, v->eos = 102, v->unknown = 100; // where BERT's vocabularies have them
 	int32_t eot = -1, eom = -1;
 	int status = read_id(g, v, "tokenizer.ggml.bos_token_id", &v->bos, err);
-	status = status ? status : read_id(g, v, "tokenizer.ggml.eos_token_id", &v->eos, err);
+	status = status ? status : read_id(g, v, v->words ? SEPARATOR : "tokenizer.ggml.eos_token_id", &v->eos, err);
 	status = status ? status : read_id(g, v, "tokenizer.ggml.unknown_token_id", &v->unknown, err);
 	status = status ? status : read_id(g, v, "tokenizer.ggml.eot_token_id", &eot, err);
 	status = status ? status : read_id(g, v, "tokenizer.ggml.eom_token_id", &eom, err);
@@ -213,6 +218,12 @@ static int read_specials(const struct tdm_gguf *g, struct tdm_vocab *v, struct t
 	tdm_gguf_u64(g, "tokenizer.ggml.add_space_prefix", &space_prefix);
 	v->bos = add_bos ? v->bos : -1;
 	v->space_prefix = space_prefix != 0;
+	uint64_t lower_case = true, strip_accents;
+	tdm_gguf_u64(g, "tokenizer.ggml.normalizer.lowercase", &lower_case);
+	strip_accents = lower_case;
+	tdm_gguf_u64(g, "tokenizer.ggml.normalizer.strip_accents", &strip_accents);
+	v->lower_case = lower_case != 0;
+	v->strip_accents = strip_accents != 0;
 	return TDM_OK;
 }
 
@@ -225,11 +236,15 @@ static int read_family(const struct tdm_gguf *g, struct tdm_vocab *v, struct tdm
 		v->family = "gpt2";
 	else if (n == 5 && !memcmp(name, "llama", 5))
 		v->family = "llama";
+	else if (n == 4 && !memcmp(name, "bert", 4))
+		v->family = "bert";
 	else
 		return tdm_fail(
 		    err, TDM_EFORMAT,
-		    "tokenizer.ggml.model is \"%.*s\"; known are gpt2 (byte-level BPE) and llama (SentencePiece-BPE)",
+		    "tokenizer.ggml.model is \"%.*s\"; known are gpt2 (byte-level BPE), llama (SentencePiece-BPE) and "
+		    "bert (WordPiece)",
 		    n < 64 ? (int)n : 64, name);
+	v->words = !strcmp(v->family, "bert");
 	struct source s;
 	int status = open_source(g, v, &s, err);
 	if (!status)
@@ -280,6 +295,8 @@ static int tokenize_stretch(const struct tdm_vocab *v, const char *text, size_t 
 		return TDM_OK;
 	if (v->presplit)
 		return tdm_bpe_tokenize(v, text, n, s, out);
+	if (v->words)
+		return tdm_wordpiece_tokenize(v, text, n, out);
 	char *copy = malloc(n + 1);
 	if (!copy)
 		return TDM_ENOMEM;

@@ -1,4 +1,5 @@
-// The inside of a vocabulary, shared by vocab.c (reading, looking up), vocab_bpe.c and vocab_spm.c (splitting text).
+// The inside of a vocabulary, shared by vocab.c (reading, looking up), vocab_bpe.c, vocab_spm.c and
+// vocab_wordpiece.c (splitting text).
 #pragma once
 #include "engine/index.h"
 #include "engine/presplit.h"
@@ -23,21 +24,24 @@ struct tdm_token {
 };
 
 struct tdm_vocab {
-	const char *family; // "gpt2" or "llama"
+	const char *family; // "gpt2", "llama" or "bert"
 	int size;
 	struct tdm_token *tokens;
 	char *text;                    // bytes of all pieces and special texts
 	struct tdm_text_index plain;   // piece -> token, of the tokens that text may become
 	struct tdm_text_index special; // text -> token, of the others
 	struct tdm_text_index whole;   // text -> token, of user-defined tokens
+	uint32_t longest_plain;        // bytes
 	uint32_t longest_whole;        // bytes; 0 = there is none
 	bool whole_begins[256];        // first bytes of user-defined tokens
 	int32_t bytes[256];            // token of a byte, or -1
 	int32_t bos, eos, unknown;     // -1 = none
 	uint64_t id;
-	struct tdm_pair_index merges;  // gpt2: (left, right) -> merged token and rank
-	struct tdm_presplit *presplit; // gpt2
-	bool space_prefix;             // llama: a text begins with a space
+	struct tdm_pair_index merges;   // gpt2: (left, right) -> merged token and rank
+	struct tdm_presplit *presplit;  // gpt2
+	bool space_prefix;              // llama: a text begins with a space
+	bool words;                     // bert
+	bool lower_case, strip_accents; // bert: before words are looked up
 };
 
 // The tokens a text becomes: counted always, written while there is room.
@@ -79,6 +83,7 @@ int tdm_bpe_tokenize(const struct tdm_vocab *v, const char *text, size_t n, stru
                      struct tdm_tokens *out);
 int tdm_spm_tokenize(const struct tdm_vocab *v, const char *text, size_t n, struct tdm_scratch *s,
                      struct tdm_tokens *out);
+int tdm_wordpiece_tokenize(const struct tdm_vocab *v, const char *text, size_t n, struct tdm_tokens *out);
 // Decodes a token's text of the file into the bytes it stands for (at most n are written); returns their number.
 size_t tdm_bpe_piece(const char *text, size_t n, char *out);
 size_t tdm_spm_piece(const char *text, size_t n, char *out);

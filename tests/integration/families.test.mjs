@@ -51,7 +51,7 @@ async function theirs(file, step) {
 }
 
 const encoders = recipes.filter((name) => name.includes('bert'));
-for (const recipe of encoders)
+for (const recipe of encoders.filter((name) => name !== 'bert-words'))
   test(`${recipe}: vectors of texts`, { skip }, async (t) => {
     const file = path.join(dir, `${recipe}.gguf`);
     const model = await llama.loadModel({ modelPath: file, defaultContextFlashAttention: false });
@@ -73,6 +73,17 @@ for (const recipe of encoders)
     await context.dispose();
     await model.dispose();
   });
+
+const STRINGS = ['the sea', 'The SEA.', 'unknown words', 'naïve café', 'NAÏVE', '日本語 日', 'a,b;c', '2024-05-06', '  x\t\ny  ', '',
+  '[CLS] a [SEP]', 'don\'t', '🙂 face', 'e\u0301', 'ÀÉÎ', '$5 €7', 'x+y=z', '\u200bzero', '“q”', 'мир', '한국어', 'a\u00a0b', '…', '`~^'];
+test('WordPiece: tokens of strings', { skip }, async (t) => {
+  const file = path.join(dir, 'bert-words.gguf'), model = await llama.loadModel({ modelPath: file });
+  const done = tandem(['tokens', '--model', file], { input: STRINGS.map((s) => `${JSON.stringify(s)}\n`).join('') });
+  assert.equal(done.status, 0, done.stderr);
+  const mine = done.stdout.trimEnd().split('\n');
+  STRINGS.forEach((s, i) => assert.equal(mine[i], JSON.stringify([...model.tokenize(s, false)]), JSON.stringify(s)));
+  await model.dispose();
+});
 
 for (const recipe of recipes.filter((name) => !encoders.includes(name)))
   test(`${recipe}: probabilities after ${Math.ceil(POSITIONS / stepOf(recipe))} positions`, { skip }, async (t) => {

@@ -21,6 +21,7 @@ enum has {
 	FUSED_QKV = 256,
 	ENCODER = 512,
 	PLAIN = 1024, // no gate
+	WORDS = 2048, // WordPiece
 };
 
 struct recipe {
@@ -233,6 +234,14 @@ static const struct recipe recipes[] = {
      .head_dim = 16,
      .base = 1000,
      .pooling = 1},
+    {.name = "bert-words",
+     .architecture = "bert",
+     .has = ENCODER | PLAIN | BIASES | WORDS,
+     .n_layers = 1,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .pooling = 2},
     // last: slow
     {.name = "gemma2-27b",
      .architecture = "gemma2",
@@ -438,6 +447,40 @@ static size_t stands_for(int byte, char *out) {
 	return 2;
 }
 
+// WordPiece: the marks of beginning and end, bytes of ASCII as beginnings and continuations, some longer pieces.
+static void put_words(struct tdm_gguf_writer *w) {
+	static const char *const longer[] = {"\u2581the",  "\u2581sea", "ing",          "tion",     "\u2581un", "known",
+	                                     "\u2581word", "024",       "\u2581\u65e5", "\u2581na", "ive"};
+	enum { N_LONGER = sizeof longer / sizeof *longer, FIRST = 4, ASCII = 94 };
+	static char text[N_VOCAB][PIECE];
+	const char *pieces[N_VOCAB];
+	size_t lens[N_VOCAB];
+	int32_t types[N_VOCAB];
+	static const char *const marks[FIRST] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]"};
+	for (int i = 0; i < N_VOCAB; i++) {
+		int at = i - FIRST;
+		if (at < 0)
+			snprintf(text[i], PIECE, "%s", marks[i]);
+		else if (at < 2 * ASCII)
+			snprintf(text[i], PIECE, "%s%c", at % 2 ? "" : "\u2581", 33 + at / 2);
+		else if (at < 2 * ASCII + N_LONGER)
+			snprintf(text[i], PIECE, "%s", longer[at - 2 * ASCII]);
+		else
+			snprintf(text[i], PIECE, "[unused%d]", i);
+		pieces[i] = text[i];
+		lens[i] = strlen(text[i]);
+		types[i] = at < 0 ? 3 : 1;
+	}
+	tdm_gguf_put_text(w, "tokenizer.ggml.model", "bert");
+	tdm_gguf_put_u32(w, "tokenizer.ggml.token_type_count", 2);
+	tdm_gguf_put_strings(w, "tokenizer.ggml.tokens", pieces, lens, N_VOCAB);
+	tdm_gguf_put_i32s(w, "tokenizer.ggml.token_type", types, N_VOCAB);
+	tdm_gguf_put_u32(w, "tokenizer.ggml.padding_token_id", 0);
+	tdm_gguf_put_u32(w, "tokenizer.ggml.unknown_token_id", 1);
+	tdm_gguf_put_u32(w, "tokenizer.ggml.bos_token_id", 2);
+	tdm_gguf_put_u32(w, "tokenizer.ggml.seperator_token_id", 3);
+}
+
 static void put_vocab(struct tdm_gguf_writer *w) {
 	static const char *const control[N_CONTROL] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
 	static char text[N_VOCAB][PIECE], merges[N_PAIRS][PIECE];
@@ -497,7 +540,7 @@ int tdm_family_model_write(const char *recipe, uint32_t type, uint64_t seed, con
 		return tdm_fail(err, TDM_ENOMEM, "no memory for %s", path);
 	tdm_rng_init(&m.rng, seed);
 	put_keys(&m);
-	put_vocab(m.w);
+	(m.recipe->has & WORDS ? put_words : put_vocab)(m.w);
 	put_tensors(&m, N_VOCAB);
 	int status = tdm_gguf_write(m.w, path, err);
 	tdm_gguf_writer_free(m.w);

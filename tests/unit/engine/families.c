@@ -211,6 +211,35 @@ static void encoders(void **state) {
 	unlink(path_of("qwen3"));
 }
 
+static const struct {
+	const char *text;
+	int n;
+	int32_t tokens[8];
+} words[] = {
+    {"the sea", 2, {192, 193}},
+    {"The SE\xC3\x81", 2, {192, 193}},            // capitals and accents go
+    {"unknown \xE6\x97\xA5", 3, {196, 197, 200}}, // an ideograph of the vocabulary
+    {"\xE6\x9C\xAC!", 2, {1, 4}},                 // and one that is not
+    {"[CLS]", 5, {120, 136, 155, 169, 124}},      // text is text
+    {"  \t\n", 0, {0}},
+    {"\xFF", 0, {0}},
+};
+
+static void wordpiece(void **state) {
+	write_model("bert-words", TDM_F32);
+	struct tdm_engine *e = open_model("bert-words", NULL, 1);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		int32_t tokens[8];
+		int n = tdm_tokenize(tdm_engine_vocab(e), words[i].text, strlen(words[i].text), tokens, 8);
+		assert_int_equal(n, words[i].n);
+		assert_memory_equal(tokens, words[i].tokens, (size_t)n * sizeof *tokens);
+	}
+	assert_int_equal(tdm_token_bos(tdm_engine_vocab(e)), 2);
+	assert_int_equal(tdm_token_eos(tdm_engine_vocab(e)), 3);
+	tdm_engine_close(e);
+	unlink(path_of("bert-words"));
+}
+
 // --- files that do not fit their family: a name in the file is changed by its first letter
 
 static const struct {
@@ -251,8 +280,8 @@ static void misfits_are_refused(void **state) {
 
 int tdm_test_families(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(every_split), cmocka_unit_test(kernels_agree),       cmocka_unit_test(windows_end),
-	    cmocka_unit_test(encoders),    cmocka_unit_test(misfits_are_refused),
+	    cmocka_unit_test(every_split), cmocka_unit_test(kernels_agree), cmocka_unit_test(windows_end),
+	    cmocka_unit_test(encoders),    cmocka_unit_test(wordpiece),     cmocka_unit_test(misfits_are_refused),
 	};
 	return cmocka_run_group_tests_name("families", tests, NULL, NULL);
 }
