@@ -90,7 +90,7 @@ for (const recipe of recipes.filter((name) => !encoders.includes(name)))
     const file = path.join(dir, `${recipe}.gguf`);
     const mine = ours(file, stepOf(recipe)), oracle = await theirs(file, stepOf(recipe));
     assert.equal(mine.length, oracle.length);
-    let probability = 0, logarithm = 0, first = 0;
+    let probability = 0, logarithm = 0, first = 0, tie = 0;
     for (const [i, expected] of oracle.entries()) {
       assert.equal(expected.size, mine[i].size);
       for (const [token, p] of expected) {
@@ -98,11 +98,14 @@ for (const recipe of recipes.filter((name) => !encoders.includes(name)))
         probability = Math.max(probability, Math.abs(p - q));
         logarithm = Math.max(logarithm, Math.abs(Math.log(p) - Math.log(q)));
       }
-      first += [...expected.keys()][0] === [...mine[i].keys()][0];
+      const best = [...expected.keys()][0], ourBest = [...mine[i].keys()][0];
+      first += best === ourBest;
+      tie = Math.max(tie, Math.log(expected.get(best)) - Math.log(expected.get(ourBest))); // no more than rounding decides
     }
     t.diagnostic(`${recipe}: largest difference of a probability ${probability.toExponential(2)}, of a logarithm `
-      + `${logarithm.toExponential(2)}; the same first token ${first} of ${oracle.length} times`);
+      + `${logarithm.toExponential(2)}; the same first token ${first} of ${oracle.length} times, else a tie within ${tie.toExponential(1)}`);
     assert.ok(probability < (usesTable(recipe) ? 2e-3 : 2e-5), `${probability}`);
     assert.ok(logarithm < (usesTable(recipe) ? 3e-2 : 1e-3), `${logarithm}`);
-    assert.ok(first >= 0.99 * oracle.length, `${first} of ${oracle.length}`);
+    assert.ok(tie <= 2 * logarithm, `the first token differs where llama.cpp's is ahead by ${tie}`);
+    assert.ok(first >= 0.95 * oracle.length, `${first} of ${oracle.length}`);
   });
