@@ -1,6 +1,7 @@
 // Exact: sampled answers of a model against the target's probabilities.
 #include "eval/exact.h"
 #include "assure/chi.h"
+#include "base/text.h"
 #include "models/joint.h"
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #define LEAST_EXPECTED 5 // of a bin; below, chi-square's law is not the one used here
 #define LEAST_DRAWS 200  // of a position
 #define ENDED (-2)       // in the place of a token: the answer ended before
+#define UNKNOWN (-3)     // a token that ends inside a character, or one after it: they come as one piece without an id
 
 struct answer {
 	int32_t tokens[TDM_EXACT_POSITIONS];
@@ -18,7 +20,6 @@ struct collector {
 	struct tdm_sink sink;
 	struct answer *answer;
 	int n;
-	bool unknown; // an event came without a token id
 };
 
 struct test {
@@ -30,13 +31,17 @@ struct test {
 	float *probs;
 	int *counts;
 	int n_vocab;
+	int n_ended, n_unknown; // beside the counts
 };
 
 static int collect(struct tdm_sink *sink, const struct tdm_event *event) {
 	struct collector *c = (struct collector *)sink;
-	if (c->n < TDM_EXACT_POSITIONS)
-		c->answer->tokens[c->n++] = event->token;
-	c->unknown |= event->token < 0;
+	bool is_known = event->token >= 0;
+	while (c->n < TDM_EXACT_POSITIONS) {
+		c->answer->tokens[c->n++] = is_known ? event->token : UNKNOWN;
+		if (is_known)
+			break;
+	}
 	return TDM_OK;
 }
 
@@ -53,8 +58,6 @@ static int draw_answer(struct test *t, int index) {
 		status = tdm_generate(t->o->model, &run, &t->request, &c.sink, &result);
 	if (status)
 		tdm_fail(t->err, status, "%s", run.error.text);
-	else if (c.unknown)
-		status = tdm_fail(t->err, TDM_ECAPABILITY, "%s gives no token ids to compare", t->o->model->name);
 	tdm_arena_release(&arena);
 	return status;
 }
@@ -64,28 +67,35 @@ static bool begins_with(const struct answer *a, const int32_t *prefix, int lengt
 }
 
 // Counts the tokens after the prefix; an ended answer counts for the end token, which all end tokens share.
-static int count_tokens(struct test *t, const int32_t *prefix, int length, int *n_ended) {
+static int count_tokens(struct test *t, const int32_t *prefix, int length) {
 	int n = 0;
-	*n_ended = 0;
+	t->n_ended = t->n_unknown = 0;
 	memset(t->counts, 0, (size_t)t->n_vocab * sizeof *t->counts);
 	for (int i = 0; i < t->o->n_draws; i++) {
 		if (!begins_with(&t->answers[i], prefix, length))
 			continue;
 		int32_t token = t->answers[i].tokens[length];
 		n++;
-		if (token != ENDED && token < t->n_vocab)
+		if (token >= 0 && token < t->n_vocab)
 			t->counts[token]++;
+		else if (token == UNKNOWN)
+			t->n_unknown++;
 		else
-			++*n_ended;
+			t->n_ended++;
 	}
 	return n;
 }
 
-// Tokens that are expected often enough have a bin each; the others share one, joined to the last bin when it is too
-// small.
-static void compare(struct test *t, const struct tdm_session *session, int n, int n_ended,
-                    struct tdm_exact_position *out) {
-	double rest_expected = 0, rest_seen = 0, ended = 0;
+static bool ends_inside_a_character(struct tdm_session *s, int32_t token) {
+	const char *text;
+	size_t n = s->ops->piece(s, token, &text);
+	return tdm_utf8_partial(text, n) != 0;
+}
+
+// Tokens that are expected often enough have a bin each; the others share one, with those that end inside a character,
+// joined to the last bin when it is too small.
+static void compare(struct test *t, const struct tdm_session *session, int n, struct tdm_exact_position *out) {
+	double rest_expected = 0, rest_seen = t->n_unknown, ended = 0;
 	struct tdm_session *s = (struct tdm_session *)(uintptr_t)session;
 	out->n_draws = n;
 	out->n_bins = 0;
@@ -94,7 +104,7 @@ static void compare(struct test *t, const struct tdm_session *session, int n, in
 		double expected = (double)t->probs[i] * n;
 		if (session->ops->is_end(s, i)) {
 			ended += expected;
-		} else if (expected >= LEAST_EXPECTED) {
+		} else if (expected >= LEAST_EXPECTED && !ends_inside_a_character(s, i)) {
 			out->chi_square += (t->counts[i] - expected) * (t->counts[i] - expected) / expected;
 			out->n_bins++;
 		} else {
@@ -103,11 +113,11 @@ static void compare(struct test *t, const struct tdm_session *session, int n, in
 		}
 	}
 	if (ended >= LEAST_EXPECTED) {
-		out->chi_square += (n_ended - ended) * (n_ended - ended) / ended;
+		out->chi_square += (t->n_ended - ended) * (t->n_ended - ended) / ended;
 		out->n_bins++;
 	} else {
 		rest_expected += ended;
-		rest_seen += n_ended;
+		rest_seen += t->n_ended;
 	}
 	if (rest_expected >= LEAST_EXPECTED) {
 		out->chi_square += (rest_seen - rest_expected) * (rest_seen - rest_expected) / rest_expected;
@@ -119,8 +129,8 @@ static void compare(struct test *t, const struct tdm_session *session, int n, in
 }
 
 // The most frequent token after the prefix, or -1 when most answers ended there.
-static int32_t most_frequent(const struct test *t, int n_ended) {
-	int best = -1, most = n_ended;
+static int32_t most_frequent(const struct test *t) {
+	int best = -1, most = t->n_ended + t->n_unknown;
 	for (int i = 0; i < t->n_vocab; i++) {
 		if (t->counts[i] > most) {
 			most = t->counts[i];
@@ -135,12 +145,12 @@ static int compare_positions(struct test *t, struct tdm_run *run, struct tdm_ses
 	int32_t prefix[TDM_EXACT_POSITIONS];
 	struct tdm_sampling sampling = tdm_joint_sampling(&t->request, session);
 	for (int length = 0; length < TDM_EXACT_POSITIONS; length++) {
-		int n_ended, n = count_tokens(t, prefix, length, &n_ended);
+		int n = count_tokens(t, prefix, length);
 		if (n < LEAST_DRAWS)
 			return TDM_OK;
 		tdm_sampling_probs(&sampling, session->ops->logits(session, 0), t->n_vocab, prefix, length, t->probs);
-		compare(t, session, n, n_ended, &out[length]);
-		prefix[length] = most_frequent(t, n_ended);
+		compare(t, session, n, &out[length]);
+		prefix[length] = most_frequent(t);
 		if (prefix[length] < 0)
 			return TDM_OK;
 		int status = session->ops->eval(session, run, &prefix[length], NULL, 1);

@@ -556,7 +556,7 @@ static const struct tdm_option local_options[] = {
      "portable, avx2 or avx512; absent = best of the machine"},
     {"full_cache", TDM_OPT_BOOL, AT(full_cache), "no", 0, 0, NULL,
      "keys and values in full precision; no = as precise as the weights"},
-    {"cache_mb", TDM_OPT_INT, AT(cache_mb), "1024", 0, 1 << 24, NULL,
+    {"cache_mb", TDM_OPT_INT, AT(cache_mb), "256", 0, 1 << 24, NULL,
      "megabytes for keys and values of running and remembered conversations; 0 = no limit"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "512", 1, 1 << 20, NULL, "longest answer, tokens"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "0", 0, 5, NULL, "0 = always the most likely token"},

@@ -162,10 +162,10 @@ test('./run: prints an address and a command that works', { skip }, async () => 
 });
 
 test('sampled speculation keeps the distribution of the large model; a mixture does not', { skip, timeout: 110000 }, () => {
-  const kept = command('exact', '--prompts', '4', '--draws', '1200');
+  const kept = command('exact', '--prompts', '12', '--draws', '1200');
   assert.equal(kept.status, 0, kept.stdout + kept.stderr);
   assert.match(kept.stdout, /speculate keeps the distribution of large/);
-  const mixed = command('exact', '--prompts', '4', '--draws', '1200', '--model', 'fused');
+  const mixed = command('exact', '--prompts', '12', '--draws', '1200', '--model', 'fused');
   assert.equal(mixed.status, 1, mixed.stdout);
   assert.match(mixed.stderr, /fused does not keep the distribution of large/);
 });
