@@ -75,7 +75,7 @@ const corruptions = {
   'end token beyond the vocabulary': [after('tokenizer.ggml.eos_token_id', 4), u32(0x7fffffff), /eos_token_id/],
   'dimensions of a tensor': [after('token_embd.weight'), u32(9), /token_embd\.weight/],
   'size of a tensor': [after('token_embd.weight', 4), u64(big), /token_embd\.weight/],
-  'type of a tensor': [after('token_embd.weight', 20), u32(30), /token_embd\.weight/],
+  'type of a tensor': [after('token_embd.weight', 20), u32(31), /token_embd\.weight/],
   'offset beyond the end': [after('token_embd.weight', 24), u64(big), /token_embd\.weight/],
   'offset that is not aligned': [after('output_norm.weight', 16), u64(3), /output_norm\.weight/],
   'name of a tensor': [after('output_norm.weight', -3), (b, at) => b.write('xyz', at), /output_norm\.weight/],
