@@ -9,6 +9,7 @@
 #include "learn/pass.h"
 #include "tests.h"
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -406,6 +407,45 @@ static void bfloat16_product(void **state) {
 	tdm_gemm_space_release(&space);
 }
 
+enum { SIDE_M = 100, SIDE_N = 48, SIDE_K = 32, SIDE_ROUNDS = 100000 };
+
+struct side {
+	float a[SIDE_M * SIDE_K], b[SIDE_N * SIDE_K], expected[SIDE_M * SIDE_N];
+	int n_wrong;
+};
+
+static void multiply_side(const struct side *s, float *c) {
+	tdm_gemm(NULL, TDM_GEMM_NT, SIDE_M, SIDE_N, SIDE_K, 1, s->a, SIDE_K, s->b, SIDE_K, 0, c, SIDE_N);
+}
+
+static void *multiply_often(void *arg) {
+	struct side *s = arg;
+	float c[SIDE_M * SIDE_N];
+	for (int i = 0; i < SIDE_ROUNDS; i++) {
+		multiply_side(s, c);
+		s->n_wrong += memcmp(c, s->expected, sizeof c) != 0;
+	}
+	return NULL;
+}
+
+static void products_of_two_threads(void **state) {
+	static struct side sides[2];
+	pthread_t threads[2];
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 11);
+	for (int i = 0; i < 2; i++) {
+		fill(&rng, sides[i].a, SIDE_M * SIDE_K, 1);
+		fill(&rng, sides[i].b, SIDE_N * SIDE_K, 1);
+		multiply_side(&sides[i], sides[i].expected);
+	}
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, multiply_often, &sides[i]), 0);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(sides[i].n_wrong, 0);
+	}
+}
+
 static void exponentials(void **state) {
 	float x[64], y[64];
 	for (int i = 0; i < 64; i++)
@@ -427,6 +467,7 @@ int tdm_test_gradients(void) {
 	    cmocka_unit_test(packed_equals_alone),
 	    cmocka_unit_test(exponentials),
 	    cmocka_unit_test(bfloat16_product),
+	    cmocka_unit_test(products_of_two_threads),
 	    cmocka_unit_test(every_table_agrees),
 	};
 	return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
