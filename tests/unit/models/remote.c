@@ -189,7 +189,7 @@ static void test_nobody_there(void **state) {
 }
 
 static void test_connection_is_kept(void **state) {
-	char answer[1000];
+	static char answer[1000]; // the server's thread reads it until the connection ends
 	struct bench b;
 	int n = snprintf(answer, sizeof answer, HEAD "Content-Length: %zu\r\n\r\n" FIRST SECOND FINISH "\n\n" DONE,
 	                 sizeof(FIRST SECOND FINISH "\n\n" DONE) - 1);
