@@ -1,6 +1,7 @@
 // Fuzz target: bytes as a schema, a GBNF grammar or a regular expression (the first byte says which), then a walk
-// through what it allows. Whatever comes in, compiling ends within its budget and masks agree with steps. links: engine
-// base
+// through what it allows. Whatever comes in, compiling ends within its budget and masks agree with steps.
+//
+// links: engine base
 #include "engine/constraint.h"
 #include <stdlib.h>
 #include <string.h>
