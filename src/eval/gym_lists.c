@@ -142,7 +142,7 @@ static void count_items(struct tdm_gym_draw *draw, int n, struct tdm_gym_item *o
 static void count_hits(struct tdm_gym_draw *draw, int n, bool of_words, struct tdm_gym_item *out) {
 	static const char *const forms[] = {"How many times does {X} occur in {L}?", "How often is {X} in this list: {L}?",
 	                                    "Count {X} in: {L}"};
-	int hits = tdm_gym_range(draw, 0, n < 9 ? n : 9), kinds[4], places[MOST];
+	int hits = tdm_gym_range(draw, 0, n), kinds[4], places[MOST];
 	const char *list[MOST] = {0};
 	tdm_gym_choose(draw, kinds, 4, of_words ? (int)TDM_GYM_COUNT(words) : 10);
 	tdm_gym_choose(draw, places, n, n);
@@ -160,7 +160,7 @@ void tdm_gym_draw_count(struct tdm_gym_draw *draw, int level, struct tdm_gym_ite
 	static const int low[] = {3, 5, 7}, high[] = {5, 7, 9};
 	int n = tdm_gym_range(draw, low[level - 1], high[level - 1]);
 	if (tdm_gym_chance(draw, 0.3))
-		count_items(draw, n < 9 ? n : 9, out);
+		count_items(draw, n, out);
 	else
 		count_hits(draw, n, tdm_gym_chance(draw, 0.5), out);
 }
