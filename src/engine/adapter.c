@@ -12,7 +12,7 @@ struct reader {
 	const struct tdm_weights *w;
 	const struct tdm_gguf *g;
 	const char *file;
-	double alpha;
+	double alpha, scale;
 	struct tdm_error *err;
 };
 
@@ -84,7 +84,8 @@ static int read_pair(struct reader *r, int i) {
 		              p->n_total, p->linear->m.n_cols);
 	r->a->n_pairs++;
 	int status = pack(r, t[0], 0, (int)rank, 1, &r->a->pairs[i].a);
-	return status ? status : pack(r, t[1], p->first, p->linear->m.n_rows, r->alpha / (double)rank, &r->a->pairs[i].b);
+	return status ? status
+	              : pack(r, t[1], p->first, p->linear->m.n_rows, r->scale * r->alpha / (double)rank, &r->a->pairs[i].b);
 }
 
 // A fused tensor has several places, so places of one name count once.
@@ -100,10 +101,10 @@ static int check_all_used(struct reader *r) {
 }
 
 int tdm_adapter_read(struct tdm_adapter *out, const struct tdm_weights *w, const struct tdm_gguf *g, const char *name,
-                     struct tdm_error *err) {
+                     float scale, struct tdm_error *err) {
 	static atomic_uint_fast64_t n_opened;
 	*out = (struct tdm_adapter){.id = atomic_fetch_add(&n_opened, 1) + 1};
-	struct reader r = {.a = out, .w = w, .g = g, .file = name, .err = err};
+	struct reader r = {.a = out, .w = w, .g = g, .file = name, .scale = (double)scale, .err = err};
 	int status = check_keys(&r);
 	if (status == TDM_OK)
 		status = make_room(&r);

@@ -7,7 +7,7 @@
 enum { TDM_MOST_RANK = 256 };
 
 struct tdm_low_rank {
-	struct tdm_matrix a, b; // F32; b has the factor alpha / r in it. b.n_rows 0: this matrix is as it was
+	struct tdm_matrix a, b; // F32; b has the factor scale * alpha / r in it. b.n_rows 0: this matrix is as it was
 };
 
 struct tdm_adapter {
@@ -17,8 +17,8 @@ struct tdm_adapter {
 	int n_pairs;                // that change something
 };
 
-// name: for sentences. Error: TDM_EFORMAT for a file that is no adapter, of another architecture, or with a tensor that
-// has no place in the model or another shape; TDM_ENOMEM. On failure *out is empty.
+// name: for sentences. scale: of the change. Error: TDM_EFORMAT for a file that is no adapter, of another architecture,
+// or with a tensor that has no place in the model or another shape; TDM_ENOMEM. On failure *out is empty.
 int tdm_adapter_read(struct tdm_adapter *out, const struct tdm_weights *w, const struct tdm_gguf *g, const char *name,
-                     struct tdm_error *err);
+                     float scale, struct tdm_error *err);
 void tdm_adapter_release(struct tdm_adapter *a);

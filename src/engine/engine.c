@@ -110,13 +110,14 @@ void tdm_engine_close(struct tdm_engine *e) {
 	free(e);
 }
 
-int tdm_adapter_open(struct tdm_engine *e, const char *path, struct tdm_adapter **out, struct tdm_error *err) {
+int tdm_adapter_open(struct tdm_engine *e, const char *path, float scale, struct tdm_adapter **out,
+                     struct tdm_error *err) {
 	struct tdm_gguf *file;
 	int status = tdm_gguf_open(path, &file, err);
 	if (status != TDM_OK)
 		return status;
 	*out = malloc(sizeof **out);
-	status = *out ? tdm_adapter_read(*out, &e->weights, file, path, err)
+	status = *out ? tdm_adapter_read(*out, &e->weights, file, path, scale, err)
 	              : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the adapter", path);
 	tdm_gguf_close(file);
 	if (status != TDM_OK) {

@@ -51,7 +51,9 @@ int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const 
 // Error: TDM_ECONFIG for an encoder.
 // LoRA adapters (adapter.h), any number for one engine; each sequence may use one of them.
 struct tdm_adapter;
-int tdm_adapter_open(struct tdm_engine *e, const char *path, struct tdm_adapter **out, struct tdm_error *err);
+// scale: of the change; 1 = as the file says.
+int tdm_adapter_open(struct tdm_engine *e, const char *path, float scale, struct tdm_adapter **out,
+                     struct tdm_error *err);
 void tdm_adapter_close(struct tdm_adapter *a); // no sequence uses it any more; NULL is allowed
 
 int tdm_seq_open(struct tdm_engine *e, struct tdm_seq **out, struct tdm_error *err);

@@ -16,15 +16,16 @@
 #define N_CHUNK 64 // tokens per pass where every row is wanted: bounds the memory of long scores and embeddings
 
 struct options {
-	const char *path, *chat, *kernels;
+	const char *path, *chat, *kernels, *adapter;
 	int64_t threads, context, top_k, max_tokens, cache_mb;
-	double temperature, top_p, min_p, repeat_penalty;
+	double adapter_scale, temperature, top_p, min_p, repeat_penalty;
 	bool full_cache;
 };
 
 struct local {
 	struct tdm_model model;
 	struct tdm_engine *engine;
+	struct tdm_adapter *adapter; // NULL: none; every session uses it
 	struct tdm_sampling own;
 	int max_tokens;
 	pthread_mutex_t lock;        // guards tree
@@ -109,12 +110,16 @@ static int session_prompt(struct tdm_session *s, struct tdm_run *run, const stru
 }
 
 static int session_eval(struct tdm_session *s, struct tdm_run *run, const int32_t *tokens, const int *parents, int n) {
-	for (int i = 0; parents && i < n; i++)
-		if (parents[i] != i - 1)
-			return tdm_fail(&run->error, TDM_ECAPABILITY, "model %s verifies chains of tokens, not trees",
-			                s->model->name);
 	int status = tdm_run_check(run);
-	return status ? status : eval_all(of(s), run, tokens, n);
+	if (status)
+		return status;
+	if (parents)
+		return tdm_seq_eval_tree(of(s)->seq, tokens, parents, n, run->cancelled, &run->error);
+	return eval_all(of(s), run, tokens, n);
+}
+
+static void session_keep(struct tdm_session *s, int node) {
+	tdm_seq_keep(of(s)->seq, node);
 }
 
 static const float *session_logits(struct tdm_session *s, int row) {
@@ -188,6 +193,7 @@ static int session_fork(struct tdm_session *s, struct tdm_run *run, struct tdm_s
 static const struct tdm_session_ops session_ops = {
     .prompt = session_prompt,
     .eval = session_eval,
+    .keep = session_keep,
     .logits = session_logits,
     .hidden = session_hidden,
     .length = session_length,
@@ -219,11 +225,13 @@ static int local_open(struct tdm_model *m, struct tdm_run *run, struct tdm_sessi
 	    .max_tokens = l->max_tokens,
 	};
 	int status = tdm_seq_open(l->engine, &s->seq, &run->error);
-	if (status)
+	if (status) {
 		free(s);
-	else
-		*out = &s->session;
-	return status;
+		return status;
+	}
+	tdm_seq_use(s->seq, l->adapter);
+	*out = &s->session;
+	return TDM_OK;
 }
 
 // --- answering
@@ -462,6 +470,7 @@ static int local_embed(struct tdm_model *m, struct tdm_run *run, const char *tex
 
 static void local_destroy(struct tdm_model *m) {
 	struct local *l = (struct local *)m;
+	tdm_adapter_close(l->adapter);
 	tdm_engine_close(l->engine);
 	tdm_token_tree_free(l->tree);
 	pthread_mutex_destroy(&l->lock);
@@ -474,6 +483,11 @@ static const struct tdm_model_ops local_ops = {
     .open = local_open,
     .destroy = local_destroy,
 };
+
+// A path of the settings, which begins at their folder; NULL: no memory.
+static const char *file_at(const struct tdm_build *b, const char *path) {
+	return path[0] == '/' || !b->folder ? path : tdm_arena_printf(b->arena, "%s/%s", b->folder, path);
+}
 
 static int open_embedded(const struct tdm_build *b, const char *name, const struct tdm_engine_options *o,
                          struct tdm_engine **out, struct tdm_error *why) {
@@ -497,11 +511,21 @@ static int open_engine(const struct tdm_build *b, const struct options *o, struc
 	if (!strncmp(path, "embedded:", 9)) {
 		status = open_embedded(b, path + 9, &engine, out, &why);
 	} else {
-		if (path[0] != '/' && b->folder)
-			path = tdm_arena_printf(b->arena, "%s/%s", b->folder, path);
+		path = file_at(b, path);
 		status = path ? tdm_engine_open(path, &engine, out, &why) : TDM_ENOMEM;
 	}
 	return status ? tdm_fail(b->error, status, "%s: %s", b->where, why.text) : TDM_OK;
+}
+
+static int open_adapter(const struct tdm_build *b, const struct options *o, struct local *l) {
+	struct tdm_error why = {0};
+	const char *path = o->adapter ? file_at(b, o->adapter) : NULL;
+	if (!o->adapter)
+		return TDM_OK;
+	if (tdm_engine_info(l->engine)->is_encoder)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: an encoder takes no adapter", b->where);
+	int status = path ? tdm_adapter_open(l->engine, path, (float)o->adapter_scale, &l->adapter, &why) : TDM_ENOMEM;
+	return status ? tdm_fail(b->error, status, "%s: adapter: %s", b->where, why.text) : TDM_OK;
 }
 
 static int no_chat(const struct tdm_build *b) {
@@ -525,15 +549,17 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 	int status = open_engine(b, o, &l->engine);
 	if (status)
 		return status;
-	if (tdm_engine_info(l->engine)->is_encoder) {
-		l->model.can = TDM_CAN_EMBED;
-		*out = &l->model;
-		return TDM_OK;
-	}
-	if (!tdm_engine_chat(l->engine)) {
+	bool is_encoder = tdm_engine_info(l->engine)->is_encoder;
+	status = open_adapter(b, o, l);
+	if (!status && !is_encoder && !tdm_engine_chat(l->engine))
+		status = no_chat(b);
+	if (status) {
+		tdm_adapter_close(l->adapter);
 		tdm_engine_close(l->engine);
-		return no_chat(b);
+		return status;
 	}
+	if (is_encoder)
+		l->model.can = TDM_CAN_EMBED;
 	l->own = (struct tdm_sampling){
 	    (float)o->temperature, (int)o->top_k, (float)o->top_p, (float)o->min_p, (float)o->repeat_penalty, 0};
 	l->max_tokens = (int)o->max_tokens;
@@ -551,6 +577,10 @@ static const struct tdm_option local_options[] = {
     {"path", TDM_OPT_STRING, AT(path), NULL, 0, 0, NULL, "GGUF file, relative to the settings file, or embedded:NAME"},
     {"threads", TDM_OPT_INT, AT(threads), "1", 1, 256, NULL, "threads that compute"},
     {"context", TDM_OPT_INT, AT(context), "0", 0, 1 << 20, NULL, "longest conversation, tokens; 0 = as the file says"},
+    {"adapter", TDM_OPT_STRING, AT(adapter), NULL, 0, 0, NULL,
+     "LoRA adapter, a GGUF file relative to the settings file"},
+    {"adapter_scale", TDM_OPT_NUMBER, AT(adapter_scale), "1", -100, 100, NULL,
+     "how much of the adapter; 1 = as trained"},
     {"chat", TDM_OPT_STRING, AT(chat), "auto", 0, 0, NULL, "chat format; auto = recognise the file's template"},
     {"kernels", TDM_OPT_STRING, AT(kernels), NULL, 0, 0, NULL,
      "portable, avx2 or avx512; absent = best of the machine"},

@@ -81,6 +81,11 @@ static int eval(struct tdm_session *s, struct tdm_run *run, const int32_t *token
 	return status;
 }
 
+static void keep(struct tdm_session *s, int node) {
+	for (int m = 0; m < of(s)->n; m++)
+		of(s)->members[m]->ops->keep(of(s)->members[m], node);
+}
+
 static const float *logits(struct tdm_session *s, int row) {
 	struct lockstep *l = of(s);
 	const float *rows[TDM_LOCKSTEP_MAX];
@@ -142,6 +147,7 @@ static int fork_all(struct tdm_session *s, struct tdm_run *run, struct tdm_sessi
 static const struct tdm_session_ops ops = {
     .prompt = prompt,
     .eval = eval,
+    .keep = keep,
     .logits = logits,
     .hidden = no_hidden,
     .length = length,

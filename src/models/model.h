@@ -173,8 +173,12 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 struct tdm_session_ops {
 	// Renders the conversation and computes it; row 0 = the logits of its last token.
 	int (*prompt)(struct tdm_session *s, struct tdm_run *run, const struct tdm_request *request);
-	// Appends n tokens in one pass; logits for every one of them (rows 0..n-1). parents NULL = a chain.
+	// Appends n tokens in one pass; logits for every one of them (rows 0..n-1). With parents (NULL = a chain) they are
+	// a tree of at most 64: token i follows token parents[i] < i, or the session's last one where that is -1; row i is
+	// the one after it. Nothing is appended before keep(); any other call gives the tree up.
 	int (*eval)(struct tdm_session *s, struct tdm_run *run, const int32_t *tokens, const int *parents, int n);
+	// Appends the path that ends with token `node` of the tree, whose rows stay valid; -1: nothing, and no rows.
+	void (*keep)(struct tdm_session *s, int node);
 	const float *(*logits)(struct tdm_session *s, int row); // n_vocab floats, valid until the session changes
 	const float *(*hidden)(struct tdm_session *s, int row); // last layer after the final norm; NULL when not available
 	int (*length)(struct tdm_session *s);

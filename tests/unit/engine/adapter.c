@@ -128,7 +128,7 @@ static void logits_are_the_changed_models(void **state) {
 	struct fixture f;
 	struct tdm_adapter *a;
 	make(&f);
-	assert_int_equal(tdm_adapter_open(f.e, f.path, &a, NULL), TDM_OK);
+	assert_int_equal(tdm_adapter_open(f.e, f.path, 1, &a, NULL), TDM_OK);
 	struct tdm_seq *with = open_with(&f, a), *without = open_with(&f, NULL);
 	for (int i = 0; i < N; i++) {
 		assert_int_equal(tdm_seq_eval(with, f.tokens + i, 1, NULL, NULL, NULL), TDM_OK);
@@ -196,7 +196,7 @@ static void passes_may_mix_them(void **state) {
 	pthread_t threads[N_THREADS];
 	struct worker workers[N_THREADS];
 	make(&f);
-	assert_int_equal(tdm_adapter_open(f.e, f.path, &a, NULL), TDM_OK);
+	assert_int_equal(tdm_adapter_open(f.e, f.path, 1, &a, NULL), TDM_OK);
 	float *with = alone(&f, a), *without = alone(&f, NULL);
 	for (int i = 0; i < N_THREADS; i++) {
 		workers[i] = (struct worker){&f, i % 2 ? a : NULL, i % 2 ? with : without, 0};
@@ -228,7 +228,7 @@ static void other_files_are_refused(void **state) {
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct tdm_error err = {0};
 		write_adapter(&f.toy, f.path, &cases[i].lie, false);
-		assert_int_equal(tdm_adapter_open(f.e, f.path, &a, &err), TDM_EFORMAT);
+		assert_int_equal(tdm_adapter_open(f.e, f.path, 1, &a, &err), TDM_EFORMAT);
 		assert_null(a);
 		if (!strstr(err.text, cases[i].says))
 			fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].says);

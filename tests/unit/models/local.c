@@ -195,13 +195,13 @@ static void test_session(void **state) {
 	struct bench b;
 	struct tdm_session *s, *fork;
 	float row[TOY_VOCAB];
-	const int32_t tokens[] = {65, 66, 67, 68}, chain[] = {-1, 0, 1, 2}, branch[] = {-1, 0, 0, 2};
+	const int32_t tokens[] = {65, 66, 67, 68};
 	bench_open(&b, "session");
 	assert_int_equal(toy->ops->open(toy, &b.run, &s), TDM_OK);
 	assert_int_equal(s->ops->prompt(s, &b.run, &b.request), TDM_OK);
 	int start = s->ops->length(s);
 	assert_true(start == s->prompt_tokens && s->n_vocab == TOY_VOCAB && s->context == TOY_CONTEXT && s->width == 32);
-	assert_int_equal(s->ops->eval(s, &b.run, tokens, chain, 4), TDM_OK);
+	assert_int_equal(s->ops->eval(s, &b.run, tokens, NULL, 4), TDM_OK);
 	memcpy(row, s->ops->logits(s, 3), sizeof row);
 	assert_non_null(s->ops->hidden(s, 3));
 	assert_int_equal(s->ops->fork(s, &b.run, &fork), TDM_OK);
@@ -213,8 +213,6 @@ static void test_session(void **state) {
 	assert_memory_equal(row, fork->ops->logits(fork, 0), sizeof row);
 	assert_int_equal(s->ops->length(s), start + 4);
 	assert_int_equal(s->ops->rewind(s, start + 5), TDM_EVALUE);
-	assert_int_equal(s->ops->eval(s, &b.run, tokens, branch, 4), TDM_ECAPABILITY);
-	tdm_error_clear(&b.run.error);
 	int32_t many[TOY_CONTEXT] = {0};
 	assert_int_equal(s->ops->eval(s, &b.run, many, NULL, TOY_CONTEXT), TDM_ECONTEXT);
 	assert_int_equal(s->ops->length(s), start + 4);
@@ -301,6 +299,11 @@ static void test_bad(void **state) {
 	    {"models: {a: {kind: local, path: unit/models/toy.c}}", "toy.c"},
 	    {"models: {a: {kind: local, path: ../build/models-toy.gguf, chat: chatm}}", "chatm"},
 	    {"models: {a: {kind: local, path: ../build/models-toy.gguf, kernels: abacus}}", "abacus"},
+	    {"models: {a: {kind: local, path: ../build/models-toy.gguf, adapter: absent.gguf}}",
+	     "adapter: tests/absent.gguf"},
+	    {"models: {a: {kind: local, path: ../build/models-toy.gguf, adapter: ../build/models-toy.gguf}}",
+	     "no LoRA adapter"},
+	    {"models: {a: {kind: local, path: ../build/models-toy.gguf, adapter_scale: 1000}}", "adapter_scale"},
 	};
 	for (size_t i = 0; i < TDM_COUNT(cases); i++) {
 		char text[512];

@@ -17,6 +17,7 @@ int tdm_test_writer(void);
 int tdm_test_linear(void);
 int tdm_test_answer(void);
 int tdm_test_local(void);
+int tdm_test_sessions(void);
 int tdm_test_sse(void);
 int tdm_test_upstream(void);
 int tdm_test_remote(void);
