@@ -118,8 +118,7 @@ struct tdm_run { // one request on its way through the tree
 int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed);
 // TDM_OK, or TDM_EGONE / TDM_EDEADLINE with run->error set. Cheap; ask between tokens.
 int tdm_run_check(struct tdm_run *run);
-// Shows the text of every message to run->tap. tdm_generate does it for sources; score() and a session's prompt() of a
-// source do it themselves.
+// Shows every message's text to run->tap: tdm_generate does it for sources, and they do it in score() and prompt().
 void tdm_run_saw(struct tdm_run *run, const struct tdm_model *source, const struct tdm_request *request);
 
 struct tdm_session;
@@ -173,19 +172,16 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 struct tdm_session_ops {
 	// Renders the conversation and computes it; row 0 = the logits of its last token.
 	int (*prompt)(struct tdm_session *s, struct tdm_run *run, const struct tdm_request *request);
-	// Appends n tokens in one pass; logits for every one of them (rows 0..n-1). With parents (NULL = a chain) they are
-	// a tree of at most 64: token i follows token parents[i] < i, or the session's last one where that is -1; row i is
-	// the one after it. Nothing is appended before keep(); any other call gives the tree up.
+	// Appends n tokens in one pass; logits for all of them (rows 0..n-1). With parents (NULL = a chain): a tree, where
+	// token i follows token parents[i] < i, or the last one where that is -1; at most 64; given up but for keep().
 	int (*eval)(struct tdm_session *s, struct tdm_run *run, const int32_t *tokens, const int *parents, int n);
-	// Appends the path that ends with token `node` of the tree, whose rows stay valid; -1: nothing, and no rows.
-	void (*keep)(struct tdm_session *s, int node);
+	void (*keep)(struct tdm_session *s, int node); // appends the path to that token; the rows stay. -1: none do
 	const float *(*logits)(struct tdm_session *s, int row); // n_vocab floats, valid until the session changes
 	const float *(*hidden)(struct tdm_session *s, int row); // last layer after the final norm; NULL when not available
 	int (*length)(struct tdm_session *s);
 	int (*rewind)(struct tdm_session *s, int length);
 	int (*fork)(struct tdm_session *s, struct tdm_run *run, struct tdm_session **out);
-	size_t (*piece)(struct tdm_session *s, int32_t token,
-	                const char **text); // may be part of a character; empty: special
+	size_t (*piece)(struct tdm_session *s, int32_t token, const char **text); // part of a character; empty: special
 	bool (*is_end)(struct tdm_session *s, int32_t token);
 	int (*tokenize)(struct tdm_session *s, const char *text, size_t len, int32_t *out, int cap); // plain text
 	void (*close)(struct tdm_session *s);
