@@ -99,6 +99,17 @@ $(B)/random_model: $(B)/tests/tools/random_model.o $(B)/tests/tools/family_model
 $(B)/bench_model: $(B)/tests/tools/bench_model.o $(call archive,engine) $(call archive,base) # for bench/engine
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
+# --- beside llama.cpp: tests/compare/run fetches its libraries and headers (LLAMACPP, build/llamacpp), then builds this
+LLAMACPP := tests/integration/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
+COMPARE  := $(patsubst %.c,$(B)/%.o,$(wildcard tests/compare/*.c)) $(B)/tests/tools/family_model.o
+$(B)/tests/compare/theirs.o: CPPFLAGS += -isystem build/llamacpp/include -isystem build/llamacpp/ggml/include
+$(B)/tests/compare/exact.o: CFLAGS += -O3
+$(B)/compare: $(COMPARE) $(call archive,engine) $(call archive,base)
+	$(CC) $(LDFLAGS) $^ -o $@ -Wl,-rpath,'$(abspath $(LLAMACPP))' \
+		$(wildcard $(LLAMACPP)/libllama.v*.so $(LLAMACPP)/libggml.v*.so) $(LLAMACPP)/libggml-base.so $(LDLIBS)
+compare: all ## every family in every format beside llama.cpp: a table
+	tests/compare/run
+
 integration: all ## the real program with real clients
 	tests/integration/run
 
@@ -125,4 +136,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help libs unit integration layers budget format banned rules pair bench fuzz clean
+.PHONY: all help libs unit integration compare layers budget format banned rules pair bench fuzz clean

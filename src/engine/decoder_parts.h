@@ -18,6 +18,7 @@ struct tdm_decoder {
 	float *turns[TDM_N_ROTATIONS]; // [row][turns_width]
 	float *low, *change;           // of adapters: between their two matrices, and what they add
 	const struct tdm_row *rows;    // of the pass
+	const float *text;             // of an encoder's pass: [token][width], what the layers so far made of the text
 	int8_t *quantized;
 	struct tdm_column_block *blocks;
 	int n_tiles;

@@ -106,12 +106,16 @@ int tdm_encoder_run(struct tdm_decoder *d, struct tdm_cache *cache, const int32_
 	int status = reserve(d, cache, &t) ? TDM_OK : TDM_ENOMEM;
 	if (status == TDM_OK)
 		embed(d, &t);
-	for (int i = 0; i < d->w->shape.n_layers && status == TDM_OK; i++) {
+	d->text = t.x;
+	for (int i = 0; status == TDM_OK; i++) {
 		if (stop && stop(arg))
 			status = TDM_EGONE;
+		else if (i == d->w->shape.n_layers)
+			break;
 		else
 			run_layer(d, &t, i);
 	}
+	d->text = NULL;
 	if (status == TDM_OK)
 		pool(d, &t, out);
 	for (int i = 0; i < t.n_pages; i++)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 64, FF = 96, CONTEXT = 512 };
+enum { CONTEXT = 512 };
 enum has {
 	BIASES = 1,
 	HEAD_NORMS = 2,
@@ -40,6 +40,15 @@ struct recipe {
 
 static const struct recipe recipes[] = {
     {.name = "llama", .architecture = "llama", .n_layers = 3, .n_heads = 4, .n_kv_heads = 2, .head_dim = 16},
+    // as llama.cpp's files of it are: Llama's, with another base
+    {.name = "mistral",
+     .architecture = "llama",
+     .n_layers = 3,
+     .n_heads = 8,
+     .n_kv_heads = 2,
+     .head_dim = 32,
+     .n_rotated = 32,
+     .base = 1000000},
     {.name = "llama-linear",
      .architecture = "llama",
      .n_layers = 2,
@@ -261,6 +270,7 @@ struct maker {
 	struct tdm_gguf_writer *w;
 	struct tdm_rng rng;
 	uint32_t type;
+	int width, ff, times; // times: heads that stand for one of the recipe
 };
 
 // --- tensors
@@ -296,55 +306,55 @@ static void matrix(struct maker *m, int layer, const char *part, int rows, int c
 
 static void vector(struct maker *m, int layer, const char *part, double spread) {
 	char name[64];
-	tensor(m, in_layer(name, layer, part, "bias"), TDM_F32, 0, WIDTH, 0, spread);
+	tensor(m, in_layer(name, layer, part, "bias"), TDM_F32, 0, m->width, 0, spread);
 }
 
 static void put_norms(struct maker *m, int i) {
 	const struct recipe *r = m->recipe;
 	if (r->has & ENCODER) {
-		norm(m, i, "attn_output_norm", WIDTH);
+		norm(m, i, "attn_output_norm", m->width);
 		vector(m, i, "attn_output_norm", 0.3);
-		norm(m, i, "layer_output_norm", WIDTH);
+		norm(m, i, "layer_output_norm", m->width);
 		vector(m, i, "layer_output_norm", 0.3);
 		return;
 	}
-	norm(m, i, "attn_norm", WIDTH);
-	norm(m, i, "ffn_norm", WIDTH);
+	norm(m, i, "attn_norm", m->width);
+	norm(m, i, "ffn_norm", m->width);
 	if (r->has & HEAD_NORMS) {
 		norm(m, i, "attn_q_norm", r->head_dim);
 		norm(m, i, "attn_k_norm", r->head_dim);
 	}
 	if (r->has & POST_NORMS) {
-		norm(m, i, "post_attention_norm", WIDTH);
-		norm(m, i, "post_ffw_norm", WIDTH);
+		norm(m, i, "post_attention_norm", m->width);
+		norm(m, i, "post_ffw_norm", m->width);
 	}
 }
 
 static void put_layer(struct maker *m, int i) {
 	const struct recipe *r = m->recipe;
-	int q = r->n_heads * r->head_dim, kv = r->n_kv_heads * r->head_dim;
+	int q = m->times * r->n_heads * r->head_dim, kv = m->times * r->n_kv_heads * r->head_dim;
 	double steepness = r->steepness > 0 ? r->steepness : 1;
 	put_norms(m, i);
 	if (r->has & (FUSED | FUSED_QKV)) {
-		matrix(m, i, "attn_qkv", q + 2 * kv, WIDTH, 1.5);
+		matrix(m, i, "attn_qkv", q + 2 * kv, m->width, 1.5);
 	} else {
-		matrix(m, i, "attn_q", q, WIDTH, 1.5);
-		matrix(m, i, "attn_k", kv, WIDTH, 1.5);
-		matrix(m, i, "attn_v", kv, WIDTH, 1.5);
+		matrix(m, i, "attn_q", q, m->width, 1.5);
+		matrix(m, i, "attn_k", kv, m->width, 1.5);
+		matrix(m, i, "attn_v", kv, m->width, 1.5);
 	}
 	if (!(r->has & (FUSED | PLAIN)))
-		matrix(m, i, "ffn_gate", FF, WIDTH, steepness);
-	matrix(m, i, "ffn_up", r->has & FUSED ? 2 * FF : FF, WIDTH, r->has & PLAIN ? steepness : 1);
-	matrix(m, i, "attn_output", WIDTH, q, 1);
-	matrix(m, i, "ffn_down", WIDTH, FF, 1 / steepness);
+		matrix(m, i, "ffn_gate", m->ff, m->width, steepness);
+	matrix(m, i, "ffn_up", r->has & FUSED ? 2 * m->ff : m->ff, m->width, r->has & PLAIN ? steepness : 1);
+	matrix(m, i, "attn_output", m->width, q, 1);
+	matrix(m, i, "ffn_down", m->width, m->ff, 1 / steepness);
 }
 
 static void put_ends(struct maker *m) {
-	tensor(m, "token_embd_norm.weight", TDM_F32, 0, WIDTH, 1, 0.1);
-	tensor(m, "token_embd_norm.bias", TDM_F32, 0, WIDTH, 0, 0.3);
-	tensor(m, "token_types.weight", TDM_F32, 2, WIDTH, 0, 0.5);
+	tensor(m, "token_embd_norm.weight", TDM_F32, 0, m->width, 1, 0.1);
+	tensor(m, "token_embd_norm.bias", TDM_F32, 0, m->width, 0, 0.3);
+	tensor(m, "token_types.weight", TDM_F32, 2, m->width, 0, 0.5);
 	if (m->recipe->has & PLAIN)
-		tensor(m, "position_embd.weight", TDM_F32, CONTEXT, WIDTH, 0, 0.5);
+		tensor(m, "position_embd.weight", TDM_F32, CONTEXT, m->width, 0, 0.5);
 }
 
 static void put_factors(struct maker *m, const char *name, float last) {
@@ -357,17 +367,17 @@ static void put_factors(struct maker *m, const char *name, float last) {
 
 static void put_tensors(struct maker *m, int n_vocab) {
 	const struct recipe *r = m->recipe;
-	double logits = 2 / sqrt(WIDTH); // spread of a row of the output: logits of spread 2
-	tensor(m, "token_embd.weight", m->type, n_vocab, WIDTH, 0, r->has & (TIED | SCALED_EMBEDDING) ? logits : 1);
+	double logits = 2 / sqrt(m->width); // spread of a row of the output: logits of spread 2
+	tensor(m, "token_embd.weight", m->type, n_vocab, m->width, 0, r->has & (TIED | SCALED_EMBEDDING) ? logits : 1);
 	for (int i = 0; i < r->n_layers; i++)
 		put_layer(m, i);
 	if (r->has & ENCODER) {
 		put_ends(m);
 		return;
 	}
-	tensor(m, "output_norm.weight", TDM_F32, 0, WIDTH, 1, 0.1);
+	tensor(m, "output_norm.weight", TDM_F32, 0, m->width, 1, 0.1);
 	if (!(r->has & TIED))
-		tensor(m, "output.weight", m->type, n_vocab, WIDTH, 0, logits);
+		tensor(m, "output.weight", m->type, n_vocab, m->width, 0, logits);
 	if (r->has & FACTORS)
 		put_factors(m, "rope_freqs.weight", 8);
 	if (r->has & LONG_SHORT) {
@@ -399,12 +409,12 @@ static void put_keys(struct maker *m) {
 	tdm_gguf_put_text(m->w, "general.architecture", r->architecture);
 	tdm_gguf_put_text(m->w, "general.name", "random"); // llama.cpp takes some names for a hint
 	count(m, "context_length", CONTEXT);
-	count(m, "embedding_length", WIDTH);
+	count(m, "embedding_length", m->width);
 	count(m, "block_count", r->n_layers);
-	count(m, "feed_forward_length", FF);
-	count(m, "attention.head_count", r->n_heads);
-	count(m, "attention.head_count_kv", r->n_kv_heads);
-	if (r->head_dim != WIDTH / r->n_heads) {
+	count(m, "feed_forward_length", m->ff);
+	count(m, "attention.head_count", m->times * r->n_heads);
+	count(m, "attention.head_count_kv", m->times * r->n_kv_heads);
+	if (r->head_dim * r->n_heads * m->times != m->width) {
 		count(m, "attention.key_length", r->head_dim);
 		count(m, "attention.value_length", r->head_dim);
 	}
@@ -531,14 +541,26 @@ bool tdm_family_model_is_encoder(const char *recipe) {
 	return r && r->has & ENCODER;
 }
 
-int tdm_family_model_write(const char *recipe, uint32_t type, uint64_t seed, const char *path, struct tdm_error *err) {
-	struct maker m = {.type = type, .recipe = find(recipe)};
+// A wide model's rows are whole blocks of every format: as many heads as make their elements a multiple of 256.
+static void set_size(struct maker *m, bool is_wide) {
+	int heads = m->recipe->n_heads * m->recipe->head_dim;
+	m->width = is_wide ? 256 : 64;
+	m->ff = is_wide ? 512 : 96;
+	m->times = 1;
+	while (is_wide && m->times * heads % 256)
+		m->times++;
+}
+
+int tdm_family_model_write(const char *recipe, const struct tdm_family_model_options *o, const char *path,
+                           struct tdm_error *err) {
+	struct maker m = {.type = o->type, .recipe = find(recipe)};
 	if (!m.recipe)
 		return tdm_fail(err, TDM_EVALUE, "there is no recipe \"%s\"", recipe);
 	m.w = tdm_gguf_writer_new();
 	if (!m.w)
 		return tdm_fail(err, TDM_ENOMEM, "no memory for %s", path);
-	tdm_rng_init(&m.rng, seed);
+	tdm_rng_init(&m.rng, o->seed);
+	set_size(&m, o->is_wide);
 	put_keys(&m);
 	(m.recipe->has & WORDS ? put_words : put_vocab)(m.w);
 	put_tensors(&m, N_VOCAB);

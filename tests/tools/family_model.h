@@ -9,5 +9,11 @@
 
 const char *tdm_family_model_at(size_t i); // name of recipe i, NULL after the last
 bool tdm_family_model_is_encoder(const char *recipe);
-// type: of the matrices. Error: TDM_EVALUE for an unknown recipe, TDM_EIO.
-int tdm_family_model_write(const char *recipe, uint32_t type, uint64_t seed, const char *path, struct tdm_error *err);
+struct tdm_family_model_options {
+	uint32_t type; // of the matrices
+	uint64_t seed;
+	bool is_wide; // rows of whole blocks of every format, which those of the smaller models are not
+};
+// Error: TDM_EVALUE for an unknown recipe, TDM_EIO.
+int tdm_family_model_write(const char *recipe, const struct tdm_family_model_options *o, const char *path,
+                           struct tdm_error *err);

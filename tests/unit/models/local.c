@@ -252,7 +252,9 @@ static void test_encoder(void **state) {
 	const float *x, *y;
 	int width;
 	double xx = 0, xy = 0;
-	assert_int_equal(tdm_family_model_write("bert", TDM_F32, 3, "build/models-bert.gguf", &err), TDM_OK);
+	assert_int_equal(tdm_family_model_write("bert", &(struct tdm_family_model_options){TDM_F32, 3, false},
+	                                        "build/models-bert.gguf", &err),
+	                 TDM_OK);
 	struct tdm_tree *encoders = tree_of("models: {b: {kind: local, path: ../build/models-bert.gguf}}\n");
 	struct tdm_model *m = tdm_tree_model(encoders, "b");
 	assert_int_equal(m->can, TDM_CAN_EMBED);

@@ -1,0 +1,93 @@
+// What this engine says: logits through sequences, as the program asks for them; layers by looking into a pass.
+#include "compare.h"
+#include "engine/decoder_parts.h"
+#include "engine/encoder.h"
+#include <stdlib.h>
+#include <string.h>
+
+bool tdm_said_init(struct tdm_said *s, const struct tdm_shape *shape, int n) {
+	*s = (struct tdm_said){n, shape->n_vocab, shape->width, shape->n_layers, NULL, NULL};
+	s->logits = calloc((size_t)n * (size_t)s->n_vocab, sizeof *s->logits);
+	s->layers = calloc((size_t)n * (size_t)s->width * (size_t)s->n_layers, sizeof *s->layers);
+	if (s->logits && s->layers)
+		return true;
+	tdm_said_release(s);
+	return false;
+}
+
+void tdm_said_release(struct tdm_said *s) {
+	free(s->logits);
+	free(s->layers);
+	s->logits = s->layers = NULL;
+}
+
+static int read_logits(struct tdm_engine *e, const int32_t *tokens, struct tdm_said *s, struct tdm_error *err) {
+	struct tdm_seq *seq = NULL;
+	uint8_t *wanted = malloc((size_t)s->n);
+	int status = wanted ? tdm_seq_open(e, &seq, err) : tdm_fail(err, TDM_ENOMEM, "no memory");
+	if (!status) {
+		memset(wanted, 1, (size_t)s->n);
+		status = tdm_seq_eval(seq, tokens, s->n, wanted, NULL, err);
+	}
+	for (int i = 0; i < s->n && !status; i++)
+		memcpy(s->logits + (size_t)i * (size_t)s->n_vocab, tdm_seq_logits(seq, i), (size_t)s->n_vocab * sizeof(float));
+	if (seq)
+		tdm_seq_close(seq);
+	free(wanted);
+	return status;
+}
+
+// --- layers
+
+struct watch {
+	const struct tdm_decoder *d;
+	struct tdm_said *s;
+	int layer, first, n; // that runs; rows of the pass
+};
+
+static void keep(const struct watch *w, const float *x, int layer) {
+	for (int i = 0; i < w->n && layer >= 0; i++)
+		memcpy(tdm_said_layer(w->s, layer, w->first + i), x + (size_t)i * w->d->width,
+		       (size_t)w->s->width * sizeof(float));
+}
+
+static bool look(void *arg) {
+	struct watch *w = arg;
+	keep(w, w->d->text ? w->d->text : w->d->x, w->layer++ - 1);
+	return false;
+}
+
+static int read_decoder(struct tdm_engine *e, const int32_t *tokens, struct tdm_said *s) {
+	int n_pages = tdm_pad(s->n, TDM_PAGE_TOKENS) / TDM_PAGE_TOKENS, status = TDM_OK;
+	uint8_t **pages = calloc((size_t)n_pages, sizeof *pages);
+	for (int i = 0; pages && i < n_pages; i++)
+		if (!(pages[i] = tdm_page_new(&e->cache)))
+			status = TDM_ENOMEM;
+	for (int first = 0; pages && first < s->n && !status; first += TDM_MAX_ROWS) {
+		struct tdm_row rows[TDM_MAX_ROWS];
+		struct watch w = {e->decoder, s, 0, first, s->n - first < TDM_MAX_ROWS ? s->n - first : TDM_MAX_ROWS};
+		for (int i = 0; i < w.n; i++)
+			rows[i] = (struct tdm_row){.token = tokens[first + i], .position = first + i, .pages = pages};
+		tdm_decoder_run(e->decoder, rows, w.n, look, &w);
+		keep(&w, e->decoder->x, s->n_layers - 1);
+	}
+	for (int i = 0; pages && i < n_pages; i++)
+		if (pages[i])
+			tdm_page_drop(&e->cache, pages[i]);
+	free(pages);
+	return pages ? status : TDM_ENOMEM;
+}
+
+int tdm_ours_read(struct tdm_engine *e, const int32_t *tokens, struct tdm_said *s, struct tdm_error *err) {
+	struct watch w = {e->decoder, s, 0, 0, s->n};
+	float *pooled = malloc((size_t)s->width * sizeof *pooled);
+	int status = pooled ? TDM_OK : TDM_ENOMEM;
+	if (!status && e->info.is_encoder)
+		status = tdm_encoder_run(e->decoder, &e->cache, tokens, s->n, look, &w, pooled);
+	else if (!status)
+		status = read_decoder(e, tokens, s);
+	free(pooled);
+	if (status)
+		return tdm_fail(err, status, "%s: no memory to look into it", e->name);
+	return e->info.is_encoder ? TDM_OK : read_logits(e, tokens, s, err);
+}
