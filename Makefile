@@ -48,9 +48,10 @@ help:
 FLAGS_avx2   := -mavx2 -mfma -mf16c
 FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
 FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
-# A sanitizer makes minutes of work of an optimised kernel, so there kernels are not optimised.
-isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) $(if $(and $(SAN),$(findstring /kernels_,$(1))),-O0)
+# Checks for undefined behaviour make minutes of work of an optimised kernel, so there kernels are not optimised.
+isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) $(if $(and $(findstring undefined,$(SAN)),$(findstring /kernels_,$(1))),-O0)
 
+$(B)/tests/%.o: CPPFLAGS += -DTDM_SANITIZED=$(if $(SAN),1,0)
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(call isa,$<) -MMD -MP -c $< -o $@

@@ -74,8 +74,8 @@ static bool eval_is(const struct fixture *f, struct tdm_seq *s, int from, int to
 }
 
 static void splits_change_nothing(const struct fixture *f) {
-	static const int sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 63, 64, 65, 150, N};
-	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+	static const int sizes[] = {1, 7, 16, 65, N, 2, 3, 4, 5, 8, 9, 17, 63, 64, 150};
+	for (size_t i = 0; i < (TDM_SANITIZED ? 5 : sizeof sizes / sizeof *sizes); i++) { // accesses need fewer
 		struct tdm_seq *s = open_seq(f->e);
 		for (int at = 0; at < N; at += sizes[i])
 			if (!eval_is(f, s, at, at + sizes[i] < N ? at + sizes[i] : N))
