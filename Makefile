@@ -38,7 +38,7 @@ objects   = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c)) $(patsubst %.S,$(B
 archive   = $(B)/lib$(1).a
 whole     = -Wl,--whole-archive $(foreach m,$(1),$(call archive,$(m))) -Wl,--no-whole-archive
 
-all: $(B)/tandem $(B)/libtandem.a $(B)/random_model $(B)/bench_model
+all: $(B)/tandem $(B)/libtandem.a $(B)/random_model $(B)/bench_model $(B)/llama2c
 	@[ $(VARIANT) != gcc ] || { ln -sfn gcc/tandem build/tandem; ln -sfn gcc/libtandem.a build/libtandem.a; }
 
 help:
@@ -95,6 +95,9 @@ unit: $(UNITS) ## every module's unit tests
 
 # --- weights for the tests of the engine's families: the unit tests make them, the integration tests run the tool
 $(B)/random_model: $(B)/tests/tools/random_model.o $(B)/tests/tools/family_model.o $(call archive,engine) $(call archive,base)
+	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+$(B)/llama2c: $(B)/tests/tools/llama2c.o $(call archive,engine) $(call archive,base) # a model of llama2.c as a weight file
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 $(B)/bench_model: $(B)/tests/tools/bench_model.o $(call archive,engine) $(call archive,base) # for bench/engine

@@ -3,6 +3,7 @@
 //
 //   "text"                    the ids of its tokens, as a list
 //   [1, 2, 3], --embed        the vector that an encoder gives these tokens, as a list
+//   [1, 2, 3], --logprobs     ln p of each token after the first, given those before it, as a list
 //   [1, 2, 3], --continue N   {"tokens": [...], "gaps": [...], "top": [[id, probability], ...]}: the greedy
 //   continuation
 //                             of these tokens, how far the largest logit was ahead of the second at each step, and the
@@ -19,7 +20,7 @@
 struct options {
 	const char *model, *strings, *kernels;
 	int64_t n_continue, top;
-	bool full_cache, embed;
+	bool full_cache, embed, logprobs;
 };
 
 static const struct tdm_option rows[] = {
@@ -32,17 +33,20 @@ static const struct tdm_option rows[] = {
      "with --continue: most likely next tokens that are shown"},
     {"embed", TDM_OPT_BOOL, offsetof(struct options, embed), "no", 0, 0, NULL,
      "the vector of each list of ids; for encoders"},
+    {"logprobs", TDM_OPT_BOOL, offsetof(struct options, logprobs), "no", 0, 0, NULL,
+     "of each list of ids: ln p of every token after the first"},
     {"full-cache", TDM_OPT_BOOL, offsetof(struct options, full_cache), "no", 0, 0, NULL,
      "keep keys and values in full precision"},
     {"kernels", TDM_OPT_STRING, offsetof(struct options, kernels), NULL, 0, 0, NULL,
      "portable, avx2 or avx512; absent: the best of this machine"},
 };
 
+#define N_CHUNK 64 // tokens of one pass: bounds the memory of their logits
 #define LINE_ARENA_BYTES ((size_t)256 << 20)
 
 struct reader {
 	const struct options *options;
-	struct tdm_engine *engine; // with --continue or --embed
+	struct tdm_engine *engine; // with --continue, --embed or --logprobs
 	struct tdm_gguf *file;     // without
 	struct tdm_vocab *own;
 	const struct tdm_vocab *vocab;
@@ -159,6 +163,29 @@ static int print_vector(struct reader *r, const struct tdm_value *list, struct t
 	return status;
 }
 
+static int print_logprobs(struct reader *r, const struct tdm_value *list, struct tdm_error *err) {
+	struct tdm_seq *s = NULL;
+	int32_t *ids = NULL;
+	int n = (int)list->n, n_vocab = tdm_vocab_size(r->vocab);
+	uint8_t *wanted = tdm_arena_array(&r->arena, list->n + 1, 1);
+	int status = wanted ? read_ids(r, list, &ids, err) : tdm_fail(err, TDM_ENOMEM, "no memory for %d tokens", n);
+	if (!status)
+		status = tdm_seq_open(r->engine, &s, err);
+	for (int at = 0; at + 1 < n && !status; at += N_CHUNK) {
+		int length = n - 1 - at < N_CHUNK ? n - 1 - at : N_CHUNK;
+		memset(wanted, 1, (size_t)length);
+		status = tdm_seq_eval(s, ids + at, length, wanted, NULL, err);
+		for (int i = 0; i < length && !status; i++)
+			printf("%s%.9g", at + i ? "," : "[",
+			       (double)tdm_log_softmax_at(tdm_seq_logits(s, i), n_vocab, ids[at + i + 1]));
+	}
+	if (!status)
+		puts(n > 1 ? "]" : "[]");
+	if (s)
+		tdm_seq_close(s);
+	return status;
+}
+
 // --- lines
 
 static int print_line(struct reader *r, const char *line, size_t n, struct tdm_error *err) {
@@ -170,6 +197,8 @@ static int print_line(struct reader *r, const char *line, size_t n, struct tdm_e
 		return print_tokens(r, value, err);
 	if (value->type == TDM_LIST && r->options->embed)
 		return print_vector(r, value, err);
+	if (value->type == TDM_LIST && r->options->logprobs)
+		return print_logprobs(r, value, err);
 	if (value->type == TDM_LIST && r->engine)
 		return print_continuation(r, value, err);
 	return tdm_fail(err, TDM_EVALUE, "expected a JSON string%s, but this is %s",
@@ -202,7 +231,7 @@ static int print_lines(struct reader *r, FILE *file, const char *name, struct td
 static int open_model(struct reader *r, struct tdm_error *err) {
 	const struct options *o = r->options;
 	int status;
-	if (o->n_continue || o->embed) {
+	if (o->n_continue || o->embed || o->logprobs) {
 		const struct tdm_engine_options engine = {.kernels = o->kernels, .full_cache = o->full_cache};
 		status = tdm_engine_open(o->model, &engine, &r->engine, err);
 		r->vocab = status ? NULL : tdm_engine_vocab(r->engine);
