@@ -30,7 +30,7 @@ USES_cli      := serve eval learn choose trust privacy cost quality models engin
 PKGS     := libmicrohttpd libcurl sqlite3 jansson yaml-0.1 libpcre2-8 libhs libutf8proc libcrypto
 CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 $(shell pkg-config --cflags $(PKGS))
 CFLAGS   += -std=c17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-psabi \
-            -fno-omit-frame-pointer -ffp-contract=off -pthread $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+            -fPIC -fvisibility=hidden -fno-omit-frame-pointer -ffp-contract=off -pthread $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lopenblas -lm
 LDFLAGS  += -pthread -Wl,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
 
@@ -72,9 +72,23 @@ $(B)/tandem: $(foreach m,$(MODULES),$(call archive,$(m)))
 
 # --- the library of include/tandem.h: everything but the command line's main
 $(B)/libtandem.a: $(foreach m,$(MODULES),$(call archive,$(m)))
-	@rm -f $@; ar rcs $@ $(filter-out %/main.o %/commands.o,$(foreach m,$(MODULES),$(call objects,$(m))))
-libs: ## what a program that uses the library is linked with
+	@rm -f $@; ar qcs $@ $(filter-out %/main.o %/commands.o,$(foreach m,$(MODULES),$(call objects,$(m))))
+libs: ## what a program that uses libtandem.a is linked with
 	@echo $(LDFLAGS) $(LDLIBS)
+$(B)/libtandem.so: $(B)/libtandem.a # what include/tandem.h declares, and nothing else of ours
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,libtandem.so.0 -Wl,--whole-archive $< -Wl,--no-whole-archive -o $@ $(LDLIBS)
+
+PREFIX ?= /usr/local
+install: all $(B)/libtandem.so ## program, library, headers and pkg-config file below PREFIX (and DESTDIR)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install $(B)/tandem $(DESTDIR)$(PREFIX)/bin
+	install -m 644 include/tandem.h include/tandem_status.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(B)/libtandem.a $(DESTDIR)$(PREFIX)/lib
+	install $(B)/libtandem.so $(DESTDIR)$(PREFIX)/lib/libtandem.so.0
+	ln -sf libtandem.so.0 $(DESTDIR)$(PREFIX)/lib/libtandem.so
+	printf 'prefix=%s\nName: tandem\nDescription: a small and a large language model answer as one\nVersion: 0\n%s\n%s\n%s\n%s\n' \
+		$(PREFIX) 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -ltandem' 'Requires.private: $(PKGS)' \
+		'Libs.private: -lopenblas -lm -pthread' >$(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
 
 # --- unit tests: tests/unit/MODULE/*.c make one binary per module, linked with that module and the ones below it only
 UNIT_TOOLS_engine := $(B)/tests/tools/family_model.o
@@ -140,4 +154,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help libs unit integration compare layers budget format banned rules pair bench fuzz clean
+.PHONY: all help libs install unit integration compare layers budget format banned rules pair bench fuzz clean

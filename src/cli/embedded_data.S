@@ -1,11 +1,11 @@
 // The files inside the program. A file that does not exist (before `make pair` has run) is left out.
 // A new file: three lines here, one row in embedded.c.
+#define SYMBOL(name) .global name; .hidden name; name:
 #define EMBED(symbol, path)                                                                                            \
-	.section .rodata; .balign 64; .global tdm_embedded_##symbol; tdm_embedded_##symbol: .incbin path;                  \
-	.global tdm_embedded_##symbol##_end; tdm_embedded_##symbol##_end: .byte 0
+	.section .rodata; .balign 64; SYMBOL(tdm_embedded_##symbol) .incbin path;                                          \
+	SYMBOL(tdm_embedded_##symbol##_end) .byte 0
 #define ABSENT(symbol)                                                                                                 \
-	.section .rodata; .global tdm_embedded_##symbol; tdm_embedded_##symbol:                                            \
-	.global tdm_embedded_##symbol##_end; tdm_embedded_##symbol##_end: .byte 0
+	.section .rodata; SYMBOL(tdm_embedded_##symbol) SYMBOL(tdm_embedded_##symbol##_end) .byte 0
 
 #if __has_include("../../weights/small.gguf")
 EMBED(small, "weights/small.gguf")

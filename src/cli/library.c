@@ -1,5 +1,7 @@
 // Library: the embedding interface (include/tandem.h) over the same settings, kinds and runs that the commands use.
 #include "tandem.h"
+#include "base/clock.h"
+#include "base/random.h"
 #include "cli/app.h"
 #include "ledger/receipt.h"
 #include "models/promise.h"
@@ -23,23 +25,16 @@ struct forward { // events to the caller's function
 	void *context;
 };
 
-static int failed(const struct tdm_error *err, int status, char *error, size_t error_bytes) {
-	if (status && error && error_bytes)
-		snprintf(error, error_bytes, "%s", err->text);
-	return status;
-}
-
-int tandem_open(const char *settings_path, struct tandem **out, char *error, size_t error_bytes) {
-	struct tdm_error err = {0};
+int tandem_open(const char *settings, struct tandem **out, struct tdm_error *err) {
 	struct tandem *t = calloc(1, sizeof *t);
 	if (!t)
-		return failed(&err, tdm_fail(&err, TDM_ENOMEM, "out of memory"), error, error_bytes);
+		return tdm_fail(err, TDM_ENOMEM, "out of memory");
 	tdm_arena_init(&t->arena, SETTINGS_ARENA_BYTES);
-	int status = tdm_app_open(&t->arena, settings_path, &t->app, &err);
+	int status = tdm_app_open(&t->arena, settings, &t->app, err);
 	if (status) {
 		tdm_arena_release(&t->arena);
 		free(t);
-		return failed(&err, status, error, error_bytes);
+		return status;
 	}
 	*out = t;
 	return TDM_OK;
@@ -53,40 +48,15 @@ void tandem_close(struct tandem *t) {
 	free(t);
 }
 
+const char *tandem_model(const struct tandem *t, size_t i) {
+	struct tdm_model *const *models;
+	return i < tdm_tree_models(t->app.tree, &models) ? models[i]->name : NULL;
+}
+
 static int forward_piece(struct tdm_sink *sink, const struct tdm_event *event) {
 	struct forward *f = (struct forward *)sink;
 	f->shown = true;
 	return f->piece && f->piece(f->context, event->text, event->len, event->author) ? TDM_SINK_ENOUGH : TDM_OK;
-}
-
-static int read_role(const char *role, enum tdm_author *out, struct tdm_error *err) {
-	static const char *const names[] = {"system", "user", "assistant"};
-	for (int i = 0; i < 3; i++) {
-		if (role && !strcmp(role, names[i])) {
-			*out = (enum tdm_author)i;
-			return TDM_OK;
-		}
-	}
-	return tdm_fail(err, TDM_EVALUE, "role: expected system, user or assistant, got \"%s\"", role ? role : "");
-}
-
-static int read_messages(struct tdm_arena *arena, const struct tandem_message *messages, size_t n,
-                         struct tdm_request *out, struct tdm_error *err) {
-	struct tdm_message *copy = tdm_arena_array(arena, n + 1, sizeof *copy);
-	if (!n)
-		return tdm_fail(err, TDM_EMISSING, "messages: expected at least one");
-	if (!copy)
-		return tdm_fail(err, TDM_ENOMEM, "out of memory for %zu messages", n);
-	for (size_t i = 0; i < n; i++) {
-		int status = read_role(messages[i].role, &copy[i].from, err);
-		if (status)
-			return status;
-		copy[i].text = messages[i].text ? messages[i].text : "";
-		copy[i].len = strlen(copy[i].text);
-	}
-	out->messages = copy;
-	out->n_messages = n;
-	return TDM_OK;
 }
 
 static char *write_receipt(const struct tdm_record *r) {
@@ -117,6 +87,28 @@ static int ask(struct tandem *t, const char *name, struct tdm_run *run, struct t
 	return status;
 }
 
+static int check_messages(const struct tdm_message *messages, size_t n, struct tdm_error *err) {
+	if (!n)
+		return tdm_fail(err, TDM_EMISSING, "messages: expected at least one");
+	for (size_t i = 0; i < n; i++)
+		if (messages[i].from > TDM_FROM_TOOL || (!messages[i].text && messages[i].len))
+			return tdm_fail(err, TDM_EVALUE, "messages[%zu]: expected an author and a text", i);
+	return TDM_OK;
+}
+
+static void set_wishes(const struct tandem_wishes *wishes, struct tdm_run *run, struct tdm_request *request) {
+	tdm_request_init(request);
+	run->record->objective = run->objective;
+	if (!wishes)
+		return;
+	request->max_tokens = wishes->max_tokens;
+	request->temperature = wishes->temperature;
+	run->cancelled = wishes->cancelled;
+	run->deadline_us = wishes->timeout_ms > 0 ? tdm_now_us() + (int64_t)wishes->timeout_ms * 1000 : 0;
+	run->objective.privacy = wishes->privacy;
+	run->record->objective = run->objective;
+}
+
 static uint64_t seed_of(const struct tandem_wishes *wishes) {
 	uint64_t seed = wishes ? wishes->seed : 0;
 	if (!seed)
@@ -124,34 +116,29 @@ static uint64_t seed_of(const struct tandem_wishes *wishes) {
 	return seed;
 }
 
-int tandem_ask_receipt(struct tandem *t, const char *model, const struct tandem_message *messages, size_t n,
-                       const struct tandem_wishes *wishes, tandem_piece *piece, void *context, char **receipt,
-                       char *error, size_t error_bytes) {
+int tandem_ask(struct tandem *t, const char *model, const struct tdm_message *messages, size_t n,
+               const struct tandem_wishes *wishes, tandem_piece *piece, void *context, char **receipt,
+               struct tdm_error *err) {
 	struct tdm_arena arena;
 	struct tdm_run run;
 	struct tdm_request request;
 	struct forward forward = {.sink.put = forward_piece, .piece = piece, .context = context};
+	if (receipt)
+		*receipt = NULL;
 	tdm_arena_init(&arena, RUN_ARENA_BYTES);
 	int status = tdm_run_init(&run, &arena, seed_of(wishes));
 	if (!status) {
-		tdm_request_init(&request);
-		request.max_tokens = wishes ? wishes->max_tokens : 0;
-		request.temperature = wishes ? wishes->temperature : -1;
-		run.objective.privacy = wishes ? wishes->privacy : 0;
-		run.record->objective = run.objective;
-		status = read_messages(&arena, messages, n, &request, &run.error);
+		set_wishes(wishes, &run, &request);
+		request.messages = messages;
+		request.n_messages = n;
+		status = check_messages(messages, n, &run.error);
 		if (!status)
 			status = ask(t, model, &run, &request, &forward);
 		if (receipt)
 			*receipt = write_receipt(run.record);
-		failed(&run.error, status, error, error_bytes);
 	}
+	if (status)
+		tdm_fail(err, status, "%s", run.error.text);
 	tdm_arena_release(&arena);
 	return status;
-}
-
-int tandem_ask(struct tandem *t, const char *model, const struct tandem_message *messages, size_t n,
-               const struct tandem_wishes *wishes, tandem_piece *piece, void *context, char *error,
-               size_t error_bytes) {
-	return tandem_ask_receipt(t, model, messages, n, wishes, piece, context, NULL, error, error_bytes);
 }

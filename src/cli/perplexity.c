@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/command.h"
-#include "engine/perplexity.h"
+#include "engine/engine.h"
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>

@@ -41,6 +41,8 @@ struct tdm_engine {
 	char *name;
 	struct tdm_cache cache;
 	struct tdm_decoder *decoder;
+	pthread_mutex_t tokens_lock; // guards tokens
+	struct tdm_token_tree *tokens;
 	pthread_mutex_t lock;
 	struct tdm_request *first; // in order of arrival
 	bool is_running;

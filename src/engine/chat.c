@@ -23,7 +23,7 @@ struct tdm_chat_format {
 	const char *needs[3];                     // all of them occur in the family's templates
 	const char *lacks[3];                     // none of them does
 	bool (*fits)(const char *text, size_t n); // NULL = the texts decide
-	const char *before[3], *after[3];         // by enum tdm_role_of
+	const char *before[3], *after[3];         // by enum tdm_author
 	const char *reply;                        // what opens an answer
 	const char *fold_before, *fold_after;     // not NULL: system text goes into the next user turn, between these
 	bool trims;                               // contents lose the white space at both ends; folded system text does not
@@ -229,9 +229,9 @@ static void put_content(struct writer *w, const char *text, size_t len, bool tri
 }
 
 // A user turn with the system text that waits for it.
-static void put_user_turn(struct writer *w, const struct tdm_chat_format *f, const struct tdm_turn *system,
-                          const struct tdm_turn *user) {
-	put_row_text(w, f->before[TDM_USER]);
+static void put_user_turn(struct writer *w, const struct tdm_chat_format *f, const struct tdm_message *system,
+                          const struct tdm_message *user) {
+	put_row_text(w, f->before[TDM_FROM_USER]);
 	if (system) {
 		tdm_bytes_puts(&w->plain, f->fold_before);
 		tdm_bytes_add(&w->plain, system->text, system->len);
@@ -240,37 +240,42 @@ static void put_user_turn(struct writer *w, const struct tdm_chat_format *f, con
 	}
 	if (user)
 		put_content(w, user->text, user->len, f->trims && !(system && f->trims_whole), f->trims);
-	put_row_text(w, f->after[TDM_USER]);
+	put_row_text(w, f->after[TDM_FROM_USER]);
 }
 
-static void put_turn(struct writer *w, const struct tdm_chat_format *f, const struct tdm_turn *turn, bool open) {
-	put_row_text(w, f->before[turn->role]);
+static bool is_user(const struct tdm_message *turn) {
+	return turn->from == TDM_FROM_USER || turn->from == TDM_FROM_TOOL;
+}
+
+static void put_turn(struct writer *w, const struct tdm_chat_format *f, const struct tdm_message *turn, bool open) {
+	put_row_text(w, f->before[turn->from]);
 	put_content(w, turn->text, turn->len, f->trims, f->trims && !open);
 	if (!open)
-		put_row_text(w, f->after[turn->role]);
+		put_row_text(w, f->after[turn->from]);
 }
 
 // One turn, with the system text that waits for a user turn; returns what waits after it.
-static const struct tdm_turn *put_next(struct writer *w, const struct tdm_chat_format *f, const struct tdm_turn *turn,
-                                       const struct tdm_turn *waiting, bool open) {
-	if (turn->role == TDM_USER) {
+static const struct tdm_message *put_next(struct writer *w, const struct tdm_chat_format *f,
+                                          const struct tdm_message *turn, const struct tdm_message *waiting,
+                                          bool open) {
+	if (is_user(turn)) {
 		put_user_turn(w, f, waiting, turn);
 		return NULL;
 	}
 	if (waiting) // no user turn follows: the system text stands alone
 		put_user_turn(w, f, waiting, NULL);
-	if (f->fold_before && turn->role == TDM_SYSTEM)
+	if (f->fold_before && turn->from == TDM_FROM_SYSTEM)
 		return turn;
-	put_turn(w, f, turn, open && turn->role == TDM_ASSISTANT);
+	put_turn(w, f, turn, open && turn->from == TDM_FROM_ASSISTANT);
 	return NULL;
 }
 
-static void put_turns(struct writer *w, const struct tdm_chat_format *f, const struct tdm_turn *turns, size_t n,
+static void put_turns(struct writer *w, const struct tdm_chat_format *f, const struct tdm_message *turns, size_t n,
                       bool open) {
-	const struct tdm_turn *waiting = NULL;
+	const struct tdm_message *waiting = NULL;
 	for (size_t i = 0; i < n; i++) {
 		bool first_user = i == 0 || (i == 1 && waiting);
-		if (f->begins_each && turns[i].role == TDM_USER && !first_user)
+		if (f->begins_each && is_user(&turns[i]) && !first_user)
 			put_special(w, tdm_token_bos(w->v));
 		waiting = put_next(w, f, &turns[i], waiting, open && i + 1 == n);
 	}
@@ -278,7 +283,7 @@ static void put_turns(struct writer *w, const struct tdm_chat_format *f, const s
 		put_user_turn(w, f, waiting, NULL);
 }
 
-int tdm_chat_tokens(const struct tdm_chat_format *f, const struct tdm_vocab *v, const struct tdm_turn *turns,
+int tdm_chat_tokens(const struct tdm_chat_format *f, const struct tdm_vocab *v, const struct tdm_message *turns,
                     size_t n_turns, bool reply, bool open, int32_t *out, int cap, struct tdm_error *err) {
 	struct writer w = {.v = v, .out = out, .cap = cap > 0 ? cap : 0};
 	tdm_bytes_init(&w.plain, (size_t)1 << 30);

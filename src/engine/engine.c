@@ -74,6 +74,7 @@ static int open_engine(const char *path, const char *name, const void *data, siz
 		return tdm_fail(err, TDM_ENOMEM, "%s: no memory to open it", name);
 	}
 	pthread_mutex_init(&e->lock, NULL);
+	pthread_mutex_init(&e->tokens_lock, NULL);
 	int status = path ? tdm_gguf_open(path, &e->file, err) : tdm_gguf_memory(name, data, n, &e->file, err);
 	if (status == TDM_OK)
 		status = prepare(e, o ? o : &standard, err);
@@ -105,6 +106,8 @@ void tdm_engine_close(struct tdm_engine *e) {
 	tdm_weights_release(&e->weights);
 	if (e->vocab)
 		tdm_vocab_free(e->vocab);
+	tdm_token_tree_free(e->tokens);
+	pthread_mutex_destroy(&e->tokens_lock);
 	pthread_mutex_destroy(&e->lock);
 	free(e->name);
 	free(e);

@@ -6,23 +6,9 @@
 // A compiled grammar is immutable and may be used by many threads; constraint.h runs it.
 // To add a language: a file grammar_NAME.c that builds expressions (grammar_parts.h), and a row in grammar.c.
 #pragma once
+#include "tandem.h"
 #include "base/status.h"
-#include <stddef.h>
-#include <stdint.h>
 
-struct tdm_grammar;
-
-enum tdm_grammar_kind { TDM_GRAMMAR_JSON, TDM_GRAMMAR_SCHEMA, TDM_GRAMMAR_GBNF, TDM_GRAMMAR_REGEX };
-
-struct tdm_grammar_options { // 0 = the default
-	int max_states;          // of the network (500,000)
-	int max_ms;              // of compiling, and of making one mask later (1,000)
-	size_t max_bytes;        // of compiling, and of one running constraint (128 MiB each)
-};
-
-// text: the schema, grammar or expression, UTF-8; not looked at for TDM_GRAMMAR_JSON. options may be NULL.
-// Error: TDM_EVALUE with what is wrong, where; or with the budget that was exceeded.
-//
 // JSON Schema: type, enum, const, properties, required, additionalProperties, items, prefixItems, minItems, maxItems,
 // minLength, maxLength, pattern, format (date, time, date-time, uuid, email, ipv4, uri), minimum, maximum,
 // exclusiveMinimum, exclusiveMaximum (integers), anyOf, oneOf (as anyOf), allOf (merged), $ref into the document.
@@ -30,7 +16,4 @@ struct tdm_grammar_options { // 0 = the default
 // other members. White space comes after { [ , : and before } ], and is a space, or a line end with at most 24 blanks.
 // GBNF: as llama.cpp writes it. Left recursion is refused. Regular expressions: ECMAScript without look-around,
 // back-references, word boundaries and properties.
-int tdm_grammar_new(enum tdm_grammar_kind kind, const char *text, size_t n, const struct tdm_grammar_options *options,
-                    struct tdm_grammar **out, struct tdm_error *err);
-void tdm_grammar_free(struct tdm_grammar *g);
 int tdm_grammar_states(const struct tdm_grammar *g);

@@ -1,7 +1,11 @@
-// Perplexity, chunk by chunk.
+// Perplexity of a text under a model, by the definition of llama.cpp's tool of that name, so that figures compare.
 //
-// The rule it protects: the same tokens count, and are conditioned on the same tokens, as in llama.cpp's tool.
-#include "engine/perplexity.h"
+// The text's tokens (one line break at its end is left out, the begin token added where the model wants one) are cut
+// into chunks of `context` tokens; a rest is left out. Each chunk is read alone; its first token becomes the begin
+// token where the model wants one; the tokens after its middle count: perplexity = e^(mean of -log p of those).
+// The rule it protects: the same tokens count, and are conditioned on the same tokens, as in that tool.
+#include "base/status.h"
+#include "engine/engine.h"
 #include "engine/sampler.h"
 #include <math.h>
 #include <stdlib.h>

@@ -128,8 +128,8 @@ void tdm_sampling_probs(const struct tdm_sampling *s, const float *logits, int n
 		normalise(probs, n_vocab);
 }
 
-int32_t tdm_sample(const float *probs, int n, struct tdm_rng *rng) {
-	double left = tdm_rng_double(rng);
+int32_t tdm_sample(const float *probs, int n, double at) {
+	double left = at;
 	int32_t last = 0;
 	for (int32_t i = 0; i < n; i++) {
 		if (!(probs[i] > 0))

@@ -49,7 +49,7 @@ static int family_of(struct tdm_dataset *d, size_t *cap, const char *name) {
 
 // --- one conversation
 
-static int read_turns(const struct tdm_value *list, struct tdm_turn *turns, size_t *n) {
+static int read_turns(const struct tdm_value *list, struct tdm_message *turns, size_t *n) {
 	static const char *const roles[] = {"system", "user", "assistant"};
 	*n = 0;
 	if (!list || list->type != TDM_LIST || list->n > MAX_TURNS)
@@ -62,12 +62,12 @@ static int read_turns(const struct tdm_value *list, struct tdm_turn *turns, size
 			r++;
 		if (!role || r == 3 || !content || content->type != TDM_STRING)
 			return TDM_EFORMAT;
-		turns[(*n)++] = (struct tdm_turn){.role = (enum tdm_role_of)r, .text = content->text, .len = content->len};
+		turns[(*n)++] = (struct tdm_message){.from = (enum tdm_author)r, .text = content->text, .len = content->len};
 	}
 	return *n ? TDM_OK : TDM_EFORMAT;
 }
 
-static int conversation_tokens(struct reader *r, const struct tdm_turn *turns, size_t n, bool reply, int32_t **out) {
+static int conversation_tokens(struct reader *r, const struct tdm_message *turns, size_t n, bool reply, int32_t **out) {
 	for (;;) {
 		int count = tdm_chat_tokens(r->chat, r->vocab, turns, n, reply, false, *out, r->room, &r->error);
 		if (count <= r->room)
@@ -85,7 +85,7 @@ static int conversation_tokens(struct reader *r, const struct tdm_turn *turns, s
 
 // Marks the answer of turn k, whose tokens follow what the model sees when it is asked. Returns the length of the
 // conversation up to the end of this answer.
-static int mark_answer(struct reader *r, const struct tdm_turn *turns, size_t k, uint8_t *answer, int n_cap) {
+static int mark_answer(struct reader *r, const struct tdm_message *turns, size_t k, uint8_t *answer, int n_cap) {
 	int from = conversation_tokens(r, turns, k, true, &r->prefix);
 	int to = from < 0 ? from : conversation_tokens(r, turns, k + 1, false, &r->whole);
 	if (to < 0)
@@ -100,7 +100,7 @@ static int mark_answer(struct reader *r, const struct tdm_turn *turns, size_t k,
 	return to;
 }
 
-static int add_document(struct reader *r, const struct tdm_turn *turns, size_t n_turns, int family) {
+static int add_document(struct reader *r, const struct tdm_message *turns, size_t n_turns, int family) {
 	struct tdm_dataset *d = &r->out;
 	size_t room = d->n_tokens + (size_t)r->context + 1;
 	if (grow(&d->tokens, &r->tokens_cap, room, sizeof(int32_t)) || grow(&d->answer, &r->answer_cap, room, 1) ||
@@ -110,7 +110,7 @@ static int add_document(struct reader *r, const struct tdm_turn *turns, size_t n
 	memset(answer, 0, (size_t)r->context + 1);
 	int n = 0;
 	for (size_t k = 0; k < n_turns && n >= 0 && n <= r->context + 1; k++)
-		if (turns[k].role == TDM_ASSISTANT)
+		if (turns[k].from == TDM_FROM_ASSISTANT)
 			n = mark_answer(r, turns, k, answer, r->context + 1);
 	if (n <= 0)
 		return n ? n : TDM_EFORMAT;
@@ -129,7 +129,7 @@ static int add_document(struct reader *r, const struct tdm_turn *turns, size_t n
 
 static int read_line(struct reader *r, struct tdm_arena *arena, const char *line, size_t n, size_t number) {
 	struct tdm_value *value;
-	struct tdm_turn turns[MAX_TURNS];
+	struct tdm_message turns[MAX_TURNS];
 	size_t n_turns;
 	if (tdm_json_parse(arena, line, n, &value, &r->error)) {
 		struct tdm_error why = r->error;

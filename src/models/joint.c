@@ -37,7 +37,7 @@ int32_t tdm_joint_choose(const struct tdm_sampling *s, const float *logits, int 
 	if (s->temperature <= 0 && s->repeat_penalty == 1)
 		return tdm_argmax(logits, n_vocab);
 	tdm_sampling_probs(s, logits, n_vocab, recent, n_recent, probs);
-	return s->temperature <= 0 ? tdm_argmax(probs, n_vocab) : tdm_sample(probs, n_vocab, rng);
+	return s->temperature <= 0 ? tdm_argmax(probs, n_vocab) : tdm_sample(probs, n_vocab, tdm_rng_double(rng));
 }
 
 int tdm_joint_check(struct tdm_run *run, const char *who, const struct tdm_session *a, const struct tdm_session *b) {

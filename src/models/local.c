@@ -9,7 +9,6 @@
 #include "models/keeper.h"
 #include "models/sources.h"
 #include "models/writer.h"
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,8 +27,6 @@ struct local {
 	struct tdm_adapter *adapter; // NULL: none; every session uses it
 	struct tdm_sampling own;
 	int max_tokens;
-	pthread_mutex_t lock;        // guards tree
-	struct tdm_token_tree *tree; // of the vocabulary; made when an answer of a form is first asked for
 };
 
 struct local_session {
@@ -50,30 +47,17 @@ struct prompt {
 	int n;
 };
 
-static const enum tdm_role_of turn_roles[] = {
-    [TDM_FROM_SYSTEM] = TDM_SYSTEM,
-    [TDM_FROM_USER] = TDM_USER,
-    [TDM_FROM_ASSISTANT] = TDM_ASSISTANT,
-    [TDM_FROM_TOOL] = TDM_USER,
-};
-
 static int too_long(struct local *l, struct tdm_run *run, int n) {
 	return tdm_fail(&run->error, TDM_ECONTEXT, "model %s: the request has %d tokens, but the context holds %d",
 	                l->model.name, n, tdm_engine_info(l->engine)->context);
 }
 
 static int render(struct local *l, struct tdm_run *run, const struct tdm_request *rq, struct prompt *out) {
-	size_t n = rq->n_messages;
-	bool prefill = n > 0 && rq->messages[n - 1].from == TDM_FROM_ASSISTANT;
-	struct tdm_turn *turns = tdm_arena_array(run->arena, n + 1, sizeof *turns);
 	int cap = tdm_engine_info(l->engine)->context;
 	out->tokens = tdm_arena_array(run->arena, (size_t)cap, sizeof *out->tokens);
-	if (!turns || !out->tokens)
+	if (!out->tokens)
 		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for the prompt", l->model.name);
-	for (size_t i = 0; i < n; i++)
-		turns[i] = (struct tdm_turn){turn_roles[rq->messages[i].from], rq->messages[i].text, rq->messages[i].len};
-	out->n = tdm_chat_tokens(tdm_engine_chat(l->engine), tdm_engine_vocab(l->engine), turns, n, !prefill, prefill,
-	                         out->tokens, cap, &run->error);
+	out->n = tdm_engine_render(l->engine, rq->messages, rq->n_messages, out->tokens, cap, &run->error);
 	if (out->n < 0)
 		return out->n;
 	return out->n > cap ? too_long(l, run, out->n) : TDM_OK;
@@ -153,23 +137,8 @@ static int session_tokenize(struct tdm_session *s, const char *text, size_t len,
 	return tdm_tokenize(tdm_engine_vocab(of(s)->local->engine), text, len, out, cap);
 }
 
-static size_t vocab_piece(const void *vocab, int32_t token, const char **text) {
-	return tdm_token_piece(vocab, token, text);
-}
-
-static bool vocab_is_end(const void *vocab, int32_t token) {
-	return tdm_token_is_end(vocab, token);
-}
-
 static const struct tdm_token_tree *session_tokens(struct tdm_session *s, struct tdm_run *run) {
-	struct local *l = of(s)->local;
-	struct tdm_token_source source = {tdm_engine_vocab(l->engine), s->n_vocab, vocab_piece, vocab_is_end};
-	pthread_mutex_lock(&l->lock);
-	if (!l->tree)
-		tdm_token_tree_new(&source, &l->tree, &run->error);
-	const struct tdm_token_tree *tree = l->tree;
-	pthread_mutex_unlock(&l->lock);
-	return tree;
+	return tdm_engine_tokens(of(s)->local->engine, &run->error);
 }
 
 static void session_close(struct tdm_session *s) {
@@ -328,16 +297,15 @@ static int score_tokens(struct local_session *s, struct tdm_run *run, const floa
 	return status;
 }
 
-// The tokens of plain text in the run's arena; `extra` more places are left at the beginning. Their number, or a
-// negative status.
-static int plain_tokens(struct local *l, struct tdm_run *run, const char *text, size_t len, int extra, int32_t **out) {
+// The tokens of plain text in the run's arena. Their number, or a negative status.
+static int plain_tokens(struct local *l, struct tdm_run *run, const char *text, size_t len, int32_t **out) {
 	int n = tdm_tokenize(tdm_engine_vocab(l->engine), text, len, NULL, 0);
 	if (n < 0)
 		return tdm_fail(&run->error, n, "model %s: the text cannot be split into tokens", l->model.name);
-	*out = tdm_arena_array(run->arena, (size_t)(n + extra) + 1, sizeof **out);
+	*out = tdm_arena_array(run->arena, (size_t)n + 1, sizeof **out);
 	if (!*out)
 		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for %d tokens", l->model.name, n);
-	return tdm_tokenize(tdm_engine_vocab(l->engine), text, len, *out + extra, n);
+	return tdm_tokenize(tdm_engine_vocab(l->engine), text, len, *out, n);
 }
 
 static int score_all(struct local_session *s, struct tdm_run *run, const char *const *texts, size_t n, double *logprobs,
@@ -347,8 +315,8 @@ static int score_all(struct local_session *s, struct tdm_run *run, const char *c
 		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for a score", s->local->model.name);
 	memcpy(first, tdm_seq_logits(s->seq, 0), (size_t)s->session.n_vocab * sizeof *first);
 	for (size_t i = 0; i < n; i++) {
-		int32_t *tokens;
-		int count = plain_tokens(s->local, run, texts[i], strlen(texts[i]), 0, &tokens);
+		int32_t *tokens = NULL;
+		int count = plain_tokens(s->local, run, texts[i], strlen(texts[i]), &tokens);
 		if (count < 0)
 			return count;
 		if (count > s->session.context - s->session.prompt_tokens + 1)
@@ -381,85 +349,18 @@ static int local_score(struct tdm_model *m, struct tdm_run *run, const struct td
 	return status;
 }
 
-// Sum of the hidden rows of all tokens, in `sum`.
-static int sum_hidden(struct local_session *s, struct tdm_run *run, const int32_t *tokens, int n, float *sum) {
-	int status = TDM_OK;
-	for (int at = 0; at < n && !status; at += N_CHUNK) {
-		int length = n - at < N_CHUNK ? n - at : N_CHUNK;
-		status = eval_all(s, run, tokens + at, length);
-		for (int row = 0; row < length && !status; row++) {
-			const float *hidden = tdm_seq_hidden(s->seq, row);
-			for (int i = 0; i < s->session.width; i++)
-				sum[i] += hidden[i];
-		}
-	}
-	return status;
-}
-
-static void normalise(float *x, int n) {
-	double square = 0;
-	for (int i = 0; i < n; i++)
-		square += (double)x[i] * (double)x[i];
-	for (int i = 0; square > 0 && i < n; i++)
-		x[i] = (float)((double)x[i] / sqrt(square));
-}
-
-static int embed_text(struct local_session *s, struct tdm_run *run, const char *text, size_t len, float *out,
-                      struct tdm_result *result) {
-	int32_t *tokens, bos = tdm_token_bos(tdm_engine_vocab(s->local->engine));
-	int extra = bos >= 0, n = plain_tokens(s->local, run, text, len, extra, &tokens);
-	if (n < 0)
-		return n;
-	if (extra)
-		tokens[0] = bos;
-	n += extra;
-	if (n > s->session.context)
-		return too_long(s->local, run, n);
-	result->prompt_tokens = n;
-	int status = sum_hidden(s, run, tokens, n, out);
-	normalise(out, s->session.width);
-	return status;
-}
-
-// An encoder is given the text between the marks of its beginning and end, as far as its vocabulary has them.
-static int encode_text(struct local *l, struct tdm_run *run, const char *text, size_t len, float *out,
-                       struct tdm_result *result) {
-	const struct tdm_engine_info *info = tdm_engine_info(l->engine);
-	int32_t *tokens, bos = tdm_token_bos(tdm_engine_vocab(l->engine)), eos = tdm_token_eos(tdm_engine_vocab(l->engine));
-	int extra = bos >= 0, n = plain_tokens(l, run, text, len, extra, &tokens);
-	if (n < 0)
-		return n;
-	if (extra)
-		tokens[0] = bos;
-	n += extra;
-	if (extra && eos >= 0)
-		tokens[n++] = eos; // there is room for one token more
-	if (n > info->context)
-		return too_long(l, run, n);
-	result->prompt_tokens = n;
-	int status = tdm_engine_encode(l->engine, tokens, n, run->cancelled, out, &run->error);
-	normalise(out, info->width);
-	return status;
-}
-
 static int local_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out,
                        int *width) {
+	struct local *l = (struct local *)m;
 	int64_t started_us = tdm_now_us();
-	struct tdm_session *session = NULL;
 	struct tdm_result result = {0};
-	const struct tdm_engine_info *info = tdm_engine_info(((struct local *)m)->engine);
-	int n = info->width, status = TDM_OK;
+	int n_tokens = 0, n = tdm_engine_info(l->engine)->width, status;
 	float *vector = tdm_arena_array(run->arena, (size_t)n, sizeof *vector);
 	if (!vector)
 		status = tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for an embedding", m->name);
-	else if (info->is_encoder)
-		status = encode_text((struct local *)m, run, text, len, vector, &result);
 	else
-		status = local_open(m, run, &session);
-	if (session)
-		status = embed_text(of(session), run, text, len, vector, &result);
-	if (session)
-		session_close(session);
+		status = tdm_engine_embed(l->engine, l->adapter, text, len, run->cancelled, vector, &n_tokens, &run->error);
+	result.prompt_tokens = n_tokens;
 	tdm_source_called(m, run, NULL, "embed", started_us, status, &result);
 	*out = vector;
 	*width = n;
@@ -472,8 +373,6 @@ static void local_destroy(struct tdm_model *m) {
 	struct local *l = (struct local *)m;
 	tdm_adapter_close(l->adapter);
 	tdm_engine_close(l->engine);
-	tdm_token_tree_free(l->tree);
-	pthread_mutex_destroy(&l->lock);
 }
 
 static const struct tdm_model_ops local_ops = {
@@ -563,7 +462,6 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 	l->own = (struct tdm_sampling){
 	    (float)o->temperature, (int)o->top_k, (float)o->top_p, (float)o->min_p, (float)o->repeat_penalty, 0};
 	l->max_tokens = (int)o->max_tokens;
-	pthread_mutex_init(&l->lock, NULL);
 	*out = &l->model;
 	return TDM_OK;
 }

@@ -27,14 +27,6 @@ enum tdm_cap {
 	TDM_CAN_FORM = 64,    // sources: answers of a wanted form (struct tdm_form)
 };
 
-enum tdm_author { TDM_FROM_SYSTEM, TDM_FROM_USER, TDM_FROM_ASSISTANT, TDM_FROM_TOOL };
-
-struct tdm_message {
-	enum tdm_author from;
-	const char *text; // valid UTF-8
-	size_t len;
-};
-
 struct tdm_request {
 	const struct tdm_message *messages; // a last message of the assistant is a prefill: continue it, do not repeat it
 	size_t n_messages;

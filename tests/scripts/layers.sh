@@ -27,7 +27,7 @@ with_line src/base/status.c '#include "engine/gguf.h"' "base includes engine/ggu
 with_line src/cost/planted.c '#include "privacy/mask.h"' "cost includes privacy/mask.h, but may use only"
 with_line src/engine/planted.h '#  include "serve/http.h"' "src/engine/planted.h line 1: engine includes serve/http.h"
 with_line src/engine/planted.c '#include "gguf.h"' 'expected "MODULE/file.h"'
-with_line src/engine/planted.c '#include <tandem.h>' "which only cli and models may include"
+with_line src/cost/planted.c '#include <tandem.h>' "which only base, engine and cli may include"
 with_line src/serve/planted.c '#include <jansson.h>' "includes jansson.h, which only src/base/json.c may include"
 with_line src/privacy/planted.c '#include <openssl/evp.h>' "includes openssl/evp.h, which only src/base/crypto.c"
 with_line tests/unit/base/planted.c '#include "models/model.h"' "base includes models/model.h, but may use only"

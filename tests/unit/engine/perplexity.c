@@ -4,7 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "engine/perplexity.h"
+#include "engine/engine.h"
 #include "tests.h"
 #include "toy.h"
 #include <math.h>

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "base/random.h"
 #include "engine/sampler.h"
 #include "tests.h"
 #include <math.h>
@@ -159,7 +160,7 @@ static void draws_follow_the_distribution(void **state) {
 	struct tdm_sampling s = {.temperature = 0.8f, .top_p = 1, .repeat_penalty = 1};
 	tdm_sampling_probs(&s, logits, N, NULL, 0, probs);
 	for (int i = 0; i < DRAWS; i++)
-		counts[tdm_sample(probs, N, &rng)]++;
+		counts[tdm_sample(probs, N, tdm_rng_double(&rng))]++;
 	double chi = 0;
 	for (int i = 0; i < N; i++)
 		chi += (counts[i] - DRAWS * (double)probs[i]) * (counts[i] - DRAWS * (double)probs[i]) /
@@ -173,7 +174,7 @@ static void a_draw_never_takes_what_cannot_be(void **state) {
 	struct tdm_rng rng;
 	tdm_rng_init(&rng, 3);
 	for (int i = 0; i < 200000; i++) {
-		int32_t t = tdm_sample(probs, 6, &rng);
+		int32_t t = tdm_sample(probs, 6, tdm_rng_double(&rng));
 		assert_true(t == 1 || t == 3);
 	}
 }
