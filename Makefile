@@ -136,6 +136,8 @@ layers: ## no upward include and no upward call
 	scripts/layers
 budget: ## size and complexity of functions and files
 	scripts/budget
+exports: $(B)/libtandem.so ## libtandem.so exports what include/ declares
+	BUILD=$(B) scripts/exports
 format: ## clang-format, checked
 	clang-format --dry-run -Werror $$(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]')
 banned: ## functions without a bound or an error
@@ -154,4 +156,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help libs install unit integration compare layers budget format banned rules pair bench fuzz clean
+.PHONY: all help libs install unit integration compare layers budget exports format banned rules pair bench fuzz clean
