@@ -22,5 +22,10 @@ EMBED(route, "weights/route.json")
 #else
 ABSENT(route)
 #endif
+#if __has_include("../../weights/cascade.json")
+EMBED(cascade, "weights/cascade.json")
+#else
+ABSENT(cascade)
+#endif
 EMBED(settings, "tandem.yaml")
 .section .note.GNU-stack, "", @progbits

@@ -1,10 +1,14 @@
-// `tandem fit`: learns where the small model is right, and finds the thresholds of route and cascade.
+// `tandem fit`: learns when the small model's answer will do, and finds the thresholds of route and cascade.
 //
-// The small and the large model answer test items of a seed of its own. From their outcomes come the weights of the
-// linear scorer (a file for kind route) and, for the scorer and for the small model's mean log-probability (kind
-// cascade), the threshold that keeps most items with the small model while the mixture is within --slack of the large
-// one. The scorer's threshold is found with scores of weights that were fitted without the item (FOLDS parts, equal
-// items in the same part), else it would look better than it is.
+// The small and the large model answer test items of a seed of their own. From the outcomes come the weights of a
+// linear scorer (models/linear.h). For route it sees the question and learns whether the small model is right; for
+// cascade it sees the small model's answer too and learns whether asking the large model would not help: where both are
+// wrong, a call is wasted. The thresholds of the scorer and of the small model's mean log-probability are those that
+// keep most items with the small model while the mixture is within --slack of the large one.
+//
+// Scores of items that the weights were fitted on look better than they are. So thresholds are found on items of
+// another seed (--curve-seed), or with scores of weights that were fitted without the item (FOLDS parts, equal items in
+// the same part).
 #include "base/file.h"
 #include "cli/app.h"
 #include "cli/command.h"
@@ -17,22 +21,29 @@
 #include <string.h>
 
 #define FOLDS 5
+#define NO_FOLD FOLDS
 #define FILE_LIMIT_BYTES ((size_t)64 << 20)
 enum { SMALL, LARGE };
+enum { ROUTE, CASCADE };
 
 struct options {
 	const char *config, *small, *large, *out, *curve;
-	int64_t seed, n, avoid_seed, avoid_n, jobs, max_tokens;
+	int target;
+	int64_t seed, n, curve_seed, curve_n, avoid_seed, avoid_n, jobs, max_tokens;
 	double l2, slack;
 };
 
 #define AT(field) offsetof(struct options, field)
 static const struct tdm_option options[] = {
     {"config", TDM_OPT_STRING, AT(config), NULL, 0, 0, NULL, "settings file"},
+    {"for", TDM_OPT_CHOICE, AT(target), "route", 0, 0, "route|cascade", "the kind whose weights are made"},
     {"small", TDM_OPT_STRING, AT(small), "small", 0, 0, NULL, "the model that is asked first"},
     {"large", TDM_OPT_STRING, AT(large), "large", 0, 0, NULL, "the model for the rest"},
     {"seed", TDM_OPT_INT, AT(seed), "4001", 0, 9e15, NULL, "of the items; another one than those of evaluations"},
     {"n", TDM_OPT_INT, AT(n), "4800", FOLDS, 1e6, NULL, "items"},
+    {"curve-seed", TDM_OPT_INT, AT(curve_seed), "0", 0, 9e15, NULL,
+     "of the items that thresholds are found on; 0: the same ones, each scored by weights fitted without it"},
+    {"curve-n", TDM_OPT_INT, AT(curve_n), "4800", 1, 1e6, NULL, "items of --curve-seed"},
     {"avoid-seed", TDM_OPT_INT, AT(avoid_seed), "2027", 0, 9e15, NULL, "of an evaluation: items in common are counted"},
     {"avoid-n", TDM_OPT_INT, AT(avoid_n), "600", 0, 1e6, NULL, "items of that evaluation"},
     {"l2", TDM_OPT_NUMBER, AT(l2), "0.001", 1e-9, 1e6, NULL, "penalty on the weights"},
@@ -43,28 +54,34 @@ static const struct tdm_option options[] = {
     {"max-tokens", TDM_OPT_INT, AT(max_tokens), "256", 0, 1 << 20, NULL, "of an answer; 0: the model's own limit"},
 };
 
+struct sample { // items of one seed and what came of them
+	struct tdm_eval eval;
+	struct tdm_fit_item *items;
+	struct tdm_curve_item *by_scorer, *by_logprob;
+};
+
 struct fit {
 	const struct tdm_command_call *call;
 	const struct options *o;
-	struct tdm_eval eval;
-	struct tdm_fit_text *texts, *others; // one per item; others: room for the texts of a fold's fit
+	enum tdm_reads reads;
+	struct sample made, other;   // the items of the fit; those of --curve-seed, else empty
+	struct sample *shown;        // the one that thresholds are found on
+	struct tdm_fit_item *chosen; // room for the items of one fit
 	struct tdm_linear *weights;
-	struct tdm_curve_item *routed, *cascaded;
-	struct tdm_curve route, cascade;
+	struct tdm_curve scorer, logprob;
 	struct tdm_bytes tsv;
 };
 
 // --- items and outcomes
 
-static int answer(struct fit *f, const struct tdm_app *app) {
+static int answer(struct fit *f, const struct tdm_app *app, int64_t seed, int64_t n, struct tdm_eval *out) {
 	struct tdm_model *models[2];
 	struct tdm_progress progress;
 	struct tdm_error *err = f->call->error;
-	struct tdm_eval_options run = {.seed = (uint64_t)f->o->seed, .n_items = (size_t)f->o->n, .models = models};
-	run.n_models = 2;
+	struct tdm_eval_options run = {.seed = (uint64_t)seed, .n_items = (size_t)n, .models = models, .n_models = 2};
 	run.max_tokens = (int)f->o->max_tokens;
 	run.n_jobs = (int)f->o->jobs;
-	run.logprobs = true;
+	run.logprobs = run.keep_answers = true;
 	run.progress = &progress;
 	int status = tdm_app_model(app, f->o->small, &models[SMALL], err);
 	if (!status)
@@ -72,40 +89,41 @@ static int answer(struct fit *f, const struct tdm_app *app) {
 	if (status)
 		return status;
 	tdm_progress_start(&progress, "answering", "items", run.n_items);
-	status = tdm_eval_run(&run, &f->eval, err);
+	status = tdm_eval_run(&run, out, err);
 	tdm_progress_end(&progress);
-	f->eval.options.models = NULL; // they were this function's
+	out->options.models = NULL; // they were this function's
+	for (size_t m = 0; m < 2 && !status; m++)
+		if (out->failures[m][0])
+			status = tdm_fail(err, TDM_EVALUE, "tandem fit: %s", out->failures[m]);
 	return status;
 }
 
-static int failed_model(const struct fit *f) {
-	for (size_t m = 0; m < 2; m++)
-		if (f->eval.failures[m][0])
-			return tdm_fail(f->call->error, TDM_EVALUE, "tandem fit: %s", f->eval.failures[m]);
+static int read_item(const struct fit *f, struct sample *s, size_t i) {
+	struct tdm_gym_item item;
+	int status = tdm_eval_item(&s->eval.options, i, &s->eval.arena, &item, f->call->error);
+	if (status)
+		return status;
+	const struct tdm_eval_outcome *small = tdm_eval_outcome(&s->eval, i, SMALL);
+	bool large_right = tdm_eval_outcome(&s->eval, i, LARGE)->right;
+	s->items[i].seen =
+	    (struct tdm_seen){item.prompt, strlen(item.prompt), small->answer, small->n_answer, small->logprobs};
+	s->items[i].label = small->right || (f->reads == TDM_READS_ANSWER && !large_right);
+	s->by_logprob[i] = (struct tdm_curve_item){small->mean_logprob, small->right, large_right};
+	s->by_scorer[i] = (struct tdm_curve_item){(double)NAN, small->right, large_right};
 	return TDM_OK;
 }
 
-static int read_texts(struct fit *f) {
-	size_t n = f->eval.options.n_items;
-	f->texts = tdm_arena_array(&f->eval.arena, n, sizeof *f->texts);
-	f->others = tdm_arena_array(&f->eval.arena, n, sizeof *f->others);
-	f->routed = tdm_arena_array(&f->eval.arena, n, sizeof *f->routed);
-	f->cascaded = tdm_arena_array(&f->eval.arena, n, sizeof *f->cascaded);
-	f->weights = tdm_arena_alloc(&f->eval.arena, sizeof *f->weights);
-	if (!f->texts || !f->others || !f->routed || !f->cascaded || !f->weights)
+static int read_items(struct fit *f, struct sample *s) {
+	size_t n = s->eval.options.n_items;
+	int status = TDM_OK;
+	s->items = tdm_arena_array(&s->eval.arena, n, sizeof *s->items);
+	s->by_scorer = tdm_arena_array(&s->eval.arena, n, sizeof *s->by_scorer);
+	s->by_logprob = tdm_arena_array(&s->eval.arena, n, sizeof *s->by_logprob);
+	if (!s->items || !s->by_scorer || !s->by_logprob)
 		return tdm_fail(f->call->error, TDM_ENOMEM, "tandem fit: no memory for %zu items", n);
-	for (size_t i = 0; i < n; i++) {
-		struct tdm_gym_item item;
-		int status = tdm_eval_item(&f->eval.options, i, &f->eval.arena, &item, f->call->error);
-		if (status)
-			return status;
-		const struct tdm_eval_outcome *small = tdm_eval_outcome(&f->eval, i, SMALL);
-		f->texts[i] = (struct tdm_fit_text){item.prompt, strlen(item.prompt), small->right};
-		f->cascaded[i] =
-		    (struct tdm_curve_item){small->mean_logprob, small->right, tdm_eval_outcome(&f->eval, i, LARGE)->right};
-		f->routed[i] = f->cascaded[i];
-	}
-	return TDM_OK;
+	for (size_t i = 0; i < n && !status; i++)
+		status = read_item(f, s, i);
+	return status;
 }
 
 static int by_key(const void *a, const void *b) {
@@ -113,10 +131,10 @@ static int by_key(const void *a, const void *b) {
 	return (x > y) - (x < y);
 }
 
-// How many of this fit's items are also items of the evaluation that is to be avoided.
-static int count_common(const struct fit *f, size_t *common) {
-	struct tdm_eval_options avoid = {.seed = (uint64_t)f->o->avoid_seed};
-	size_t n = (size_t)f->o->avoid_n;
+// Says how many of this fit's items are also among the first n of another seed.
+static int show_common(const struct fit *f, uint64_t seed, size_t n) {
+	struct tdm_eval_options avoid = {.seed = seed};
+	size_t common = 0;
 	uint64_t *keys = calloc(n + 1, sizeof *keys);
 	int status = keys ? TDM_OK : tdm_fail(f->call->error, TDM_ENOMEM, "tandem fit: no memory for %zu keys", n);
 	for (size_t i = 0; i < n && !status; i++) {
@@ -127,31 +145,42 @@ static int count_common(const struct fit *f, size_t *common) {
 		keys[i] = status ? 0 : item.key;
 		tdm_arena_release(&arena);
 	}
-	*common = 0;
 	if (!status)
 		qsort(keys, n, sizeof *keys, by_key);
-	for (size_t i = 0; i < f->eval.options.n_items && !status; i++)
-		*common += bsearch(&f->eval.items[i].key, keys, n, sizeof *keys, by_key) != NULL;
+	for (size_t i = 0; i < f->made.eval.options.n_items && !status; i++)
+		common += bsearch(&f->made.eval.items[i].key, keys, n, sizeof *keys, by_key) != NULL;
 	free(keys);
+	if (!status)
+		printf("%zu items of seed %lld; %zu of them are also among the %zu of seed %llu\n",
+		       f->made.eval.options.n_items, (long long)f->o->seed, common, n, (unsigned long long)seed);
 	return status;
 }
 
 // --- the scorer
 
-// Scores the items of one fold with weights fitted on the others.
-static int score_fold(struct fit *f, uint64_t fold) {
-	size_t n = f->eval.options.n_items, n_others = 0;
-	float features[TDM_N_FEATURES];
-	for (size_t i = 0; i < n; i++)
-		if (f->eval.items[i].key / TDM_GYM_TEST_ONE_IN % FOLDS != fold)
-			f->others[n_others++] = f->texts[i];
-	int status = tdm_fit_logistic(f->others, n_others, f->o->l2, f->weights, NULL, f->call->error);
-	for (size_t i = 0; i < n && !status; i++)
-		if (f->eval.items[i].key / TDM_GYM_TEST_ONE_IN % FOLDS == fold) {
-			tdm_features(f->texts[i].text, f->texts[i].n, features);
-			f->routed[i].score = tdm_linear_score(f->weights, features);
-		}
-	return status;
+static bool is_in_fold(const struct sample *s, size_t i, uint64_t fold) {
+	return s->eval.items[i].key / TDM_GYM_TEST_ONE_IN % FOLDS == fold;
+}
+
+// An answer without log-probabilities is never kept, so a scorer of answers need not know about it.
+static bool is_scored(const struct fit *f, const struct sample *s, size_t i) {
+	return f->reads == TDM_READS_QUESTION || s->items[i].seen.logprobs.n > 0;
+}
+
+// Fits the weights on the items outside one fold.
+static int fit_without(struct fit *f, uint64_t fold, struct tdm_fit_report *report) {
+	size_t n = 0;
+	for (size_t i = 0; i < f->made.eval.options.n_items; i++)
+		if (!is_in_fold(&f->made, i, fold) && is_scored(f, &f->made, i))
+			f->chosen[n++] = f->made.items[i];
+	return tdm_fit_logistic(f->reads, f->chosen, n, f->o->l2, f->weights, report, f->call->error);
+}
+
+// fold NO_FOLD: all.
+static void score(struct fit *f, struct sample *s, uint64_t fold) {
+	for (size_t i = 0; i < s->eval.options.n_items; i++)
+		if ((fold == NO_FOLD || is_in_fold(s, i, fold)) && is_scored(f, s, i))
+			s->by_scorer[i].score = tdm_linear_score(f->weights, &s->items[i].seen);
 }
 
 static int by_score(const void *a, const void *b) {
@@ -160,7 +189,8 @@ static int by_score(const void *a, const void *b) {
 }
 
 // Area under the ROC curve of the scores: how often a right one is above a wrong one, ties counting half.
-static double area(const struct tdm_curve_item *items, size_t n, struct tdm_arena *arena) {
+// for_route: a right one is one where the small model is right; else one where the large model would not help.
+static double area(const struct tdm_curve_item *items, size_t n, bool for_route, struct tdm_arena *arena) {
 	struct tdm_curve_item *sorted = tdm_arena_array(arena, n, sizeof *sorted);
 	double wrong = 0, right = 0, above = 0;
 	if (!sorted)
@@ -170,7 +200,7 @@ static double area(const struct tdm_curve_item *items, size_t n, struct tdm_aren
 	for (size_t i = 0, end; i < n; i = end) {
 		double more_wrong = 0, more_right = 0;
 		for (end = i; end < n && sorted[end].score == sorted[i].score; end++)
-			*(sorted[end].small_right ? &more_right : &more_wrong) += 1;
+			*(sorted[end].small_right || (!for_route && !sorted[end].large_right) ? &more_right : &more_wrong) += 1;
 		above += more_right * (wrong + more_wrong / 2);
 		wrong += more_wrong;
 		right += more_right;
@@ -181,28 +211,41 @@ static double area(const struct tdm_curve_item *items, size_t n, struct tdm_aren
 
 static int fit_scorer(struct fit *f) {
 	struct tdm_fit_report report;
-	size_t n = f->eval.options.n_items;
 	int status = TDM_OK;
-	for (uint64_t fold = 0; fold < FOLDS && !status; fold++)
-		status = score_fold(f, fold);
+	f->chosen = tdm_arena_array(&f->made.eval.arena, f->made.eval.options.n_items, sizeof *f->chosen);
+	f->weights = tdm_arena_alloc(&f->made.eval.arena, sizeof *f->weights);
+	if (!f->chosen || !f->weights)
+		return tdm_fail(f->call->error, TDM_ENOMEM, "tandem fit: no memory for the weights");
+	for (uint64_t fold = 0; f->shown == &f->made && fold < FOLDS && !status; fold++) {
+		status = fit_without(f, fold, NULL);
+		if (!status)
+			score(f, &f->made, fold);
+	}
 	if (!status)
-		status = tdm_fit_logistic(f->texts, n, f->o->l2, f->weights, &report, f->call->error);
+		status = fit_without(f, NO_FOLD, &report);
 	if (status)
 		return status;
+	if (f->shown != &f->made)
+		score(f, f->shown, NO_FOLD);
 	printf("scorer: log-loss %.4f, right side of 0.5 %.1f %% after %d steps", report.loss, 100 * report.accuracy,
 	       report.steps);
 	if (isnan(report.area))
 		printf("; one class only, nothing to tell apart\n");
 	else
 		printf("; area %.4f on its own items, %.4f on items left out\n", report.area,
-		       area(f->routed, n, &f->eval.arena));
+		       area(f->shown->by_scorer, f->shown->eval.options.n_items, f->reads == TDM_READS_QUESTION,
+		            &f->shown->eval.arena));
+	return TDM_OK;
+}
+
+static int write_weights(struct fit *f) {
+	struct tdm_bytes text;
 	if (!f->o->out)
 		return TDM_OK;
-	struct tdm_bytes text;
 	tdm_bytes_init(&text, FILE_LIMIT_BYTES);
 	tdm_linear_write(f->weights, &text);
-	status = text.failed ? tdm_fail(f->call->error, TDM_ENOMEM, "tandem fit: no memory for the weights")
-	                     : tdm_file_write(f->o->out, text.data, text.len, f->call->error);
+	int status = text.failed ? tdm_fail(f->call->error, TDM_ENOMEM, "tandem fit: no memory for the weights")
+	                         : tdm_file_write(f->o->out, text.data, text.len, f->call->error);
 	tdm_bytes_release(&text);
 	return status;
 }
@@ -227,17 +270,18 @@ static void show_curve(struct fit *f, const char *name, const struct tdm_curve *
 }
 
 static int make_curves(struct fit *f) {
-	size_t n = f->eval.options.n_items;
+	struct sample *s = f->shown;
+	size_t n = s->eval.options.n_items;
 	struct tdm_error *err = f->call->error;
-	int status = tdm_curve_make(f->cascaded, n, &f->eval.arena, &f->cascade, err);
+	int status = tdm_curve_make(s->by_logprob, n, &s->eval.arena, &f->logprob, err);
 	if (!status)
-		status = tdm_curve_make(f->routed, n, &f->eval.arena, &f->route, err);
+		status = tdm_curve_make(s->by_scorer, n, &s->eval.arena, &f->scorer, err);
 	if (status)
 		return status;
 	tdm_bytes_init(&f->tsv, FILE_LIMIT_BYTES);
 	tdm_bytes_puts(&f->tsv, "by\tthreshold\tkept\tright\n");
-	show_curve(f, "cascade, mean log-probability", &f->cascade);
-	show_curve(f, "route, linear", &f->route);
+	show_curve(f, "cascade, mean log-probability", &f->logprob);
+	show_curve(f, f->o->target == CASCADE ? "cascade, scorer" : "route, linear", &f->scorer);
 	if (f->o->curve)
 		status = f->tsv.failed ? tdm_fail(err, TDM_ENOMEM, "tandem fit: no memory for the curves")
 		                       : tdm_file_write(f->o->curve, f->tsv.data, f->tsv.len, err);
@@ -246,38 +290,43 @@ static int make_curves(struct fit *f) {
 }
 
 static int fit(struct fit *f) {
-	size_t common, n = f->eval.options.n_items;
-	int status = failed_model(f);
+	int status = read_items(f, &f->made);
+	if (!status && f->shown != &f->made)
+		status = read_items(f, f->shown);
 	if (!status)
-		status = read_texts(f);
+		status = show_common(f, (uint64_t)f->o->avoid_seed, (size_t)f->o->avoid_n);
+	if (!status && f->shown != &f->made)
+		status = show_common(f, (uint64_t)f->o->curve_seed, (size_t)f->o->curve_n);
 	if (!status)
-		status = count_common(f, &common);
-	if (status)
-		return status;
-	printf("%zu items of seed %lld; %zu of them are also among the %lld of seed %lld\n", n, (long long)f->o->seed,
-	       common, (long long)f->o->avoid_n, (long long)f->o->avoid_seed);
-	status = fit_scorer(f);
+		status = fit_scorer(f);
+	if (!status)
+		status = write_weights(f);
 	return status ? status : make_curves(f);
 }
 
 static int run(const struct tdm_command_call *call) {
-	struct fit f = {.call = call, .o = call->options};
+	struct fit f = {.call = call, .o = call->options, .shown = &f.made};
 	struct tdm_app app;
 	int status = tdm_app_open(call->arena, f.o->config, &app, call->error);
 	if (status)
 		return status;
-	status = answer(&f, &app);
-	if (!status) {
-		status = fit(&f);
-		tdm_eval_release(&f.eval);
+	f.reads = f.o->target == CASCADE ? TDM_READS_ANSWER : TDM_READS_QUESTION;
+	status = answer(&f, &app, f.o->seed, f.o->n, &f.made.eval);
+	if (!status && f.o->curve_seed) {
+		f.shown = &f.other;
+		status = answer(&f, &app, f.o->curve_seed, f.o->curve_n, &f.other.eval);
 	}
+	if (!status)
+		status = fit(&f);
+	tdm_eval_release(&f.made.eval);
+	tdm_eval_release(&f.other.eval);
 	tdm_app_close(&app);
 	return status;
 }
 
 const struct tdm_command tdm_command_fit = {
     .name = "fit",
-    .summary = "the weights of a router, and the thresholds of route and cascade",
+    .summary = "the weights and the thresholds of route and cascade",
     .group = "make",
     .options = options,
     .n_options = TDM_COUNT(options),

@@ -4,12 +4,15 @@
 // one's answer is held and replayed with every event as it was, or dropped (its call is marked discarded) and the large
 // one streams live. A small model that fails is replaced, unless somebody refused the request.
 //
-// Gates: logprob (mean ln p of the small answer's tokens) and agreement (share of `samples` further draws that say the
-// same as the answer at temperature 0; 2305.05176, 2407.02348). A new gate: a row in `gates`, a choice in the options.
+// Gates: logprob (mean ln p of the small answer's tokens), agreement (share of `samples` further draws that say the
+// same as the answer at temperature 0; 2407.02348) and scorer (models/linear.h over question and answer: the
+// probability that the large model would not do better, fitted by learn/fit; 2305.05176). A new gate: a row in `gates`,
+// a choice in the options.
 #include "cost/kinds.h"
 #include "models/answer.h"
 #include "models/collect.h"
 #include "models/gate.h"
+#include "models/linear.h"
 #include <string.h>
 
 #define ANSWER_LIMIT_BYTES ((size_t)4 << 20)
@@ -17,6 +20,7 @@
 
 struct options {
 	int gate, how;
+	const char *weights;
 	double threshold, temperature;
 	int64_t samples;
 };
@@ -24,6 +28,7 @@ struct options {
 struct cascade {
 	struct tdm_model model;
 	struct options o;
+	struct tdm_linear *weights; // NULL: the gate is another one
 	struct tdm_model *small, *large;
 };
 
@@ -78,19 +83,35 @@ static int weigh_agreement(const struct cascade *c, struct tdm_run *run, const s
 	return TDM_OK;
 }
 
+// An answer without log-probabilities, or without a word, is unknown to the scorer.
+static int weigh_scorer(const struct cascade *c, struct tdm_run *run, const struct tdm_request *request,
+                        struct evidence *e) {
+	struct tdm_seen seen = tdm_seen_question(request);
+	if (!e->answer->logprobs.n)
+		return TDM_OK;
+	seen.answer = e->answer->text.data;
+	seen.n_answer = e->answer->text.len;
+	seen.logprobs = e->answer->logprobs;
+	e->score = tdm_linear_score(c->weights, &seen);
+	return TDM_OK;
+}
+
 static const struct gate {
 	const char *signal;
 	int (*weigh)(const struct cascade *c, struct tdm_run *run, const struct tdm_request *request, struct evidence *e);
 	bool is_greedy; // the answer that is judged is the one at temperature 0
+	bool needs_logprobs;
 } gates[] = {
-    {"logprob", weigh_logprob, false},
-    {"agreement", weigh_agreement, true},
+    {"logprob", weigh_logprob, false, true},
+    {"agreement", weigh_agreement, true, false},
+    {"scorer", weigh_scorer, false, true},
 };
+enum { LOGPROB, AGREEMENT, SCORER };
 
 static int ask_small(const struct cascade *c, struct tdm_run *run, const struct tdm_request *request,
                      struct tdm_collect *answer, struct tdm_result *result) {
 	struct tdm_request asked = *request;
-	asked.logprobs = request->logprobs || c->o.gate == 0;
+	asked.logprobs = request->logprobs || gates[c->o.gate].needs_logprobs;
 	if (gates[c->o.gate].is_greedy)
 		asked.temperature = 0;
 	return tdm_generate(c->small, run, &asked, &answer->sink, result);
@@ -148,17 +169,26 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	return status;
 }
 
+static int check(const struct tdm_build *b, const struct options *o, const struct tdm_model *small) {
+	if (gates[o->gate].needs_logprobs && !(small->can & TDM_CAN_LOGPROBS))
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: gate %s needs log-probabilities, which model %s does not give",
+		                b->where, gates[o->gate].signal, small->name);
+	if (o->gate == LOGPROB && o->threshold > 0)
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: threshold is a mean log-probability for gate logprob: expected 0 or less, such as -0.1",
+		                b->where);
+	if (o->gate == SCORER && !o->weights)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: gate scorer needs weights: a path, or embedded:cascade", b->where);
+	return TDM_OK;
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	static const struct tdm_model_ops ops = {.generate = generate};
 	const struct options *o = options;
 	struct tdm_model *small = tdm_build_role(b, "small"), *large = tdm_build_role(b, "large");
-	if (o->gate == 0 && !(small->can & TDM_CAN_LOGPROBS))
-		return tdm_fail(b->error, TDM_ECONFIG, "%s: gate logprob needs log-probabilities, which model %s does not give",
-		                b->where, small->name);
-	if (o->gate == 0 && o->threshold > 0)
-		return tdm_fail(b->error, TDM_ECONFIG,
-		                "%s: threshold is a mean log-probability for gate logprob: expected 0 or less, such as -0.1",
-		                b->where);
+	int status = check(b, o, small);
+	if (status != TDM_OK)
+		return status;
 	struct cascade *c =
 	    tdm_build_model(b, sizeof *c, &ops, TDM_CAN_TEXT | (small->can & large->can & TDM_CAN_LOGPROBS));
 	if (!c)
@@ -167,19 +197,23 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	c->small = small;
 	c->large = large;
 	*out = &c->model;
-	return TDM_OK;
+	return o->gate == SCORER ? tdm_linear_open(b, o->weights, TDM_READS_ANSWER, &c->weights) : TDM_OK;
 }
 
 static const struct tdm_role roles[] = {
-    {"small", TDM_CAN_TEXT, 1, 1, "answers first; gate logprob needs its log-probabilities"},
+    {"small", TDM_CAN_TEXT, 1, 1, "answers first; gates logprob and scorer need its log-probabilities"},
     {"large", TDM_CAN_TEXT, 1, 1, "answers what the gate does not keep"},
 };
 
 #define AT(field) offsetof(struct options, field)
 static const struct tdm_option table[] = {
-    {"gate", TDM_OPT_CHOICE, AT(gate), "agreement", 0, 0, "logprob|agreement", "what the small answer is judged by"},
+    {"gate", TDM_OPT_CHOICE, AT(gate), "agreement", 0, 0, "logprob|agreement|scorer",
+     "what the small answer is judged by"},
+    {"weights", TDM_OPT_STRING, AT(weights), NULL, 0, 0, NULL, "file of the scorer, or embedded:cascade (scorer)"},
     {"threshold", TDM_OPT_NUMBER, AT(threshold), "1", 0, 0, NULL,
-     "kept from this score on: share of the samples (agreement), mean ln p, such as -0.1 (logprob)"},
+     "kept from this score on: share of the samples (agreement), mean ln p, such as -0.1 (logprob), probability that "
+     "the "
+     "large model would not do better, such as 0.9 (scorer)"},
     {"samples", TDM_OPT_INT, AT(samples), "3", 1, 64, NULL, "draws compared with the answer (agreement)"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "0.7", 0, 5, NULL, "of the samples (agreement)"},
     {"how", TDM_OPT_CHOICE, AT(how), "text", 0, 0, TDM_ANSWER_TYPES, "what counts as the same answer (agreement)"},

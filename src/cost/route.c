@@ -6,13 +6,10 @@
 // Scorers: linear (models/linear.h, fitted by learn/fit), and controls that every report compares it with: length
 // (minus the bytes), random, always_small, always_large. A new scorer: a row in `scorers`, a choice in the options.
 #include "cost/kinds.h"
-#include "base/file.h"
 #include "base/random.h"
 #include "models/gate.h"
 #include "models/linear.h"
 #include <string.h>
-
-#define WEIGHTS_LIMIT_BYTES ((size_t)1 << 20)
 
 struct options {
 	int scorer;
@@ -28,49 +25,35 @@ struct route {
 	struct tdm_model *small, *large;
 };
 
-struct text {
-	const char *at;
-	size_t n;
-};
-
-static struct text last_user_message(const struct tdm_request *request) {
-	for (size_t i = request->n_messages; i-- > 0;)
-		if (request->messages[i].from == TDM_FROM_USER)
-			return (struct text){request->messages[i].text, request->messages[i].len};
-	return (struct text){"", 0};
+static double score_linear(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen) {
+	return tdm_linear_score(r->weights, seen);
 }
 
-static double score_linear(const struct route *r, const struct tdm_run *run, struct text text) {
-	float features[TDM_N_FEATURES];
-	tdm_features(text.at, text.n, features);
-	return tdm_linear_score(r->weights, features);
-}
-
-static double score_length(const struct route *r, const struct tdm_run *run, struct text text) {
-	return -(double)text.n;
+static double score_length(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen) {
+	return -(double)seen->n_question;
 }
 
 // Of the seed and the text, so that many requests under one seed do not all share one fate.
-static double score_random(const struct route *r, const struct tdm_run *run, struct text text) {
+static double score_random(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen) {
 	struct tdm_rng rng;
 	uint64_t hash = 0;
-	for (size_t i = 0; i < text.n; i++)
-		hash = hash * 1099511628211u + (unsigned char)text.at[i] + 1;
+	for (size_t i = 0; i < seen->n_question; i++)
+		hash = hash * 1099511628211u + (unsigned char)seen->question[i] + 1;
 	tdm_rng_stream(&rng, run->seed, "route", hash);
 	return tdm_rng_double(&rng);
 }
 
-static double score_small(const struct route *r, const struct tdm_run *run, struct text text) {
+static double score_small(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen) {
 	return INFINITY;
 }
 
-static double score_large(const struct route *r, const struct tdm_run *run, struct text text) {
+static double score_large(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen) {
 	return -INFINITY;
 }
 
 static const struct scorer {
 	const char *name;
-	double (*score)(const struct route *r, const struct tdm_run *run, struct text text);
+	double (*score)(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen);
 } scorers[] = {
     {"linear", score_linear},      {"length", score_length},      {"random", score_random},
     {"always_small", score_small}, {"always_large", score_large},
@@ -81,33 +64,13 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
                     struct tdm_result *result) {
 	const struct route *r = (const struct route *)m;
 	const struct scorer *scorer = &scorers[r->o.scorer];
-	double score = scorer->score(r, run, last_user_message(request));
+	struct tdm_seen seen = tdm_seen_question(request);
+	double score = scorer->score(r, run, &seen);
 	bool keep = tdm_gate_accepts(score, r->threshold);
 	struct tdm_model *chosen = keep ? r->small : r->large;
 	tdm_gate_record(run, m, chosen->name, scorer->name, isfinite(score) ? score : (double)NAN,
 	                isfinite(r->threshold) ? r->threshold : (double)NAN, NULL);
 	return tdm_generate(chosen, run, request, sink, result);
-}
-
-static int read_weights(const struct tdm_build *b, const char *name, struct tdm_linear **out) {
-	static const char embedded[] = "embedded:";
-	struct tdm_error why = {0};
-	if (!strncmp(name, embedded, sizeof embedded - 1)) {
-		size_t n = 0;
-		const char *data = b->embedded ? b->embedded(name + sizeof embedded - 1, &n) : NULL;
-		if (!data)
-			return tdm_fail(b->error, TDM_ECONFIG, "%s: this program contains no weights %s", b->where, name);
-		if (tdm_linear_read(b->arena, name, data, n, out, &why))
-			return tdm_fail(b->error, TDM_ECONFIG, "%s: %s", b->where, why.text);
-		return TDM_OK;
-	}
-	struct tdm_bytes file;
-	const char *path = name[0] == '/' || !b->folder ? name : tdm_arena_printf(b->arena, "%s/%s", b->folder, name);
-	int status = tdm_file_read(path ? path : name, WEIGHTS_LIMIT_BYTES, &file, &why);
-	if (status == TDM_OK)
-		status = tdm_linear_read(b->arena, name, file.data, file.len, out, &why);
-	tdm_bytes_release(&file);
-	return status == TDM_OK ? TDM_OK : tdm_fail(b->error, TDM_ECONFIG, "%s: %s", b->where, why.text);
 }
 
 // The threshold in force: the one that is set, or the one that the wished share of requests reaches.
@@ -139,7 +102,7 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	r->large = large;
 	*out = &r->model;
 	if (r->o.weights) {
-		int status = read_weights(b, r->o.weights, &r->weights);
+		int status = tdm_linear_open(b, r->o.weights, TDM_READS_QUESTION, &r->weights);
 		if (status != TDM_OK)
 			return status;
 	} else if (r->o.scorer == LINEAR)

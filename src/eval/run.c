@@ -1,7 +1,7 @@
 // Run: the models answer the items of a test. See run.h.
 //
 // Threads: an item belongs to the thread that took it from `next`, with its row of outcomes and uses; `lock` guards the
-// progress, the first failure of each model and the error that ends the run.
+// arena, the progress, the first failure of each model and the error that ends the run.
 #include "eval/run.h"
 #include "base/clock.h"
 #include "base/pool.h"
@@ -171,6 +171,15 @@ static void keep_failure(struct work *w, size_t model, const struct tdm_error *w
 	pthread_mutex_unlock(&w->lock);
 }
 
+static void keep_answer(struct work *w, const struct tdm_bytes *text, struct tdm_eval_outcome *out) {
+	pthread_mutex_lock(&w->lock);
+	out->answer = tdm_arena_copy(&w->e->arena, text->data ? text->data : "", text->len);
+	pthread_mutex_unlock(&w->lock);
+	out->n_answer = out->answer ? text->len : 0;
+	if (!out->answer)
+		out->status = TDM_ENOMEM;
+}
+
 static void prepare_request(const struct tdm_eval_options *o, const struct tdm_message *message,
                             struct tdm_request *out) {
 	tdm_request_init(out);
@@ -213,6 +222,9 @@ static void answer(struct round *r, size_t model) {
 		count(r, model, &run, &result, out);
 		if (isnan(out->mean_logprob))
 			out->mean_logprob = tdm_collect_mean(text);
+		out->logprobs = text->logprobs;
+		if (e->options.keep_answers)
+			keep_answer(w, &text->text, out);
 	}
 	out->leaked = sight.leaked;
 	out->exposed = sight.exposed;

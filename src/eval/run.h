@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "eval/gym.h"
 #include "models/kind.h"
+#include "models/logprobs.h"
 
 struct tdm_eval_options {
 	uint64_t seed;
@@ -21,7 +22,8 @@ struct tdm_eval_options {
 	const struct tdm_model *baseline; // one of `models`; NULL = nothing is compared
 	int max_tokens;                   // of an answer; 0 = the model's own limit
 	int n_jobs;                       // items answered at the same time; more than 1 disturbs the times
-	bool logprobs;                    // ask for log-probabilities (mean_logprob below is then known)
+	bool logprobs;                    // ask for log-probabilities (those below are then known)
+	bool keep_answers;                // the texts, in the outcomes
 	bool warm_up;                     // each model answers one uncounted question first
 	struct tdm_progress *progress;    // started by the caller with n_items; NULL = silent
 };
@@ -46,6 +48,9 @@ struct tdm_eval_outcome { // of one model on one item
 	bool served_by_baseline, called_baseline;
 	int64_t us;
 	double cost, mean_logprob; // mean_logprob: NAN when unknown
+	struct tdm_logprobs logprobs;
+	const char *answer; // with keep_answers; else NULL
+	size_t n_answer;
 	int64_t baseline_calls;
 	int64_t drafted, accepted, passes, verified; // speculation; passes of the target, tokens it wrote in them
 	int64_t values_restored, values_missed, values_damaged; // of masks

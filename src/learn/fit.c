@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_WEIGHTS = TDM_N_FEATURES + 1, BIAS = TDM_N_FEATURES, MOST_STEPS = 50, MOST_INNER = 200 };
+enum { MOST_WEIGHTS = TDM_N_FEATURES + 1, MOST_STEPS = 50, MOST_INNER = 200 };
 
-struct rows { // sparse matrix of features, one row per text
+struct rows { // sparse matrix of features, one row per item; column `width` is the bias, 1 everywhere and not stored
+	int width;
 	size_t n, n_items;
 	size_t *start; // n + 1
 	uint16_t *column;
@@ -15,15 +16,15 @@ struct rows { // sparse matrix of features, one row per text
 
 struct problem {
 	struct rows rows;
-	const struct tdm_fit_text *texts;
+	const struct tdm_fit_item *items;
 	double l2;
-	double *margin, *curve; // of each text: w·x, and p (1 - p)
-	double weights[N_WEIGHTS], gradient[N_WEIGHTS], direction[N_WEIGHTS];
-	double residual[N_WEIGHTS], search[N_WEIGHTS], product[N_WEIGHTS];
+	double *margin, *curve; // of each item: w·x, and p (1 - p)
+	double weights[MOST_WEIGHTS], gradient[MOST_WEIGHTS], direction[MOST_WEIGHTS];
+	double residual[MOST_WEIGHTS], search[MOST_WEIGHTS], product[MOST_WEIGHTS];
 };
 
 static bool add_row(struct rows *r, size_t i, const float *x, size_t *cap) {
-	for (int k = 0; k < TDM_N_FEATURES; k++) {
+	for (int k = 0; k < r->width; k++) {
 		if (x[k] == 0)
 			continue;
 		if (r->n_items == *cap) {
@@ -42,13 +43,14 @@ static bool add_row(struct rows *r, size_t i, const float *x, size_t *cap) {
 	return true;
 }
 
-static bool make_rows(struct rows *r, const struct tdm_fit_text *texts, size_t n) {
+static bool make_rows(struct rows *r, enum tdm_reads reads, const struct tdm_fit_item *items, size_t n) {
 	float x[TDM_N_FEATURES];
 	size_t cap = 0;
 	r->n = n;
+	r->width = tdm_n_features(reads);
 	r->start = calloc(n + 1, sizeof *r->start);
 	for (size_t i = 0; r->start && i < n; i++) {
-		tdm_features(texts[i].text, texts[i].n, x);
+		tdm_features(reads, &items[i].seen, x);
 		if (!add_row(r, i, x, &cap))
 			return false;
 	}
@@ -56,21 +58,21 @@ static bool make_rows(struct rows *r, const struct tdm_fit_text *texts, size_t n
 }
 
 static double row_dot(const struct rows *r, size_t i, const double *w) {
-	double sum = w[BIAS];
+	double sum = w[r->width];
 	for (size_t k = r->start[i]; k < r->start[i + 1]; k++)
 		sum += (double)r->value[k] * w[r->column[k]];
 	return sum;
 }
 
 static void row_add(const struct rows *r, size_t i, double scale, double *out) {
-	out[BIAS] += scale;
+	out[r->width] += scale;
 	for (size_t k = r->start[i]; k < r->start[i + 1]; k++)
 		out[r->column[k]] += scale * (double)r->value[k];
 }
 
-static double dot(const double *a, const double *b) {
+static double dot(const struct problem *p, const double *a, const double *b) {
 	double sum = 0;
-	for (int k = 0; k < N_WEIGHTS; k++)
+	for (int k = 0; k <= p->rows.width; k++)
 		sum += a[k] * b[k];
 	return sum;
 }
@@ -81,31 +83,31 @@ static double log_loss(double m) {
 }
 
 static double objective(const struct problem *p, const double *w) {
-	double loss = 0, square = dot(w, w) - w[BIAS] * w[BIAS];
+	double loss = 0, square = dot(p, w, w) - w[p->rows.width] * w[p->rows.width];
 	for (size_t i = 0; i < p->rows.n; i++) {
 		double margin = row_dot(&p->rows, i, w);
-		loss += log_loss(p->texts[i].label ? margin : -margin);
+		loss += log_loss(p->items[i].label ? margin : -margin);
 	}
 	return loss / (double)p->rows.n + p->l2 / 2 * square;
 }
 
 static void find_gradient(struct problem *p) {
 	double share = 1 / (double)p->rows.n;
-	for (int k = 0; k < N_WEIGHTS; k++)
-		p->gradient[k] = k == BIAS ? 0 : p->l2 * p->weights[k];
+	for (int k = 0; k <= p->rows.width; k++)
+		p->gradient[k] = k == p->rows.width ? 0 : p->l2 * p->weights[k];
 	for (size_t i = 0; i < p->rows.n; i++) {
 		p->margin[i] = row_dot(&p->rows, i, p->weights);
 		double probability = 1 / (1 + exp(-p->margin[i]));
 		p->curve[i] = probability * (1 - probability);
-		row_add(&p->rows, i, (probability - (p->texts[i].label ? 1 : 0)) * share, p->gradient);
+		row_add(&p->rows, i, (probability - (p->items[i].label ? 1 : 0)) * share, p->gradient);
 	}
 }
 
-// out = Hessian * v. The tiny constant on the bias keeps it positive when every text is far from the boundary.
+// out = Hessian * v. The tiny constant on the bias keeps it positive when every item is far from the boundary.
 static void curvature(const struct problem *p, const double *v, double *out) {
 	double share = 1 / (double)p->rows.n;
-	for (int k = 0; k < N_WEIGHTS; k++)
-		out[k] = (k == BIAS ? 1e-10 : p->l2) * v[k];
+	for (int k = 0; k <= p->rows.width; k++)
+		out[k] = (k == p->rows.width ? 1e-10 : p->l2) * v[k];
 	for (size_t i = 0; i < p->rows.n; i++)
 		row_add(&p->rows, i, p->curve[i] * share * row_dot(&p->rows, i, v), out);
 }
@@ -113,29 +115,29 @@ static void curvature(const struct problem *p, const double *v, double *out) {
 // direction = -Hessian^-1 gradient, to a hundredth of the gradient.
 static void find_direction(struct problem *p) {
 	double *d = p->direction, *r = p->residual, *s = p->search;
-	for (int k = 0; k < N_WEIGHTS; k++) {
+	for (int k = 0; k <= p->rows.width; k++) {
 		d[k] = 0;
 		r[k] = s[k] = -p->gradient[k];
 	}
-	double square = dot(r, r), enough = square * 1e-4;
+	double square = dot(p, r, r), enough = square * 1e-4;
 	for (int i = 0; i < MOST_INNER && square > enough; i++) {
 		curvature(p, s, p->product);
-		double step = square / dot(s, p->product), before = square;
-		for (int k = 0; k < N_WEIGHTS; k++) {
+		double step = square / dot(p, s, p->product), before = square;
+		for (int k = 0; k <= p->rows.width; k++) {
 			d[k] += step * s[k];
 			r[k] -= step * p->product[k];
 		}
-		square = dot(r, r);
-		for (int k = 0; k < N_WEIGHTS; k++)
+		square = dot(p, r, r);
+		for (int k = 0; k <= p->rows.width; k++)
 			s[k] = r[k] + square / before * s[k];
 	}
 }
 
 // Halves the step until the objective falls enough. False when it no longer does: that is the minimum.
 static bool take_step(struct problem *p, double *value) {
-	double slope = dot(p->gradient, p->direction);
+	double slope = dot(p, p->gradient, p->direction);
 	for (double step = 1; step > 1e-9; step /= 2) {
-		for (int k = 0; k < N_WEIGHTS; k++)
+		for (int k = 0; k <= p->rows.width; k++)
 			p->search[k] = p->weights[k] + step * p->direction[k];
 		double now = objective(p, p->search);
 		if (now <= *value + 1e-4 * step * slope) {
@@ -151,7 +153,7 @@ static int minimise(struct problem *p) {
 	double value = objective(p, p->weights);
 	for (int i = 0; i < MOST_STEPS; i++) {
 		find_gradient(p);
-		if (dot(p->gradient, p->gradient) < 1e-16)
+		if (dot(p, p->gradient, p->gradient) < 1e-16)
 			return i;
 		find_direction(p);
 		if (!take_step(p, &value))
@@ -201,18 +203,16 @@ static double area(struct ranked *r, size_t n) {
 
 static bool finish(const struct problem *p, struct tdm_linear *out, struct tdm_fit_report *report) {
 	size_t n = p->rows.n;
-	float x[TDM_N_FEATURES];
 	struct ranked *ranked = calloc(n, sizeof *ranked);
 	double *scores = calloc(n, sizeof *scores), *lengths = calloc(n, sizeof *lengths);
 	bool ok = ranked && scores && lengths;
-	out->bias = p->weights[BIAS];
-	for (int k = 0; k < TDM_N_FEATURES; k++)
+	out->bias = p->weights[p->rows.width];
+	for (int k = 0; k < p->rows.width; k++)
 		out->weights[k] = (float)p->weights[k];
 	for (size_t i = 0; ok && i < n; i++) {
-		const struct tdm_fit_text *t = &p->texts[i];
-		tdm_features(t->text, t->n, x);
-		scores[i] = tdm_linear_score(out, x);
-		lengths[i] = -(double)t->n;
+		const struct tdm_fit_item *t = &p->items[i];
+		scores[i] = tdm_linear_score(out, &t->seen);
+		lengths[i] = -(double)t->seen.n_question;
 		ranked[i] = (struct ranked){scores[i], t->label};
 		report->loss += log_loss(t->label ? p->margin[i] : -p->margin[i]) / (double)n;
 		report->accuracy += ((scores[i] >= 0.5) == t->label) / (double)n;
@@ -228,23 +228,24 @@ static bool finish(const struct problem *p, struct tdm_linear *out, struct tdm_f
 	return ok;
 }
 
-int tdm_fit_logistic(const struct tdm_fit_text *texts, size_t n, double l2, struct tdm_linear *out,
-                     struct tdm_fit_report *report, struct tdm_error *err) {
+int tdm_fit_logistic(enum tdm_reads reads, const struct tdm_fit_item *items, size_t n, double l2,
+                     struct tdm_linear *out, struct tdm_fit_report *report, struct tdm_error *err) {
 	struct tdm_fit_report own;
 	if (n == 0 || !(l2 > 0) || isinf(l2))
-		return tdm_fail(err, TDM_EVALUE, "fit: expected at least one text and a positive penalty, not %zu and %g", n,
+		return tdm_fail(err, TDM_EVALUE, "fit: expected at least one item and a positive penalty, not %zu and %g", n,
 		                l2);
 	int status = TDM_ENOMEM;
 	report = report ? report : &own;
 	*report = (struct tdm_fit_report){0};
+	*out = (struct tdm_linear){.reads = reads};
 	struct problem *p = calloc(1, sizeof *p);
 	if (!p)
 		goto done;
-	p->texts = texts;
+	p->items = items;
 	p->l2 = l2;
 	p->margin = calloc(n, sizeof *p->margin);
 	p->curve = calloc(n, sizeof *p->curve);
-	if (!p->margin || !p->curve || !make_rows(&p->rows, texts, n))
+	if (!p->margin || !p->curve || !make_rows(&p->rows, reads, items, n))
 		goto done;
 	report->steps = minimise(p);
 	find_gradient(p);
@@ -259,5 +260,5 @@ done:
 		free(p->rows.value);
 	}
 	free(p);
-	return status == TDM_OK ? TDM_OK : tdm_fail(err, status, "fit: no memory for %zu texts", n);
+	return status == TDM_OK ? TDM_OK : tdm_fail(err, status, "fit: no memory for %zu items", n);
 }

@@ -38,11 +38,8 @@ static int collect_put(struct tdm_sink *sink, const struct tdm_event *event) {
 		return TDM_ETOOLARGE;
 	if (c->arena && !keep_event(c, event))
 		return TDM_ENOMEM;
-	if (!isnan(event->logprob)) {
-		c->sum_logprob += event->logprob;
-		c->min_logprob = c->n_logprobs == 0 || event->logprob < c->min_logprob ? event->logprob : c->min_logprob;
-		c->n_logprobs++;
-	}
+	if (!isnan(event->logprob))
+		tdm_logprobs_add(&c->logprobs, (double)event->logprob);
 	c->n++;
 	c->author = event->author;
 	return sink->next ? sink->next->put(sink->next, event) : TDM_OK;
@@ -59,7 +56,7 @@ void tdm_collect_release(struct tdm_collect *c) {
 }
 
 double tdm_collect_mean(const struct tdm_collect *c) {
-	return c->n_logprobs ? c->sum_logprob / c->n_logprobs : (double)NAN;
+	return c->logprobs.n ? c->logprobs.sum / c->logprobs.n : (double)NAN;
 }
 
 int tdm_collect_replay(const struct tdm_collect *c, struct tdm_sink *next) {

@@ -2,16 +2,16 @@
 // words go through. Also the way to show a collected answer to the next sink.
 #pragma once
 #include "base/bytes.h"
+#include "models/logprobs.h"
 #include "models/model.h"
 
 struct tdm_collect {
 	struct tdm_sink sink; // give &c.sink to tdm_generate; sink.next set: events are also passed on
 	struct tdm_bytes text;
-	double sum_logprob;      // of the events whose logprob is known
-	double min_logprob;      // 0 when none is known
-	int n_logprobs, n;       // events with a logprob, events
-	const char *author;      // of the last event
-	struct tdm_arena *arena; // not NULL: the events are kept, for tdm_collect_replay
+	int n;                        // events
+	struct tdm_logprobs logprobs; // of the events whose logprob is known
+	const char *author;           // of the last event
+	struct tdm_arena *arena;      // not NULL: the events are kept, for tdm_collect_replay
 	struct tdm_kept *kept, **last;
 };
 

@@ -1,11 +1,17 @@
 #include "models/linear.h"
+#include "base/file.h"
 #include "base/value.h"
-#include <stdbool.h>
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
-double tdm_linear_score(const struct tdm_linear *w, const float features[TDM_N_FEATURES]) {
+#define FILE_LIMIT_BYTES ((size_t)4 << 20)
+
+double tdm_linear_score(const struct tdm_linear *w, const struct tdm_seen *seen) {
+	float features[TDM_N_FEATURES];
 	double z = w->bias;
-	for (int i = 0; i < TDM_N_FEATURES; i++)
+	tdm_features(w->reads, seen, features);
+	for (int i = 0; i < tdm_n_features(w->reads); i++)
 		z += (double)w->weights[i] * (double)features[i];
 	return 1 / (1 + exp(-z));
 }
@@ -38,9 +44,40 @@ static bool is_ascending(const double *x, size_t n) {
 	return true;
 }
 
+static bool read_floats(const struct tdm_value *list, size_t n, float *out) {
+	double numbers[TDM_N_GRAMS];
+	if (!read_numbers(list, n, numbers))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (float)numbers[i];
+	return true;
+}
+
+static bool read_signs(const struct tdm_value *table, float *out) {
+	for (int i = 0; i < TDM_N_SIGNS; i++)
+		out[i] = (float)tdm_get_number(table, tdm_sign_names[i], NAN);
+	for (int i = 0; i < TDM_N_SIGNS; i++)
+		if (isnan(out[i]))
+			return false;
+	return true;
+}
+
+// The name of what is missing or wrong in the part for the answer; NULL when nothing is.
+static const char *fill_answer(struct tdm_linear *w, const struct tdm_value *v) {
+	if (!v)
+		return NULL;
+	w->reads = TDM_READS_ANSWER;
+	if (!read_floats(tdm_get(v, "grams"), TDM_N_GRAMS, w->weights + TDM_FEATURE_ANSWER))
+		return "a list answer.grams of 4096 numbers";
+	if (!read_signs(tdm_get(v, "signs"), w->weights + TDM_FEATURE_SIGNS))
+		return "a number in answer.signs for every sign of trust";
+	if (!read_floats(tdm_get(v, "pairs"), TDM_N_SIGN_PAIRS, w->weights + TDM_FEATURE_PAIRS))
+		return "a list answer.pairs with a number for every pair of signs";
+	return NULL;
+}
+
 // The name of what is missing or wrong in the file; NULL when nothing is.
 static const char *fill(struct tdm_linear *w, const struct tdm_value *v) {
-	double grams[TDM_N_GRAMS];
 	const struct tdm_value *extra = tdm_get(v, "features"), *quantiles = tdm_get(v, "quantiles");
 	w->bias = tdm_get_number(v, "bias", NAN);
 	double length = tdm_get_number(extra, "length", NAN), digits = tdm_get_number(extra, "digits", NAN);
@@ -48,17 +85,15 @@ static const char *fill(struct tdm_linear *w, const struct tdm_value *v) {
 		return "version 1";
 	if (isnan(w->bias) || isnan(length) || isnan(digits))
 		return "numbers bias, features.length and features.digits";
-	if (!read_numbers(tdm_get(v, "grams"), TDM_N_GRAMS, grams))
+	if (!read_floats(tdm_get(v, "grams"), TDM_N_GRAMS, w->weights))
 		return "a list grams of 4096 numbers";
 	if (!read_numbers(tdm_get(quantiles, "linear"), TDM_N_QUANTILES, w->by_score) ||
 	    !read_numbers(tdm_get(quantiles, "length"), TDM_N_QUANTILES, w->by_length) ||
 	    !is_ascending(w->by_score, TDM_N_QUANTILES) || !is_ascending(w->by_length, TDM_N_QUANTILES))
 		return "quantiles.linear and quantiles.length, each 101 ascending numbers";
-	for (int i = 0; i < TDM_N_GRAMS; i++)
-		w->weights[i] = (float)grams[i];
 	w->weights[TDM_FEATURE_LENGTH] = (float)length;
 	w->weights[TDM_FEATURE_DIGITS] = (float)digits;
-	return NULL;
+	return fill_answer(w, tdm_get(v, "answer"));
 }
 
 int tdm_linear_read(struct tdm_arena *arena, const char *name, const char *data, size_t n, struct tdm_linear **out,
@@ -72,10 +107,43 @@ int tdm_linear_read(struct tdm_arena *arena, const char *name, const char *data,
 		return tdm_fail(err, TDM_ENOMEM, "%s: no memory for the weights", name);
 	const char *wrong = fill(w, v);
 	if (wrong)
-		return tdm_fail(err, TDM_EFORMAT, "%s: weights of a router are expected to have %s", name, wrong);
+		return tdm_fail(err, TDM_EFORMAT, "%s: weights of a scorer are expected to have %s", name, wrong);
 	*out = w;
 	return TDM_OK;
 }
+
+// --- the weights that a kind's option names
+
+static int read_named(const struct tdm_build *b, const char *name, struct tdm_linear **out, struct tdm_error *why) {
+	static const char embedded[] = "embedded:";
+	struct tdm_bytes file;
+	if (!strncmp(name, embedded, sizeof embedded - 1)) {
+		size_t n = 0;
+		const char *data = b->embedded ? b->embedded(name + sizeof embedded - 1, &n) : NULL;
+		return data ? tdm_linear_read(b->arena, name, data, n, out, why)
+		            : tdm_fail(why, TDM_ECONFIG, "this program contains no weights %s", name);
+	}
+	const char *path = name[0] == '/' || !b->folder ? name : tdm_arena_printf(b->arena, "%s/%s", b->folder, name);
+	int status = tdm_file_read(path ? path : name, FILE_LIMIT_BYTES, &file, why);
+	if (status == TDM_OK)
+		status = tdm_linear_read(b->arena, name, file.data, file.len, out, why);
+	tdm_bytes_release(&file);
+	return status;
+}
+
+int tdm_linear_open(const struct tdm_build *b, const char *name, enum tdm_reads reads, struct tdm_linear **out) {
+	struct tdm_error why = {0};
+	if (read_named(b, name, out, &why) != TDM_OK)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: %s", b->where, why.text);
+	if ((*out)->reads == reads)
+		return TDM_OK;
+	return tdm_fail(b->error, TDM_ECONFIG, "%s: %s: these weights judge %s, kind %s needs some that judge %s", b->where,
+	                name, reads == TDM_READS_ANSWER ? "questions alone" : "answers", b->kind->name,
+	                reads == TDM_READS_ANSWER ? "answers (tandem fit --for cascade makes them)"
+	                                          : "questions alone (tandem fit --for route makes them)");
+}
+
+// --- the file, written
 
 static void write_list(struct tdm_bytes *out, const char *name, const double *x) {
 	tdm_bytes_printf(out, "\"%s\":[", name);
@@ -86,6 +154,24 @@ static void write_list(struct tdm_bytes *out, const char *name, const double *x)
 	tdm_bytes_putc(out, ']');
 }
 
+static void write_floats(struct tdm_bytes *out, const char *name, const float *x, int n) {
+	tdm_bytes_printf(out, "\"%s\":[", name);
+	for (int i = 0; i < n; i++)
+		tdm_bytes_printf(out, "%s%.6g", i ? "," : "", (double)x[i]);
+	tdm_bytes_putc(out, ']');
+}
+
+static void write_answer(struct tdm_bytes *out, const float *weights) {
+	tdm_bytes_puts(out, "\"answer\":{\"signs\":{");
+	for (int i = 0; i < TDM_N_SIGNS; i++)
+		tdm_bytes_printf(out, "%s\"%s\":%.6g", i ? "," : "", tdm_sign_names[i], (double)weights[TDM_FEATURE_SIGNS + i]);
+	tdm_bytes_puts(out, "},\n");
+	write_floats(out, "pairs", weights + TDM_FEATURE_PAIRS, TDM_N_SIGN_PAIRS);
+	tdm_bytes_puts(out, ",\n");
+	write_floats(out, "grams", weights + TDM_FEATURE_ANSWER, TDM_N_GRAMS);
+	tdm_bytes_puts(out, "},\n");
+}
+
 void tdm_linear_write(const struct tdm_linear *w, struct tdm_bytes *out) {
 	tdm_bytes_puts(out, "{\"version\":1,\"bias\":");
 	tdm_bytes_number(out, w->bias);
@@ -94,8 +180,9 @@ void tdm_linear_write(const struct tdm_linear *w, struct tdm_bytes *out) {
 	write_list(out, "linear", w->by_score);
 	tdm_bytes_putc(out, ',');
 	write_list(out, "length", w->by_length);
-	tdm_bytes_puts(out, "},\n\"grams\":[");
-	for (int i = 0; i < TDM_N_GRAMS; i++)
-		tdm_bytes_printf(out, "%s%.6g", i ? "," : "", (double)w->weights[i]);
-	tdm_bytes_puts(out, "]}\n");
+	tdm_bytes_puts(out, "},\n");
+	if (w->reads == TDM_READS_ANSWER)
+		write_answer(out, w->weights);
+	write_floats(out, "grams", w->weights, TDM_N_GRAMS);
+	tdm_bytes_puts(out, "}\n");
 }

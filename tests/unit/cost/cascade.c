@@ -6,7 +6,9 @@
 #include <cmocka.h>
 #include <math.h>
 #include "../fake_kind.h"
+#include "base/file.h"
 #include "cost/kinds.h"
+#include "models/linear.h"
 #include "tests.h"
 
 static struct says small, large;
@@ -44,7 +46,7 @@ static void kept_answer_is_replayed_event_by_event(void **state) {
 	assert_int_equal(make(&a, "{gate: logprob, threshold: -1}"), TDM_OK);
 	asked_answer(&a, 1, NULL);
 	assert_int_equal(a.collect.n, strlen("It is 42."));
-	assert_int_equal(a.collect.n_logprobs, a.collect.n);
+	assert_int_equal(a.collect.logprobs.n, a.collect.n);
 	assert_string_equal(a.collect.author, "small");
 	asked_done(&a);
 }
@@ -82,6 +84,84 @@ static void agreement_counts_equal_samples(void **state) {
 	assert_string_equal(d->signal, "agreement");
 	assert_true(fabs(d->score - 2.0 / 3) < 1e-15);
 	assert_true(fabs(small.temperature - 0.7f) < 1e-6f);
+	asked_done(&a);
+}
+
+// Weights under which one sign decides: z = 1 + w * sign.
+static void write_weights(const char *path, enum tdm_reads reads, enum tdm_sign sign, float weight) {
+	static struct tdm_linear w;
+	struct tdm_bytes out;
+	w = (struct tdm_linear){.reads = reads, .bias = 1};
+	w.weights[TDM_FEATURE_SIGNS + sign] = weight;
+	tdm_bytes_init(&out, 1 << 20);
+	tdm_linear_write(&w, &out);
+	assert_false(out.failed);
+	assert_int_equal(tdm_file_write(path, out.data, out.len, NULL), TDM_OK);
+	tdm_bytes_release(&out);
+}
+
+static void scorer_sees_question_and_answer(void **state) {
+	static const char text[] = "Is it 42 or 43?";
+	struct tdm_message message = {TDM_FROM_USER, text, sizeof text - 1};
+	struct tdm_request request;
+	struct asked a;
+	start();
+	write_weights("build/cascade.json", TDM_READS_ANSWER, TDM_SIGN_COPIED, 4);
+	tdm_request_init(&request);
+	request.messages = &message;
+	request.n_messages = 1;
+	assert_int_equal(make(&a, "{gate: scorer, weights: build/cascade.json, threshold: 0.9}"), TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, &request), "It is 42.");
+	const struct tdm_decision *d = a.run.record->decisions;
+	assert_string_equal(d->signal, "scorer");
+	assert_string_equal(d->choice, "keep");
+	assert_true(d->score > 0.9 && d->score < 1 && d->threshold == 0.9);
+	assert_string_equal(asked_answer(&a, 1, NULL), "Forty-two"); // to another question, which has none of these words
+	d = a.run.record->decisions;
+	assert_true(d->score < 0.6);
+	assert_string_equal(d->choice, "escalate");
+	asked_done(&a);
+}
+
+static void scorer_sees_how_sure_the_answer_was(void **state) {
+	struct asked a;
+	start();
+	write_weights("build/cascade.json", TDM_READS_ANSWER, TDM_SIGN_LEAST, 8);
+	assert_int_equal(make(&a, "{gate: scorer, weights: build/cascade.json, threshold: 0.7}"), TDM_OK);
+	small.mean_logprob = -0.01;
+	assert_string_equal(asked_answer(&a, 1, NULL), "It is 42.");
+	small.mean_logprob = -2;
+	assert_string_equal(asked_answer(&a, 1, NULL), "Forty-two");
+	small.mean_logprob = (double)NAN; // unknown is never good enough
+	assert_string_equal(asked_answer(&a, 1, NULL), "Forty-two");
+	small.mean_logprob = -0.01;
+	small.answers[0] = ""; // and nor is nothing
+	assert_string_equal(asked_answer(&a, 1, NULL), "Forty-two");
+	assert_true(isnan(a.run.record->decisions->score));
+	asked_done(&a);
+}
+
+static void bad_weights_are_refused(void **state) {
+	static const char *const rows[][2] = {
+	    {"{gate: scorer}", "test: model it: gate scorer needs weights: a path, or embedded:cascade"},
+	    {"{gate: scorer, weights: nowhere.json}", "nowhere.json"},
+	    {"{gate: scorer, weights: embedded:other}", "test: model it: this program contains no weights embedded:other"},
+	    {"{gate: scorer, weights: build/question.json}",
+	     "these weights judge questions alone, kind cascade needs some"},
+	    {"{gate: scorer, weights: build/no.json}", "build/no.json: weights of a scorer are expected to have version 1"},
+	};
+	struct asked a;
+	start();
+	write_weights("build/question.json", TDM_READS_QUESTION, 0, 0);
+	assert_int_equal(tdm_file_write("build/no.json", "{}", 2, NULL), TDM_OK);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(make(&a, rows[i][0]), TDM_ECONFIG);
+		assert_non_null(strstr(a.error.text, rows[i][1]));
+		asked_done(&a);
+	}
+	small.model.can = TDM_CAN_TEXT;
+	assert_int_equal(make(&a, "{gate: scorer, weights: build/cascade.json}"), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "gate scorer needs log-probabilities, which model small does not give"));
 	asked_done(&a);
 }
 
@@ -167,6 +247,9 @@ int tdm_test_cascade(void) {
 	    cmocka_unit_test(kept_answer_is_replayed_event_by_event),
 	    cmocka_unit_test(below_the_threshold_the_large_model_answers),
 	    cmocka_unit_test(agreement_counts_equal_samples),
+	    cmocka_unit_test(scorer_sees_question_and_answer),
+	    cmocka_unit_test(scorer_sees_how_sure_the_answer_was),
+	    cmocka_unit_test(bad_weights_are_refused),
 	    cmocka_unit_test(samples_are_named_and_stay_ok),
 	    cmocka_unit_test(limits_of_the_threshold),
 	    cmocka_unit_test(failing_small_model_is_replaced),

@@ -13,7 +13,7 @@
 #include "tests.h"
 
 static struct says small, large;
-static char weights_json[200000];
+static char weights_json[400000];
 
 static int make(struct asked *a, const char *options) {
 	static const char *const roles[] = {"small", "large"};

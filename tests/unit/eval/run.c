@@ -285,6 +285,26 @@ static void test_jobs_and_families(void **state) {
 	close_cast(&b);
 }
 
+static void test_answers_are_kept(void **state) {
+	struct cast c;
+	make_cast(&c);
+	c.options.n_jobs = 3;
+	c.options.keep_answers = true;
+	run_cast(&c);
+	for (size_t i = 0; i < N_ITEMS; i++) {
+		const struct tdm_eval_outcome *large = tdm_eval_outcome(&c.eval, i, 0),
+		                              *fails = tdm_eval_outcome(&c.eval, i, 5);
+		assert_string_equal(large->answer, bank[i].answer);
+		assert_int_equal(large->n_answer, strlen(bank[i].answer));
+		assert_string_equal(fails->answer, "");
+	}
+	close_cast(&c);
+	make_cast(&c);
+	run_cast(&c);
+	assert_null(tdm_eval_outcome(&c.eval, 0, 0)->answer);
+	close_cast(&c);
+}
+
 static void test_bad_options(void **state) {
 	static const char *const unknown[] = {"reed"};
 	struct cast c;
@@ -389,11 +409,12 @@ static int close_bank(void **state) {
 
 int tdm_test_run(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_accuracy),    cmocka_unit_test(test_shares_and_cost),
-	    cmocka_unit_test(test_privacy),     cmocka_unit_test(test_refusals_and_failures),
-	    cmocka_unit_test(test_equality),    cmocka_unit_test(test_jobs_and_families),
-	    cmocka_unit_test(test_bad_options), cmocka_unit_test(test_reports),
-	    cmocka_unit_test(test_sight),       cmocka_unit_test(test_median),
+	    cmocka_unit_test(test_accuracy),         cmocka_unit_test(test_shares_and_cost),
+	    cmocka_unit_test(test_privacy),          cmocka_unit_test(test_refusals_and_failures),
+	    cmocka_unit_test(test_equality),         cmocka_unit_test(test_jobs_and_families),
+	    cmocka_unit_test(test_answers_are_kept), cmocka_unit_test(test_bad_options),
+	    cmocka_unit_test(test_reports),          cmocka_unit_test(test_sight),
+	    cmocka_unit_test(test_median),
 	};
 	return cmocka_run_group_tests_name("run", tests, open_bank, close_bank);
 }

@@ -19,7 +19,7 @@ static void test_collect(void **state) {
 	assert_int_equal(put(&c.sink, "ef", -2), TDM_OK);
 	assert_string_equal(c.text.data, "abcdef");
 	assert_string_equal(next.text.data, "abcdef");
-	assert_true(tdm_collect_mean(&c) == -1.5 && c.min_logprob == -2 && c.n == 3 && c.n_logprobs == 2);
+	assert_true(tdm_collect_mean(&c) == -1.5 && c.logprobs.least == -2 && c.n == 3 && c.logprobs.n == 2);
 	assert_int_equal(tdm_collect_replay(&c, &again.sink), TDM_OK);
 	assert_int_equal(again.n, 3);
 	assert_true(tdm_collect_mean(&again) == -1.5);

@@ -177,7 +177,7 @@ static void test_events(void **state) {
 	b.request.top_logprobs = 5;
 	assert_int_equal(bench_ask(&b, toy), TDM_OK);
 	double sum = b.result.mean_logprob * (double)b.result.completion_tokens;
-	assert_true(fabs(b.collect.sum_logprob - sum) < 1e-3);
+	assert_true(fabs(b.collect.logprobs.sum - sum) < 1e-3);
 	assert_string_equal(b.collect.author, "toy");
 	const char *answer = tdm_arena_copy(&b.arena, b.collect.text.data, b.collect.text.len);
 	// Its own words go on where a prefill stops.

@@ -49,7 +49,7 @@ static void test_file(void **state) {
 	assert_int_equal(bench_ask(&b, m), TDM_OK);
 	assert_string_equal(b.collect.text.data, "\xc3\xa4\xc3\xb6\xc3\xbc 12");
 	assert_int_equal(b.collect.n, 6); // whole characters only
-	assert_true(b.result.mean_logprob == -2 && b.collect.min_logprob == -3);
+	assert_true(b.result.mean_logprob == -2 && b.collect.logprobs.least == -3);
 	const char *texts[] = {"yes", "no"};
 	double lp[2];
 	int n_tokens[2];

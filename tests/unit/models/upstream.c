@@ -143,7 +143,7 @@ static void test_logprobs(void **state) {
 	assert_int_equal(tdm_upstream_end(&u, 200, &b.request), TDM_OK);
 	assert_string_equal(b.collect.text.data, "ab\xc3\xa4");
 	assert_int_equal(b.collect.n, 3); // two tokens, and one event for the two that share a character
-	assert_true(b.collect.sum_logprob == -8 && b.collect.min_logprob == -5);
+	assert_true(b.collect.logprobs.sum == -8 && b.collect.logprobs.least == -5);
 	assert_true(b.result.mean_logprob == -2);
 	tdm_upstream_release(&u);
 	bench_close(&b);

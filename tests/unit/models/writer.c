@@ -128,7 +128,7 @@ static void test_limit_and_end(void **state) {
 	assert_int_equal(tdm_writer_end(w, &b.result), TDM_OK);
 	assert_string_equal(b.collect.text.data, "ab");
 	assert_int_equal(b.result.finish, TDM_FINISH_LENGTH);
-	assert_true(isnan(b.result.mean_logprob) && b.collect.n_logprobs == 0);
+	assert_true(isnan(b.result.mean_logprob) && b.collect.logprobs.n == 0);
 	b.request.max_tokens = 0;
 	w = tdm_writer_new(&b.run, &b.request, &toy.session, &b.collect.sink, "toy");
 	assert_int_equal(tdm_writer_token(w, EMPTY, NULL, NULL), TDM_OK); // a token without bytes counts and says nothing

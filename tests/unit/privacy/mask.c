@@ -214,10 +214,10 @@ static void unchanged_pieces_pass_as_they_are(void **state) {
 	const struct tdm_kept *kept = a.collect.kept;
 	assert_non_null(kept);
 	assert_int_equal(a.collect.n, 4);
-	assert_int_equal(a.collect.n_logprobs, 4);
+	assert_int_equal(a.collect.logprobs.n, 4);
 	inner.answer = NULL;
 	ask("bob@example.org");
-	assert_int_equal(a.collect.n_logprobs, 0); // every piece touched the token
+	assert_int_equal(a.collect.logprobs.n, 0); // every piece touched the token
 	unmake();
 }
 

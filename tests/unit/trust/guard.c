@@ -105,7 +105,7 @@ static void an_innocent_question_passes(void **state) {
 	assert_string_equal(ask("What time is it?"), "It is noon.");
 	assert_int_equal(a.status, TDM_OK);
 	assert_int_equal(a.collect.n, 3);
-	assert_int_equal(a.collect.n_logprobs, 3);
+	assert_int_equal(a.collect.logprobs.n, 3);
 	assert_true(a.model->can & TDM_CAN_LOGPROBS);
 	expect_verdict("input", "pass", NULL);
 	expect_verdict("output", "pass", NULL);
