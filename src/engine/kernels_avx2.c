@@ -1,5 +1,6 @@
 // Kernels for AVX2 with FMA and F16C: 8 lanes, so a group of 16 rows is two halves.
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -12,7 +13,8 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define SET_NAME "avx2"
 #define FLIP 0
 #define GROUPS 1
-#define FLOAT_TILE 2
+#define FLOAT_TILE 3
+#define SMALLER_FLOAT_TILES TILE(1) TILE(2)
 #define QUERIES 4
 #define QUERIES_ABOVE_4
 
@@ -35,6 +37,11 @@ static inline vf load_half(const uint16_t *p) {
 
 static inline void store_half(uint16_t *p, vf x) {
 	_mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph((__m256)x, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline vi widen(const uint8_t *p, bool is_signed) {
+	__m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)p);
+	return (vi)(is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes));
 }
 
 static inline float largest_of(vf x) {

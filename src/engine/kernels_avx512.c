@@ -1,5 +1,6 @@
 // Kernels for AVX-512 with VNNI: 16 lanes; a byte product of four pairs is one instruction.
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define FLIP 0x80 // the instruction takes weights without sign
 #define GROUPS 2
 #define FLOAT_TILE 4
+#define SMALLER_FLOAT_TILES TILE(1) TILE(2) TILE(3)
 #define QUERIES 8
 #define QUERIES_ABOVE_4 QUERY_TILES(5) QUERY_TILES(6) QUERY_TILES(7) QUERY_TILES(8)
 
@@ -32,6 +34,11 @@ static inline vf load_half(const uint16_t *p) {
 
 static inline void store_half(uint16_t *p, vf x) {
 	_mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline vi widen(const uint8_t *p, bool is_signed) {
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+	return (vi)(is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
 }
 
 static inline float largest_of(vf x) {

@@ -1,8 +1,10 @@
 // The body of every kernel set; included once by each kernels_NAME.c after it has defined
 //   LANES (4, 8 or 16), vf, vi and vb (vectors of LANES float, int32_t and int8_t), SET, SET_NAME, FLIP, GROUPS,
-//   FLOAT_TILE, QUERIES (groups of rows, columns and queries of one tile) and QUERIES_ABOVE_4 (its cases beyond 4),
+//   FLOAT_TILE, QUERIES (groups of rows, columns and queries of one tile), SMALLER_FLOAT_TILES and QUERIES_ABOVE_4
+//   (cases below FLOAT_TILE, and beyond 4),
 //   vi dot4(vi sum, vi w, const int8_t *x): sum[l] += byte 4 l + j of w * x[j] for j < 4, w without sign where FLIP,
 //   vf madd(vf a, vf b, vf c): a * b + c, vf load_half(const uint16_t *p), void store_half(uint16_t *p, vf x),
+//   vi widen(const uint8_t *p, bool is_signed): LANES bytes,
 //   largest_of, sum_of (over the lanes), float through_half(float)
 //
 // The rule it protects: 16 lanes in every set, whatever the vector's width, so that sets with the same madd agree bit

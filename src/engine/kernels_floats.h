@@ -12,6 +12,9 @@ ALWAYS void tile_floats(const struct tdm_matrix *m, int group, int part, const s
 	const float *v = x->x + (size_t)first * x->stride;
 	UNROLL for (int c = 0; c < n; c++) sum[c][0] = sum[c][1] = sum[c][2] = sum[c][3] = splat(0);
 	for (int k = 0; k < m->n_cols; k += 4, v += 4) {
+		if (n > 1) { // one column waits for nothing but memory, and there the machine's own prefetching is best
+			UNROLL for (size_t i = 0; i < 4 * step; i += 64) __builtin_prefetch(w + AHEAD + i, 0, 2);
+		}
 		UNROLL for (int j = 0; j < 4; j++, w += step) {
 			vf weights = load_weights(w, type);
 			UNROLL for (int c = 0; c < n; c++) sum[c][j] = madd(weights, splat(v[c * x->stride + j]), sum[c][j]);
@@ -28,7 +31,12 @@ ALWAYS void tiles_floats(const struct tdm_matrix *m, int from, int to, const str
 			int first = 0;
 			for (; first + FLOAT_TILE <= x->n; first += FLOAT_TILE)
 				tile_floats(m, group, part, x, first, FLOAT_TILE, out, type);
-			for (; first < x->n; first++)
-				tile_floats(m, group, part, x, first, 1, out, type);
+			switch (x->n - first) {
+#define TILE(N)                                              \
+	case N:                                                  \
+		tile_floats(m, group, part, x, first, N, out, type); \
+		break;
+				SMALLER_FLOAT_TILES
+			}
 		}
 }

@@ -10,7 +10,7 @@
 #include "engine/kernels_floats.h"
 #include "engine/packing.h"
 
-enum { STEPS = TDM_BLOCK / 4, VECTOR_BYTES = 4 * LANES, COLUMNS = 64, AHEAD = 1024 };
+enum { STEPS = TDM_BLOCK / 4, VECTOR_BYTES = 4 * LANES, COLUMNS = 64 };
 
 // --- blocks
 
@@ -18,13 +18,8 @@ struct scales {
 	vf scale[2], min; // of columns 0..15 and 16..31
 };
 
-// Through 32-bit integers: compilers take the direct way one element at a time.
 ALWAYS vf bytes_as_floats(const uint8_t *p, bool is_signed) {
-	typedef uint8_t narrow __attribute__((vector_size(LANES)));
-	narrow x;
-	memcpy(&x, p, sizeof x);
-	vi wide = is_signed ? __builtin_convertvector((vb)x, vi) : __builtin_convertvector(x, vi);
-	return __builtin_convertvector(wide, vf);
+	return __builtin_convertvector(widen(p, is_signed), vf);
 }
 
 // w: the block, already moved to this part's rows where rows are halves (part: first row of the vector).
@@ -101,6 +96,15 @@ ALWAYS void add_column(const struct tdm_packing p, const int groups, const vi (*
 	}
 }
 
+// Asks for what the tile reads AHEAD bytes later, behind the end of its groups for what the next tile reads: the
+// machine's own prefetching stops at every page, and its work does not overlap with the arithmetic.
+ALWAYS void fetch_ahead(const struct tdm_matrix *m, const int groups, const uint8_t *w, size_t at, const size_t bytes) {
+	const uint8_t *ahead = w + at + AHEAD;
+	if (at + AHEAD >= m->group_bytes)
+		ahead += (size_t)(groups - 1) * m->group_bytes;
+	UNROLL for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+}
+
 // `groups` groups of 16 rows from `group` on; of every group the LANES rows from `part` on; n columns from `first`.
 ALWAYS void tile(const struct tdm_packing p, const int groups, const struct tdm_matrix *m, int group, int part,
                  const struct tdm_columns *x, int first, int n, float *const *out) {
@@ -117,6 +121,7 @@ ALWAYS void tile(const struct tdm_packing p, const int groups, const struct tdm_
 		       super = tdm_is_super(p.scaling) ? tdm_block_at(&p, b & ~7ul) - tdm_super_bytes(p.scaling) : 0;
 		UNROLL for (int g = 0; g < groups; g++) {
 			const uint8_t *of_group = w + (size_t)g * m->group_bytes;
+			fetch_ahead(m, groups, of_group, at, scale_bytes + tdm_code_bytes(&p));
 			s[g] = scales_of(p, of_group + super, of_group + at, part);
 			unpack(p, of_group + at + scale_bytes + 4 * part, codes[g]);
 		}

@@ -1,6 +1,7 @@
 // Kernels for any machine: 4 lanes, which every 64-bit instruction set of today has, and no fused multiply-add, which
 // the oldest lack (so its floats differ from the other sets' in the last bits; its integers do not).
 #include "engine/gguf.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define FLIP 0
 #define GROUPS 1
 #define FLOAT_TILE 2
+#define SMALLER_FLOAT_TILES TILE(1)
 #define QUERIES 4
 #define QUERIES_ABOVE_4
 
@@ -41,6 +43,13 @@ static inline vf load_half(const uint16_t *p) {
 static inline void store_half(uint16_t *p, vf x) {
 	for (int i = 0; i < LANES; i++)
 		p[i] = tdm_f32_to_f16(x[i]);
+}
+
+static inline vi widen(const uint8_t *p, bool is_signed) {
+	vi x;
+	for (int i = 0; i < LANES; i++)
+		x[i] = is_signed ? (int8_t)p[i] : p[i];
+	return x;
 }
 
 static inline float largest_of(vf x) {
