@@ -7,19 +7,24 @@
 //
 // Work is not repeated: the draft does not evaluate its last token unless the target kept it (it then catches up in one
 // pass), the target evaluates the pending token together with the drafts, and no step allocates.
+//
+// The opening: while the target reads the prompt, the draft, on a thread of its own, reads it too and drafts the
+// beginning of the answer, which the target then verifies in the last pass over its prompt. A short answer needs no
+// other pass.
 #include "cost/kinds.h"
 #include "cost/verify.h"
 #include "base/clock.h"
+#include "engine/engine.h"
 #include "models/joint.h"
 #include "models/keeper.h"
 #include "models/together.h"
 #include "models/writer.h"
 #include <string.h>
 
-enum { GAMMA_MAX = 12 };
+enum { GAMMA_MAX = 24 };
 
 struct options {
-	int64_t gamma;
+	int64_t gamma, opening;
 	bool adaptive;
 	double min_prob;
 };
@@ -39,7 +44,8 @@ struct side { // one session and what it has done
 struct answer {
 	struct tdm_run *run;
 	const struct speculate *kind;
-	struct tdm_request request;
+	const struct tdm_request *asked;
+	struct tdm_request request; // with the limit of the answer
 	struct side target, draft;
 	struct tdm_sampling sampling;
 	bool is_greedy;
@@ -54,6 +60,10 @@ struct answer {
 	struct tdm_writer *writer;
 	struct tdm_keeper *keeper; // of the wanted form: masks the rows of both sides alike
 	int failed;                // status of a row that could not be masked
+	struct tdm_apart apart;    // the draft's opening
+	bool is_opened;            // it is over
+	int opened;                // its status
+	int64_t waited_us;         // for it
 };
 
 static int append(struct side *side, struct tdm_run *run, const int32_t *tokens, int n) {
@@ -111,33 +121,32 @@ static bool propose(struct answer *a, const float *logits) {
 	return true;
 }
 
-// How many tokens are worth drafting: the wish, the token limit, the room in both sessions.
-static int worth_drafting(const struct answer *a) {
-	const struct tdm_session *t = a->target.session, *d = a->draft.session;
-	int gamma = a->gamma, left = a->request.max_tokens - a->n_tokens - 1;
-	int target_room = t->context - t->prompt_tokens - a->n_tokens;
-	int draft_room = d->context - d->prompt_tokens - a->n_tokens + 1;
+// As many of `gamma` tokens as the token limit and the draft's context leave room for.
+static int fitting(const struct answer *a, int gamma) {
+	const struct tdm_session *d = a->draft.session;
+	int left = a->request.max_tokens - a->n_tokens - 1, room = d->context - d->prompt_tokens - a->n_tokens + 1;
 	if (a->request.max_tokens > 0 && gamma > left)
 		gamma = left;
-	if (gamma > target_room)
-		gamma = target_room;
-	if (gamma > draft_room)
-		gamma = draft_room;
+	if (gamma > room)
+		gamma = room;
 	return gamma > 0 ? gamma : 0;
 }
 
-static int make_draft(struct answer *a) {
+// At most gamma tokens after the answer so far. run: of the thread that drafts.
+static int make_draft(struct answer *a, struct tdm_run *run, int gamma) {
 	struct tdm_session *s = a->draft.session;
-	int gamma = worth_drafting(a), row = a->n_tokens - a->draft.seen - 1;
+	int behind = a->n_tokens - a->draft.seen, row = behind > 0 ? behind - 1 : 0, status = TDM_OK;
 	a->n_drafted = 0;
+	gamma = fitting(a, gamma);
 	if (gamma == 0)
 		return TDM_OK;
-	int status = append(&a->draft, a->run, a->tokens + a->draft.seen, row + 1);
+	if (behind > 0)
+		status = append(&a->draft, run, a->tokens + a->draft.seen, behind);
 	while (status == TDM_OK && propose(a, s->ops->logits(s, row))) {
 		const int32_t *newest = &a->drafted[a->n_drafted - 1];
 		if (a->n_drafted == gamma || s->ops->is_end(s, *newest))
 			break;
-		status = append(&a->draft, a->run, newest, 1);
+		status = append(&a->draft, run, newest, 1);
 		row = 0;
 	}
 	return status;
@@ -175,52 +184,89 @@ static void adapt(struct answer *a, int accepted) {
 		a->gamma = a->gamma + 2 < GAMMA_MAX ? a->gamma + 2 : GAMMA_MAX;
 }
 
-// Draft, verify, emit, and bring both sessions back to what the answer holds. TDM_SINK_ENOUGH when it has ended.
-static int step(struct answer *a) {
-	int32_t batch[GAMMA_MAX + 1];
-	int before = a->n_tokens, status = tdm_run_check(a->run);
-	if (status == TDM_OK)
-		status = make_draft(a);
-	batch[0] = a->tokens[before - 1];
-	memcpy(batch + 1, a->drafted, (size_t)a->n_drafted * sizeof(int32_t));
-	if (status == TDM_OK)
-		status = append(&a->target, a->run, batch, 1 + a->n_drafted);
-	if (status != TDM_OK)
-		return status;
+// Verifies what the target has just evaluated, emits, and brings both sessions back to what the answer holds.
+// TDM_SINK_ENOUGH when it has ended.
+static int settle(struct answer *a) {
 	struct tdm_verified v = verify(a);
-	if (a->failed)
-		return a->failed;
+	int before = a->n_tokens, status = a->failed;
 	a->all_drafted += a->n_drafted;
 	a->all_accepted += v.accepted;
-	adapt(a, v.accepted);
 	for (int i = 0; status == TDM_OK && i <= v.accepted; i++)
 		status = emit(a, i < v.accepted ? a->drafted[i] : v.next, i);
 	if (status == TDM_OK)
 		status = forget(&a->target, before + v.accepted);
-	return status == TDM_OK ? forget(&a->draft, before + v.accepted) : status;
+	if (status == TDM_OK)
+		status = forget(&a->draft, before + v.accepted);
+	adapt(a, v.accepted);
+	return status;
 }
 
-// The first token needs no draft: the prompt's own row is there.
-static int first(struct answer *a) {
-	const float *p = target_row(a, 0);
-	int32_t token =
-	    a->is_greedy ? tdm_argmax(p, a->n_vocab) : tdm_verify_draw(p, a->n_vocab, tdm_rng_double(&a->replace));
-	return a->failed ? a->failed : emit(a, token, 0);
+static int step(struct answer *a) {
+	int32_t batch[GAMMA_MAX + 1];
+	const struct tdm_session *t = a->target.session;
+	int room = t->context - t->prompt_tokens - a->n_tokens, status = tdm_run_check(a->run);
+	if (status == TDM_OK)
+		status = make_draft(a, a->run, a->gamma < room ? a->gamma : room);
+	batch[0] = a->tokens[a->n_tokens - 1];
+	memcpy(batch + 1, a->drafted, (size_t)a->n_drafted * sizeof(int32_t));
+	if (status == TDM_OK)
+		status = append(&a->target, a->run, batch, 1 + a->n_drafted);
+	return status == TDM_OK ? settle(a) : status;
+}
+
+// --- the opening
+
+// The draft's part, on its own thread. A form is kept on the caller's thread only, so then it does not draft yet.
+static int open_draft(void *arg, struct tdm_run *run) {
+	struct answer *a = arg;
+	struct side *d = &a->draft;
+	int64_t start_us = tdm_now_us();
+	int status = d->session->ops->prompt(d->session, run, a->asked, NULL);
+	d->us += tdm_now_us() - start_us;
+	d->passes++;
+	return status == TDM_OK && !a->keeper ? make_draft(a, run, (int)a->kind->o.opening) : status;
+}
+
+// What the target asks for before the last pass over its prompt.
+static int opening_tokens(void *context, int32_t *tokens, int cap) {
+	struct answer *a = context;
+	int64_t start_us = tdm_now_us();
+	a->is_opened = true;
+	a->opened = tdm_apart_join(&a->apart, a->run);
+	if (a->opened == TDM_OK && a->keeper)
+		a->opened = make_draft(a, a->run, (int)a->kind->o.opening);
+	if (a->opened != TDM_OK)
+		a->n_drafted = 0;
+	if (a->n_drafted > cap)
+		a->n_drafted = cap;
+	memcpy(tokens, a->drafted, (size_t)a->n_drafted * sizeof *tokens);
+	a->waited_us = tdm_now_us() - start_us;
+	return a->n_drafted;
+}
+
+// Both prompts and the beginning of the answer.
+static int start(struct answer *a) {
+	struct tdm_session *t = a->target.session;
+	int32_t unasked[1];
+	int64_t start_us = tdm_now_us();
+	tdm_apart_start(&a->apart, a->run, open_draft, a);
+	int status = t->ops->prompt(t, a->run, a->asked, &(struct tdm_tail){opening_tokens, a});
+	a->target.us += tdm_now_us() - start_us - a->waited_us;
+	a->target.passes++;
+	a->target.seen = a->n_drafted;
+	if (!a->is_opened) { // the target failed, or takes no tail
+		struct tdm_error error = a->run->error;
+		opening_tokens(a, unasked, 0);
+		if (status != TDM_OK)
+			a->run->error = error;
+	}
+	if (status == TDM_OK)
+		status = a->opened;
+	return status == TDM_OK ? settle(a) : status;
 }
 
 static int open_side(struct side *side, struct tdm_model *m, struct tdm_run *run) {
 	return m->ops->open(m, run, &side->session);
-}
-
-static int prompt_both(struct answer *a, const struct tdm_request *request) {
-	struct tdm_session *sessions[] = {a->target.session, a->draft.session};
-	int64_t us[2];
-	int status = tdm_together_prompt(a->run, request, sessions, 2, us);
-	a->target.us += us[0];
-	a->draft.us += us[1];
-	a->target.passes++;
-	a->draft.passes++;
-	return status;
 }
 
 static int allocate(struct answer *a, struct tdm_sink *sink) {
@@ -253,9 +299,8 @@ static int prepare(struct answer *a, const struct tdm_request *request, struct t
 	tdm_rng_stream(&a->draw, run->seed, "speculate.draft", request->draw);
 	tdm_rng_stream(&a->accept, run->seed, "speculate.accept", request->draw);
 	tdm_rng_stream(&a->replace, run->seed, "speculate.replace", request->draw);
-	status = prompt_both(a, request);
-	if (status == TDM_OK)
-		status = allocate(a, sink);
+	a->asked = request;
+	status = allocate(a, sink);
 	return status == TDM_OK ? tdm_keeper_open(run, request, a->target.session, &a->keeper) : status;
 }
 
@@ -298,7 +343,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	struct answer a = {.run = run, .kind = (const struct speculate *)m};
 	int status = prepare(&a, request, sink);
 	if (status == TDM_OK)
-		status = first(&a);
+		status = start(&a);
 	while (status == TDM_OK && has_room(&a))
 		status = step(&a);
 	if (status >= 0)
@@ -331,6 +376,8 @@ static const struct tdm_role roles[] = {
 
 static const struct tdm_option table[] = {
     {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, GAMMA_MAX, NULL, "tokens drafted at first"},
+    {"opening", TDM_OPT_INT, offsetof(struct options, opening), "16", 0, GAMMA_MAX, NULL,
+     "tokens drafted while the target reads the prompt"},
     {"adaptive", TDM_OPT_BOOL, offsetof(struct options, adaptive), "yes", 0, 0, NULL,
      "draft 2 more after a fully accepted draft, 1 less after a rejection"},
     {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.4", 0, 1, NULL,

@@ -22,3 +22,12 @@ const struct tdm_token_tree *tdm_engine_tokens(struct tdm_engine *e, struct tdm_
 int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const tdm_flag *cancelled, float *out,
                       struct tdm_error *err);
 int tdm_seq_rows(const struct tdm_seq *s); // of the last call
+
+// tdm_seq_prompt with a tail, which is asked once, before the last pass: what it gives follows the n tokens in that
+// pass, with a row of logits for each of them after the row of the last of the n. It costs less than a pass of its own.
+struct tdm_tail {
+	int (*more)(void *context, int32_t *tokens, int cap); // writes at most cap tokens; their number
+	void *context;
+};
+int tdm_seq_prompt_and(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const struct tdm_tail *tail,
+                       const tdm_flag *cancelled, int *reused, struct tdm_error *err);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TAIL_ROWS = 24 }; // of a prompt's last pass
+
 static int pages_of(int n_tokens) {
 	return (n_tokens + TDM_PAGE_TOKENS - 1) / TDM_PAGE_TOKENS;
 }
@@ -246,8 +248,26 @@ int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t 
 	return TDM_OK;
 }
 
-int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const atomic_bool *cancelled,
-                   int *reused, struct tdm_error *err) {
+// The tokens but for a last part, then that part together with what the tail gives. The first part is what gives the
+// tail time to be made elsewhere, so it is not made smaller than half.
+static int eval_with_tail(struct tdm_seq *s, const int32_t *tokens, int n, const struct tdm_tail *tail,
+                          const atomic_bool *cancelled, struct tdm_error *err) {
+	int32_t last[TDM_MAX_ROWS];
+	uint8_t wanted[TDM_MAX_ROWS] = {0};
+	int n_last = n / 2 < TDM_MAX_ROWS - TAIL_ROWS ? (n + 1) / 2 : TDM_MAX_ROWS - TAIL_ROWS;
+	int room = s->engine->info.context - s->length - n, status = TDM_OK;
+	if (n > n_last)
+		status = tdm_seq_eval(s, tokens, n - n_last, NULL, cancelled, err);
+	if (status != TDM_OK)
+		return status;
+	memcpy(last, tokens + n - n_last, (size_t)n_last * sizeof *last);
+	int more = tail->more(tail->context, last + n_last, room < TAIL_ROWS ? room : TAIL_ROWS);
+	memset(wanted + n_last - 1, 1, (size_t)more + 1);
+	return tdm_seq_eval(s, last, n_last + more, wanted, cancelled, err);
+}
+
+int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const struct tdm_tail *tail,
+                   const atomic_bool *cancelled, int *reused, struct tdm_error *err) {
 	tdm_seq_rewind(s, 0);
 	s->root = tdm_prefix_root(tenant, s->adapter ? s->adapter->id : 0);
 	int status = tdm_seq_check(s, tokens, n, err);
@@ -258,7 +278,10 @@ int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens,
 	reuse(s, tokens, n);
 	if (reused)
 		*reused = s->length;
-	status = tdm_seq_eval(s, tokens + s->length, n - s->length, NULL, cancelled, err);
+	if (tail)
+		status = eval_with_tail(s, tokens + s->length, n - s->length, tail, cancelled, err);
+	else
+		status = tdm_seq_eval(s, tokens + s->length, n - s->length, NULL, cancelled, err);
 	if (status != TDM_OK)
 		tdm_seq_rewind(s, 0);
 	return status;

@@ -169,7 +169,7 @@ static int compare_all(struct test *t, struct tdm_exact_position *out) {
 	if (!status)
 		status = t->o->target->ops->open(t->o->target, &run, &session);
 	if (!status)
-		status = session->ops->prompt(session, &run, &t->request);
+		status = session->ops->prompt(session, &run, &t->request, NULL);
 	if (!status) {
 		t->n_vocab = session->n_vocab;
 		t->probs = calloc((size_t)t->n_vocab, sizeof *t->probs);

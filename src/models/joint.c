@@ -86,7 +86,7 @@ struct decoding {
 
 static int prepare(struct decoding *d, const struct tdm_request *request, const char *author, struct tdm_sink *sink) {
 	struct tdm_session *s = d->session;
-	int status = s->ops->prompt(s, d->run, request);
+	int status = s->ops->prompt(s, d->run, request, NULL);
 	if (status != TDM_OK)
 		return status;
 	d->sampling = tdm_joint_sampling(request, s);

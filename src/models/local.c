@@ -78,19 +78,21 @@ static int eval_all(struct local_session *s, struct tdm_run *run, const int32_t 
 	return tdm_seq_eval(s->seq, tokens, n, wanted, run->cancelled, &run->error);
 }
 
-static int prompt_silently(struct local_session *s, struct tdm_run *run, const struct tdm_request *rq) {
+static int prompt_silently(struct local_session *s, struct tdm_run *run, const struct tdm_request *rq,
+                           const struct tdm_tail *tail) {
 	struct prompt prompt = {0};
 	int status = render(s->local, run, rq, &prompt);
 	if (status)
 		return status;
-	status = tdm_seq_prompt(s->seq, run->tenant, prompt.tokens, prompt.n, run->cancelled, NULL, &run->error);
+	status = tdm_seq_prompt(s->seq, run->tenant, prompt.tokens, prompt.n, tail, run->cancelled, NULL, &run->error);
 	s->session.prompt_tokens = status ? 0 : prompt.n;
 	return status;
 }
 
-static int session_prompt(struct tdm_session *s, struct tdm_run *run, const struct tdm_request *rq) {
+static int session_prompt(struct tdm_session *s, struct tdm_run *run, const struct tdm_request *rq,
+                          const struct tdm_tail *tail) {
 	tdm_run_saw(run, s->model, rq);
-	return prompt_silently(of(s), run, rq);
+	return prompt_silently(of(s), run, rq, tail);
 }
 
 static int session_eval(struct tdm_session *s, struct tdm_run *run, const int32_t *tokens, const int *parents, int n) {
@@ -269,7 +271,7 @@ static int local_generate(struct tdm_model *m, struct tdm_run *run, const struct
 	struct tdm_session *session = NULL;
 	int status = local_open(m, run, &session);
 	if (!status)
-		status = prompt_silently(of(session), run, rq);
+		status = prompt_silently(of(session), run, rq, NULL);
 	if (!status) {
 		result->prompt_tokens = session->prompt_tokens;
 		status = decode(of(session), run, rq, sink, result);
@@ -338,7 +340,7 @@ static int local_score(struct tdm_model *m, struct tdm_run *run, const struct td
 	struct tdm_result result = {0};
 	int status = local_open(m, run, &session);
 	if (!status)
-		status = session_prompt(session, run, rq);
+		status = session_prompt(session, run, rq, NULL);
 	if (!status) {
 		result.prompt_tokens = session->prompt_tokens;
 		status = score_all(of(session), run, texts, n, logprobs, n_tokens, &result);

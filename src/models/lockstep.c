@@ -36,13 +36,14 @@ static int make_room(struct lockstep *l, struct tdm_run *run, int n_rows) {
 	return TDM_OK;
 }
 
-static int prompt(struct tdm_session *s, struct tdm_run *run, const struct tdm_request *request) {
+static int prompt(struct tdm_session *s, struct tdm_run *run, const struct tdm_request *request,
+                  const struct tdm_tail *tail) {
 	struct lockstep *l = of(s);
 	int64_t started_us = tdm_now_us();
 	int status = make_room(l, run, 1);
 	s->context = INT32_MAX;
 	if (status == TDM_OK)
-		status = tdm_together_prompt(run, request, l->members, l->n, NULL);
+		status = tdm_together_prompt(run, request, l->members, l->n);
 	l->stats.us += tdm_now_us() - started_us;
 	l->stats.passes++;
 	s->prompt_tokens = l->members[0]->prompt_tokens;

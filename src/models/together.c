@@ -1,63 +1,55 @@
-// A run belongs to one thread, so every other thread gets a run of its own: the same request, seed, deadline and
-// watchers, with its own memory and error. Where no thread is to be had, the caller does the work itself.
 #include "models/together.h"
-#include "base/clock.h"
-#include <pthread.h>
-
-struct part {
-	struct tdm_run run;
-	struct tdm_arena arena;
-	const struct tdm_request *request;
-	struct tdm_session *session;
-	pthread_t thread;
-	bool is_apart;
-	int status;
-	int64_t us;
-};
 
 static void *work(void *arg) {
-	struct part *p = arg;
-	int64_t started_us = tdm_now_us();
-	p->status = p->session->ops->prompt(p->session, &p->run, p->request);
-	p->us = tdm_now_us() - started_us;
+	struct tdm_apart *p = arg;
+	p->status = p->work(p->arg, &p->run);
 	return NULL;
 }
 
-static void start(struct part *p, const struct tdm_run *run, bool apart) {
+void tdm_apart_start(struct tdm_apart *p, const struct tdm_run *run, int (*fn)(void *arg, struct tdm_run *run),
+                     void *arg) {
 	p->run = *run;
-	if (!apart)
-		return;
+	p->work = fn;
+	p->arg = arg;
 	tdm_arena_init(&p->arena, run->arena->limit_bytes);
 	p->run.arena = &p->arena;
 	p->is_apart = pthread_create(&p->thread, NULL, work, p) == 0;
 }
 
-static void finish(struct part *p) {
+int tdm_apart_join(struct tdm_apart *p, struct tdm_run *run) {
 	if (p->is_apart)
 		pthread_join(p->thread, NULL);
 	else
 		work(p);
+	if (p->status != TDM_OK)
+		run->error = p->run.error;
+	tdm_arena_release(&p->arena);
+	return p->status;
+}
+
+struct prompted {
+	struct tdm_apart apart;
+	struct tdm_session *session;
+	const struct tdm_request *request;
+};
+
+static int prompt(void *arg, struct tdm_run *run) {
+	struct prompted *p = arg;
+	return p->session->ops->prompt(p->session, run, p->request, NULL);
 }
 
 int tdm_together_prompt(struct tdm_run *run, const struct tdm_request *request, struct tdm_session *const *sessions,
-                        int n, int64_t *us) {
-	struct part parts[TDM_TOGETHER_MAX] = {0};
-	int status = TDM_OK;
-	for (int i = 0; i < n; i++) {
-		parts[i].request = request;
-		parts[i].session = sessions[i];
-		start(&parts[i], run, i > 0);
+                        int n) {
+	struct prompted others[TDM_TOGETHER_MAX], first = {.session = sessions[0], .request = request};
+	struct tdm_run other_run = *run;
+	for (int i = 1; i < n; i++) {
+		others[i] = (struct prompted){.session = sessions[i], .request = request};
+		tdm_apart_start(&others[i].apart, run, prompt, &others[i]);
 	}
-	for (int i = 0; i < n; i++) {
-		finish(&parts[i]);
-		if (us)
-			us[i] = parts[i].us;
-		if (status == TDM_OK && parts[i].status != TDM_OK) {
-			status = parts[i].status;
-			run->error = parts[i].run.error;
-		}
-		if (i > 0)
-			tdm_arena_release(&parts[i].arena);
+	int status = prompt(&first, run);
+	for (int i = 1; i < n; i++) {
+		int other = tdm_apart_join(&others[i].apart, status == TDM_OK ? run : &other_run);
+		status = status == TDM_OK ? other : status;
 	}
 	return status;
 }

@@ -1,6 +1,7 @@
 // A model for tests of strategies over sessions: its logits are rows of a table, picked by the last token or by a hash
 // of all tokens of the answer, so that a session that was not rewound gives itself away. Token i is the i-th letter.
 #pragma once
+#include "engine/engine.h"
 #include "models/model.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@ struct fake {
 	int n_rows, n_vocab, context, prompt_tokens, end; // end: token that ends an answer; -1 = none
 	bool by_history;
 	uint64_t vocab_id;
+	int tail;                         // see fake_prompt
 	int evals, tokens, open_sessions; // what was asked of it
 };
 
@@ -31,12 +33,17 @@ static inline const float *fake_logits(struct tdm_session *session, int row) {
 	return s->fake->table + (size_t)(pick % (uint64_t)s->fake->n_rows) * (size_t)s->fake->n_vocab;
 }
 
-static inline int fake_prompt(struct tdm_session *session, struct tdm_run *run, const struct tdm_request *request) {
+// fake.tail: places for what follows the prompt; -1 = it is not asked for.
+static inline int fake_prompt(struct tdm_session *session, struct tdm_run *run, const struct tdm_request *request,
+                              const struct tdm_tail *tail) {
 	struct fake_session *s = (struct fake_session *)session;
+	int cap = s->fake->context - s->fake->prompt_tokens;
 	(void)run, (void)request;
 	s->n = s->first_row = s->session.prompt_tokens = s->fake->prompt_tokens;
-	s->n_rows = 1;
 	memset(s->tokens, 0, (size_t)s->n * sizeof *s->tokens);
+	if (tail && s->fake->tail >= 0)
+		s->n += tail->more(tail->context, s->tokens + s->n, cap < s->fake->tail ? cap : s->fake->tail);
+	s->n_rows = 1 + s->n - s->first_row;
 	return TDM_OK;
 }
 
@@ -126,6 +133,6 @@ static inline void fake_init(struct fake *f, const char *name, const float *tabl
 	static const struct tdm_model_ops ops = {.open = fake_open};
 	*f = (struct fake){.table = table, .n_rows = n_rows, .n_vocab = n_vocab, .context = 64, .prompt_tokens = 3};
 	f->model = (struct tdm_model){.ops = &ops, .name = name, .can = TDM_CAN_STEP};
-	f->end = -1;
+	f->end = f->tail = -1;
 	f->vocab_id = 7;
 }

@@ -30,7 +30,7 @@ static void greedy_alone(struct fake *f, int max_tokens, char *out) {
 	struct tdm_session *s = NULL;
 	const char *piece;
 	assert_int_equal(fake_open(&f->model, &run, &s), TDM_OK);
-	s->ops->prompt(s, &run, NULL);
+	s->ops->prompt(s, &run, NULL, NULL);
 	int n = 0;
 	for (;;) {
 		const float *z = s->ops->logits(s, 0);

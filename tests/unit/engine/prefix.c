@@ -57,7 +57,7 @@ static void check_prompt(const struct fixture *f, const char *tenant, const int3
 	int reused = -1;
 	float *logits = fresh(f, tokens, n);
 	assert_int_equal(tdm_seq_open(f->e, &s, NULL), TDM_OK);
-	assert_int_equal(tdm_seq_prompt(s, tenant, tokens, n, NULL, &reused, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_prompt(s, tenant, tokens, n, NULL, NULL, &reused, NULL), TDM_OK);
 	assert_int_equal(reused, expected);
 	assert_int_equal(tdm_seq_length(s), n);
 	assert_memory_equal(tdm_seq_logits(s, 0), logits, sizeof(float) * (size_t)f->toy.n_vocab);
@@ -89,7 +89,7 @@ static void rewinds_leave_others_alone(void **state) {
 	struct tdm_seq *s, *fork;
 	make(&f, 0);
 	assert_int_equal(tdm_seq_open(f.e, &s, NULL), TDM_OK);
-	assert_int_equal(tdm_seq_prompt(s, "a", f.tokens, 30, NULL, NULL, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_prompt(s, "a", f.tokens, 30, NULL, NULL, NULL, NULL), TDM_OK);
 	assert_int_equal(tdm_seq_eval(s, f.tokens + 30, 40, NULL, NULL, NULL), TDM_OK);
 	check_prompt(&f, "a", f.tokens, 80, 64);
 	assert_int_equal(tdm_seq_fork(s, &fork, NULL), TDM_OK);
@@ -119,11 +119,11 @@ static void a_full_cache_forgets_the_oldest(void **state) {
 	make(&f, 10);
 	assert_int_equal(tdm_seq_open(f.e, &s, NULL), TDM_OK);
 	assert_int_equal(tdm_seq_open(f.e, &t, NULL), TDM_OK);
-	assert_int_equal(tdm_seq_prompt(s, "a", f.tokens, 64, NULL, NULL, NULL), TDM_OK); // 4 pages
+	assert_int_equal(tdm_seq_prompt(s, "a", f.tokens, 64, NULL, NULL, NULL, NULL), TDM_OK); // 4 pages
 	tdm_seq_rewind(s, 0);
-	assert_int_equal(tdm_seq_prompt(s, "b", f.tokens, 96, NULL, NULL, NULL), TDM_OK); // 6 more: full
+	assert_int_equal(tdm_seq_prompt(s, "b", f.tokens, 96, NULL, NULL, NULL, NULL), TDM_OK); // 6 more: full
 	assert_int_equal(f.e->cache.prefix.n, 10);
-	assert_int_equal(tdm_seq_prompt(t, "c", f.tokens, 48, NULL, NULL, NULL), TDM_OK); // "a" makes room
+	assert_int_equal(tdm_seq_prompt(t, "c", f.tokens, 48, NULL, NULL, NULL, NULL), TDM_OK); // "a" makes room
 	assert_int_equal(f.e->cache.prefix.n, 10);
 	assert_true(f.e->cache.n_pages <= 10);
 	int status = tdm_seq_eval(t, f.tokens + 48, 52, NULL, NULL, &err); // 4 more, but only one is not in use
@@ -152,7 +152,7 @@ static void *work(void *arg) {
 		struct tdm_seq *s;
 		int n = 1 + (int)tdm_rng_below(&rng, N);
 		tdm_seq_open(w->f->e, &s, NULL);
-		if (tdm_seq_prompt(s, i % 3 ? "a" : "b", w->f->tokens, n, NULL, NULL, NULL) != TDM_OK ||
+		if (tdm_seq_prompt(s, i % 3 ? "a" : "b", w->f->tokens, n, NULL, NULL, NULL, NULL) != TDM_OK ||
 		    memcmp(tdm_seq_logits(s, 0), w->expected[n], sizeof(float) * (size_t)w->f->toy.n_vocab) != 0)
 			w->n_wrong++;
 		tdm_seq_close(s);

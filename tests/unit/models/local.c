@@ -157,7 +157,7 @@ static void test_score(void **state) {
 	for (int i = 0; i < 2; i++) {
 		int n = s->ops->tokenize(s, texts[i], strlen(texts[i]), tokens, 300);
 		assert_int_equal(n, n_tokens[i]);
-		assert_int_equal(s->ops->prompt(s, &b.run, &b.request), TDM_OK);
+		assert_int_equal(s->ops->prompt(s, &b.run, &b.request, NULL), TDM_OK);
 		assert_true(fabs(walk(s, &b.run, tokens, n) - lp[i]) < 1e-6);
 	}
 	assert_int_equal(toy->ops->score(toy, &b.run, &b.request, &texts[1], 1, &lp_again, NULL), TDM_OK);
@@ -198,7 +198,7 @@ static void test_session(void **state) {
 	const int32_t tokens[] = {65, 66, 67, 68};
 	bench_open(&b, "session");
 	assert_int_equal(toy->ops->open(toy, &b.run, &s), TDM_OK);
-	assert_int_equal(s->ops->prompt(s, &b.run, &b.request), TDM_OK);
+	assert_int_equal(s->ops->prompt(s, &b.run, &b.request, NULL), TDM_OK);
 	int start = s->ops->length(s);
 	assert_true(start == s->prompt_tokens && s->n_vocab == TOY_VOCAB && s->context == TOY_CONTEXT && s->width == 32);
 	assert_int_equal(s->ops->eval(s, &b.run, tokens, NULL, 4), TDM_OK);

@@ -77,7 +77,7 @@ static void check_row(const char *options, double (*want)(const float *, const f
 	assert_int_equal(tdm_run_init(&a.run, &a.arena, 1), TDM_OK);
 	assert_int_equal(a.model->ops->open(a.model, &a.run, &s), TDM_OK);
 	tdm_request_init(&request);
-	assert_int_equal(s->ops->prompt(s, &a.run, &request), TDM_OK);
+	assert_int_equal(s->ops->prompt(s, &a.run, &request, NULL), TDM_OK);
 	const float *row = s->ops->logits(s, 0);
 	int32_t none[3] = {0};
 	struct fake_session probe = {.fake = &members[0], .tokens = none, .first_row = 3, .session = {.prompt_tokens = 3}};
@@ -176,7 +176,7 @@ static void session_rewinds_and_forks(void **state) {
 	assert_int_equal(tdm_run_init(&a.run, &a.arena, 1), TDM_OK);
 	assert_int_equal(a.model->ops->open(a.model, &a.run, &s), TDM_OK);
 	tdm_request_init(&request);
-	assert_int_equal(s->ops->prompt(s, &a.run, &request), TDM_OK);
+	assert_int_equal(s->ops->prompt(s, &a.run, &request, NULL), TDM_OK);
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(s->ops->eval(s, &a.run, &tokens[i], NULL, 1), TDM_OK);
 		memcpy(rows[i], s->ops->logits(s, 0), sizeof rows[i]);
