@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAIL_ROWS = 24 }; // of a prompt's last pass
+enum { LAST_ROWS = 8, TAIL_ROWS = 24 }; // of a prompt's last pass: its own, and of what follows it
 
 static int pages_of(int n_tokens) {
 	return (n_tokens + TDM_PAGE_TOKENS - 1) / TDM_PAGE_TOKENS;
@@ -248,13 +248,13 @@ int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t 
 	return TDM_OK;
 }
 
-// The tokens but for a last part, then that part together with what the tail gives. The first part is what gives the
-// tail time to be made elsewhere, so it is not made smaller than half.
+// The tokens but for a last few, then these together with what the tail gives: all the time before is there for the
+// tail to be made elsewhere.
 static int eval_with_tail(struct tdm_seq *s, const int32_t *tokens, int n, const struct tdm_tail *tail,
                           const atomic_bool *cancelled, struct tdm_error *err) {
 	int32_t last[TDM_MAX_ROWS];
 	uint8_t wanted[TDM_MAX_ROWS] = {0};
-	int n_last = n / 2 < TDM_MAX_ROWS - TAIL_ROWS ? (n + 1) / 2 : TDM_MAX_ROWS - TAIL_ROWS;
+	int n_last = n < LAST_ROWS ? n : LAST_ROWS;
 	int room = s->engine->info.context - s->length - n, status = TDM_OK;
 	if (n > n_last)
 		status = tdm_seq_eval(s, tokens, n - n_last, NULL, cancelled, err);

@@ -1,9 +1,8 @@
 #include "models/together.h"
 
-static void *work(void *arg) {
+static void work(void *arg) {
 	struct tdm_apart *p = arg;
 	p->status = p->work(p->arg, &p->run);
-	return NULL;
 }
 
 void tdm_apart_start(struct tdm_apart *p, const struct tdm_run *run, int (*fn)(void *arg, struct tdm_run *run),
@@ -13,14 +12,12 @@ void tdm_apart_start(struct tdm_apart *p, const struct tdm_run *run, int (*fn)(v
 	p->arg = arg;
 	tdm_arena_init(&p->arena, run->arena->limit_bytes);
 	p->run.arena = &p->arena;
-	p->is_apart = pthread_create(&p->thread, NULL, work, p) == 0;
+	p->task = (struct tdm_task){.fn = work, .arg = p};
+	tdm_task_start(&p->task);
 }
 
 int tdm_apart_join(struct tdm_apart *p, struct tdm_run *run) {
-	if (p->is_apart)
-		pthread_join(p->thread, NULL);
-	else
-		work(p);
+	tdm_task_finish(&p->task);
 	if (p->status != TDM_OK)
 		run->error = p->run.error;
 	tdm_arena_release(&p->arena);

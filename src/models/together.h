@@ -1,20 +1,20 @@
 // Together: work on several models at the same time, so that a strategy over models waits for the slowest one and not
 // for their sum.
 #pragma once
+#include "base/crew.h"
 #include "models/model.h"
-#include <pthread.h>
 
 enum { TDM_TOGETHER_MAX = 8 };
 
-// Work on a thread of its own. A run belongs to one thread, so the work has one of its own: the same request, seed,
-// deadline and watchers, with its own memory and error. Where no thread is to be had, join() does the work itself.
+// Work that another thread of the crew takes up; what none has taken up by then, join() does itself. A run belongs to
+// one thread, so the work has one of its own: the same request, seed, deadline and watchers, with its own memory and
+// error.
 struct tdm_apart {
 	struct tdm_run run;
 	struct tdm_arena arena;
 	int (*work)(void *arg, struct tdm_run *run);
 	void *arg;
-	pthread_t thread;
-	bool is_apart;
+	struct tdm_task task;
 	int status;
 };
 void tdm_apart_start(struct tdm_apart *p, const struct tdm_run *run, int (*work)(void *arg, struct tdm_run *run),
