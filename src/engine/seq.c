@@ -227,7 +227,7 @@ static int count_wanted(const uint8_t *wanted, int n) {
 	return wanted ? count : 1;
 }
 
-int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const atomic_bool *cancelled,
+int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const tdm_flag *cancelled,
                  struct tdm_error *err) {
 	struct tdm_request request = {.seq = s, .tokens = tokens, .wanted = wanted, .cancelled = cancelled, .n = n};
 	tdm_seq_rewind(s, s->length);
@@ -251,7 +251,7 @@ int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t 
 // The tokens but for a last few, then these together with what the tail gives: all the time before is there for the
 // tail to be made elsewhere.
 static int eval_with_tail(struct tdm_seq *s, const int32_t *tokens, int n, const struct tdm_tail *tail,
-                          const atomic_bool *cancelled, struct tdm_error *err) {
+                          const tdm_flag *cancelled, struct tdm_error *err) {
 	int32_t last[TDM_MAX_ROWS];
 	uint8_t wanted[TDM_MAX_ROWS] = {0};
 	int n_last = n < LAST_ROWS ? n : LAST_ROWS;
@@ -266,8 +266,8 @@ static int eval_with_tail(struct tdm_seq *s, const int32_t *tokens, int n, const
 	return tdm_seq_eval(s, last, n_last + more, wanted, cancelled, err);
 }
 
-int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const struct tdm_tail *tail,
-                   const atomic_bool *cancelled, int *reused, struct tdm_error *err) {
+int tdm_seq_prompt_and(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const struct tdm_tail *tail,
+                       const tdm_flag *cancelled, int *reused, struct tdm_error *err) {
 	tdm_seq_rewind(s, 0);
 	s->root = tdm_prefix_root(tenant, s->adapter ? s->adapter->id : 0);
 	int status = tdm_seq_check(s, tokens, n, err);
@@ -285,6 +285,11 @@ int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens,
 	if (status != TDM_OK)
 		tdm_seq_rewind(s, 0);
 	return status;
+}
+
+int tdm_seq_prompt(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const tdm_flag *cancelled,
+                   int *reused, struct tdm_error *err) {
+	return tdm_seq_prompt_and(s, tenant, tokens, n, NULL, cancelled, reused, err);
 }
 
 int tdm_seq_rows(const struct tdm_seq *s) {

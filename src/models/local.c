@@ -84,7 +84,7 @@ static int prompt_silently(struct local_session *s, struct tdm_run *run, const s
 	int status = render(s->local, run, rq, &prompt);
 	if (status)
 		return status;
-	status = tdm_seq_prompt(s->seq, run->tenant, prompt.tokens, prompt.n, tail, run->cancelled, NULL, &run->error);
+	status = tdm_seq_prompt_and(s->seq, run->tenant, prompt.tokens, prompt.n, tail, run->cancelled, NULL, &run->error);
 	s->session.prompt_tokens = status ? 0 : prompt.n;
 	return status;
 }

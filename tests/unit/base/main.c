@@ -11,6 +11,7 @@ int main(void) {
 	n_failed += tdm_test_text();
 	n_failed += tdm_test_random();
 	n_failed += tdm_test_pool();
+	n_failed += tdm_test_crew();
 	n_failed += tdm_test_crypto();
 	n_failed += tdm_test_file();
 	n_failed += tdm_test_view();

@@ -14,6 +14,7 @@ int tdm_test_option(void);
 int tdm_test_text(void);
 int tdm_test_random(void);
 int tdm_test_pool(void);
+int tdm_test_crew(void);
 int tdm_test_crypto(void);
 int tdm_test_file(void);
 int tdm_test_view(void);

@@ -51,7 +51,8 @@ static void greedy_alone(struct fake *f, int max_tokens, char *out) {
 
 static void greedy_is_the_target(void **state) {
 	static float target_table[ROWS * V], draft_table[ROWS * V];
-	const char *const options[] = {"{}", "{gamma: 1, adaptive: no}", "{gamma: 12, min_prob: 0}", "{min_prob: 0.9}"};
+	const char *const options[] = {"{}", "{gamma: 1, adaptive: no}", "{gamma: 12, min_prob: 0}",
+	                               "{min_prob: 0.9, opening: 5}"};
 	struct tdm_rng rng;
 	tdm_rng_init(&rng, 3);
 	for (int round = 0; round < 120; round++) {
@@ -68,6 +69,7 @@ static void greedy_is_the_target(void **state) {
 		draft.prompt_tokens = 5;
 		target.end = draft.end = round % 2 ? 4 : -1;
 		draft.context = round % 5 == 4 ? 20 : 64;
+		target.tail = round % 26 - 1; // the opening is not asked for, or cut
 		tdm_request_init(&request);
 		request.temperature = 0;
 		request.max_tokens = 1 + round % 40;
@@ -115,16 +117,17 @@ static void no_pass_is_wasted(void **state) {
 	target.by_history = draft.by_history = true;
 	tdm_request_init(&request);
 	request.max_tokens = 51;
+	target.tail = 24;
 	assert_int_equal(make(&a, &target, &draft, "{gamma: 4, adaptive: no, min_prob: 0}"), TDM_OK);
 	assert_int_equal(strlen(asked_answer(&a, 1, &request)), 51);
 	const struct tdm_call *t = a.run.record->calls, *d = t->next;
 	assert_string_equal(t->purpose, "verify");
 	assert_string_equal(d->purpose, "draft");
-	assert_int_equal(t->drafted, 40);
-	assert_int_equal(t->accepted, 40);
-	assert_int_equal(t->passes, 11); // the prompt, then 5 tokens each
-	assert_int_equal(target.tokens, 50);
-	assert_int_equal(draft.evals, 40);
+	assert_int_equal(t->drafted, 43);
+	assert_int_equal(t->accepted, 43);
+	assert_int_equal(t->passes, 8);      // the prompt with 16 and a token of its own, 5 tokens each, the last 4
+	assert_int_equal(target.tokens, 34); // without the prompt's pass
+	assert_int_equal(draft.evals, 42);
 	assert_true(draft.tokens <= 50);
 	assert_true(a.run.record->decisions->score == 1);
 	asked_done(&a);
@@ -202,6 +205,7 @@ static void sampled_follows_the_target(void **state) {
 	request.temperature = 1;
 	request.max_tokens = 40;
 	for (int i = 0; i < 1500; i++) {
+		target.tail = i % 3 ? 24 : -1;
 		assert_int_equal(make(&a, &target, &draft, i % 2 ? "{min_prob: 0.1}" : "{min_prob: 0, gamma: 6}"), TDM_OK);
 		const char *text = asked_answer(&a, (uint64_t)i, &request);
 		assert_int_equal(strlen(text), 40);

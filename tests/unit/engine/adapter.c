@@ -139,12 +139,12 @@ static void logits_are_the_changed_models(void **state) {
 	}
 	// a prefix is taken over by sequences of the same adapter alone
 	int reused = -1;
-	assert_int_equal(tdm_seq_prompt(with, "t", f.tokens, N, NULL, NULL, &reused, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_prompt(with, "t", f.tokens, N, NULL, &reused, NULL), TDM_OK);
 	assert_int_equal(reused, 0);
-	assert_int_equal(tdm_seq_prompt(without, "t", f.tokens, N, NULL, NULL, &reused, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_prompt(without, "t", f.tokens, N, NULL, &reused, NULL), TDM_OK);
 	assert_int_equal(reused, 0);
 	assert_true(distance(&f, without, f.plain, N - 1) < 1e-4);
-	assert_int_equal(tdm_seq_prompt(with, "t", f.tokens, N, NULL, NULL, &reused, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_prompt(with, "t", f.tokens, N, NULL, &reused, NULL), TDM_OK);
 	assert_int_equal(reused, 32);
 	tdm_seq_use(with, NULL);
 	assert_int_equal(tdm_seq_length(with), 0);

@@ -57,7 +57,7 @@ static void check_prompt(const struct fixture *f, const char *tenant, const int3
 	int reused = -1;
 	float *logits = fresh(f, tokens, n);
 	assert_int_equal(tdm_seq_open(f->e, &s, NULL), TDM_OK);
-	assert_int_equal(tdm_seq_prompt(s, tenant, tokens, n, NULL, NULL, &reused, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_prompt(s, tenant, tokens, n, NULL, &reused, NULL), TDM_OK);
 	assert_int_equal(reused, expected);
 	assert_int_equal(tdm_seq_length(s), n);
 	assert_memory_equal(tdm_seq_logits(s, 0), logits, sizeof(float) * (size_t)f->toy.n_vocab);
@@ -83,13 +83,63 @@ static void pages_are_taken_over(void **state) {
 	clear(&f);
 }
 
+struct asked {
+	const int32_t *tokens;
+	int n, times, cap;
+};
+
+static int give(void *context, int32_t *tokens, int cap) {
+	struct asked *a = context;
+	a->times++;
+	a->cap = cap;
+	int n = a->n < cap ? a->n : cap;
+	memcpy(tokens, a->tokens, (size_t)n * sizeof *tokens);
+	return n;
+}
+
+// Prompts of every length around the passes' borders, with and without remembered pages; rows are those of a plain
+// sequence, and a tail that does not fit the context is told so.
+static void a_tail_rides_on_the_last_pass(void **state) {
+	struct fixture f;
+	make(&f, 0);
+	int context = tdm_engine_info(f.e)->context;
+	for (int n = 1; n <= 90; n += n < 12 ? 1 : 13) {
+		struct asked a = {f.tokens + n, n % 7, 0, 0};
+		struct tdm_seq *s;
+		assert_int_equal(tdm_seq_open(f.e, &s, NULL), TDM_OK);
+		assert_int_equal(
+		    tdm_seq_prompt_and(s, n % 2 ? "a" : NULL, f.tokens, n, &(struct tdm_tail){give, &a}, NULL, NULL, NULL),
+		    TDM_OK);
+		assert_int_equal(a.times, 1);
+		assert_int_equal(tdm_seq_length(s), n + a.n);
+		assert_int_equal(tdm_seq_rows(s), 1 + a.n);
+		for (int row = 0; row <= a.n; row++) {
+			float *logits = fresh(&f, f.tokens, n + row);
+			assert_memory_equal(tdm_seq_logits(s, row), logits, sizeof(float) * (size_t)f.toy.n_vocab);
+			free(logits);
+		}
+		tdm_seq_close(s);
+	}
+	int32_t *full = calloc((size_t)context, sizeof *full);
+	struct asked a = {f.tokens, 9, 0, 0};
+	struct tdm_seq *s;
+	assert_int_equal(tdm_seq_open(f.e, &s, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_prompt_and(s, NULL, full, context - 2, &(struct tdm_tail){give, &a}, NULL, NULL, NULL),
+	                 TDM_OK);
+	assert_int_equal(a.cap, 2);
+	assert_int_equal(tdm_seq_length(s), context);
+	tdm_seq_close(s);
+	free(full);
+	clear(&f);
+}
+
 // Answers are remembered too, and a sequence that goes back and on does not disturb what others have taken over.
 static void rewinds_leave_others_alone(void **state) {
 	struct fixture f;
 	struct tdm_seq *s, *fork;
 	make(&f, 0);
 	assert_int_equal(tdm_seq_open(f.e, &s, NULL), TDM_OK);
-	assert_int_equal(tdm_seq_prompt(s, "a", f.tokens, 30, NULL, NULL, NULL, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_prompt(s, "a", f.tokens, 30, NULL, NULL, NULL), TDM_OK);
 	assert_int_equal(tdm_seq_eval(s, f.tokens + 30, 40, NULL, NULL, NULL), TDM_OK);
 	check_prompt(&f, "a", f.tokens, 80, 64);
 	assert_int_equal(tdm_seq_fork(s, &fork, NULL), TDM_OK);
@@ -119,11 +169,11 @@ static void a_full_cache_forgets_the_oldest(void **state) {
 	make(&f, 10);
 	assert_int_equal(tdm_seq_open(f.e, &s, NULL), TDM_OK);
 	assert_int_equal(tdm_seq_open(f.e, &t, NULL), TDM_OK);
-	assert_int_equal(tdm_seq_prompt(s, "a", f.tokens, 64, NULL, NULL, NULL, NULL), TDM_OK); // 4 pages
+	assert_int_equal(tdm_seq_prompt(s, "a", f.tokens, 64, NULL, NULL, NULL), TDM_OK); // 4 pages
 	tdm_seq_rewind(s, 0);
-	assert_int_equal(tdm_seq_prompt(s, "b", f.tokens, 96, NULL, NULL, NULL, NULL), TDM_OK); // 6 more: full
+	assert_int_equal(tdm_seq_prompt(s, "b", f.tokens, 96, NULL, NULL, NULL), TDM_OK); // 6 more: full
 	assert_int_equal(f.e->cache.prefix.n, 10);
-	assert_int_equal(tdm_seq_prompt(t, "c", f.tokens, 48, NULL, NULL, NULL, NULL), TDM_OK); // "a" makes room
+	assert_int_equal(tdm_seq_prompt(t, "c", f.tokens, 48, NULL, NULL, NULL), TDM_OK); // "a" makes room
 	assert_int_equal(f.e->cache.prefix.n, 10);
 	assert_true(f.e->cache.n_pages <= 10);
 	int status = tdm_seq_eval(t, f.tokens + 48, 52, NULL, NULL, &err); // 4 more, but only one is not in use
@@ -152,7 +202,7 @@ static void *work(void *arg) {
 		struct tdm_seq *s;
 		int n = 1 + (int)tdm_rng_below(&rng, N);
 		tdm_seq_open(w->f->e, &s, NULL);
-		if (tdm_seq_prompt(s, i % 3 ? "a" : "b", w->f->tokens, n, NULL, NULL, NULL, NULL) != TDM_OK ||
+		if (tdm_seq_prompt(s, i % 3 ? "a" : "b", w->f->tokens, n, NULL, NULL, NULL) != TDM_OK ||
 		    memcmp(tdm_seq_logits(s, 0), w->expected[n], sizeof(float) * (size_t)w->f->toy.n_vocab) != 0)
 			w->n_wrong++;
 		tdm_seq_close(s);
@@ -183,9 +233,8 @@ static void many_threads_share(void **state) {
 
 int tdm_test_prefix(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(pages_are_taken_over),
-	    cmocka_unit_test(rewinds_leave_others_alone),
-	    cmocka_unit_test(a_full_cache_forgets_the_oldest),
+	    cmocka_unit_test(pages_are_taken_over),       cmocka_unit_test(a_tail_rides_on_the_last_pass),
+	    cmocka_unit_test(rewinds_leave_others_alone), cmocka_unit_test(a_full_cache_forgets_the_oldest),
 	    cmocka_unit_test(many_threads_share),
 	};
 	return cmocka_run_group_tests_name("prefix", tests, NULL, NULL);

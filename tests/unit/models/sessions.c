@@ -19,7 +19,7 @@ static const int tree_parents[N] = {-1, 0, 0, 1, 2, -1, 5};
 static struct tdm_session *open_prompted(struct bench *b, struct tdm_model *m) {
 	struct tdm_session *s;
 	assert_int_equal(m->ops->open(m, &b->run, &s), TDM_OK);
-	assert_int_equal(s->ops->prompt(s, &b->run, &b->request), TDM_OK);
+	assert_int_equal(s->ops->prompt(s, &b->run, &b->request, NULL), TDM_OK);
 	return s;
 }
 
@@ -84,7 +84,7 @@ static void test_trees(void **state) {
 	tdm_error_clear(&b.run.error);
 	s->ops->close(s);
 	assert_int_equal(tdm_lockstep_open(pair[0], pair, 2, mean, NULL, &b.run, &s), TDM_OK);
-	assert_int_equal(s->ops->prompt(s, &b.run, &b.request), TDM_OK);
+	assert_int_equal(s->ops->prompt(s, &b.run, &b.request, NULL), TDM_OK);
 	check_tree(&b, s);
 	s->ops->close(s);
 	bench_close(&b);
