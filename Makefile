@@ -128,6 +128,11 @@ $(B)/compare: $(COMPARE) $(call archive,engine) $(call archive,base)
 compare: all ## every family in every format beside llama.cpp: a table
 	tests/compare/run
 
+$(B)/soak: $(B)/tests/soak/soak.o $(B)/tests/tools/family_model.o $(B)/libtandem.a
+	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+soak: ## two models and 32 sessions for SOAK_SECONDS under each sanitizer
+	tests/soak/run
+
 integration: all ## the real program with real clients
 	tests/integration/run
 
@@ -156,4 +161,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help libs install unit integration compare layers budget exports format banned rules pair bench fuzz clean
+.PHONY: all help libs install unit integration soak compare layers budget exports format banned rules pair bench fuzz clean

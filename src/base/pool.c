@@ -3,14 +3,22 @@
 // The rule kept here: a part is run by whoever lowers `unclaimed`, and fn, arg and n_parts change only while no part
 // is unclaimed or running. So a thread that wakes late can never run a part of a job that is over, and the caller
 // waits for parts, not for threads. run_lock: one job at a time. lock: guards sleeping only.
+//
+// Where other processes want the same cores, a thread can lose its core in the middle of a part, and everybody waits
+// for a time slice. A caller that had to wait so runs the next jobs alone, for several times as long as it lost, the
+// longer the more often it happens: two threads beside a busy process are then no slower than one.
 #include "base/pool.h"
+#include "base/clock.h"
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #define N_SPINS 2000
+
+enum { STALL_US = 150, LEAST_ALONE = 8, MOST_ALONE = 64, CALM_US = 50000, YIELD_US = 4000 };
 
 struct tdm_pool {
 	pthread_mutex_t run_lock, lock;
@@ -23,6 +31,9 @@ struct tdm_pool {
 	atomic_int n_sleeping;  // threads at or before `wake`
 	atomic_bool is_waiting; // the caller is at or before `done`
 	atomic_bool is_over;
+	// of the caller: until when it runs alone; how many times what it lost; when it had to wait last
+	int64_t alone_until_us, stalled_us;
+	int times_alone;
 	int n_threads; // the caller's included
 	pthread_t threads[];
 };
@@ -41,15 +52,18 @@ static void finish_part(struct tdm_pool *pool) {
 	pthread_mutex_unlock(&pool->lock);
 }
 
-static void work(struct tdm_pool *pool) {
-	int left = atomic_load(&pool->unclaimed);
+// The number of parts that were done here.
+static int work(struct tdm_pool *pool) {
+	int left = atomic_load(&pool->unclaimed), n = 0;
 	while (left > 0) {
 		if (!atomic_compare_exchange_weak(&pool->unclaimed, &left, left - 1))
 			continue;
 		pool->fn(pool->arg, pool->n_parts - left, pool->n_parts);
 		finish_part(pool);
+		n++;
 		left = atomic_load(&pool->unclaimed);
 	}
+	return n;
 }
 
 static bool has_news(struct tdm_pool *pool) {
@@ -137,6 +151,10 @@ static void await_parts(struct tdm_pool *pool) {
 			return;
 		relax();
 	}
+	// Asleep, the caller would soon find somebody else on its core.
+	for (int64_t until_us = tdm_now_us() + YIELD_US; tdm_now_us() < until_us; sched_yield())
+		if (atomic_load(&pool->unfinished) == 0)
+			return;
 	pthread_mutex_lock(&pool->lock);
 	atomic_store(&pool->is_waiting, true);
 	while (atomic_load(&pool->unfinished) > 0)
@@ -145,10 +163,7 @@ static void await_parts(struct tdm_pool *pool) {
 	pthread_mutex_unlock(&pool->lock);
 }
 
-void tdm_pool_run(struct tdm_pool *pool, tdm_pool_fn *fn, void *arg, int n_parts) {
-	if (n_parts <= 0)
-		return;
-	pthread_mutex_lock(&pool->run_lock);
+static void publish(struct tdm_pool *pool, tdm_pool_fn *fn, void *arg, int n_parts) {
 	pool->fn = fn;
 	pool->arg = arg;
 	pool->n_parts = n_parts;
@@ -159,7 +174,34 @@ void tdm_pool_run(struct tdm_pool *pool, tdm_pool_fn *fn, void *arg, int n_parts
 		pthread_cond_broadcast(&pool->wake);
 		pthread_mutex_unlock(&pool->lock);
 	}
-	work(pool);
-	await_parts(pool);
+}
+
+// A wait of more than a few parts' time says that a thread has lost its core.
+static void judge_wait(struct tdm_pool *pool, int64_t worked_us, int n_done, int64_t waited_us, int64_t now_us) {
+	int64_t part_us = n_done ? worked_us / n_done : worked_us;
+	if (waited_us < STALL_US + 3 * part_us)
+		return;
+	bool is_calm = now_us - pool->stalled_us > CALM_US + waited_us * pool->times_alone;
+	pool->times_alone = is_calm ? LEAST_ALONE : pool->times_alone < MOST_ALONE ? pool->times_alone * 2 : MOST_ALONE;
+	pool->alone_until_us = now_us + waited_us * pool->times_alone;
+	pool->stalled_us = now_us;
+}
+
+void tdm_pool_run(struct tdm_pool *pool, tdm_pool_fn *fn, void *arg, int n_parts) {
+	if (n_parts <= 0)
+		return;
+	pthread_mutex_lock(&pool->run_lock);
+	int64_t started_us = tdm_now_us();
+	if (started_us < pool->alone_until_us) {
+		for (int part = 0; part < n_parts; part++)
+			fn(arg, part, n_parts);
+	} else {
+		publish(pool, fn, arg, n_parts);
+		int n_done = work(pool);
+		int64_t worked_us = tdm_now_us();
+		await_parts(pool);
+		int64_t now_us = tdm_now_us();
+		judge_wait(pool, worked_us - started_us, n_done, now_us - worked_us, now_us);
+	}
 	pthread_mutex_unlock(&pool->run_lock);
 }

@@ -10,5 +10,6 @@ struct tdm_pool *tdm_pool_new(int n_threads);
 void tdm_pool_free(struct tdm_pool *pool); // NULL is allowed
 int tdm_pool_size(const struct tdm_pool *pool);
 // Runs fn(arg, 0..n_parts-1, n_parts); the caller works too and returns when all parts are done.
-// One job at a time: a second caller waits. fn must not run another job on the same pool.
+// One job at a time: a second caller waits. fn must not run another job on the same pool, nor wait for another part:
+// where threads lose their cores to others, the caller runs all parts itself for a while.
 void tdm_pool_run(struct tdm_pool *pool, tdm_pool_fn *fn, void *arg, int n_parts);

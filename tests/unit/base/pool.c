@@ -1,5 +1,6 @@
 // Pool: every part runs once, jobs follow each other, callers take turns, sleeping threads wake.
 #include "tests.h"
+#include "base/clock.h"
 #include "base/pool.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -116,11 +117,52 @@ static void test_parts_run_together(void **state) {
 	tdm_pool_free(pool);
 }
 
+struct contended {
+	pthread_t caller;
+	atomic_int n_begun, n_elsewhere;
+	int stall_us; // of the parts that do not run on the caller's thread
+};
+
+static void run_contended(void *arg, int part, int n_parts) {
+	struct contended *c = arg;
+	atomic_fetch_add(&c->n_begun, 1);
+	if (!pthread_equal(pthread_self(), c->caller)) {
+		atomic_fetch_add(&c->n_elsewhere, 1);
+		usleep((useconds_t)c->stall_us);
+	}
+	int64_t until_us = tdm_now_us() + 1000; // so that the other thread has the time to come
+	while (c->stall_us && atomic_load(&c->n_begun) < n_parts && tdm_now_us() < until_us)
+		;
+}
+
+static int elsewhere(struct tdm_pool *pool, int stall_us) {
+	struct contended c = {.caller = pthread_self(), .stall_us = stall_us};
+	tdm_pool_run(pool, run_contended, &c, 2);
+	return atomic_load(&c.n_elsewhere);
+}
+
+// A thread that comes back late is left alone for a while, and asked again after it.
+static void test_alone_after_a_stall(void **state) {
+	struct tdm_pool *pool = tdm_pool_new(2);
+	int64_t limit_us = tdm_now_us() + 20000000;
+	int n_stalls = 0, n_after = 0;
+	while (!n_stalls && tdm_now_us() < limit_us)
+		n_stalls = elsewhere(pool, 60000);
+	assert_int_equal(n_stalls, 1);
+	for (int i = 0; i < 100; i++)
+		n_after += elsewhere(pool, 0);
+	assert_int_equal(n_after, 0);
+	while (!n_after && tdm_now_us() < limit_us)
+		n_after = elsewhere(pool, 1);
+	assert_int_equal(n_after, 1);
+	tdm_pool_free(pool);
+}
+
 int tdm_test_pool(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_part_once),    cmocka_unit_test(test_edges),
 	    cmocka_unit_test(test_wakes_from_sleep),   cmocka_unit_test(test_callers_take_turns),
-	    cmocka_unit_test(test_parts_run_together),
+	    cmocka_unit_test(test_parts_run_together), cmocka_unit_test(test_alone_after_a_stall),
 	};
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
 }
