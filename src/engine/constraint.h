@@ -13,7 +13,7 @@ int tdm_constraint_new(const struct tdm_grammar *g, const struct tdm_token_tree 
                        struct tdm_error *err);
 int tdm_constraint_length(const struct tdm_constraint *c); // tokens appended
 struct tdm_constraint_stats {
-	int64_t masks, walks, found; // asked for; walks over all tokens; found whole
+	int64_t masks, walks, runs, found; // asked for; by walks over all tokens; by runs; found whole
 	int32_t n_states, n_frames;
 	size_t bytes;
 };

@@ -331,6 +331,8 @@ int tdm_grammar_new(enum tdm_grammar_kind kind, const char *text, size_t n, cons
 	}
 	if (!status)
 		status = tdm_network_check(&b, g);
+	if (!status)
+		status = tdm_network_runs(&b, g);
 	if (status)
 		tdm_grammar_free(g);
 	else
@@ -350,6 +352,7 @@ void tdm_grammar_free(struct tdm_grammar *g) {
 	free(g->finals);
 	free(g->ranks);
 	free(g->copies);
+	free(g->readings);
 	free(g);
 }
 

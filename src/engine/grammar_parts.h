@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/value.h"
 #include "engine/grammar.h"
+#include "engine/runs.h"
 
 enum tdm_expr_kind {
 	TDM_EXPR_BYTE,   // one byte of lo..hi; nothing matches when lo > hi
@@ -108,6 +109,10 @@ struct tdm_copies { // a repetition: n copies, `stride` states each; copy i can 
 	int32_t first, stride, n;
 };
 
+// How a state reads a set of characters, two bits for each set of the grammar.
+enum { TDM_READS_NOTHING, TDM_READS_ALIKE, TDM_READS_APART };
+enum { TDM_RUN_SETS = 8 };
+
 struct tdm_grammar {
 	struct tdm_grammar_options budget;
 	struct tdm_edge *edges;
@@ -123,9 +128,14 @@ struct tdm_grammar {
 	uint8_t class_byte[256];
 	int n_classes;
 	int32_t root; // start state of the root rule
+	struct tdm_run_set run_sets[TDM_RUN_SETS];
+	int n_run_sets;
+	uint16_t *readings; // per state; NULL without sets
 };
 
 // Makes the network of b's rules and root.
 int tdm_network_build(struct tdm_builder *b, struct tdm_grammar *g);
 // Drops what can never end, refuses left recursion, finds the ranks and the classes of bytes.
 int tdm_network_check(struct tdm_builder *b, struct tdm_grammar *g);
+// Finds the sets of characters that states read alike.
+int tdm_network_runs(struct tdm_builder *b, struct tdm_grammar *g);

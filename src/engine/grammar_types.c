@@ -68,6 +68,23 @@ static int pattern_of(struct tdm_schema *r, const struct tdm_value *schema, cons
 	return *text ? TDM_OK : tdm_schema_wrong(r, "unsupported format ", v->text);
 }
 
+// What strings of these lengths, or of this pattern, are called: fields that ask for the same share one rule.
+static char *string_name(struct tdm_schema *r, const char *pattern, size_t n, int min, int max) {
+	return pattern ? tdm_arena_printf(&r->b->arena, "string of %.*s", (int)n, pattern)
+	               : tdm_arena_printf(&r->b->arena, "string of %d to %d", min, max);
+}
+
+static int inside_of(struct tdm_schema *r, const char *pattern, size_t n, int min, int max,
+                     const struct tdm_expr **out) {
+	char where[256];
+	if (!pattern) {
+		*out = tdm_expr_repeat(r->b, tdm_json_char(&r->json), min, max);
+		return TDM_OK;
+	}
+	snprintf(where, sizeof where, "the pattern at #%s", r->path);
+	return tdm_regex_string(r->b, where, pattern, n, out);
+}
+
 static int string(struct tdm_schema *r, const struct tdm_value *schema, const struct tdm_expr **out) {
 	const struct tdm_expr *inside = NULL, *quote = tdm_expr_bytes(r->b, '"', '"');
 	const char *text;
@@ -77,20 +94,20 @@ static int string(struct tdm_schema *r, const struct tdm_value *schema, const st
 		status = counts(r, schema, "minLength", "maxLength", &min, &max);
 	if (status)
 		return status;
-	if (text) {
-		char where[256];
-		snprintf(where, sizeof where, "the pattern at #%s", r->path);
-		status = tdm_regex_string(r->b, where, text, n, &inside);
-	} else if (min == 0 && max < 0) {
+	*out = nothing(r);
+	if (max >= 0 && max < min)
+		return TDM_OK;
+	if (!text && min == 0 && max < 0) {
 		*out = tdm_json_string(&r->json);
 		return TDM_OK;
-	} else if (max >= 0 && max < min) {
-		*out = nothing(r);
-		return TDM_OK;
-	} else {
-		inside = tdm_expr_repeat(r->b, tdm_json_char(&r->json), min, max);
 	}
-	*out = tdm_expr_seq(r->b, 3, (const struct tdm_expr *[]){quote, inside, quote});
+	const char *name = string_name(r, text, n, min, max);
+	int rule = name ? tdm_rule_find(r->b, name, strlen(name)) : -1;
+	if (rule < 0 && name && (rule = tdm_rule_add(r->b, name, true)) >= 0) {
+		status = inside_of(r, text, n, min, max, &inside);
+		r->b->rules[rule].expr = tdm_expr_seq(r->b, 3, (const struct tdm_expr *[]){quote, inside, quote});
+	}
+	*out = tdm_expr_rule(r->b, rule);
 	return status;
 }
 

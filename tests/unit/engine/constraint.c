@@ -13,11 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 // --- vocabularies
 
 struct words { // the last but one is the end token, the last a special one
-	char (*text)[24];
+	char (*text)[132];
 	int n;
 };
 
@@ -288,7 +289,7 @@ static void budgets_end_compiling(void **state) {
 	for (size_t i = 0; i < n; i++)
 		len += (size_t)snprintf(text + len, 16, "%s\"v%zu\"", i ? "," : "", i * 7919 % n);
 	snprintf(text + len, 16, "]}");
-	end_within(S, text, &(struct tdm_grammar_options){.max_ms = 30000}, NULL);
+	end_within(S, text, &(struct tdm_grammar_options){.max_ms = 5000}, NULL);
 	end_within(S, text, &bytes, "memory");
 	end_within(S, text, &states, "budget");
 	free(text);
@@ -572,6 +573,10 @@ static void put_word(char *out, struct tdm_rng *rng, int i) {
 		snprintf(out, 24, "%s", odd[i - 256]);
 		return;
 	}
+	if (i < 700) { // as vocabularies have them for code and rules
+		memset(out, " -=*#\t"[i % 6], (size_t)(i - 256) * 128 / 444 + 1);
+		return;
+	}
 	if (tdm_rng_below(rng, 2))
 		word[n++] = ' ';
 	for (size_t k = 0; k < count; k++) {
@@ -586,8 +591,8 @@ static void put_word(char *out, struct tdm_rng *rng, int i) {
 	snprintf(out, 24, "%.23s", word);
 }
 
-static struct words large_words(void) {
-	struct words w = {calloc(LARGE, sizeof *w.text), LARGE - 2};
+static struct words many_words(int n) {
+	struct words w = {calloc((size_t)n, sizeof *w.text), n - 2};
 	struct tdm_rng rng;
 	tdm_rng_init(&rng, 3);
 	for (int i = 0; i < w.n; i++)
@@ -608,14 +613,21 @@ struct writing { // one answer under a constraint: tokens at random, then whatev
 	struct tdm_bytes text;
 	double us[4096];
 	int n;
+	bool checks; // every bit of every mask
 };
+
+static double now_us(void) {
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
 
 static bool is_allowed(const struct writing *a, int32_t token) {
 	return a->bits[token / 64] >> (token % 64) & 1;
 }
 
 static int32_t choose(struct writing *a, int limit) {
-	static const char soonest[] = "\"}]0:e,nulrsaft1.-";
+	static const char soonest[] = "\n\"}]0:e,nulrsaft1.- ";
 	if (a->n >= limit && is_allowed(a, a->w->n))
 		return a->w->n;
 	for (int i = 0; a->n >= limit && soonest[i]; i++)
@@ -627,16 +639,29 @@ static int32_t choose(struct writing *a, int limit) {
 	return token;
 }
 
+static void check_bits(struct writing *a) {
+	int length = tdm_constraint_length(a->c);
+	for (int32_t token = 0; token < a->w->n + 2; token++) {
+		bool can = tdm_constraint_advance(a->c, token) == TDM_OK;
+		tdm_constraint_rewind(a->c, length);
+		if (can != is_allowed(a, token))
+			fail_msg("after %s: token %d (%s) is %s", a->text.data ? a->text.data : "", token,
+			         token < a->w->n ? a->w->text[token] : "", can ? "refused" : "allowed");
+	}
+}
+
 static void write_answer(struct writing *a, int limit) {
 	struct tdm_error err = {0};
 	a->n = 0;
 	tdm_constraint_rewind(a->c, 0);
 	tdm_bytes_clear(&a->text);
 	while (a->n < 4096) {
-		int64_t start_us = tdm_now_us();
+		double start_us = now_us();
 		if (tdm_constraint_mask(a->c, a->bits, &err) != TDM_OK)
 			fail_msg("after %s: %s", a->text.data ? a->text.data : "", err.text);
-		a->us[a->n] = (double)(tdm_now_us() - start_us);
+		a->us[a->n] = now_us() - start_us;
+		if (a->checks)
+			check_bits(a);
 		int32_t token = choose(a, limit);
 		assert_int_equal(tdm_constraint_advance(a->c, token), TDM_OK);
 		a->n++;
@@ -647,70 +672,148 @@ static void write_answer(struct writing *a, int limit) {
 	fail_msg("no end after %d tokens: %s", a->n, a->text.data);
 }
 
-// Answers under one grammar: each is JSON, and the usual mask is cheap.
+static void expect_json(const struct writing *a) {
+	struct tdm_arena arena;
+	struct tdm_value *value;
+	struct tdm_error err = {0};
+	tdm_arena_init(&arena, 1 << 22);
+	if (tdm_json_parse(&arena, a->text.data, a->text.len, &value, &err) != TDM_OK)
+		fail_msg("%s: %s", err.text, a->text.data);
+	tdm_arena_release(&arena);
+}
+
+struct costs { // of masks
+	double us[1 << 16], first_us;
+	int n;
+};
+
+static void show(const char *name, const char *when, struct costs *k, struct tdm_constraint_stats stats) {
+	qsort(k->us, (size_t)k->n, sizeof *k->us, by_value);
+	print_message(
+	    "mask over %d tokens, %s, %s: median %.1f us, p90 %.1f, p99 %.1f, max %.0f of %d; the last constraint: "
+	    "%d walks, %d by runs, %d of %d found, %d states, %zu KiB\n",
+	    LARGE, name, when, k->us[k->n / 2], k->us[k->n * 9 / 10], k->us[k->n * 99 / 100], k->us[k->n - 1], k->n,
+	    (int)stats.walks, (int)stats.runs, (int)stats.found, (int)stats.masks, stats.n_states, stats.bytes >> 10);
+	assert_true(k->us[k->n / 2] < 500);
+}
+
+// Answers under one grammar, each under a constraint of its own (nothing is kept from one to the next) or all under
+// one.
+static void measure_some(struct writing *a, enum tdm_grammar_kind kind, const char *name, const struct tdm_grammar *g,
+                         const struct tdm_token_tree *t, bool is_fresh) {
+	struct costs *k = calloc(1, sizeof *k);
+	struct tdm_constraint_stats stats = {0};
+	for (int i = 0; i < 20; i++) {
+		if ((!i || is_fresh) && tdm_constraint_new(g, t, &a->c, NULL) != TDM_OK)
+			fail();
+		write_answer(a, 60 + i);
+		if (kind == TDM_GRAMMAR_JSON || kind == S)
+			expect_json(a);
+		memcpy(k->us + k->n, a->us, (size_t)a->n * sizeof *a->us);
+		k->n += a->n;
+		stats = tdm_constraint_stats(a->c);
+		if (is_fresh || i == 19)
+			tdm_constraint_free(a->c);
+	}
+	show(name, is_fresh ? "fresh" : "kept", k, stats);
+	free(k);
+}
+
 static void measure(enum tdm_grammar_kind kind, const char *name, const char *text, const struct words *w,
-                    const struct tdm_token_tree *t, int answers) {
+                    const struct tdm_token_tree *t) {
 	struct tdm_grammar *g = NULL;
 	struct writing *a = calloc(1, sizeof *a);
-	int64_t start_us = tdm_now_us();
-	double all[4096], first = 0, sum = 0;
-	int n = 0;
-	a->c = open_constraint(kind, text, &g, t);
-	double compile_us = (double)(tdm_now_us() - start_us);
+	double start_us = now_us();
+	struct tdm_constraint *first = open_constraint(kind, text, &g, t);
+	print_message("%s: compiled in %.0f us, %d network states\n", name, now_us() - start_us, tdm_grammar_states(g));
 	a->w = w;
-	a->bits = calloc((size_t)tdm_constraint_words(a->c), sizeof *a->bits);
+	a->bits = calloc((size_t)tdm_constraint_words(first), sizeof *a->bits);
 	tdm_bytes_init(&a->text, 1 << 20);
 	tdm_rng_init(&a->rng, 5);
-	for (int i = 0; i < answers; i++) {
-		struct tdm_arena arena;
-		struct tdm_value *value;
-		struct tdm_error err = {0};
-		write_answer(a, 60 + i);
-		tdm_arena_init(&arena, 1 << 22);
-		if (tdm_json_parse(&arena, a->text.data, a->text.len, &value, &err) != TDM_OK)
-			fail_msg("%s: %s", err.text, a->text.data);
-		tdm_arena_release(&arena);
-		for (int k = 0; k < a->n && n < 4096; k++)
-			all[n++] = a->us[k], sum += a->us[k];
-		first = i == 0 ? sum : first;
-	}
-	int first_n = n / answers;
-	qsort(all, (size_t)n, sizeof *all, by_value);
-	struct tdm_constraint_stats stats = tdm_constraint_stats(a->c);
-	print_message(
-	    "mask over %d tokens, %s: median %.1f us, mean %.1f, p90 %.1f, p99 %.1f, max %.0f; compiled in %.0f us, "
-	    "%d network states; first answer of about %d tokens %.0f us; %d walks, %lld of %lld found, %d states, %zu "
-	    "KiB\n",
-	    LARGE, name, all[n / 2], sum / n, all[n * 9 / 10], all[n * 99 / 100], all[n - 1], compile_us,
-	    tdm_grammar_states(g), first_n, first, (int)stats.walks, (long long)stats.found, (long long)stats.masks,
-	    stats.n_states, stats.bytes >> 10);
-	assert_true(all[n / 2] < 500);
+	measure_some(a, kind, name, g, t, true);
+	measure_some(a, kind, name, g, t, false);
 	tdm_bytes_release(&a->text);
-	tdm_constraint_free(a->c);
+	tdm_constraint_free(first);
 	tdm_grammar_free(g);
 	free(a->bits);
 	free(a);
 }
 
-static void a_mask_is_cheap(void **state) {
-	struct words w = large_words();
-	int64_t start_us = tdm_now_us();
+// Grammars with wide places: strings of every sort, and free text.
+static const struct {
+	enum tdm_grammar_kind kind;
+	const char *name, *text;
+} wide[] = {
+    {TDM_GRAMMAR_JSON, "any JSON object", ""},
+    {S, "a schema",
+     "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"age\":{\"type\":\"integer\","
+     "\"minimum\":0,"
+     "\"maximum\":150},\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":5},\"note\":{"
+     "\"type\":\"string\","
+     "\"maxLength\":200},\"kind\":{\"enum\":[\"red\",\"green\",\"blue\"]}},\"required\":[\"name\",\"age\","
+     "\"kind\"]}"},
+    {S, "a recursive schema",
+     "{\"$ref\":\"#/$defs/n\",\"$defs\":{\"n\":{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"string\"},"
+     "\"kids\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/n\"}}},\"required\":[\"v\"]}}}"},
+    {S, "counted strings",
+     "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"maxLength\":20},\"b\":{\"type\":\"string\","
+     "\"minLength\":5,\"maxLength\":60},\"c\":{\"type\":\"string\",\"maxLength\":1000},\"d\":{\"type\":\"string\","
+     "\"minLength\":40}},\"required\":[\"a\",\"b\",\"c\",\"d\"]}"},
+    {S, "patterns",
+     "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"pattern\":\"^[a-z]{3,40}$\"},\"b\":{"
+     "\"type\":\"string\",\"format\":\"email\"},\"c\":{\"type\":\"string\",\"pattern\":\"^[^0-9]{1,80}$\"}},"
+     "\"required\":[\"a\",\"b\",\"c\"]}"},
+    {S, "an open object",
+     "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"}},\"required\":[\"name\"],"
+     "\"additionalProperties\":{\"type\":\"string\",\"maxLength\":50}}"},
+    {G, "a list in GBNF", "root ::= (\"- \" [^\\n]{1,80} \"\\n\"){1,20}"},
+    {S, "a counted string that is counted by two",
+     "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"pattern\":\"^(\\\\w\\\\w){1,9}$\"},\"b\":{"
+     "\"type\":\"string\",\"pattern\":\"^z[^y]*|^[0-9a-z]{4}\"}},\"required\":[\"a\",\"b\"]}"},
+    {R, "words", "(?:[^ ]{1,12} ){2,40}\\n"},
+    {G, "words that end after any letter",
+     "root ::= name (\" \" name)* \"\\n\"\nname ::= [a-z] [a-z]* | [A-Z] [a-zA-Z]*"},
+    // Last: two readings of every text, so that a fresh mask is dear.
+    {G, "rules that end after any letter",
+     "root ::= name (\" \" name)* \"\\n\"\nname ::= [a-z] [a-zA-Z ]* | [^\\n\"]{2,30}"},
+};
+enum { N_WIDE = sizeof wide / sizeof *wide, N_MEASURED = N_WIDE - 1 };
+
+// Each bit of a mask against the same token step by step, at many places of answers.
+static void masks_agree_with_steps(void **state) {
+	struct words w = many_words(7000);
 	struct tdm_token_tree *t = tree_of(&w);
-	print_message("token tree: %d nodes, %.0f ms\n", t->n_nodes, (double)(tdm_now_us() - start_us) / 1000);
-	const int answers = TDM_SANITIZED ? 3 : 20;
-	measure(TDM_GRAMMAR_JSON, "any JSON object", "", &w, t, answers);
-	measure(S, "a schema",
-	        "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"age\":{\"type\":\"integer\","
-	        "\"minimum\":0,"
-	        "\"maximum\":150},\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"maxItems\":5},\"note\":{"
-	        "\"type\":\"string\","
-	        "\"maxLength\":200},\"kind\":{\"enum\":[\"red\",\"green\",\"blue\"]}},\"required\":[\"name\",\"age\","
-	        "\"kind\"]}",
-	        &w, t, answers);
-	measure(S, "a recursive schema",
-	        "{\"$ref\":\"#/$defs/n\",\"$defs\":{\"n\":{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"string\"},"
-	        "\"kids\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/n\"}}},\"required\":[\"v\"]}}}",
-	        &w, t, answers);
+	int64_t n_runs = 0;
+	for (int i = 0; i < N_WIDE; i++) {
+		struct tdm_grammar *g = NULL;
+		struct writing *a = calloc(1, sizeof *a);
+		a->w = &w;
+		a->c = open_constraint(wide[i].kind, wide[i].text, &g, t);
+		a->bits = calloc((size_t)tdm_constraint_words(a->c), sizeof *a->bits);
+		a->checks = true;
+		tdm_bytes_init(&a->text, 1 << 20);
+		tdm_rng_init(&a->rng, (uint64_t)i);
+		for (int k = 0; k < 3; k++)
+			write_answer(a, 12 + 12 * k);
+		n_runs += tdm_constraint_stats(a->c).runs;
+		tdm_bytes_release(&a->text);
+		tdm_constraint_free(a->c);
+		tdm_grammar_free(g);
+		free(a->bits);
+		free(a);
+	}
+	assert_true(n_runs > 50);
+	tdm_token_tree_free(t);
+	free(w.text);
+}
+
+static void a_mask_is_cheap(void **state) {
+	struct words w = many_words(LARGE);
+	double start_us = now_us();
+	struct tdm_token_tree *t = tree_of(&w);
+	print_message("token tree: %d nodes, %.0f ms\n", t->all.n_nodes, (now_us() - start_us) / 1000);
+	for (int i = 0; i < N_MEASURED; i++)
+		measure(wide[i].kind, wide[i].name, wide[i].text, &w, t);
 	tdm_token_tree_free(t);
 	free(w.text);
 }
@@ -742,6 +845,7 @@ int tdm_test_constraint(void) {
 	    cmocka_unit_test(budgets_end_compiling),
 	    cmocka_unit_test(an_ambiguous_grammar_ends_a_mask),
 	    cmocka_unit_test(masks_equal_a_slow_matcher),
+	    cmocka_unit_test(masks_agree_with_steps),
 	    cmocka_unit_test(a_mask_is_cheap),
 	    cmocka_unit_test(a_mask_is_put_on_logits),
 	};

@@ -1,0 +1,194 @@
+// Sets of characters that states of the network read alike: found once, so that a mask can be taken from runs (runs.h)
+// instead of a walk. A state reads a set alike when each character of it leads to one and the same state.
+#include "engine/grammar_parts.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEAST = 20, MAX_TARGETS = 8, MAX_FOUND = 16 }; // a smaller set is walked quickly as it is
+
+struct target { // where a state leads with these bytes of ASCII
+	int32_t to;
+	uint64_t ascii[2];
+};
+
+static int size_of(const uint64_t ascii[2]) {
+	return __builtin_popcountll(ascii[0]) + __builtin_popcountll(ascii[1]);
+}
+
+static void add_bytes(uint64_t ascii[2], int lo, int hi) {
+	for (int c = lo; c <= hi && c < 128; c++)
+		ascii[c / 64] |= (uint64_t)1 << (c % 64);
+}
+
+static bool widest_target(const struct tdm_grammar *g, int32_t state, struct target *out) {
+	struct target targets[MAX_TARGETS];
+	int n = 0, best = 0;
+	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next) {
+		const struct tdm_edge *e = &g->edges[i];
+		int at = 0;
+		if (e->kind != TDM_EDGE_BYTE || e->lo > 127)
+			continue;
+		while (at < n && targets[at].to != e->to)
+			at++;
+		if (at == MAX_TARGETS)
+			return false;
+		if (at == n)
+			targets[n++] = (struct target){.to = e->to};
+		add_bytes(targets[at].ascii, e->lo, e->hi);
+	}
+	for (int i = 1; i < n; i++)
+		best = size_of(targets[i].ascii) > size_of(targets[best].ascii) ? i : best;
+	if (n)
+		*out = targets[best];
+	return n && size_of(out->ascii) >= LEAST;
+}
+
+// Does a byte lead to one state at most?
+static bool is_alone(const struct tdm_grammar *g, int32_t state) {
+	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next) {
+		const struct tdm_edge *e = &g->edges[i];
+		int32_t other = g->heads[state];
+		if (e->kind != TDM_EDGE_BYTE)
+			continue;
+		for (; other >= 0 && other != i; other = g->edges[other].next) {
+			const struct tdm_edge *o = &g->edges[other];
+			if (o->kind == TDM_EDGE_BYTE && o->to != e->to && o->lo <= e->hi && e->lo <= o->hi)
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool reads_only(const struct tdm_grammar *g, int32_t state) {
+	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next)
+		if (g->edges[i].kind != TDM_EDGE_BYTE)
+			return false;
+	return !g->is_final[state] && is_alone(g, state);
+}
+
+// --- all characters beyond ASCII, as their bytes
+
+struct bytes_range {
+	uint8_t lo, hi;
+};
+
+// Does every text of the n ranges lead from `state` to `to`, and nowhere else? is_inside: of a character.
+static bool leads_to(const struct tdm_grammar *g, int32_t state, const struct bytes_range *ranges, int n, int32_t to,
+                     bool is_inside) {
+	if (!n)
+		return state == to;
+	int next = ranges[0].lo;
+	if (is_inside && !reads_only(g, state))
+		return false;
+	while (next <= ranges[0].hi) {
+		int32_t i = g->heads[state];
+		for (; i >= 0; i = g->edges[i].next) {
+			const struct tdm_edge *e = &g->edges[i];
+			if (e->kind == TDM_EDGE_BYTE && e->lo <= next && next <= e->hi &&
+			    leads_to(g, e->to, ranges + 1, n - 1, to, true))
+				break;
+		}
+		if (i < 0)
+			return false;
+		next = g->edges[i].hi + 1;
+	}
+	return true;
+}
+
+static bool reads_others(const struct tdm_grammar *g, int32_t state, int32_t to) {
+	static const struct bytes_range rows[][4] = {
+	    {{0xC2, 0xDF}, {0x80, 0xBF}},
+	    {{0xE0, 0xE0}, {0xA0, 0xBF}, {0x80, 0xBF}},
+	    {{0xE1, 0xEC}, {0x80, 0xBF}, {0x80, 0xBF}},
+	    {{0xED, 0xED}, {0x80, 0x9F}, {0x80, 0xBF}},
+	    {{0xEE, 0xEF}, {0x80, 0xBF}, {0x80, 0xBF}},
+	    {{0xF0, 0xF0}, {0x90, 0xBF}, {0x80, 0xBF}, {0x80, 0xBF}},
+	    {{0xF1, 0xF3}, {0x80, 0xBF}, {0x80, 0xBF}, {0x80, 0xBF}},
+	    {{0xF4, 0xF4}, {0x80, 0x8F}, {0x80, 0xBF}, {0x80, 0xBF}},
+	};
+	static const int lengths[] = {2, 3, 3, 3, 3, 4, 4, 4};
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+		if (!leads_to(g, state, rows[i], lengths[i], to, false))
+			return false;
+	return true;
+}
+
+// --- the sets of a grammar
+
+static bool same_set(const struct tdm_run_set *a, const struct tdm_run_set *b) {
+	return a->ascii[0] == b->ascii[0] && a->ascii[1] == b->ascii[1] && a->others == b->others;
+}
+
+static bool is_within(const struct tdm_run_set *a, const struct tdm_run_set *b) {
+	return !(a->ascii[0] & ~b->ascii[0]) && !(a->ascii[1] & ~b->ascii[1]) && a->others <= b->others;
+}
+
+static bool set_of(const struct tdm_grammar *g, int32_t state, struct tdm_run_set *out) {
+	struct target t;
+	if (!g->has_bytes[state] || !widest_target(g, state, &t))
+		return false;
+	*out = (struct tdm_run_set){{t.ascii[0], t.ascii[1]}, reads_others(g, state, t.to)};
+	return true;
+}
+
+static int by_size(const void *x, const void *y) { // larger ones first: they save most
+	const struct tdm_run_set *a = x, *b = y;
+	int n = size_of(a->ascii) + 128 * a->others, m = size_of(b->ascii) + 128 * b->others;
+	if (n != m)
+		return n > m ? -1 : 1;
+	return memcmp(a->ascii, b->ascii, sizeof a->ascii);
+}
+
+// How a state reads a set whose characters its widest target may contain.
+static uint8_t reading(const struct tdm_grammar *g, int32_t state, const struct tdm_run_set *set,
+                       const struct tdm_run_set *own) {
+	if (own && is_within(set, own))
+		return TDM_READS_ALIKE;
+	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next) {
+		const struct tdm_edge *e = &g->edges[i];
+		uint64_t bytes[2] = {0};
+		if (e->kind != TDM_EDGE_BYTE)
+			continue;
+		add_bytes(bytes, e->lo, e->hi);
+		if (bytes[0] & set->ascii[0] || bytes[1] & set->ascii[1] || (set->others && e->hi > 127))
+			return TDM_READS_APART;
+	}
+	return TDM_READS_NOTHING;
+}
+
+static int find_sets(struct tdm_builder *b, struct tdm_grammar *g) {
+	struct tdm_run_set found[MAX_FOUND], own;
+	int n = 0, at, status = TDM_OK;
+	for (int32_t s = 0; s < g->n_states; s++) {
+		if (s % 4096 == 0 && (status = tdm_budget_time(b)) != TDM_OK)
+			return status;
+		if (!set_of(g, s, &own))
+			continue;
+		for (at = 0; at < n && !same_set(&found[at], &own); at++)
+			;
+		if (at == n && n < MAX_FOUND)
+			found[n++] = own;
+	}
+	qsort(found, (size_t)n, sizeof *found, by_size);
+	g->n_run_sets = n < TDM_RUN_SETS ? n : TDM_RUN_SETS;
+	memcpy(g->run_sets, found, (size_t)g->n_run_sets * sizeof *found);
+	return TDM_OK;
+}
+
+int tdm_network_runs(struct tdm_builder *b, struct tdm_grammar *g) {
+	struct tdm_run_set own;
+	int status = find_sets(b, g);
+	if (status || !g->n_run_sets)
+		return status;
+	g->readings = calloc((size_t)g->n_states, sizeof *g->readings);
+	if (!g->readings)
+		return tdm_fail(b->err, TDM_ENOMEM, "no memory for a grammar of %d states", g->n_states);
+	for (int32_t s = 0; s < g->n_states; s++) {
+		if (s % 4096 == 0 && (status = tdm_budget_time(b)) != TDM_OK)
+			return status;
+		bool has = set_of(g, s, &own) && is_alone(g, s);
+		for (int i = 0; i < g->n_run_sets && g->has_bytes[s]; i++)
+			g->readings[s] |= (uint16_t)(reading(g, s, &g->run_sets[i], has ? &own : NULL) << (2 * i));
+	}
+	return TDM_OK;
+}
