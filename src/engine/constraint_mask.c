@@ -98,12 +98,14 @@ static bool follow(struct tdm_constraint *c, const struct tdm_runs *runs, int se
 	return false;
 }
 
-// The set that a state reads alike, the largest; or -1.
+// The set that a state reads alike, the one with most tokens; or -1.
 static int set_of(const struct tdm_constraint *c, int32_t state) {
+	int best = -1;
 	for (int set = 0; set < c->r.g->n_run_sets; set++)
-		if (c->runs[set] && reading(c, state, set) == TDM_READS_ALIKE)
-			return set;
-	return -1;
+		if (c->runs[set] && (best < 0 || c->runs[set]->n_whole > c->runs[best]->n_whole) &&
+		    reading(c, state, set) == TDM_READS_ALIKE)
+			best = set;
+	return best;
 }
 
 static int32_t state_after(const struct chain *chain, int run) {

@@ -116,19 +116,26 @@ static int32_t before_byte(struct net *n, const struct tdm_expr *x, int32_t next
 	return s;
 }
 
-static int32_t before_alt(struct net *n, const struct tdm_expr *x, int32_t next) {
-	int32_t s = new_state(n);
-	struct memo outer = n->memo;
-	n->memo.n = 0; // so that every copy of a repetition has the same number of states
+// Alternatives within alternatives are alternatives of the same state, so that all it can read stands there.
+static void add_ways(struct net *n, const struct tdm_expr *x, int32_t s, int32_t next) {
 	for (int i = 0; i < x->n && !n->status; i++) {
 		const struct tdm_expr *kid = x->kids[i];
 		if (kid->kind == TDM_EXPR_BYTE)
 			byte_edge(n, s, kid, next);
 		else if (kid->kind == TDM_EXPR_SEQ && kid->n && kid->kids[0]->kind == TDM_EXPR_BYTE)
 			byte_edge(n, s, kid->kids[0], before_seq(n, kid, 1, next));
+		else if (kid->kind == TDM_EXPR_ALT)
+			add_ways(n, kid, s, next);
 		else
 			empty_edge(n, s, before(n, kid, next));
 	}
+}
+
+static int32_t before_alt(struct net *n, const struct tdm_expr *x, int32_t next) {
+	int32_t s = new_state(n);
+	struct memo outer = n->memo;
+	n->memo.n = 0; // so that every copy of a repetition has the same number of states
+	add_ways(n, x, s, next);
 	n->memo = outer;
 	return s;
 }

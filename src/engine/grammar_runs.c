@@ -30,8 +30,8 @@ static bool widest_target(const struct tdm_grammar *g, int32_t state, struct tar
 			continue;
 		while (at < n && targets[at].to != e->to)
 			at++;
-		if (at == MAX_TARGETS)
-			return false;
+		if (at == MAX_TARGETS) // those that come late are single marks
+			continue;
 		if (at == n)
 			targets[n++] = (struct target){.to = e->to};
 		add_bytes(targets[at].ascii, e->lo, e->hi);
@@ -43,14 +43,19 @@ static bool widest_target(const struct tdm_grammar *g, int32_t state, struct tar
 	return n && size_of(out->ascii) >= LEAST;
 }
 
-// Does a byte lead to one state at most?
-static bool is_alone(const struct tdm_grammar *g, int32_t state) {
+static bool meets(const struct tdm_edge *e, const struct tdm_run_set *set) {
+	uint64_t bytes[2] = {0};
+	add_bytes(bytes, e->lo, e->hi);
+	return bytes[0] & set->ascii[0] || bytes[1] & set->ascii[1] || (set->others && e->hi > 127);
+}
+
+// Does a byte of the set lead to one state at most?
+static bool is_alone(const struct tdm_grammar *g, int32_t state, const struct tdm_run_set *set) {
 	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next) {
 		const struct tdm_edge *e = &g->edges[i];
-		int32_t other = g->heads[state];
-		if (e->kind != TDM_EDGE_BYTE)
+		if (e->kind != TDM_EDGE_BYTE || !meets(e, set))
 			continue;
-		for (; other >= 0 && other != i; other = g->edges[other].next) {
+		for (int32_t other = g->heads[state]; other != i; other = g->edges[other].next) {
 			const struct tdm_edge *o = &g->edges[other];
 			if (o->kind == TDM_EDGE_BYTE && o->to != e->to && o->lo <= e->hi && e->lo <= o->hi)
 				return false;
@@ -60,10 +65,11 @@ static bool is_alone(const struct tdm_grammar *g, int32_t state) {
 }
 
 static bool reads_only(const struct tdm_grammar *g, int32_t state) {
+	static const struct tdm_run_set every = {{UINT64_MAX, UINT64_MAX}, true};
 	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next)
 		if (g->edges[i].kind != TDM_EDGE_BYTE)
 			return false;
-	return !g->is_final[state] && is_alone(g, state);
+	return !g->is_final[state] && is_alone(g, state, &every);
 }
 
 // --- all characters beyond ASCII, as their bytes
@@ -128,7 +134,13 @@ static bool set_of(const struct tdm_grammar *g, int32_t state, struct tdm_run_se
 	if (!g->has_bytes[state] || !widest_target(g, state, &t))
 		return false;
 	*out = (struct tdm_run_set){{t.ascii[0], t.ascii[1]}, reads_others(g, state, t.to)};
-	return true;
+	return is_alone(g, state, out);
+}
+
+// Tokens have few control characters, and those are where sets differ for no use.
+static struct tdm_run_set usual(struct tdm_run_set set) {
+	set.ascii[0] &= 0xFFFFFFFF00000000u;
+	return set;
 }
 
 static int by_size(const void *x, const void *y) { // larger ones first: they save most
@@ -139,20 +151,24 @@ static int by_size(const void *x, const void *y) { // larger ones first: they sa
 	return memcmp(a->ascii, b->ascii, sizeof a->ascii);
 }
 
-// How a state reads a set whose characters its widest target may contain.
-static uint8_t reading(const struct tdm_grammar *g, int32_t state, const struct tdm_run_set *set,
-                       const struct tdm_run_set *own) {
-	if (own && is_within(set, own))
-		return TDM_READS_ALIKE;
-	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next) {
-		const struct tdm_edge *e = &g->edges[i];
-		uint64_t bytes[2] = {0};
-		if (e->kind != TDM_EDGE_BYTE)
-			continue;
-		add_bytes(bytes, e->lo, e->hi);
-		if (bytes[0] & set->ascii[0] || bytes[1] & set->ascii[1] || (set->others && e->hi > 127))
-			return TDM_READS_APART;
-	}
+// Does every character of the set lead from the state to one and the same?
+static bool reads_alike(const struct tdm_grammar *g, int32_t state, const struct tdm_run_set *set) {
+	int first = set->ascii[0] ? __builtin_ctzll(set->ascii[0]) : 64 + __builtin_ctzll(set->ascii[1]);
+	struct tdm_run_set all = {{0}, set->others};
+	int32_t to = -1;
+	for (int32_t i = g->heads[state]; i >= 0 && to < 0; i = g->edges[i].next)
+		if (g->edges[i].kind == TDM_EDGE_BYTE && g->edges[i].lo <= first && first <= g->edges[i].hi)
+			to = g->edges[i].to;
+	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next)
+		if (g->edges[i].kind == TDM_EDGE_BYTE && g->edges[i].to == to)
+			add_bytes(all.ascii, g->edges[i].lo, g->edges[i].hi);
+	return to >= 0 && is_within(set, &all) && is_alone(g, state, set) && (!set->others || reads_others(g, state, to));
+}
+
+static uint16_t reading(const struct tdm_grammar *g, int32_t state, const struct tdm_run_set *set) {
+	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next)
+		if (g->edges[i].kind == TDM_EDGE_BYTE && meets(&g->edges[i], set))
+			return reads_alike(g, state, set) ? TDM_READS_ALIKE : TDM_READS_APART;
 	return TDM_READS_NOTHING;
 }
 
@@ -164,6 +180,7 @@ static int find_sets(struct tdm_builder *b, struct tdm_grammar *g) {
 			return status;
 		if (!set_of(g, s, &own))
 			continue;
+		own = usual(own);
 		for (at = 0; at < n && !same_set(&found[at], &own); at++)
 			;
 		if (at == n && n < MAX_FOUND)
@@ -176,7 +193,6 @@ static int find_sets(struct tdm_builder *b, struct tdm_grammar *g) {
 }
 
 int tdm_network_runs(struct tdm_builder *b, struct tdm_grammar *g) {
-	struct tdm_run_set own;
 	int status = find_sets(b, g);
 	if (status || !g->n_run_sets)
 		return status;
@@ -186,9 +202,8 @@ int tdm_network_runs(struct tdm_builder *b, struct tdm_grammar *g) {
 	for (int32_t s = 0; s < g->n_states; s++) {
 		if (s % 4096 == 0 && (status = tdm_budget_time(b)) != TDM_OK)
 			return status;
-		bool has = set_of(g, s, &own) && is_alone(g, s);
 		for (int i = 0; i < g->n_run_sets && g->has_bytes[s]; i++)
-			g->readings[s] |= (uint16_t)(reading(g, s, &g->run_sets[i], has ? &own : NULL) << (2 * i));
+			g->readings[s] |= (uint16_t)(reading(g, s, &g->run_sets[i]) << (2 * i));
 	}
 	return TDM_OK;
 }

@@ -54,6 +54,7 @@ static int make_masks(struct tdm_runs *r, struct tdm_token_leaf *whole, int32_t 
 	size_t bytes = (size_t)r->n_words * sizeof *r->all;
 	int32_t at = 0;
 	qsort(whole, (size_t)n, sizeof *whole, by_run);
+	r->n_whole = n;
 	r->max_run = r->longest = n ? whole[n - 1].run : 0;
 	r->n_masks = r->max_run < TDM_RUN_MASKS ? r->max_run : TDM_RUN_MASKS;
 	r->all = calloc(1, bytes);

@@ -27,6 +27,7 @@ struct tdm_runs {
 	uint64_t *all;                      // tokens that are a run of any length
 	struct tdm_token_leaf *longer;      // than n_masks: in the order of their runs
 	int32_t n_longer;
+	int32_t n_whole;      // tokens that are a run
 	int max_run, longest; // characters of the longest run that is a token; that a token begins with
 	struct tdm_token_trie
 	    rests; // of the other tokens; where they are all of a vocabulary, those whose first byte is in the set

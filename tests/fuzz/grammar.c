@@ -8,12 +8,59 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-enum { N_VOCAB = 258, END = 256 };
+static const char *const words[] = {"the",
+                                    " the",
+                                    "a ",
+                                    "ab",
+                                    "abc",
+                                    " abc",
+                                    "hello world",
+                                    "  ",
+                                    "    ",
+                                    "----",
+                                    "\"a",
+                                    "a\"",
+                                    "\",",
+                                    "\": ",
+                                    "\":\"",
+                                    "{\"",
+                                    "}}",
+                                    "\"}",
+                                    "],[",
+                                    "12",
+                                    "345",
+                                    "0.5",
+                                    "true",
+                                    "false",
+                                    "null",
+                                    "\\n",
+                                    "\\u00",
+                                    "\n  ",
+                                    ", ",
+                                    ": ",
+                                    "\xC3\xA9",
+                                    "\xC3\xA9t\xC3\xA9",
+                                    " \xE2\x82",
+                                    "\x82\xAC",
+                                    "\xF0\x9F\x98\x80",
+                                    "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",
+                                    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                    " Word",
+                                    "Word",
+                                    "2024-01-01",
+                                    "x@y.zz",
+                                    "\xC3\xA9 and",
+                                    " \"",
+                                    "a\\",
+                                    "key\":1",
+                                    "b,c",
+                                    "q\n"};
+enum { N_WORDS = sizeof words / sizeof *words, END = 256 + N_WORDS, N_VOCAB = END + 2 };
 static char bytes[256];
 
 static size_t piece(const void *self, int32_t token, const char **text) {
-	*text = token < END ? &bytes[token] : "";
-	return token < END;
+	*text = token < 256 ? &bytes[token] : token < END ? words[token - 256] : "";
+	return token < 256 ? 1 : token < END ? strlen(*text) : 0;
 }
 
 static bool is_end(const void *self, int32_t token) {
