@@ -142,6 +142,10 @@ struct tdm_constraint_stats tdm_constraint_stats(const struct tdm_constraint *c)
 	struct tdm_constraint_stats s = c->stats;
 	s.n_states = c->r.states.n;
 	s.n_frames = c->r.frames.n;
-	s.bytes = c->r.bytes;
+	s.bytes = sizeof *c + c->r.bytes + (size_t)c->cap_mask_of * sizeof *c->mask_of;
+	for (int i = 0; i < TDM_MASKS; i++)
+		s.bytes += (c->masks[i].bits ? (size_t)c->n_words * sizeof *c->masks[i].bits : 0) +
+		           (size_t)c->masks[i].cap_open * sizeof *c->masks[i].open;
+	s.has_failed = c->r.status != TDM_OK;
 	return s;
 }

@@ -15,6 +15,7 @@ int tdm_constraint_length(const struct tdm_constraint *c); // tokens appended
 struct tdm_constraint_stats {
 	int64_t masks, walks, runs, found; // asked for; by walks over all tokens; by runs; found whole
 	int32_t n_states, n_frames;
-	size_t bytes;
+	size_t bytes;    // of what it has learnt and keeps, masks too
+	bool has_failed; // a budget was exceeded: it is of no more use
 };
 struct tdm_constraint_stats tdm_constraint_stats(const struct tdm_constraint *c);

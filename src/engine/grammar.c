@@ -359,3 +359,9 @@ void tdm_grammar_free(struct tdm_grammar *g) {
 int tdm_grammar_states(const struct tdm_grammar *g) {
 	return g->n_states;
 }
+
+size_t tdm_grammar_bytes(const struct tdm_grammar *g) {
+	size_t states = (size_t)g->cap_states * sizeof *g->heads + (size_t)g->n_states * (2 + sizeof *g->readings);
+	return sizeof *g + states + (size_t)g->cap_edges * sizeof *g->edges + (size_t)g->n_rules * 3 * sizeof *g->starts +
+	       (size_t)g->cap_copies * sizeof *g->copies;
+}

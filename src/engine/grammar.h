@@ -17,3 +17,4 @@
 // GBNF: as llama.cpp writes it. Left recursion is refused. Regular expressions: ECMAScript without look-around,
 // back-references, word boundaries and properties.
 int tdm_grammar_states(const struct tdm_grammar *g);
+size_t tdm_grammar_bytes(const struct tdm_grammar *g);

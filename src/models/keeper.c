@@ -1,23 +1,20 @@
 #include "models/keeper.h"
-#include "engine/constraint.h"
+#include "models/forms.h"
 #include <stdlib.h>
 #include <string.h>
 
 struct tdm_keeper {
 	struct tdm_run *run;
-	struct tdm_grammar *grammar;
-	struct tdm_constraint *constraint;
+	struct tdm_kept_form form;
 	uint64_t *bits;
 	float *row;
 	int32_t *seen; // the answer that the constraint has read
 	int n_seen, cap, n_vocab;
 };
 
-static int open_grammar(struct tdm_keeper *k, const struct tdm_form *form, const struct tdm_token_tree *tree) {
+static int take_form(struct tdm_keeper *k, const struct tdm_form *form, const struct tdm_token_tree *tree) {
 	struct tdm_error err = {0};
-	int status = tdm_grammar_new(form->kind, form->text, form->len, NULL, &k->grammar, &err);
-	if (!status)
-		status = tdm_constraint_new(k->grammar, tree, &k->constraint, &err);
+	int status = tdm_forms_take(form, tree, &k->form, &err);
 	return status ? tdm_fail_param(&k->run->error, status, TDM_FORM_FIELD, "%s: %s", TDM_FORM_FIELD, err.text) : TDM_OK;
 }
 
@@ -34,9 +31,9 @@ int tdm_keeper_open(struct tdm_run *run, const struct tdm_request *request, stru
 		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for the answer's form", session->model->name);
 	k->run = run;
 	k->n_vocab = session->n_vocab;
-	int status = open_grammar(k, request->form, tree);
+	int status = take_form(k, request->form, tree);
 	if (!status) {
-		k->bits = calloc((size_t)tdm_constraint_words(k->constraint), sizeof *k->bits);
+		k->bits = calloc((size_t)tdm_constraint_words(k->form.constraint), sizeof *k->bits);
 		k->row = calloc((size_t)k->n_vocab, sizeof *k->row);
 		if (!k->bits || !k->row)
 			status =
@@ -52,8 +49,7 @@ int tdm_keeper_open(struct tdm_run *run, const struct tdm_request *request, stru
 void tdm_keeper_close(struct tdm_keeper *k) {
 	if (!k)
 		return;
-	tdm_constraint_free(k->constraint);
-	tdm_grammar_free(k->grammar);
+	tdm_forms_give(&k->form);
 	free(k->bits);
 	free(k->row);
 	free(k->seen);
@@ -72,9 +68,9 @@ static int follow(struct tdm_keeper *k, const int32_t *tokens, int n) {
 		k->seen = seen;
 		k->cap = n * 2;
 	}
-	tdm_constraint_rewind(k->constraint, same);
+	tdm_constraint_rewind(k->form.constraint, same);
 	for (k->n_seen = same; k->n_seen < n; k->n_seen++) {
-		if (tdm_constraint_advance(k->constraint, tokens[k->n_seen]) != TDM_OK)
+		if (tdm_constraint_advance(k->form.constraint, tokens[k->n_seen]) != TDM_OK)
 			return tdm_fail(&k->run->error, TDM_EINTERNAL, "token %d of the answer is not in its form", k->n_seen);
 		k->seen[k->n_seen] = tokens[k->n_seen];
 	}
@@ -93,7 +89,7 @@ static void revive(struct tdm_keeper *k) {
 const float *tdm_keeper_row(struct tdm_keeper *k, const int32_t *tokens, int n, const float *logits) {
 	if (!k)
 		return logits;
-	if (follow(k, tokens, n) != TDM_OK || tdm_constraint_mask(k->constraint, k->bits, &k->run->error) != TDM_OK)
+	if (follow(k, tokens, n) != TDM_OK || tdm_constraint_mask(k->form.constraint, k->bits, &k->run->error) != TDM_OK)
 		return NULL;
 	memcpy(k->row, logits, (size_t)k->n_vocab * sizeof *k->row);
 	tdm_constraint_apply(k->bits, k->row, k->n_vocab);

@@ -1,5 +1,6 @@
 // Chat completions, reading. A new field of the request: a row in `numbers` or a few lines in read_settings().
 #include "serve/chat_read.h"
+#include "models/forms.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -242,7 +243,6 @@ static int read_draws(struct reader *r, const struct tdm_value *body, struct tdm
 
 // The schema as text, compiled once here so that a bad one is refused before anything runs.
 static int read_schema(struct reader *r, const struct tdm_value *schema, struct tdm_form *form) {
-	struct tdm_grammar *g = NULL;
 	struct tdm_error err = {0};
 	struct tdm_bytes text;
 	if (!schema || (schema->type != TDM_MAP && schema->type != TDM_BOOL))
@@ -254,8 +254,7 @@ static int read_schema(struct reader *r, const struct tdm_value *schema, struct 
 	tdm_bytes_release(&text);
 	if (!form->text)
 		return out_of_memory(r);
-	int status = tdm_grammar_new(form->kind, form->text, form->len, NULL, &g, &err);
-	tdm_grammar_free(g);
+	int status = tdm_forms_check(form, &err);
 	return status ? tdm_fail_param(r->err, status, TDM_FORM_FIELD, "response_format: %s", err.text) : TDM_OK;
 }
 

@@ -22,6 +22,7 @@ int tdm_test_sse(void);
 int tdm_test_upstream(void);
 int tdm_test_remote(void);
 int tdm_test_threads(void);
+int tdm_test_forms(void);
 
 struct bench { // a run, a request with one user message, and a sink that collects
 	struct tdm_arena arena;
