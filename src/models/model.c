@@ -30,6 +30,8 @@ int tdm_run_check(struct tdm_run *run) {
 void tdm_run_saw(struct tdm_run *run, const struct tdm_model *source, const struct tdm_request *request) {
 	for (size_t i = 0; run->tap && i < request->n_messages; i++)
 		run->tap->saw(run->tap, source, request->messages[i].text, request->messages[i].len);
+	if (run->tap && request->form && request->form->kind != TDM_GRAMMAR_JSON)
+		run->tap->saw(run->tap, source, request->form->text, request->form->len);
 }
 
 int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,

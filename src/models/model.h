@@ -42,6 +42,7 @@ struct tdm_request {
 	int top_logprobs; // alternatives per token, 0..20
 	uint64_t draw;    // which of several draws of the same request (n choices, samples): a random stream of its own
 	const struct tdm_form *form; // NULL = any
+	bool wants_seed;             // the run's seed is the client's wish: an upstream may be told
 	const char *purpose;         // what a source writes into its call record; NULL = "answer"
 };
 // No messages, every setting "the model's own", logprobs off.

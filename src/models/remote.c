@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/file.h"
+#include "models/form.h"
 #include "models/sources.h"
 #include "models/upstream.h"
 #include <curl/curl.h>
@@ -29,6 +30,7 @@ struct options {
 	const char *url, *model, *key;
 	int64_t timeout_ms, connect_timeout_ms, max_tokens;
 	double temperature;
+	struct tdm_strings forward;
 };
 
 struct line { // one connection
@@ -123,6 +125,41 @@ static double plain(float value) {
 	return out;
 }
 
+static bool forwards(const struct options *o, const char *name) {
+	for (size_t i = 0; i < o->forward.n; i++)
+		if (!strcmp(o->forward.items[i], name))
+			return true;
+	return false;
+}
+
+// Draws of one request are told apart; the first has the seed as the client said it.
+static int64_t seed_of(const struct tdm_run *run, const struct tdm_request *rq) {
+	return rq->draw ? (int64_t)((run->seed + rq->draw * 0x9E3779B97F4A7C15u) & INT64_MAX) : (int64_t)run->seed;
+}
+
+// What is no part of the interface that everybody has goes to those who are said to know it.
+static void write_extensions(struct tdm_bytes *b, const struct options *o, const struct tdm_request *rq) {
+	if (rq->top_k >= 0 && forwards(o, "top_k"))
+		tdm_bytes_printf(b, ",\"top_k\":%d", rq->top_k);
+	if (rq->min_p >= 0 && forwards(o, "min_p"))
+		write_number(b, "min_p", plain(rq->min_p));
+	if (rq->repeat_penalty > 0 && forwards(o, "repeat_penalty"))
+		write_number(b, "repeat_penalty", plain(rq->repeat_penalty));
+}
+
+static void write_form(struct tdm_bytes *b, const struct tdm_form *form) {
+	if (form->kind == TDM_GRAMMAR_JSON) {
+		tdm_bytes_puts(b, ",\"response_format\":{\"type\":\"json_object\"}");
+		return;
+	}
+	tdm_bytes_puts(b, ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":");
+	const char *name = form->name ? form->name : "answer";
+	tdm_bytes_json(b, name, strlen(name));
+	tdm_bytes_puts(b, form->strict ? ",\"strict\":true,\"schema\":" : ",\"schema\":");
+	tdm_bytes_add(b, form->text, form->len);
+	tdm_bytes_puts(b, "}}");
+}
+
 static void write_settings(struct tdm_bytes *b, const struct options *o, const struct tdm_request *rq) {
 	int64_t max_tokens = rq->max_tokens > 0 ? rq->max_tokens : o->max_tokens;
 	if (max_tokens > 0)
@@ -141,21 +178,27 @@ static void write_settings(struct tdm_bytes *b, const struct options *o, const s
 		tdm_bytes_printf(b, ",\"logprobs\":true,\"top_logprobs\":%d", rq->top_logprobs);
 }
 
-static void write_request(struct tdm_bytes *b, const struct options *o, const struct tdm_request *rq) {
+static void write_request(struct tdm_bytes *b, const struct options *o, const struct tdm_run *run,
+                          const struct tdm_request *rq) {
 	tdm_bytes_puts(b, "{\"model\":");
 	tdm_bytes_json(b, o->model, strlen(o->model));
 	write_messages(b, rq);
 	write_settings(b, o, rq);
+	write_extensions(b, o, rq);
+	if (rq->wants_seed)
+		tdm_bytes_printf(b, ",\"seed\":%lld", (long long)seed_of(run, rq));
+	if (tdm_form_is_json(rq->form))
+		write_form(b, rq->form);
 	tdm_bytes_puts(b, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
 }
 
-static void warn_ignored(struct tdm_run *run, const struct tdm_request *rq) {
+static void warn_ignored(struct tdm_run *run, const struct options *o, const struct tdm_request *rq) {
 	static const char text[] = "the setting is not part of the upstream's interface";
-	if (rq->top_k > 0)
+	if (rq->top_k > 0 && !forwards(o, "top_k"))
 		tdm_record_warn(run->record, "parameter_ignored", "top_k", text);
-	if (rq->min_p > 0)
+	if (rq->min_p > 0 && !forwards(o, "min_p"))
 		tdm_record_warn(run->record, "parameter_ignored", "min_p", text);
-	if (rq->repeat_penalty > 0 && rq->repeat_penalty != 1)
+	if (rq->repeat_penalty > 0 && rq->repeat_penalty != 1 && !forwards(o, "repeat_penalty"))
 		tdm_record_warn(run->record, "parameter_ignored", "repeat_penalty", text);
 }
 
@@ -371,9 +414,11 @@ static int remote_generate(struct tdm_model *m, struct tdm_run *run, const struc
 	struct tdm_bytes body;
 	bool again = true;
 	int status = TDM_OK;
+	if (rq->form && !tdm_form_is_json(rq->form))
+		return tdm_fail_param(&run->error, TDM_ECAPABILITY, TDM_FORM_FIELD, TDM_CANNOT_FORM, m->name);
 	tdm_bytes_init(&body, BODY_LIMIT_BYTES);
-	write_request(&body, &r->options, rq);
-	warn_ignored(run, rq);
+	write_request(&body, &r->options, run, rq);
+	warn_ignored(run, &r->options, rq);
 	if (body.failed) {
 		status = tdm_fail(&run->error, TDM_ETOOLARGE, "model %s: the request is larger than %zu MiB", m->name,
 		                  BODY_LIMIT_BYTES >> 20);
@@ -459,6 +504,19 @@ static int read_key(const struct tdm_build *b, const char *key, struct tdm_bytes
 	return TDM_OK;
 }
 
+static int read_forward(const struct tdm_build *b, const struct tdm_strings *names) {
+	static const char *const known[] = {"top_k", "min_p", "repeat_penalty"};
+	for (size_t i = 0; i < names->n; i++) {
+		size_t k = 0;
+		while (k < TDM_COUNT(known) && strcmp(names->items[i], known[k]) != 0)
+			k++;
+		if (k == TDM_COUNT(known))
+			return tdm_fail(b->error, TDM_ECONFIG, "%s: forward: %s is none of top_k, min_p and repeat_penalty",
+			                b->where, names->items[i]);
+	}
+	return TDM_OK;
+}
+
 static bool add_header(struct remote *r, const char *text) {
 	struct curl_slist *list = curl_slist_append(r->headers, text);
 	r->headers = list ? list : r->headers;
@@ -492,7 +550,7 @@ static void start_curl(void) {
 }
 
 static int remote_create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	struct remote *r = tdm_build_model(b, sizeof *r, &remote_ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS);
+	struct remote *r = tdm_build_model(b, sizeof *r, &remote_ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_FORM);
 	if (!r)
 		return TDM_ENOMEM;
 	r->options = *(const struct options *)options;
@@ -500,6 +558,8 @@ static int remote_create(const struct tdm_build *b, const void *options, struct 
 	if (!r->options.model)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected model: the upstream's name of the model", b->where);
 	int status = read_url(b, r);
+	if (!status)
+		status = read_forward(b, &r->options.forward);
 	if (status)
 		return status;
 	pthread_once(&curl_once, start_curl);
@@ -522,6 +582,8 @@ static const struct tdm_option remote_options[] = {
     {"connect_timeout_ms", TDM_OPT_INT, AT(connect_timeout_ms), "5000", 1, 600000, NULL, "wait for a connection, ms"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "0", 0, 1 << 24, NULL, "longest answer, tokens; 0 = the upstream's"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "-1", -1, 2, NULL, "negative = the upstream's own"},
+    {"forward", TDM_OPT_LIST, AT(forward), NULL, 0, 0, NULL,
+     "settings that the upstream knows beyond the common ones: top_k, min_p, repeat_penalty"},
 };
 
 const struct tdm_kind tdm_kind_remote = {

@@ -8,6 +8,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "models/form.h"
 #include "privacy/egress.h"
 #include "privacy/kinds.h"
 #include <stdlib.h>
@@ -36,7 +37,7 @@ struct job { // one request
 	struct tdm_run *run;
 	const struct tdm_request *request;
 	int level;
-	struct tdm_text *texts; // messages, then stop strings
+	struct tdm_text *texts; // messages, then stop strings, then the schema of a wanted form
 	struct tdm_finds *finds;
 	struct tdm_text *masked;
 	size_t n_texts;
@@ -84,7 +85,8 @@ static int session_key(const struct job *j, uint8_t out[KEY_BYTES]) {
 static int collect(struct job *j) {
 	const struct tdm_request *r = j->request;
 	struct tdm_arena *arena = j->run->arena;
-	j->n_texts = r->n_messages + r->n_stop;
+	bool has_schema = r->form && r->form->kind == TDM_GRAMMAR_SCHEMA;
+	j->n_texts = r->n_messages + r->n_stop + has_schema;
 	j->texts = tdm_arena_array(arena, j->n_texts + 1, sizeof *j->texts);
 	j->masked = tdm_arena_array(arena, j->n_texts + 1, sizeof *j->masked);
 	j->finds = tdm_arena_array(arena, j->n_texts + 1, sizeof *j->finds);
@@ -94,6 +96,8 @@ static int collect(struct job *j) {
 		j->texts[i] = (struct tdm_text){r->messages[i].text ? r->messages[i].text : "", r->messages[i].len};
 	for (size_t i = 0; i < r->n_stop; i++)
 		j->texts[r->n_messages + i] = (struct tdm_text){r->stop[i], strlen(r->stop[i])};
+	if (has_schema)
+		j->texts[j->n_texts - 1] = (struct tdm_text){r->form->text, r->form->len};
 	return TDM_OK;
 }
 
@@ -144,7 +148,7 @@ static int verify_tokens(struct job *j) {
 	tdm_bytes_init(&out, 256u << 20);
 	for (size_t i = 0; i < j->n_texts; i++) {
 		struct tdm_restore stream;
-		tdm_restore_init(&stream, &j->restorer);
+		tdm_restore_init(&stream, &j->restorer, false);
 		tdm_bytes_clear(&out);
 		tdm_restore_put(&stream, j->masked[i].text, j->masked[i].n, &out);
 		tdm_restore_end(&stream, &out);
@@ -216,6 +220,27 @@ static int build_messages(struct job *j, struct tdm_request *out) {
 	return TDM_OK;
 }
 
+// The schema as the inner model sees it. Its strings may hold values that are tokens now; a number cannot become one.
+static int build_form(struct job *j, struct tdm_request *out) {
+	const struct tdm_form *form = j->request->form;
+	const struct tdm_text *masked = &j->masked[j->n_texts - 1];
+	struct tdm_value *value;
+	struct tdm_error err = {0};
+	if (!form || form->kind != TDM_GRAMMAR_SCHEMA || masked->text == form->text)
+		return TDM_OK;
+	struct tdm_form *own = tdm_arena_alloc(j->run->arena, sizeof *own);
+	if (!own)
+		return out_of_memory(j->run);
+	if (tdm_json_parse(j->run->arena, masked->text, masked->n, &value, &err) != TDM_OK)
+		return tdm_fail_param(&j->run->error, TDM_EPRIVACY, TDM_FORM_FIELD,
+		                      "mask: the schema holds a private value outside of its strings; nothing was sent");
+	*own = *form;
+	own->text = masked->text;
+	own->len = masked->n;
+	out->form = own;
+	return TDM_OK;
+}
+
 static int build_request(struct job *j, struct tdm_request *out) {
 	const struct tdm_request *r = j->request;
 	const char **stop = tdm_arena_array(j->run->arena, r->n_stop + 1, sizeof *stop);
@@ -227,7 +252,8 @@ static int build_request(struct job *j, struct tdm_request *out) {
 	for (size_t i = 0; i < r->n_stop; i++)
 		stop[i] = j->masked[r->n_messages + i].text;
 	out->stop = stop;
-	return build_messages(j, out);
+	int status = build_form(j, out);
+	return status == TDM_OK ? build_messages(j, out) : status;
 }
 
 struct mask_sink {
@@ -270,7 +296,7 @@ static int ask(struct job *j, struct tdm_sink *sink, struct tdm_result *result) 
 	int status = build_request(j, &request);
 	if (status != TDM_OK)
 		return status;
-	tdm_restore_init(&s.stream, &j->restorer);
+	tdm_restore_init(&s.stream, &j->restorer, tdm_form_is_json(j->request->form));
 	tdm_bytes_init(&s.out, 64u << 20);
 	bool restoring = j->mask->options.restore;
 	j->run->egress = &j->egress.base;

@@ -45,8 +45,22 @@ int tdm_restorer_init(struct tdm_restorer *r, struct tdm_arena *arena, const str
 	return status == TDM_OK ? tdm_automaton_build(r->automaton) : status;
 }
 
-void tdm_restore_init(struct tdm_restore *s, const struct tdm_restorer *tokens) {
-	*s = (struct tdm_restore){.tokens = tokens};
+void tdm_restore_init(struct tdm_restore *s, const struct tdm_restorer *tokens, bool in_json) {
+	*s = (struct tdm_restore){.tokens = tokens, .in_json = in_json};
+}
+
+static void put_value(const struct tdm_restore *s, const struct tdm_spelling *value, struct tdm_bytes *out) {
+	if (!s->in_json) {
+		tdm_bytes_add(out, value->text, value->n);
+		return;
+	}
+	size_t before = out->len;
+	tdm_bytes_json(out, value->text, value->n);
+	if (out->failed)
+		return;
+	memmove(out->data + before, out->data + before + 1, out->len - before - 2); // without its quotes
+	out->len -= 2;
+	out->data[out->len] = 0;
 }
 
 // Plain text goes out; eight characters behind a separator may show that it was a token once.
@@ -86,8 +100,7 @@ static void put_byte(struct tdm_restore *s, char c, struct tdm_bytes *out) {
 		return;
 	}
 	release_before(s, length, out);
-	const struct tdm_spelling *value = s->tokens->spellings[id];
-	tdm_bytes_add(out, value->text, value->n);
+	put_value(s, s->tokens->spellings[id], out);
 	s->n_held = 0;
 	s->n_recent = 0;
 	s->state = 0; // tokens do not share bytes

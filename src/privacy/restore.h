@@ -26,8 +26,9 @@ struct tdm_restore { // one stream
 	char recent[TDM_RESTORE_HELD * 2]; // what went out last, for counting damaged tokens
 	size_t n_recent;
 	long restored, damaged;
+	bool in_json; // the stream is JSON, where tokens stand inside strings: values come back as a string spells them
 };
-void tdm_restore_init(struct tdm_restore *s, const struct tdm_restorer *tokens);
+void tdm_restore_init(struct tdm_restore *s, const struct tdm_restorer *tokens, bool in_json);
 // Appends to out what may go out after these bytes.
 void tdm_restore_put(struct tdm_restore *s, const char *text, size_t n, struct tdm_bytes *out);
 // The stream has ended: what is held is no token. A token cut off after its separator counts as damaged.

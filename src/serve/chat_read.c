@@ -236,6 +236,7 @@ static int read_draws(struct reader *r, const struct tdm_value *body, struct tdm
 		return status;
 	out->has_seed = v != NULL;
 	out->seed = v ? (uint64_t)v->integer : 0;
+	out->request.wants_seed = out->has_seed;
 	return TDM_OK;
 }
 
@@ -258,6 +259,16 @@ static int read_schema(struct reader *r, const struct tdm_value *schema, struct 
 	return status ? tdm_fail_param(r->err, status, TDM_FORM_FIELD, "response_format: %s", err.text) : TDM_OK;
 }
 
+// What the client calls the schema, for an upstream that wants to know.
+static int read_schema_name(struct reader *r, const struct tdm_value *schema, struct tdm_form *form) {
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+	const struct tdm_value *name = tdm_get(schema, "name");
+	if (name && (name->type != TDM_STRING || !name->len || name->len > 64 || strspn(name->text, allowed) != name->len))
+		return wrong(r, "response_format.json_schema.name", "1 to 64 letters, digits, _ or -", name);
+	form->name = name ? name->text : NULL;
+	return read_bool(r, schema, "strict", "response_format.json_schema.strict", &form->strict);
+}
+
 static int read_form(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
 	const struct tdm_value *format = tdm_get(body, TDM_FORM_FIELD), *type = tdm_get(format, "type");
 	if (!format)
@@ -277,7 +288,9 @@ static int read_form(struct reader *r, const struct tdm_value *body, struct tdm_
 		return out_of_memory(r);
 	form->kind = has_schema ? TDM_GRAMMAR_SCHEMA : TDM_GRAMMAR_JSON;
 	out->form = form;
-	return has_schema ? read_schema(r, tdm_get(tdm_get(format, "json_schema"), "schema"), form) : TDM_OK;
+	const struct tdm_value *schema = tdm_get(format, "json_schema");
+	int status = has_schema ? read_schema(r, tdm_get(schema, "schema"), form) : TDM_OK;
+	return has_schema && !status ? read_schema_name(r, schema, form) : status;
 }
 
 // What this form of the program cannot do is said, never silently dropped.

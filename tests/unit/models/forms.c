@@ -30,7 +30,7 @@ static struct tdm_token_tree *new_tree(void) {
 }
 
 static struct tdm_form schema(const char *text) {
-	return (struct tdm_form){TDM_GRAMMAR_SCHEMA, text, strlen(text)};
+	return (struct tdm_form){.kind = TDM_GRAMMAR_SCHEMA, .text = text, .len = strlen(text)};
 }
 
 // Writes text under the form; the number of masks that were kept from before.

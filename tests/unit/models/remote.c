@@ -63,7 +63,7 @@ static void test_good(void **state) {
 		assert_memory_equal(r->left.to->name, "127.0.0.1:", 10);
 		bench_close(&b);
 	}
-	assert_true(far->leaves && far->can == (TDM_CAN_TEXT | TDM_CAN_LOGPROBS));
+	assert_true(far->leaves && far->can == (TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_FORM));
 }
 
 static void test_request(void **state) {
@@ -92,6 +92,68 @@ static void test_request(void **state) {
 	assert_int_equal(b.run.record->left.bytes, strlen(body));
 	assert_string_equal(b.run.record->warnings->param, "top_k");
 	bench_close(&b);
+	load("");
+}
+
+static const char *sent_body(void) {
+	return strstr(server.request, "\r\n\r\n") + 4;
+}
+
+static void test_form(void **state) {
+	static const struct tdm_form object = {.kind = TDM_GRAMMAR_JSON};
+	static const char text[] = "{\"type\":\"integer\"}";
+	static const struct tdm_form schemas[] = {
+	    {TDM_GRAMMAR_SCHEMA, text, sizeof text - 1, NULL, false},
+	    {TDM_GRAMMAR_SCHEMA, text, sizeof text - 1, "age", true},
+	};
+	static const struct tdm_form regex = {.kind = TDM_GRAMMAR_REGEX, .text = "a", .len = 1};
+	struct bench b;
+	server_say(&server, good, sizeof good - 1);
+	bench_open(&b, "q");
+	b.request.form = &object;
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	assert_non_null(strstr(sent_body(), ",\"response_format\":{\"type\":\"json_object\"},\"stream\":true"));
+	b.request.form = &schemas[0];
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	assert_non_null(strstr(sent_body(), "\"json_schema\":{\"name\":\"answer\",\"schema\":{\"type\":\"integer\"}}}"));
+	b.request.form = &schemas[1];
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	assert_non_null(strstr(sent_body(), "{\"name\":\"age\",\"strict\":true,\"schema\":{\"type\":\"integer\"}}}"));
+	b.request.form = &regex; // the wire has no field for it
+	assert_int_equal(bench_ask(&b, far), TDM_ECAPABILITY);
+	bench_close(&b);
+}
+
+static void test_seed_and_extensions(void **state) {
+	struct bench b;
+	char text[512];
+	server_say(&server, good, sizeof good - 1);
+	bench_open(&b, "q");
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	assert_null(strstr(sent_body(), "seed")); // nobody asked for one
+	b.run.seed = 77;
+	b.request.wants_seed = true;
+	b.request.top_k = 40;
+	b.request.min_p = 0.1f;
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	assert_non_null(strstr(sent_body(), ",\"seed\":77,"));
+	assert_null(strstr(sent_body(), "top_k"));
+	b.request.draw = 1; // another draw, another seed
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	assert_true(strstr(sent_body(), ",\"seed\":") && !strstr(sent_body(), ",\"seed\":77,"));
+	bench_close(&b);
+	load(", forward: [top_k, min_p]");
+	bench_open(&b, "q");
+	b.request.top_k = 40;
+	b.request.min_p = 0.1f;
+	b.request.repeat_penalty = 1.5f;
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	assert_non_null(strstr(sent_body(), ",\"top_k\":40,\"min_p\":0.1,\"stream\""));
+	assert_string_equal(b.run.record->warnings->param, "repeat_penalty");
+	bench_close(&b);
+	assert_int_not_equal(
+	    tree_fails("models: {far: {kind: remote, url: 'http://x/v1', model: m, forward: [user]}}", text), TDM_OK);
+	assert_non_null(strstr(text, "user is none of top_k"));
 	load("");
 }
 
@@ -391,6 +453,7 @@ static void test_urls_and_keys(void **state) {
 int tdm_test_remote(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_good),          cmocka_unit_test(test_request),
+	    cmocka_unit_test(test_form),          cmocka_unit_test(test_seed_and_extensions),
 	    cmocka_unit_test(test_cuts),          cmocka_unit_test(test_chunked_cuts),
 	    cmocka_unit_test(test_errors),        cmocka_unit_test(test_retry),
 	    cmocka_unit_test(test_nobody_there),  cmocka_unit_test(test_connection_is_kept),

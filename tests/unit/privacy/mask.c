@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "privacy/egress.h"
 #include "privacy/kinds.h"
+#include "models/form.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,6 +31,8 @@ static void write_down(struct inner *in, const struct tdm_request *r) {
 	in->n_stop = r->n_stop;
 	snprintf(in->stop, sizeof in->stop, "%s", r->n_stop ? r->stop[0] : "");
 	in->logprobs = r->logprobs;
+	if (r->form && r->form->kind == TDM_GRAMMAR_SCHEMA)
+		tdm_bytes_add(&in->seen, r->form->text, r->form->len);
 }
 
 static int inner_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *r, struct tdm_sink *sink,
@@ -81,6 +84,8 @@ static void unmake(void) {
 	inner.seen = (struct tdm_bytes){0};
 }
 
+static const struct tdm_form *wanted; // of the answers; NULL = any
+
 // One user message (and a system message before it, unless NULL). Privacy: the objective.
 static const char *ask_as(const char *system, const char *user, int privacy, const char *session) {
 	struct tdm_message m[] = {{TDM_FROM_SYSTEM, system, system ? strlen(system) : 0},
@@ -90,6 +95,7 @@ static const char *ask_as(const char *system, const char *user, int privacy, con
 	r.messages = system ? m : m + 1;
 	r.n_messages = system ? 2 : 1;
 	r.logprobs = true;
+	r.form = wanted;
 	tdm_collect_release(&a.collect);
 	tdm_arena_release(&per_request);
 	tdm_arena_init(&per_request, 1 << 24);
@@ -127,6 +133,38 @@ static void hides_and_restores(void **state) {
 	for (const struct tdm_count *c = left->entities; c; c = c->next)
 		n += c->n;
 	assert_int_equal(n, 4);
+	unmake();
+}
+
+static void json_stays_json(void **state) {
+	static const struct tdm_form object = {.kind = TDM_GRAMMAR_JSON};
+	make("{level: 2, deny: ['Ann \"Q\" Doe\\Roe']}");
+	ask("I am Ann \"Q\" Doe\\Roe.");
+	char token[64], answer[128];
+	snprintf(token, sizeof token, "%.16s", strstr(inner.seen.data, "PRIVATE_"));
+	snprintf(answer, sizeof answer, "{\"name\":\"%s\"}", token);
+	inner.answer = answer;
+	assert_string_equal(ask("I am Ann \"Q\" Doe\\Roe."), "{\"name\":\"Ann \"Q\" Doe\\Roe\"}"); // no form: as it is
+	wanted = &object;
+	assert_string_equal(ask("I am Ann \"Q\" Doe\\Roe."), "{\"name\":\"Ann \\\"Q\\\" Doe\\\\Roe\"}");
+	wanted = NULL;
+	unmake();
+}
+
+static void a_schema_is_masked_too(void **state) {
+	static const char text[] = "{\"enum\":[\"bob@example.org\",\"nobody\"]}", number[] = "{\"const\":4111111111111111}";
+	static const struct tdm_form schema = {.kind = TDM_GRAMMAR_SCHEMA, .text = text, .len = sizeof text - 1};
+	static const struct tdm_form bare = {.kind = TDM_GRAMMAR_SCHEMA, .text = number, .len = sizeof number - 1};
+	make("{level: 2}");
+	wanted = &schema;
+	assert_string_equal(ask("mail bob@example.org"), "mail bob@example.org");
+	assert_true(sent("{\"enum\":[\"EMAIL_") && sent("\",\"nobody\"]}") && !sent("bob@"));
+	int calls = inner.calls;
+	wanted = &bare; // a token there would be no JSON
+	ask("hello");
+	assert_int_equal(a.status, TDM_EPRIVACY);
+	assert_int_equal(inner.calls, calls);
+	wanted = NULL;
 	unmake();
 }
 
@@ -389,6 +427,8 @@ int tdm_test_mask(void) {
 	    cmocka_unit_test(the_chain_blocks_what_a_later_stage_puts_back),
 	    cmocka_unit_test(an_error_of_the_inner_model_stays_an_error),
 	    cmocka_unit_test(damage_is_counted),
+	    cmocka_unit_test(json_stays_json),
+	    cmocka_unit_test(a_schema_is_masked_too),
 	    cmocka_unit_test(bad_options_are_refused),
 	    cmocka_unit_test(generated_conversations),
 	};

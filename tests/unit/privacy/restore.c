@@ -73,7 +73,7 @@ static void naive(const char *text, size_t n, struct tdm_bytes *out) {
 static void in_pieces(const char *text, size_t n, const size_t *ends, size_t n_pieces, struct tdm_bytes *out) {
 	struct tdm_restore s;
 	size_t at = 0;
-	tdm_restore_init(&s, &t.restorer);
+	tdm_restore_init(&s, &t.restorer, false);
 	for (size_t i = 0; i < n_pieces; i++) {
 		tdm_restore_put(&s, text + at, ends[i] - at, out);
 		at = ends[i];
@@ -172,7 +172,7 @@ static long damaged(const char *text) {
 	struct tdm_restore s;
 	struct tdm_bytes out;
 	tdm_bytes_init(&out, 4096);
-	tdm_restore_init(&s, &t.restorer);
+	tdm_restore_init(&s, &t.restorer, false);
 	tdm_restore_put(&s, text, strlen(text), &out);
 	tdm_restore_end(&s, &out);
 	assert_memory_equal(out.data, text, strlen(text)); // never guessed

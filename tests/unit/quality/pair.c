@@ -23,7 +23,7 @@ static void a_model_with_itself_is_itself(void **state) {
 	static const char *const same[] = {"twins", "logs", "expert", "nested"};
 	struct toys t;
 	struct tdm_request request;
-	const struct tdm_form form = {TDM_GRAMMAR_REGEX, "[abc]{30}", 9};
+	const struct tdm_form form = {.kind = TDM_GRAMMAR_REGEX, .text = "[abc]{30}", .len = 9};
 	int mixed_differs = 0;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
 	for (int i = 0; i < 8; i++) {
