@@ -16,6 +16,7 @@ const struct tdm_chat_format *
 tdm_engine_chat(const struct tdm_engine *e); // NULL when the file has none and none was set
 // The vocabulary as a tree of bytes, made when it is first asked for. NULL: an error.
 const struct tdm_token_tree *tdm_engine_tokens(struct tdm_engine *e, struct tdm_error *err);
+const struct tdm_token_tree *tdm_engine_tokens_made(struct tdm_engine *e); // NULL until they are first asked for
 
 // Encoders read a text as a whole: out[width] is its vector, pooled as the file says and not normalised. One text at a
 // time; callers wait for each other. Error: TDM_ECONFIG for a decoder, TDM_ECONTEXT, TDM_EVALUE, TDM_EGONE, TDM_ENOMEM.

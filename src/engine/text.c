@@ -36,6 +36,13 @@ const struct tdm_token_tree *tdm_engine_tokens(struct tdm_engine *e, struct tdm_
 	return tokens;
 }
 
+const struct tdm_token_tree *tdm_engine_tokens_made(struct tdm_engine *e) {
+	pthread_mutex_lock(&e->tokens_lock);
+	const struct tdm_token_tree *tokens = e->tokens;
+	pthread_mutex_unlock(&e->tokens_lock);
+	return tokens;
+}
+
 int tdm_engine_constrain(struct tdm_engine *e, const struct tdm_grammar *g, struct tdm_constraint **out,
                          struct tdm_error *err) {
 	const struct tdm_token_tree *tokens = tdm_engine_tokens(e, err);

@@ -28,7 +28,6 @@ struct local {
 	struct tdm_adapter *adapter; // NULL: none; every session uses it
 	struct tdm_sampling own;
 	int max_tokens;
-	_Atomic(const struct tdm_token_tree *) tokens; // NULL until an answer of a form is first asked for
 };
 
 struct local_session {
@@ -142,9 +141,7 @@ static int session_tokenize(struct tdm_session *s, const char *text, size_t len,
 }
 
 static const struct tdm_token_tree *session_tokens(struct tdm_session *s, struct tdm_run *run) {
-	struct local *l = of(s)->local;
-	l->tokens = tdm_engine_tokens(l->engine, &run->error);
-	return l->tokens;
+	return tdm_engine_tokens(of(s)->local->engine, &run->error);
 }
 
 static void session_close(struct tdm_session *s) {
@@ -377,7 +374,7 @@ static int local_embed(struct tdm_model *m, struct tdm_run *run, const char *tex
 
 static void local_destroy(struct tdm_model *m) {
 	struct local *l = (struct local *)m;
-	tdm_forms_forget(l->tokens); // they are the engine's
+	tdm_forms_forget(tdm_engine_tokens_made(l->engine));
 	tdm_adapter_close(l->adapter);
 	tdm_engine_close(l->engine);
 }
