@@ -154,6 +154,8 @@ pair: all ## rebuild the embedded default pair (hours of CPU)
 	weights/make-pair
 bench: all ## the figures of README.md
 	bench/run
+bench-engine: all ## the engine beside llama.cpp and its forks, whose programs are in PEERS=folder
+	bench/engine $(PEERS)
 fuzz: ## libFuzzer on the parsers, FUZZ_SECONDS each
 	tests/fuzz/run
 

@@ -49,7 +49,7 @@ static int prepare(struct tdm_engine *e, const struct tdm_engine_options *o, str
 	const struct tdm_kernels *kernels;
 	int status = tdm_kernels_find(o->kernels, &kernels, err);
 	if (status == TDM_OK)
-		status = tdm_weights_read(&e->weights, e->file, e->name, o->context, kernels, err);
+		status = tdm_weights_read(&e->weights, e->file, e->name, o->context, kernels, o->threads, err);
 	if (status == TDM_OK)
 		status = read_vocab(e, err);
 	if (status == TDM_OK)

@@ -88,11 +88,13 @@ int tdm_kernels_find(const char *name, const struct tdm_kernels **out, struct td
 // Row i of the table, NULL after the last; *runs says whether this machine has its instructions.
 const struct tdm_kernels *tdm_kernels_at(size_t i, bool *runs);
 
+struct tdm_pool;
 // Memory of packed matrices: address space taken once, filled from the start on, in large pages where the system gives
 // them (a third more bandwidth than small ones), and given back at once.
 struct tdm_store {
 	uint8_t *base;
 	size_t n_bytes, used;
+	struct tdm_pool *pool; // that packs; NULL: the caller alone
 };
 // Room for matrices whose tensors have `bytes` in all, in n_matrices pieces. Error: TDM_ENOMEM.
 int tdm_store_init(struct tdm_store *s, uint64_t bytes, size_t n_matrices, struct tdm_error *err);

@@ -1,11 +1,13 @@
 // From the file's layout of a matrix to the kernels' (see packing.h): every block is taken apart into its codes and
-// scales, and put between those of its 15 neighbours.
+// scales, and put between those of its 15 neighbours. Four codes at a time, in a 32-bit word: opening a large file is
+// mostly this.
 #include "engine/packing.h"
+#include "base/pool.h"
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { LINE = 4 * TDM_LANES, LARGE_PAGE = 2 << 20 };
+enum { LINE = 4 * TDM_LANES, LARGE_PAGE = 2 << 20, N_PARTS = 16 };
 
 // One block of 32 columns of one row.
 struct block {
@@ -20,12 +22,27 @@ static uint16_t half_at(const uint8_t *p) {
 	return h;
 }
 
+static uint32_t word_at(const uint8_t *p) {
+	uint32_t w;
+	memcpy(&w, p, sizeof w);
+	return w;
+}
+
+static void put_word(uint8_t *p, uint32_t w) {
+	memcpy(p, &w, sizeof w);
+}
+
 // --- the file's blocks
+
+// Four bits to the lowest bits of four bytes.
+static uint32_t spread(uint32_t bits) {
+	return (bits & 15) * 0x00204081u & 0x01010101u;
+}
 
 static void take_bytes(const uint8_t *data, uint8_t flip, struct block *out) {
 	out->factor[0] = half_at(data);
-	for (int i = 0; i < TDM_BLOCK; i++)
-		out->codes[i] = data[2 + i] ^ flip;
+	for (int i = 0; i < TDM_BLOCK; i += 4)
+		put_word(out->codes + i, word_at(data + 2 + i) ^ flip * 0x01010101u);
 }
 
 // Formats of 4 and 5 bits: scale, minimum where there is one, a bit for each element where there are 5, halves of
@@ -40,9 +57,9 @@ static void take_halves(const uint8_t *data, bool has_min, bool has_high, struct
 	if (has_high)
 		memcpy(&high, data, sizeof high);
 	data += has_high ? sizeof high : 0;
-	for (int i = 0; i < TDM_BLOCK; i++) {
-		int code = i < 16 ? data[i] & 15 : data[i - 16] >> 4;
-		out->codes[i] = (uint8_t)(code | (int)(high >> i & 1) << 4);
+	for (int i = 0; i < TDM_BLOCK; i += 4) {
+		uint32_t low = word_at(data + i % 16) >> (i < 16 ? 0 : 4) & 0x0F0F0F0Fu;
+		put_word(out->codes + i, low | spread(high >> i) << 4);
 	}
 }
 
@@ -58,9 +75,9 @@ static void take_min_super(const uint8_t *super, int b, bool has_high, struct bl
 		out->scale[0] = (uint8_t)((s[b + 4] & 15) | s[b - 4] >> 6 << 4);
 		out->scale[1] = (uint8_t)(s[b + 4] >> 4 | s[b] >> 6 << 4);
 	}
-	for (int i = 0; i < TDM_BLOCK; i++) {
-		int code = b % 2 ? low[i] >> 4 : low[i] & 15;
-		out->codes[i] = (uint8_t)(code | (has_high ? (high[i] >> b & 1) << 4 : 0));
+	for (int i = 0; i < TDM_BLOCK; i += 4) {
+		uint32_t fifth = has_high ? word_at(high + i) >> b & 0x01010101u : 0;
+		put_word(out->codes + i, (word_at(low + i) >> b % 2 * 4 & 0x0F0F0F0Fu) | fifth << 4);
 	}
 }
 
@@ -69,25 +86,24 @@ static void take_q6(const uint8_t *super, int b, struct block *out) {
 	const uint8_t *low = super + b / 4 * 64 + b % 2 * 32, *high = super + 128 + b / 4 * 32;
 	out->factor[0] = half_at(super + 208);
 	memcpy(out->scale, super + 192 + 2 * b, 2);
-	for (int i = 0; i < TDM_BLOCK; i++) {
-		int code = b % 4 < 2 ? low[i] & 15 : low[i] >> 4;
-		out->codes[i] = (uint8_t)(code | (high[i] >> (2 * (b % 4)) & 3) << 4);
+	for (int i = 0; i < TDM_BLOCK; i += 4) {
+		uint32_t pair = word_at(high + i) >> 2 * (b % 4) & 0x03030303u;
+		put_word(out->codes + i, (word_at(low + i) >> b % 4 / 2 * 4 & 0x0F0F0F0Fu) | pair << 4);
 	}
 }
 
-static void take(uint32_t type, const uint8_t *row, int b, uint8_t flip, struct block *out) {
-	const uint8_t *at = row + tdm_tensor_bytes(type, TDM_BLOCK) * (size_t)b;
-	const uint8_t *super = row + tdm_tensor_bytes(type, TDM_BLOCK * TDM_SUPER) * (size_t)(b / TDM_SUPER);
+// at: the block, for K types its super-block.
+static void take(uint32_t type, const uint8_t *at, int b, uint8_t flip, struct block *out) {
 	switch (type) {
 	case TDM_Q8_0:
 		take_bytes(at, flip, out);
 		break;
 	case TDM_Q4_K:
 	case TDM_Q5_K:
-		take_min_super(super, b % TDM_SUPER, type == TDM_Q5_K, out);
+		take_min_super(at, b % TDM_SUPER, type == TDM_Q5_K, out);
 		break;
 	case TDM_Q6_K:
-		take_q6(super, b % TDM_SUPER, out);
+		take_q6(at, b % TDM_SUPER, out);
 		break;
 	default:
 		take_halves(at, type == TDM_Q4_1 || type == TDM_Q5_1, type == TDM_Q5_0 || type == TDM_Q5_1, out);
@@ -97,17 +113,18 @@ static void take(uint32_t type, const uint8_t *row, int b, uint8_t flip, struct 
 // --- the kernels' blocks
 
 static void put_codes(const struct tdm_packing *p, int lane, const struct block *b, uint8_t *to) {
-	for (int i = 0; i < TDM_BLOCK; i++) {
-		int step = i / 4, byte = lane * 4 + i % 4, code = b->codes[i];
+	uint32_t high[2] = {0, 0};
+	to += 4 * lane;
+	for (int step = 0; step < TDM_BLOCK / 4; step++) {
+		uint32_t codes = word_at(b->codes + 4 * step), above = codes >> 4 & 0x0F0F0F0Fu;
 		if (p->low_bits == 8)
-			to[step * LINE + byte] = (uint8_t)code;
-		else
-			to[step % 4 * LINE + byte] |= (uint8_t)((code & 15) << step / 4 * 4);
-		if (p->high_bits == 1)
-			to[4 * LINE + byte] |= (uint8_t)(code >> 4 << step);
-		if (p->high_bits == 2)
-			to[(4 + step / 4) * LINE + byte] |= (uint8_t)(code >> 4 << step % 4 * 2);
+			put_word(to + step * LINE, codes);
+		else if (step < 4)
+			put_word(to + step * LINE, (codes & 0x0F0F0F0Fu) | (word_at(b->codes + 4 * step + 16) & 0x0F0F0F0Fu) << 4);
+		high[p->high_bits == 2 ? step / 4 : 0] |= above << (p->high_bits == 2 ? step % 4 * 2 : step);
 	}
+	for (int i = 0; i < p->high_bits; i++)
+		put_word(to + (4 + i) * LINE, high[i]);
 }
 
 static void put_half(uint8_t *to, int lane, uint16_t half) {
@@ -137,21 +154,44 @@ static const struct tdm_packing *find(uint32_t type) {
 	return NULL;
 }
 
-static void pack_blocks(struct tdm_matrix *m, const struct tdm_packing *p, const uint8_t *data, uint8_t flip) {
-	size_t row_bytes = tdm_tensor_bytes(m->type, (uint64_t)m->n_cols);
+struct job {
+	struct tdm_matrix *m;
+	const struct tdm_packing *packing; // NULL: numbers
+	const uint8_t *data;
+	size_t row_bytes, number_bytes;
+};
+
+static void pack_blocks(const struct job *job, int row, uint8_t *group) {
+	const struct tdm_matrix *m = job->m;
+	const int per_take = tdm_is_super(job->packing->scaling) ? TDM_SUPER : 1;
+	const size_t bytes = tdm_tensor_bytes(m->type, (uint64_t)(per_take * TDM_BLOCK));
+	const uint8_t *data = job->data + (size_t)row * job->row_bytes;
 	struct block b = {0};
-	for (int row = 0; row < m->n_rows; row++, data += row_bytes)
-		for (int i = 0; i < m->n_cols / TDM_BLOCK; i++) {
-			take(m->type, data, i, flip, &b);
-			put(p, m->packed + (size_t)(row / TDM_LANES) * m->group_bytes, row % TDM_LANES, (size_t)i, &b);
-		}
+	for (int i = 0; i < m->n_cols / TDM_BLOCK; i++) {
+		take(m->type, data + (size_t)(i / per_take) * bytes, i, m->flip, &b);
+		put(job->packing, group, row % TDM_LANES, (size_t)i, &b);
+	}
 }
 
-static void pack_numbers(struct tdm_matrix *m, const uint8_t *data, size_t bytes) {
-	for (int row = 0; row < m->n_rows; row++) {
-		uint8_t *to = m->packed + (size_t)(row / TDM_LANES) * m->group_bytes + (size_t)(row % TDM_LANES) * bytes;
-		for (int i = 0; i < m->n_cols; i++, data += bytes)
-			memcpy(to + (size_t)i * TDM_LANES * bytes, data, bytes);
+static void pack_numbers(const struct job *job, int row, uint8_t *group) {
+	const size_t bytes = job->number_bytes;
+	const uint8_t *data = job->data + (size_t)row * job->row_bytes;
+	group += (size_t)(row % TDM_LANES) * bytes;
+	for (int i = 0; i < job->m->n_cols; i++, data += bytes, group += TDM_LANES * bytes)
+		memcpy(group, data, bytes == 2 ? 2 : 4);
+}
+
+static void pack_part(void *arg, int part, int n_parts) {
+	const struct job *job = arg;
+	const struct tdm_matrix *m = job->m;
+	int from = (int)((int64_t)m->n_groups * part / n_parts) * TDM_LANES;
+	int to = (int)((int64_t)m->n_groups * (part + 1) / n_parts) * TDM_LANES;
+	for (int row = from; row < to && row < m->n_rows; row++) {
+		uint8_t *group = m->packed + (size_t)(row / TDM_LANES) * m->group_bytes;
+		if (job->packing)
+			pack_blocks(job, row, group);
+		else
+			pack_numbers(job, row, group);
 	}
 }
 
@@ -177,10 +217,11 @@ int tdm_matrix_pack(struct tdm_matrix *m, struct tdm_store *store, const struct 
 		return tdm_fail(err, TDM_ENOMEM, "no room for a matrix of %d x %d", n_rows, n_cols);
 	m->packed = store->base + store->used; // fresh memory is zero
 	store->used += bytes;
-	if (p)
-		pack_blocks(m, p, data, kernels->flip);
+	struct job job = {m, p, data, tdm_tensor_bytes(type, (uint64_t)n_cols), number_bytes(type)};
+	if (store->pool)
+		tdm_pool_run(store->pool, pack_part, &job, m->n_groups < N_PARTS ? m->n_groups : N_PARTS);
 	else
-		pack_numbers(m, data, number_bytes(type));
+		pack_part(&job, 0, 1);
 	return TDM_OK;
 }
 

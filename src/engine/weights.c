@@ -4,6 +4,7 @@
 // allocate or to index has been seen as the dimension of a tensor whose bytes are in the file. A tensor that this
 // shape has no place for (a bias, an expert) is an error: leaving it out would give wrong answers silently.
 #include "engine/weights_parts.h"
+#include "base/pool.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,7 +244,9 @@ static int make_room(struct tdm_reader *r) {
 	size_t n = tdm_gguf_n_tensors(r->g);
 	for (size_t i = 0; i < n; i++)
 		bytes += tdm_gguf_tensor_at(r->g, i)->bytes; // tensors do not overlap: no more than the file
-	return tdm_store_init(&r->w->store, bytes, n, r->err);
+	int status = tdm_store_init(&r->w->store, bytes, n, r->err);
+	r->w->store.pool = r->pool;
+	return status;
 }
 
 static int check_all_used(struct tdm_reader *r) {
@@ -259,16 +262,19 @@ static int check_all_used(struct tdm_reader *r) {
 }
 
 int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char *name, int context,
-                     const struct tdm_kernels *kernels, struct tdm_error *err) {
+                     const struct tdm_kernels *kernels, int n_threads, struct tdm_error *err) {
 	*w = (struct tdm_weights){.kernels = kernels};
 	struct tdm_reader r = {.w = w, .g = g, .file = name, .context = context, .err = err};
 	r.is_used = calloc(tdm_gguf_n_tensors(g) + 1, sizeof *r.is_used);
+	r.pool = n_threads > 1 ? tdm_pool_new(n_threads) : NULL; // without one it takes longer
 	int status = r.is_used ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory", name);
 	int (*const steps[])(struct tdm_reader *) = {make_room,   tdm_shape_read,     read_embedding, read_layers,
 	                                             read_output, tdm_positions_read, check_all_used};
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && status == TDM_OK; i++)
 		status = steps[i](&r);
 	free(r.is_used);
+	tdm_pool_free(r.pool);
+	w->store.pool = NULL;
 	if (status != TDM_OK)
 		tdm_weights_release(w);
 	return status;

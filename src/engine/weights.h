@@ -70,7 +70,7 @@ struct tdm_weights {
 // name: for sentences. Fills *w; on an error it is empty. The file is not needed afterwards.
 // Error: TDM_EFORMAT for an unknown architecture, a missing or unknown tensor, or a shape that contradicts the
 // metadata.
-// context: longest sequence that there will be, 0: as long as the metadata says.
+// context: longest sequence that there will be, 0: as long as the metadata says. n_threads: that pack the matrices.
 int tdm_weights_read(struct tdm_weights *w, const struct tdm_gguf *g, const char *name, int context,
-                     const struct tdm_kernels *kernels, struct tdm_error *err);
+                     const struct tdm_kernels *kernels, int n_threads, struct tdm_error *err);
 void tdm_weights_release(struct tdm_weights *w);

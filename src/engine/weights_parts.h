@@ -11,6 +11,7 @@ struct tdm_reader {
 	const char *file;
 	int context;   // longest sequence that is asked for; 0: the metadata's
 	bool *is_used; // one for each tensor of the file
+	struct tdm_pool *pool;
 	struct tdm_error *err;
 };
 #define TDM_MISFIT(r, ...) tdm_fail((r)->err, TDM_EFORMAT, __VA_ARGS__)
