@@ -38,7 +38,9 @@ struct tdm_engine {
 	struct tdm_vocab *vocab;
 	const struct tdm_chat_format *chat;
 	struct tdm_engine_info info;
-	char *name;
+	char *name, *labels_text; // the names of classes, one after the other
+	const char **labels;      // NULL: none
+	struct tdm_classes classes;
 	struct tdm_cache cache;
 	struct tdm_decoder *decoder;
 	pthread_mutex_t tokens_lock; // guards tokens

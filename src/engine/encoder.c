@@ -4,7 +4,9 @@
 // The rule it protects: a text's vector does not depend on what else is computed; rows are computed as in a decoder.
 #include "engine/encoder.h"
 #include "engine/decoder_parts.h"
+#include "engine/engine.h"
 #include "engine/rows.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,7 +76,7 @@ static void run_layer(struct tdm_decoder *d, const struct text *t, int index) {
 		}
 }
 
-static void pool(const struct tdm_decoder *d, const struct text *t, float *out) {
+static void pool(struct tdm_decoder *d, const struct text *t, float *out) {
 	int width = d->w->shape.width, pooling = d->w->shape.pooling;
 	const float *one = pooling == TDM_POOL_LAST ? t->x + (size_t)(t->n - 1) * d->width : t->x;
 	memcpy(out, one, (size_t)width * sizeof *out);
@@ -84,6 +86,21 @@ static void pool(const struct tdm_decoder *d, const struct text *t, float *out) 
 		for (int j = 0; j < width; j++)
 			out[j] += t->x[(size_t)i * d->width + (size_t)j];
 	tdm_rows_scale(out, 1 / (float)t->n, width);
+}
+
+// The head sees the first token's row.
+static void classify(struct tdm_decoder *d, const struct text *t, float *out) {
+	_Alignas(64) float classes[TDM_MOST_CLASSES + 2 * TDM_LANES];
+	const struct tdm_ends *ends = &d->w->ends;
+	int n = d->w->shape.n_classes;
+	if (ends->has_dense) {
+		tdm_decoder_multiply(d, t->x, d->width, 1, &(struct tdm_target){&ends->dense, d->y, d->width}, 1);
+		for (int i = 0; i < d->w->shape.width; i++)
+			d->y[i] = tanhf(d->y[i]);
+	}
+	tdm_decoder_multiply(d, ends->has_dense ? d->y : t->x, d->width, 1,
+	                     &(struct tdm_target){&ends->classes, classes, TDM_MOST_CLASSES}, 1);
+	memcpy(out, classes, (size_t)n * sizeof *out);
 }
 
 static bool reserve(struct tdm_decoder *d, struct tdm_cache *cache, struct text *t) {
@@ -100,8 +117,8 @@ static bool reserve(struct tdm_decoder *d, struct tdm_cache *cache, struct text 
 	return true;
 }
 
-int tdm_encoder_run(struct tdm_decoder *d, struct tdm_cache *cache, const int32_t *tokens, int n, bool (*stop)(void *),
-                    void *arg, float *out) {
+int tdm_encoder_run(struct tdm_decoder *d, struct tdm_cache *cache, const int32_t *tokens, int n, bool with_classes,
+                    bool (*stop)(void *), void *arg, float *out) {
 	struct text t = {.tokens = tokens, .n = n};
 	int status = reserve(d, cache, &t) ? TDM_OK : TDM_ENOMEM;
 	if (status == TDM_OK)
@@ -117,7 +134,7 @@ int tdm_encoder_run(struct tdm_decoder *d, struct tdm_cache *cache, const int32_
 	}
 	d->text = NULL;
 	if (status == TDM_OK)
-		pool(d, &t, out);
+		(with_classes ? classify : pool)(d, &t, out);
 	for (int i = 0; i < t.n_pages; i++)
 		tdm_page_drop(cache, t.pages[i]);
 	free(t.pages);

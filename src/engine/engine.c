@@ -1,6 +1,8 @@
 // Opening an engine: file, kernels, weights, vocabulary and chat format, each checked against the others.
 #include "engine/batch.h"
 #include "engine/encoder.h"
+#include "engine/weights_parts.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +23,31 @@ static int read_chat(struct tdm_engine *e, const char *name, struct tdm_error *e
 	if (!has_template && (!name || strcmp(name, "auto") == 0))
 		return TDM_OK;
 	return tdm_chat_find(name ? name : "auto", text, n, &e->chat, err);
+}
+
+// The names of the classes are copied.
+static int read_classes(struct tdm_engine *e, struct tdm_error *err) {
+	const char *text;
+	char key[96];
+	size_t n = 0, len = 0, bytes = 0;
+	e->classes.n = e->weights.shape.n_classes;
+	e->classes.are_all = e->weights.shape.pooling == TDM_POOL_CLASSES;
+	snprintf(key, sizeof key, "%s.%s", e->weights.shape.family->name, TDM_LABELS_KEY);
+	if (!e->classes.n || !tdm_gguf_strings(e->file, key, &n))
+		return TDM_OK;
+	for (size_t i = 0; i < n && tdm_gguf_string_at(e->file, key, i, &text, &len); i++)
+		bytes += len + 1;
+	char *at = e->labels_text = malloc(bytes);
+	e->labels = calloc(n, sizeof *e->labels);
+	if (!at || !e->labels)
+		return tdm_fail(err, TDM_ENOMEM, "%s: no memory for the names of %zu classes", e->name, n);
+	for (size_t i = 0; i < n && tdm_gguf_string_at(e->file, key, i, &text, &len); i++, at += len + 1) {
+		memcpy(at, text, len);
+		at[len] = 0;
+		e->labels[i] = at;
+	}
+	e->classes.labels = e->labels;
+	return TDM_OK;
 }
 
 static int set_info(struct tdm_engine *e, const struct tdm_engine_options *o, struct tdm_error *err) {
@@ -54,6 +81,8 @@ static int prepare(struct tdm_engine *e, const struct tdm_engine_options *o, str
 		status = read_vocab(e, err);
 	if (status == TDM_OK)
 		status = read_chat(e, o->chat, err);
+	if (status == TDM_OK)
+		status = read_classes(e, err);
 	if (status == TDM_OK)
 		status = set_info(e, o, err);
 	if (status != TDM_OK)
@@ -109,6 +138,8 @@ void tdm_engine_close(struct tdm_engine *e) {
 	tdm_token_tree_free(e->tokens);
 	pthread_mutex_destroy(&e->tokens_lock);
 	pthread_mutex_destroy(&e->lock);
+	free(e->labels);
+	free(e->labels_text);
 	free(e->name);
 	free(e);
 }
@@ -149,12 +180,12 @@ const struct tdm_chat_format *tdm_engine_chat(const struct tdm_engine *e) {
 }
 
 static bool is_cancelled(void *arg) {
-	const atomic_bool *cancelled = arg;
+	const tdm_flag *cancelled = arg;
 	return cancelled && atomic_load_explicit(cancelled, memory_order_relaxed);
 }
 
-int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const atomic_bool *cancelled, float *out,
-                      struct tdm_error *err) {
+static int encode(struct tdm_engine *e, const int32_t *tokens, int n, bool with_classes, const tdm_flag *cancelled,
+                  float *out, struct tdm_error *err) {
 	if (!e->info.is_encoder)
 		return tdm_fail(err, TDM_ECONFIG, "%s is a decoder (%s), not an encoder", e->name, e->info.architecture);
 	if (n > e->info.context)
@@ -167,9 +198,25 @@ int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const 
 	if (n < 1)
 		return tdm_fail(err, TDM_EVALUE, "a text of %d tokens; expected at least one", n);
 	pthread_mutex_lock(&e->lock); // nothing else runs in an encoder
-	int status = tdm_encoder_run(e->decoder, &e->cache, tokens, n, is_cancelled, (void *)cancelled, out);
+	int status = tdm_encoder_run(e->decoder, &e->cache, tokens, n, with_classes, is_cancelled, (void *)cancelled, out);
 	pthread_mutex_unlock(&e->lock);
 	return status == TDM_OK ? TDM_OK
 	                        : tdm_fail(err, status, "%s: the %d tokens of a text %s", e->name, n,
 	                                   status == TDM_EGONE ? "were cancelled" : "have no room");
+}
+
+int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const tdm_flag *cancelled, float *out,
+                      struct tdm_error *err) {
+	return encode(e, tokens, n, false, cancelled, out, err);
+}
+
+int tdm_engine_classify(struct tdm_engine *e, const int32_t *tokens, int n, const tdm_flag *cancelled, float *out,
+                        struct tdm_error *err) {
+	if (e->info.is_encoder && !e->classes.n)
+		return tdm_fail(err, TDM_ECONFIG, "%s has no classes (tensor cls.output.weight)", e->name);
+	return encode(e, tokens, n, true, cancelled, out, err);
+}
+
+const struct tdm_classes *tdm_engine_classes(const struct tdm_engine *e) {
+	return &e->classes;
 }

@@ -22,6 +22,17 @@ const struct tdm_token_tree *tdm_engine_tokens_made(struct tdm_engine *e); // NU
 // time; callers wait for each other. Error: TDM_ECONFIG for a decoder, TDM_ECONTEXT, TDM_EVALUE, TDM_EGONE, TDM_ENOMEM.
 int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const tdm_flag *cancelled, float *out,
                       struct tdm_error *err);
+// Classes of a text, of encoders with a head for them. n 0: none.
+enum { TDM_MOST_CLASSES = 1024 };
+struct tdm_classes {
+	int n;
+	bool are_all;              // what the file is for: its vectors mean nothing
+	const char *const *labels; // n names; NULL when the file has none
+};
+const struct tdm_classes *tdm_engine_classes(const struct tdm_engine *e);
+// out[n]: their logits. Errors as tdm_engine_encode; TDM_ECONFIG also where there are none.
+int tdm_engine_classify(struct tdm_engine *e, const int32_t *tokens, int n, const tdm_flag *cancelled, float *out,
+                        struct tdm_error *err);
 int tdm_seq_rows(const struct tdm_seq *s); // of the last call
 
 // tdm_seq_prompt with a tail, which is asked once, before the last pass: what it gives follows the n tokens in that

@@ -2,6 +2,7 @@
 //
 // The rule it protects: a number of the metadata is used only between limits that make every product of two of them
 // fit.
+#include "engine/engine.h"
 #include "engine/weights_parts.h"
 #include <inttypes.h>
 #include <math.h>
@@ -118,15 +119,33 @@ static int read_attention(struct tdm_reader *r) {
 	return status;
 }
 
+// Classes: as many as there are names for them, or one, which ranks.
+static int read_classes(struct tdm_reader *r) {
+	char key[TDM_KEY_BYTES];
+	size_t n = 1;
+	if (!tdm_gguf_tensor(r->g, "cls.output.weight"))
+		return r->w->shape.pooling != TDM_POOL_CLASSES
+		           ? TDM_OK
+		           : TDM_MISFIT(r, "%s: a classifier (pooling_type 4) without tensor cls.output.weight", r->file);
+	tdm_gguf_strings(r->g, tdm_reader_key(r, TDM_LABELS_KEY, key), &n);
+	if (n < 1 || n > TDM_MOST_CLASSES)
+		return TDM_MISFIT(r, "%s: %s has %zu names; expected 1 to %d", r->file, key, n, TDM_MOST_CLASSES);
+	r->w->shape.n_classes = (int)n;
+	return TDM_OK;
+}
+
 static int read_pooling(struct tdm_reader *r) {
 	uint64_t pooling = TDM_POOL_MEAN;
 	char key[TDM_KEY_BYTES];
+	if (!(r->w->shape.family->traits & TDM_ENCODER))
+		return TDM_OK;
 	tdm_gguf_u64(r->g, tdm_reader_key(r, "pooling_type", key), &pooling);
-	if (r->w->shape.family->traits & TDM_ENCODER && (pooling < TDM_POOL_MEAN || pooling > TDM_POOL_LAST))
-		return TDM_MISFIT(r, "%s: %s is %" PRIu64 "; supported are 1 (mean), 2 (first token) and 3 (last)", r->file,
-		                  key, pooling);
+	if (pooling < TDM_POOL_MEAN || pooling > TDM_POOL_CLASSES)
+		return TDM_MISFIT(r,
+		                  "%s: %s is %" PRIu64 "; supported are 1 (mean), 2 (first token), 3 (last) and 4 (classifier)",
+		                  r->file, key, pooling);
 	r->w->shape.pooling = (enum tdm_pooling)pooling;
-	return TDM_OK;
+	return read_classes(r);
 }
 
 int tdm_shape_read(struct tdm_reader *r) {

@@ -208,6 +208,18 @@ static int read_embedding(struct tdm_reader *r) {
 	return t ? pack(r, t, 0, r->w->shape.n_vocab, &r->w->embedding) : TDM_EFORMAT;
 }
 
+static int read_head(struct tdm_reader *r) {
+	struct tdm_ends *ends = &r->w->ends;
+	int width = r->w->shape.width, n = r->w->shape.n_classes, status = TDM_OK;
+	if (!n)
+		return TDM_OK;
+	ends->has_dense = tdm_gguf_tensor(r->g, "cls.weight");
+	if (ends->has_dense)
+		status = read_part(r, -1, &(struct part){"cls", 0, width, width, width, &ends->dense, false});
+	return status == TDM_OK ? read_part(r, -1, &(struct part){"cls.output", 0, n, n, width, &ends->classes, false})
+	                        : status;
+}
+
 static int read_ends(struct tdm_reader *r) {
 	struct tdm_ends *ends = &r->w->ends;
 	const struct tdm_shape *s = &r->w->shape;
@@ -217,6 +229,8 @@ static int read_ends(struct tdm_reader *r) {
 		int n = (int)(types->dims[1] < TDM_MAX_DIMENSION ? types->dims[1] : TDM_MAX_DIMENSION);
 		status = take_vector(r, tdm_reader_tensor(r, types->name, n == 1 ? 0 : n, s->width), 0, s->width, &ends->type);
 	}
+	if (status == TDM_OK)
+		status = read_head(r);
 	if (status != TDM_OK || !(s->family->traits & TDM_POSITIONS))
 		return status;
 	ends->has_positions = true;
@@ -301,6 +315,8 @@ void tdm_weights_release(struct tdm_weights *w) {
 	free(w->ends.norm);
 	free(w->ends.norm_bias);
 	free(w->ends.type);
+	free(w->ends.dense.bias);
+	free(w->ends.classes.bias);
 	for (int i = 0; i < TDM_N_ROTATIONS; i++)
 		free(w->rotations[i].rates);
 	*w = (struct tdm_weights){0};

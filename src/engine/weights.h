@@ -4,12 +4,13 @@
 #include "engine/gguf.h"
 #include "engine/kernels.h"
 
-enum tdm_pooling { TDM_POOL_MEAN = 1, TDM_POOL_FIRST = 2, TDM_POOL_LAST = 3 }; // values of the file format
+enum tdm_pooling { TDM_POOL_MEAN = 1, TDM_POOL_FIRST, TDM_POOL_LAST, TDM_POOL_CLASSES }; // values of the file format
 
 struct tdm_shape {
 	const struct tdm_family *family;
 	int n_vocab, width, n_layers, n_heads, n_kv_heads, head_dim, n_rotated, n_ff, context;
-	enum tdm_pooling pooling;  // of an encoder
+	enum tdm_pooling pooling;  // of an encoder; CLASSES: its file is for classes alone
+	int n_classes;             // of an encoder with a head for them; 0: it has none
 	int window, window_period; // tokens that a layer with a window sees, the newest included; 0: no layer has one
 	float epsilon, attention_scale, attention_cap, logit_cap; // caps: 0 = none
 };
@@ -44,11 +45,13 @@ struct tdm_layer {
 	struct tdm_linear q, k, v, o, gate, up, down;
 };
 
-// What an encoder adds to the embeddings, and how it normalises the sum.
+// What an encoder adds to the embeddings, how it normalises the sum, and its head: classes of tanh of dense of the
+// first token's row.
 struct tdm_ends {
 	float *norm, *norm_bias, *type; // type NULL: none
-	bool has_positions;
+	bool has_positions, has_dense;
 	struct tdm_matrix positions;
+	struct tdm_linear dense, classes; // has_dense false: classes of the row itself
 };
 
 struct tdm_weights {

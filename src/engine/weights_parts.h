@@ -26,5 +26,7 @@ int tdm_reader_number(struct tdm_reader *r, const char *part, double low, double
 // rows 0: a vector. NULL and an error when it is missing or has another shape.
 const struct tdm_tensor *tdm_reader_tensor(struct tdm_reader *r, const char *name, int rows, int cols);
 
+// "ARCHITECTURE.classifier.output_labels"
+#define TDM_LABELS_KEY "classifier.output_labels"
 int tdm_shape_read(struct tdm_reader *r);
 int tdm_positions_read(struct tdm_reader *r); // after the shape

@@ -5,6 +5,7 @@
 // that do more open sessions of their own. The tree keeps the engine open as long as there can be sessions.
 #include "models/local.h"
 #include "base/clock.h"
+#include "models/encoded.h"
 #include "models/joint.h"
 #include "models/forms.h"
 #include "models/keeper.h"
@@ -339,7 +340,16 @@ static int local_score(struct tdm_model *m, struct tdm_run *run, const struct td
 	int64_t started_us = tdm_now_us();
 	struct tdm_session *session = NULL;
 	struct tdm_result result = {0};
-	int status = local_open(m, run, &session);
+	struct tdm_engine *engine = ((struct local *)m)->engine;
+	int status;
+	if (tdm_engine_info(engine)->is_encoder) {
+		tdm_run_saw(run, m, rq);
+		status =
+		    tdm_encoded_score(&(struct tdm_encoded){engine, m->name, run, &result}, rq, texts, n, logprobs, n_tokens);
+		tdm_source_called(m, run, rq, "judge", started_us, status, &result);
+		return status;
+	}
+	status = local_open(m, run, &session);
 	if (!status)
 		status = session_prompt(session, run, rq, NULL);
 	if (!status) {
@@ -452,17 +462,18 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 	int status = open_engine(b, o, &l->engine);
 	if (status)
 		return status;
-	bool is_encoder = tdm_engine_info(l->engine)->is_encoder;
+	const struct tdm_engine_info *info = tdm_engine_info(l->engine);
+	const struct tdm_classes *classes = tdm_engine_classes(l->engine);
 	status = open_adapter(b, o, l);
-	if (!status && !is_encoder && !tdm_engine_chat(l->engine))
+	if (!status && !info->is_encoder && !tdm_engine_chat(l->engine))
 		status = no_chat(b);
 	if (status) {
 		tdm_adapter_close(l->adapter);
 		tdm_engine_close(l->engine);
 		return status;
 	}
-	if (is_encoder)
-		l->model.can = TDM_CAN_EMBED;
+	if (info->is_encoder)
+		l->model.can = (classes->are_all ? 0 : TDM_CAN_EMBED) | (classes->n ? TDM_CAN_SCORE : 0);
 	l->own = (struct tdm_sampling){
 	    (float)o->temperature, (int)o->top_k, (float)o->top_p, (float)o->min_p, (float)o->repeat_penalty, 0};
 	l->max_tokens = (int)o->max_tokens;

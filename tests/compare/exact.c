@@ -207,6 +207,32 @@ static void finish(struct pass *p, float *logits) {
 	free(out);
 }
 
+// The text's vector and its classes, from the rows of the last layer.
+static void finish_text(struct pass *p, struct tdm_said *s) {
+	const struct tdm_ends *ends = &p->w->ends;
+	int width = s->width, n = p->n;
+	enum tdm_pooling pooling = p->w->shape.pooling;
+	for (int i = 0; i < width; i++) {
+		double sum = 0;
+		for (int t = 0; t < n; t++)
+			sum += row_of(p->x, t, width)[i];
+		s->text[i] = (float)(pooling == TDM_POOL_MEAN   ? sum / n
+		                     : pooling == TDM_POOL_LAST ? row_of(p->x, n - 1, width)[i]
+		                                                : p->x[i]);
+	}
+	if (!s->n_classes)
+		return;
+	p->n = 1;
+	if (ends->has_dense)
+		multiply(p, &ends->dense, p->x, p->y);
+	for (int i = 0; i < width; i++)
+		p->y[i] = ends->has_dense ? tanh(p->y[i]) : p->x[i];
+	multiply(p, &ends->classes, p->y, p->up);
+	for (int i = 0; i < s->n_classes; i++)
+		s->text[width + i] = (float)p->up[i];
+	p->n = n;
+}
+
 static bool reserve(struct pass *p) {
 	const struct tdm_shape *s = &p->w->shape;
 	int q = s->n_heads * s->head_dim, kv = s->n_kv_heads * s->head_dim, widest = s->width;
@@ -231,7 +257,9 @@ int tdm_exact_read(const struct tdm_weights *w, const int32_t *tokens, struct td
 		for (size_t i = 0; i < (size_t)s->n * (size_t)s->width; i++)
 			tdm_said_layer(s, layer, 0)[i] = (float)p.x[i];
 	}
-	if (!status && !(w->shape.family->traits & TDM_ENCODER))
+	if (!status && w->shape.family->traits & TDM_ENCODER)
+		finish_text(&p, s);
+	else if (!status)
 		finish(&p, s->logits);
 	double *parts[] = {p.x, p.y, p.q, p.k, p.v, p.attended, p.gate, p.up, p.columns};
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

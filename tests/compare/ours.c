@@ -6,10 +6,11 @@
 #include <string.h>
 
 bool tdm_said_init(struct tdm_said *s, const struct tdm_shape *shape, int n) {
-	*s = (struct tdm_said){n, shape->n_vocab, shape->width, shape->n_layers, NULL, NULL};
+	*s = (struct tdm_said){n, shape->n_vocab, shape->width, shape->n_layers, shape->n_classes, NULL, NULL, NULL};
 	s->logits = calloc((size_t)n * (size_t)s->n_vocab, sizeof *s->logits);
 	s->layers = calloc((size_t)n * (size_t)s->width * (size_t)s->n_layers, sizeof *s->layers);
-	if (s->logits && s->layers)
+	s->text = calloc((size_t)(s->width + s->n_classes), sizeof *s->text);
+	if (s->logits && s->layers && s->text)
 		return true;
 	tdm_said_release(s);
 	return false;
@@ -18,7 +19,8 @@ bool tdm_said_init(struct tdm_said *s, const struct tdm_shape *shape, int n) {
 void tdm_said_release(struct tdm_said *s) {
 	free(s->logits);
 	free(s->layers);
-	s->logits = s->layers = NULL;
+	free(s->text);
+	s->logits = s->layers = s->text = NULL;
 }
 
 static int read_logits(struct tdm_engine *e, const int32_t *tokens, struct tdm_said *s, struct tdm_error *err) {
@@ -78,16 +80,20 @@ static int read_decoder(struct tdm_engine *e, const int32_t *tokens, struct tdm_
 	return pages ? status : TDM_ENOMEM;
 }
 
-int tdm_ours_read(struct tdm_engine *e, const int32_t *tokens, struct tdm_said *s, struct tdm_error *err) {
+static int read_encoder(struct tdm_engine *e, const int32_t *tokens, struct tdm_said *s, struct tdm_error *err) {
 	struct watch w = {e->decoder, s, 0, 0, s->n};
-	float *pooled = malloc((size_t)s->width * sizeof *pooled);
-	int status = pooled ? TDM_OK : TDM_ENOMEM;
-	if (!status && e->info.is_encoder)
-		status = tdm_encoder_run(e->decoder, &e->cache, tokens, s->n, look, &w, pooled);
-	else if (!status)
-		status = read_decoder(e, tokens, s);
-	free(pooled);
-	if (status)
-		return tdm_fail(err, status, "%s: no memory to look into it", e->name);
-	return e->info.is_encoder ? TDM_OK : read_logits(e, tokens, s, err);
+	if (tdm_encoder_run(e->decoder, &e->cache, tokens, s->n, false, look, &w, s->text) != TDM_OK)
+		return tdm_fail(err, TDM_ENOMEM, "%s: no memory to look into it", e->name);
+	int status = tdm_engine_encode(e, tokens, s->n, NULL, s->text, err);
+	if (!status && s->n_classes)
+		status = tdm_engine_classify(e, tokens, s->n, NULL, s->text + s->width, err);
+	return status;
+}
+
+int tdm_ours_read(struct tdm_engine *e, const int32_t *tokens, struct tdm_said *s, struct tdm_error *err) {
+	if (e->info.is_encoder)
+		return read_encoder(e, tokens, s, err);
+	if (read_decoder(e, tokens, s) != TDM_OK)
+		return tdm_fail(err, TDM_ENOMEM, "%s: no memory to look into it", e->name);
+	return read_logits(e, tokens, s, err);
 }

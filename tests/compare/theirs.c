@@ -52,15 +52,16 @@ static bool look(struct ggml_tensor *t, bool ask, void *arg) {
 	return true;
 }
 
-static struct llama_context *open_context(struct llama_model *model, struct watch *w, int n) {
+static struct llama_context *open_context(struct llama_model *model, struct watch *w, int n,
+                                          enum llama_pooling_type pooling) {
 	struct llama_context_params o = llama_context_default_params();
 	o.n_ctx = o.n_batch = o.n_ubatch = (uint32_t)n;
 	o.n_threads = o.n_threads_batch = 2;
 	o.type_k = o.type_v = GGML_TYPE_F32;
 	o.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
 	o.embeddings = w->is_encoder;
-	o.pooling_type = LLAMA_POOLING_TYPE_NONE;
-	o.cb_eval = look;
+	o.pooling_type = pooling;
+	o.cb_eval = pooling == LLAMA_POOLING_TYPE_NONE ? look : NULL;
 	o.cb_eval_user_data = w;
 	return llama_init_from_model(model, o);
 }
@@ -82,12 +83,39 @@ static int run(struct llama_context *context, const int32_t *tokens, const struc
 	return status;
 }
 
-int tdm_theirs_read(const char *path, bool is_encoder, const int32_t *tokens, struct tdm_said *s,
+// Runs the text once more with this pooling and copies n numbers.
+static int read_text(struct llama_model *model, const int32_t *tokens, struct watch *w, enum llama_pooling_type pooling,
+                     int n, float *out) {
+	struct llama_context *context = open_context(model, w, w->s->n, pooling);
+	int status = context ? run(context, tokens, w) : -1;
+	const float *vector = status ? NULL : llama_get_embeddings_seq(context, 0);
+	if (vector)
+		memcpy(out, vector, (size_t)n * sizeof *out);
+	if (context)
+		llama_free(context);
+	return vector ? 0 : -1;
+}
+
+// The vector as the file's pooling says; a classifier's is the first token's row.
+static int read_texts(struct llama_model *model, const struct tdm_shape *shape, const int32_t *tokens,
+                      struct watch *w) {
+	enum llama_pooling_type pooling = (enum llama_pooling_type)shape->pooling;
+	if (shape->pooling == TDM_POOL_CLASSES)
+		pooling = LLAMA_POOLING_TYPE_CLS;
+	int status = read_text(model, tokens, w, pooling, w->s->width, w->s->text);
+	if (!status && w->s->n_classes)
+		status = read_text(model, tokens, w, LLAMA_POOLING_TYPE_RANK, w->s->n_classes, w->s->text + w->s->width);
+	return status;
+}
+
+int tdm_theirs_read(const char *path, const struct tdm_shape *shape, const int32_t *tokens, struct tdm_said *s,
                     struct tdm_error *err) {
 	struct llama_model *model = llama_model_load_from_file(path, llama_model_default_params());
-	struct watch w = {.s = s, .is_encoder = is_encoder};
-	struct llama_context *context = model ? open_context(model, &w, s->n) : NULL;
+	struct watch w = {.s = s, .is_encoder = shape->family->traits & TDM_ENCODER};
+	struct llama_context *context = model ? open_context(model, &w, s->n, LLAMA_POOLING_TYPE_NONE) : NULL;
 	int status = context ? run(context, tokens, &w) : -1;
+	if (!status && w.is_encoder)
+		status = read_texts(model, shape, tokens, &w);
 	if (context)
 		llama_free(context);
 	if (model)

@@ -22,6 +22,7 @@ enum has {
 	ENCODER = 512,
 	PLAIN = 1024, // no gate
 	WORDS = 2048, // WordPiece
+	DENSE = 4096, // before the classes
 };
 
 struct recipe {
@@ -35,6 +36,7 @@ struct recipe {
 	int trained_context;
 	double magnitude;
 	int pooling;      // of encoders
+	int n_classes;    // of encoders with a head for them
 	double steepness; // of what goes into GELU: it is then mostly that or 0, which no table can miss; 0: one
 };
 
@@ -251,6 +253,32 @@ static const struct recipe recipes[] = {
      .n_kv_heads = 4,
      .head_dim = 16,
      .pooling = 2},
+    {.name = "bert-last",
+     .architecture = "bert",
+     .has = ENCODER | PLAIN | BIASES,
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .pooling = 3},
+    {.name = "bert-classes",
+     .architecture = "bert",
+     .has = ENCODER | PLAIN | BIASES | DENSE,
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .pooling = 1,
+     .n_classes = 3},
+    {.name = "bert-rank",
+     .architecture = "bert",
+     .has = ENCODER | PLAIN | BIASES | WORDS,
+     .n_layers = 2,
+     .n_heads = 4,
+     .n_kv_heads = 4,
+     .head_dim = 16,
+     .pooling = 4,
+     .n_classes = 1},
     // last: slow
     {.name = "gemma2-27b",
      .architecture = "gemma2",
@@ -357,6 +385,18 @@ static void put_ends(struct maker *m) {
 		tensor(m, "position_embd.weight", TDM_F32, CONTEXT, m->width, 0, 0.5);
 }
 
+static void put_head(struct maker *m) {
+	const struct recipe *r = m->recipe;
+	if (r->has & DENSE) {
+		tensor(m, "cls.weight", m->type, m->width, m->width, 0, 1 / sqrt(m->width));
+		tensor(m, "cls.bias", TDM_F32, 0, m->width, 0, 0.3);
+	}
+	if (r->n_classes) {
+		tensor(m, "cls.output.weight", m->type, r->n_classes, m->width, 0, 2 / sqrt(m->width));
+		tensor(m, "cls.output.bias", TDM_F32, 0, r->n_classes, 0, 0.3);
+	}
+}
+
 static void put_factors(struct maker *m, const char *name, float last) {
 	float factors[512];
 	int n = (m->recipe->n_rotated ? m->recipe->n_rotated : m->recipe->head_dim) / 2;
@@ -373,6 +413,7 @@ static void put_tensors(struct maker *m, int n_vocab) {
 		put_layer(m, i);
 	if (r->has & ENCODER) {
 		put_ends(m);
+		put_head(m);
 		return;
 	}
 	tensor(m, "output_norm.weight", TDM_F32, 0, m->width, 1, 0.1);
@@ -405,6 +446,7 @@ static void number(struct maker *m, const char *part, double value) {
 }
 
 static void put_keys(struct maker *m) {
+	static const char *const labels[] = {"good", "neutral", "poor"};
 	const struct recipe *r = m->recipe;
 	tdm_gguf_put_text(m->w, "general.architecture", r->architecture);
 	tdm_gguf_put_text(m->w, "general.name", "random"); // llama.cpp takes some names for a hint
@@ -424,6 +466,9 @@ static void put_keys(struct maker *m) {
 	number(m, "rope.freq_base", r->base);
 	if (r->has & ENCODER)
 		tdm_gguf_put_bool(m->w, key(m, "attention.causal"), false);
+	if (r->n_classes > 1)
+		tdm_gguf_put_strings(m->w, key(m, "classifier.output_labels"), labels, (const size_t[]){4, 7, 4},
+		                     (size_t)r->n_classes);
 	if (r->scaling)
 		tdm_gguf_put_text(m->w, key(m, "rope.scaling.type"), r->scaling);
 	number(m, "rope.scaling.factor", r->factor);

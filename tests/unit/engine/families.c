@@ -182,6 +182,55 @@ static void windows_end(void **state) {
 	free(with);
 }
 
+// Classes by dense and head, and a rank by a head alone: near on every set of kernels, and the text's that was asked
+// about; who has none says so.
+static void check_classes(const char *recipe, const char *kernels, float out[3]) {
+	struct tdm_engine *e = open_model(recipe, kernels, 1);
+	const struct tdm_classes *said = tdm_engine_classes(e);
+	float again[3] = {0}, other[3] = {0}, vector[64];
+	int32_t tokens[40];
+	for (int i = 0; i < 40; i++)
+		tokens[i] = (i * 31 + i / 7) % 300;
+	assert_int_equal(tdm_engine_classify(e, tokens, 40, NULL, out, NULL), TDM_OK);
+	assert_int_equal(tdm_engine_classify(e, tokens, 39, NULL, other, NULL), TDM_OK);
+	assert_int_equal(tdm_engine_encode(e, tokens, 40, NULL, vector, NULL), TDM_OK);
+	assert_int_equal(tdm_engine_classify(e, tokens, 40, NULL, again, NULL), TDM_OK);
+	assert_memory_equal(out, again, (size_t)said->n * sizeof *out);
+	assert_memory_not_equal(out, other, (size_t)said->n * sizeof *out);
+	assert_int_equal(tdm_engine_classify(e, tokens, 0, NULL, again, NULL), TDM_EVALUE);
+	if (said->n == 3)
+		assert_string_equal(said->labels[2], "poor");
+	else
+		assert_true(said->n == 1 && !said->labels && said->are_all);
+	tdm_engine_close(e);
+}
+
+static void classes(void **state) {
+	static const char *const recipes[] = {"bert-classes", "bert-rank"};
+	const struct tdm_kernels *kernels;
+	struct tdm_error err = {0};
+	float out[3] = {0};
+	bool runs;
+	for (size_t i = 0; i < 2; i++) {
+		float first[3] = {0};
+		write_model(recipes[i], TDM_F32);
+		check_classes(recipes[i], "portable", first);
+		for (size_t k = 0; (kernels = tdm_kernels_at(k, &runs)); k++) {
+			if (runs)
+				check_classes(recipes[i], kernels->name, out);
+			for (int j = 0; j < 3 && runs && (j == 0 || i == 0); j++)
+				assert_true(fabsf(first[j] - out[j]) < 1e-3f);
+		}
+		unlink(path_of(recipes[i]));
+	}
+	write_model("bert", TDM_F32);
+	struct tdm_engine *e = open_model("bert", NULL, 1);
+	assert_int_equal(tdm_engine_classify(e, (const int32_t[]){1, 2, 3}, 3, NULL, out, &err), TDM_ECONFIG);
+	assert_non_null(strstr(err.text, "cls.output.weight"));
+	tdm_engine_close(e);
+	unlink(path_of("bert"));
+}
+
 // A text's vector: the same bits beside others, near on every set of kernels; and what encoders cannot do is said.
 static void encoders(void **state) {
 	static const char *const recipes[] = {"bert", "bert-first", "nomic-bert"};
@@ -267,6 +316,9 @@ static const struct {
     {"llama-yarn", "yarn", "llama.rope.scaling.type is \"Xarn\"; supported are none, linear, yarn and longrope"},
     {"bert", "blk.1.attn_output_norm.bias", "tensor blk.1.attn_output_norm.bias is missing"},
     {"bert", "position_embd.weight", "tensor position_embd.weight is missing"},
+    {"bert-rank", "cls.output.weight", "a classifier (pooling_type 4) without tensor cls.output.weight"},
+    {"bert-classes", "bert.classifier.output_labels",
+     "tensor cls.output.weight is 64 x 3; the metadata asks for 64 x 1"},
     {"llama-3", "rope_freqs.weight", "tensor Xope_freqs.weight has no place"},
 };
 
@@ -295,8 +347,13 @@ static void misfits_are_refused(void **state) {
 
 int tdm_test_families(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(every_split), cmocka_unit_test(kernels_agree), cmocka_unit_test(windows_end),
-	    cmocka_unit_test(encoders),    cmocka_unit_test(wordpiece),     cmocka_unit_test(misfits_are_refused),
+	    cmocka_unit_test(every_split),
+	    cmocka_unit_test(kernels_agree),
+	    cmocka_unit_test(windows_end),
+	    cmocka_unit_test(encoders),
+	    cmocka_unit_test(classes),
+	    cmocka_unit_test(wordpiece),
+	    cmocka_unit_test(misfits_are_refused),
 	};
 	return cmocka_run_group_tests_name("families", tests, NULL, NULL);
 }

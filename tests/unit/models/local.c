@@ -273,6 +273,63 @@ static void test_encoder(void **state) {
 	unlink("build/models-bert.gguf");
 }
 
+static struct tdm_tree *encoder_tree(const char *recipe, struct tdm_model **out) {
+	const struct tdm_family_model_options o = {TDM_F32, 3, false};
+	struct tdm_error err = {0};
+	assert_int_equal(tdm_family_model_write(recipe, &o, "build/models-classes.gguf", &err), TDM_OK);
+	struct tdm_tree *encoders = tree_of("models: {c: {kind: local, path: ../build/models-classes.gguf}}\n");
+	*out = tdm_tree_model(encoders, "c");
+	unlink("build/models-classes.gguf");
+	return encoders;
+}
+
+// A classifier scores the names of its classes, which are all there is, and no others.
+static void test_classes(void **state) {
+	static const char *const names[] = {"good", "neutral", "poor"};
+	struct bench b;
+	struct tdm_model *m;
+	double lp[3] = {0}, other[3] = {0};
+	struct tdm_tree *encoders = encoder_tree("bert-classes", &m);
+	assert_int_equal(m->can, TDM_CAN_EMBED | TDM_CAN_SCORE);
+	bench_open(&b, "the sea");
+	assert_int_equal(m->ops->score(m, &b.run, &b.request, names, 3, lp, NULL), TDM_OK);
+	assert_true(fabs(exp(lp[0]) + exp(lp[1]) + exp(lp[2]) - 1) < 1e-6);
+	assert_int_equal(m->ops->score(m, &b.run, &b.request, names + 2, 1, other, NULL), TDM_OK);
+	assert_true(other[0] == lp[2]);
+	assert_int_equal(m->ops->score(m, &b.run, &b.request, (const char *const[]){"Good"}, 1, other, NULL), TDM_EVALUE);
+	assert_non_null(strstr(b.run.error.text, "its classes are good, neutral, poor"));
+	assert_string_equal(b.run.record->calls->purpose, "judge");
+	bench_close(&b);
+	bench_open(&b, "a stone");
+	assert_int_equal(m->ops->score(m, &b.run, &b.request, names, 3, other, NULL), TDM_OK);
+	assert_true(fabs(other[0] - lp[0]) > 1e-6);
+	bench_close(&b);
+	tdm_tree_close(encoders);
+}
+
+// One class without a name ranks texts for a question; a file that is for ranks gives no vectors.
+static void test_rank(void **state) {
+	static const char *const texts[] = {"the sea", "sea the", "the sea"};
+	struct bench b;
+	struct tdm_model *m;
+	double lp[3] = {0};
+	int n_tokens[3];
+	struct tdm_tree *encoders = encoder_tree("bert-rank", &m);
+	assert_int_equal(m->can, TDM_CAN_SCORE);
+	bench_open(&b, "a b");
+	assert_int_equal(m->ops->score(m, &b.run, &b.request, texts, 3, lp, n_tokens), TDM_OK);
+	assert_true(lp[0] == lp[2] && lp[0] != lp[1] && lp[0] < 0 && isfinite(lp[0]));
+	assert_int_equal(n_tokens[0], 2);
+	char text[4000];
+	memset(text, 'a', 3999);
+	for (int i = 1; i < 3999; i += 2)
+		text[i] = ' ';
+	text[3999] = 0;
+	assert_int_equal(m->ops->score(m, &b.run, &b.request, (const char *const[]){text}, 1, lp, NULL), TDM_ECONTEXT);
+	bench_close(&b);
+	tdm_tree_close(encoders);
+}
+
 static int n_seen;
 static void count_seen(struct tdm_tap *tap, const struct tdm_model *source, const char *bytes, size_t n) {
 	n_seen++;
@@ -320,7 +377,8 @@ int tdm_test_local(void) {
 	    cmocka_unit_test(test_greedy),  cmocka_unit_test(test_seeds),   cmocka_unit_test(test_cancel),
 	    cmocka_unit_test(test_context), cmocka_unit_test(test_score),   cmocka_unit_test(test_events),
 	    cmocka_unit_test(test_session), cmocka_unit_test(test_embed),   cmocka_unit_test(test_tap),
-	    cmocka_unit_test(test_bad),     cmocka_unit_test(test_encoder),
+	    cmocka_unit_test(test_bad),     cmocka_unit_test(test_encoder), cmocka_unit_test(test_classes),
+	    cmocka_unit_test(test_rank),
 	};
 	return cmocka_run_group_tests_name("local", tests, setup, teardown);
 }
