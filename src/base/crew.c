@@ -63,18 +63,39 @@ void tdm_task_start(struct tdm_task *t) {
 	pthread_mutex_unlock(&lock);
 }
 
-void tdm_task_finish(struct tdm_task *t) {
-	pthread_mutex_lock(&lock);
-	if (t->state == TDM_TASK_QUEUED) {
-		struct tdm_task **at = &queue;
-		while (*at != t)
-			at = &(*at)->next;
-		*at = t->next;
-		run(t);
-	}
+// With the lock: takes the task out of the queue; false when somebody has begun it.
+static bool take(struct tdm_task *t) {
+	struct tdm_task **at = &queue;
+	if (t->state != TDM_TASK_QUEUED)
+		return false;
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	return true;
+}
+
+static void await(const struct tdm_task *t) {
 	while (t->state != TDM_TASK_DONE)
 		pthread_cond_wait(&done, &lock);
+}
+
+void tdm_task_finish(struct tdm_task *t) {
+	pthread_mutex_lock(&lock);
+	if (take(t))
+		run(t);
+	await(t);
 	pthread_mutex_unlock(&lock);
+}
+
+bool tdm_task_cancel(struct tdm_task *t) {
+	pthread_mutex_lock(&lock);
+	bool is_taken = take(t);
+	if (is_taken)
+		n_queued--;
+	else
+		await(t);
+	pthread_mutex_unlock(&lock);
+	return is_taken;
 }
 
 __attribute__((destructor)) static void dismiss(void) {

@@ -3,6 +3,7 @@
 // Work that nobody has begun when its caller wants the result is done by the caller: a busy machine loses nothing, and
 // a task may start tasks of its own.
 #pragma once
+#include <stdbool.h>
 
 enum tdm_task_state { TDM_TASK_QUEUED, TDM_TASK_BEGUN, TDM_TASK_DONE };
 
@@ -15,3 +16,4 @@ struct tdm_task { // the caller's, until finish() returns
 
 void tdm_task_start(struct tdm_task *t);  // t with fn and arg, which run once, here or elsewhere
 void tdm_task_finish(struct tdm_task *t); // fn has returned
+bool tdm_task_cancel(struct tdm_task *t); // true: it has not begun and never will; false: as finish()

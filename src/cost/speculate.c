@@ -25,7 +25,7 @@ enum { GAMMA_MAX = 24 };
 
 struct options {
 	int64_t gamma, opening;
-	bool adaptive;
+	bool adaptive, ahead;
 	double min_prob;
 };
 
@@ -39,6 +39,15 @@ struct side { // one session and what it has done
 	struct tdm_session *session;
 	int seen; // answer tokens it has evaluated
 	int64_t passes, us;
+};
+
+// What the draft does while the target verifies: it takes its draft for accepted, guesses the target's own token after
+// it, and drafts on. For answers without chance and form: nothing is drawn that could be for nothing.
+struct ahead {
+	struct tdm_apart apart;
+	bool is_on;
+	int32_t guess, drafted[GAMMA_MAX];
+	int n;
 };
 
 struct answer {
@@ -55,6 +64,8 @@ struct answer {
 	int n_tokens;
 	int32_t drafted[GAMMA_MAX];
 	int n_drafted;
+	bool is_drafted; // the draft for the next step is there
+	struct ahead ahead;
 	int64_t all_drafted, all_accepted;
 	float *p, *q; // the target's row in work; one row for each drafted token
 	struct tdm_writer *writer;
@@ -106,6 +117,10 @@ static bool is_confident(const float *logits, int n, float top, double least) {
 	return least <= 0 || least * tdm_exp_sum(logits, n, top) <= 1;
 }
 
+static bool is_sure(const struct answer *a, const float *logits, int32_t best) {
+	return is_confident(logits, a->n_vocab, logits[best], a->kind->o.min_prob);
+}
+
 // Chooses the next drafted token from the draft's logits; false when the draft is not sure enough to go on. That
 // depends on the tokens before only, never on the token drawn, so it does not disturb exactness.
 static bool propose(struct answer *a, const float *logits) {
@@ -121,10 +136,18 @@ static bool propose(struct answer *a, const float *logits) {
 	return true;
 }
 
-// As many of `gamma` tokens as the token limit and the draft's context leave room for.
-static int fitting(const struct answer *a, int gamma) {
+// Keeps at most n drafted tokens; of the last one the draft then has no row.
+static int clip(struct answer *a, int n) {
+	if (a->n_drafted <= n)
+		return TDM_OK;
+	a->n_drafted = n;
+	return forget(&a->draft, a->n_tokens + (n > 0 ? n - 1 : 0));
+}
+
+// As many of `gamma` tokens after an answer of n as the token limit and the draft's context leave room for.
+static int fitting(const struct answer *a, int n, int gamma) {
 	const struct tdm_session *d = a->draft.session;
-	int left = a->request.max_tokens - a->n_tokens - 1, room = d->context - d->prompt_tokens - a->n_tokens + 1;
+	int left = a->request.max_tokens - n - 1, room = d->context - d->prompt_tokens - n + 1;
 	if (a->request.max_tokens > 0 && gamma > left)
 		gamma = left;
 	if (gamma > room)
@@ -137,7 +160,7 @@ static int make_draft(struct answer *a, struct tdm_run *run, int gamma) {
 	struct tdm_session *s = a->draft.session;
 	int behind = a->n_tokens - a->draft.seen, row = behind > 0 ? behind - 1 : 0, status = TDM_OK;
 	a->n_drafted = 0;
-	gamma = fitting(a, gamma);
+	gamma = fitting(a, a->n_tokens, gamma);
 	if (gamma == 0)
 		return TDM_OK;
 	if (behind > 0)
@@ -151,6 +174,53 @@ static int make_draft(struct answer *a, struct tdm_run *run, int gamma) {
 	}
 	return status;
 }
+
+// --- ahead
+
+static int draft_ahead(void *arg, struct tdm_run *run) {
+	struct answer *a = arg;
+	struct ahead *h = &a->ahead;
+	struct tdm_session *s = a->draft.session;
+	int n = a->n_tokens + a->n_drafted, status = TDM_OK, gamma = fitting(a, n + 1, a->gamma);
+	if (a->draft.seen < n)
+		status = append(&a->draft, run, &a->drafted[a->n_drafted - 1], 1);
+	if (status != TDM_OK)
+		return status;
+	h->guess = tdm_argmax(s->ops->logits(s, 0), a->n_vocab);
+	const int32_t *newest = &h->guess;
+	while (h->n < gamma && !s->ops->is_end(s, *newest)) {
+		status = append(&a->draft, run, newest, 1);
+		if (status != TDM_OK)
+			break;
+		const float *logits = s->ops->logits(s, 0);
+		int32_t best = tdm_argmax(logits, a->n_vocab);
+		if (!is_sure(a, logits, best))
+			break;
+		h->drafted[h->n] = best;
+		newest = &h->drafted[h->n++];
+	}
+	return status;
+}
+
+static void start_ahead(struct answer *a) {
+	bool is_plain = a->is_greedy && a->sampling.repeat_penalty == 1 && !a->keeper;
+	struct tdm_session *d = a->draft.session;
+	a->ahead.is_on = a->kind->o.ahead && is_plain && a->n_drafted > 0 &&
+	                 fitting(a, a->n_tokens + a->n_drafted + 1, 1) > 0 &&
+	                 !d->ops->is_end(d, a->drafted[a->n_drafted - 1]);
+	a->ahead.n = 0;
+	if (a->ahead.is_on)
+		tdm_apart_start(&a->ahead.apart, a->run, draft_ahead, a);
+}
+
+// After the target's pass, whatever came of it. True: the guess holds a draft.
+static bool stop_ahead(struct answer *a) {
+	bool is_good = a->ahead.is_on && tdm_apart_cancel(&a->ahead.apart);
+	a->ahead.is_on = false;
+	return is_good;
+}
+
+// --- verification
 
 static const float *target_row(void *context, int i) {
 	struct answer *a = context;
@@ -186,7 +256,7 @@ static void adapt(struct answer *a, int accepted) {
 
 // Verifies what the target has just evaluated, emits, and brings both sessions back to what the answer holds.
 // TDM_SINK_ENOUGH when it has ended.
-static int settle(struct answer *a) {
+static int settle(struct answer *a, bool is_ahead) {
 	struct tdm_verified v = verify(a);
 	int before = a->n_tokens, status = a->failed;
 	a->all_drafted += a->n_drafted;
@@ -195,23 +265,31 @@ static int settle(struct answer *a) {
 		status = emit(a, i < v.accepted ? a->drafted[i] : v.next, i);
 	if (status == TDM_OK)
 		status = forget(&a->target, before + v.accepted);
-	if (status == TDM_OK)
-		status = forget(&a->draft, before + v.accepted);
 	adapt(a, v.accepted);
-	return status;
+	a->is_drafted = is_ahead && v.accepted == a->n_drafted && v.next == a->ahead.guess;
+	if (status != TDM_OK || !a->is_drafted)
+		return status == TDM_OK ? forget(&a->draft, before + v.accepted) : status;
+	a->n_drafted = a->ahead.n;
+	memcpy(a->drafted, a->ahead.drafted, sizeof a->drafted);
+	return TDM_OK;
 }
 
 static int step(struct answer *a) {
 	int32_t batch[GAMMA_MAX + 1];
 	const struct tdm_session *t = a->target.session;
 	int room = t->context - t->prompt_tokens - a->n_tokens, status = tdm_run_check(a->run);
-	if (status == TDM_OK)
+	if (status == TDM_OK && !a->is_drafted)
 		status = make_draft(a, a->run, a->gamma < room ? a->gamma : room);
+	if (status == TDM_OK)
+		status = clip(a, room);
 	batch[0] = a->tokens[a->n_tokens - 1];
 	memcpy(batch + 1, a->drafted, (size_t)a->n_drafted * sizeof(int32_t));
-	if (status == TDM_OK)
-		status = append(&a->target, a->run, batch, 1 + a->n_drafted);
-	return status == TDM_OK ? settle(a) : status;
+	if (status != TDM_OK)
+		return status;
+	start_ahead(a);
+	status = append(&a->target, a->run, batch, 1 + a->n_drafted);
+	bool is_ahead = stop_ahead(a);
+	return status == TDM_OK ? settle(a, is_ahead) : status;
 }
 
 // --- the opening
@@ -235,12 +313,14 @@ static int opening_tokens(void *context, int32_t *tokens, int cap) {
 	a->opened = tdm_apart_join(&a->apart, a->run);
 	if (a->opened == TDM_OK && a->keeper)
 		a->opened = make_draft(a, a->run, (int)a->kind->o.opening);
+	if (a->opened == TDM_OK)
+		a->opened = clip(a, cap);
 	if (a->opened != TDM_OK)
 		a->n_drafted = 0;
-	if (a->n_drafted > cap)
-		a->n_drafted = cap;
 	memcpy(tokens, a->drafted, (size_t)a->n_drafted * sizeof *tokens);
 	a->waited_us = tdm_now_us() - start_us;
+	if (cap > 0)
+		start_ahead(a);
 	return a->n_drafted;
 }
 
@@ -260,9 +340,10 @@ static int start(struct answer *a) {
 		if (status != TDM_OK)
 			a->run->error = error;
 	}
+	bool is_ahead = stop_ahead(a);
 	if (status == TDM_OK)
 		status = a->opened;
-	return status == TDM_OK ? settle(a) : status;
+	return status == TDM_OK ? settle(a, is_ahead) : status;
 }
 
 static int open_side(struct side *side, struct tdm_model *m, struct tdm_run *run) {
@@ -380,6 +461,8 @@ static const struct tdm_option table[] = {
      "tokens drafted while the target reads the prompt"},
     {"adaptive", TDM_OPT_BOOL, offsetof(struct options, adaptive), "yes", 0, 0, NULL,
      "draft 2 more after a fully accepted draft, 1 less after a rejection"},
+    {"ahead", TDM_OPT_BOOL, offsetof(struct options, ahead), "yes", 0, 0, NULL,
+     "draft on while the target verifies, where a core is free"},
     {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.4", 0, 1, NULL,
      "stop a draft where its most likely token is less likely than this"},
 };

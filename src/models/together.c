@@ -24,6 +24,12 @@ int tdm_apart_join(struct tdm_apart *p, struct tdm_run *run) {
 	return p->status;
 }
 
+bool tdm_apart_cancel(struct tdm_apart *p) {
+	bool is_done = !tdm_task_cancel(&p->task);
+	tdm_arena_release(&p->arena);
+	return is_done && p->status == TDM_OK;
+}
+
 struct prompted {
 	struct tdm_apart apart;
 	struct tdm_session *session;

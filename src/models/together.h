@@ -21,6 +21,8 @@ void tdm_apart_start(struct tdm_apart *p, const struct tdm_run *run, int (*work)
                      void *arg);
 // Waits for the work: its status, its error then in run->error. What it has taken from its run's arena is gone.
 int tdm_apart_join(struct tdm_apart *p, struct tdm_run *run);
+// Gives the work up if it has not begun; else waits for it. True: it was done, and its status is TDM_OK.
+bool tdm_apart_cancel(struct tdm_apart *p);
 
 // prompt() of sessions[0..n-1], each on a thread of its own; the caller's thread takes the first one. The status is
 // that of the first session that failed, with its error in run->error; the others are prompted then all the same. n is

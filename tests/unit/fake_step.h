@@ -5,6 +5,7 @@
 #include "models/model.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct fake {
 	struct tdm_model model;
@@ -12,6 +13,7 @@ struct fake {
 	int n_rows, n_vocab, context, prompt_tokens, end; // end: token that ends an answer; -1 = none
 	bool by_history;
 	uint64_t vocab_id;
+	int pause_us;                     // before each evaluation
 	int tail;                         // see fake_prompt
 	int evals, tokens, open_sessions; // what was asked of it
 };
@@ -51,6 +53,8 @@ static inline int fake_eval(struct tdm_session *session, struct tdm_run *run, co
                             int n) {
 	struct fake_session *s = (struct fake_session *)session;
 	(void)parents;
+	if (s->fake->pause_us)
+		usleep((useconds_t)s->fake->pause_us);
 	if (n < 1 || s->n + n > s->session.context)
 		return tdm_fail(&run->error, TDM_ECONTEXT, "fake: %d tokens do not fit", n);
 	memcpy(s->tokens + s->n, tokens, (size_t)n * sizeof *tokens);

@@ -69,7 +69,8 @@ static void greedy_is_the_target(void **state) {
 		draft.prompt_tokens = 5;
 		target.end = draft.end = round % 2 ? 4 : -1;
 		draft.context = round % 5 == 4 ? 20 : 64;
-		target.tail = round % 26 - 1; // the opening is not asked for, or cut
+		target.tail = round % 26 - 1;               // the opening is not asked for, or cut
+		target.pause_us = round % 6 == 5 ? 300 : 0; // time for the draft to go ahead
 		tdm_request_init(&request);
 		request.temperature = 0;
 		request.max_tokens = 1 + round % 40;
