@@ -333,13 +333,13 @@ static int start(struct answer *a) {
 	int status = t->ops->prompt(t, a->run, a->asked, &(struct tdm_tail){opening_tokens, a});
 	a->target.us += tdm_now_us() - start_us - a->waited_us;
 	a->target.passes++;
-	a->target.seen = a->n_drafted;
 	if (!a->is_opened) { // the target failed, or takes no tail
 		struct tdm_error error = a->run->error;
 		opening_tokens(a, unasked, 0);
 		if (status != TDM_OK)
 			a->run->error = error;
 	}
+	a->target.seen = a->n_drafted;
 	bool is_ahead = stop_ahead(a);
 	if (status == TDM_OK)
 		status = a->opened;
