@@ -1,4 +1,4 @@
-// Files: whole-file reading, atomic writing, read-only mapping.
+// Files: whole-file reading, atomic writing. Mapping is in mapping.c.
 //
 // The rule kept here: a reader of a file that this program writes sees the old content or the new one, also after
 // a power cut; so the new file and its folder are synced before the write counts as done.
@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -156,28 +155,4 @@ int tdm_file_write(const char *path, const void *data, size_t n, struct tdm_erro
 	else
 		tdm_output_drop(&o);
 	return status;
-}
-
-int tdm_map_open(const char *path, struct tdm_mapping *out, struct tdm_error *err) {
-	int fd;
-	struct stat info;
-	*out = (struct tdm_mapping){0};
-	int status = open_regular(path, &fd, &info, err);
-	if (status != TDM_OK)
-		return status;
-	if (info.st_size > 0) {
-		void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
-		if (data == MAP_FAILED)
-			status = tdm_fail(err, TDM_EIO, "%s: cannot map the file: %m", path);
-		else
-			*out = (struct tdm_mapping){data, (size_t)info.st_size};
-	}
-	close(fd);
-	return status;
-}
-
-void tdm_map_close(struct tdm_mapping *mapping) {
-	if (mapping->data)
-		munmap((void *)mapping->data, mapping->n);
-	*mapping = (struct tdm_mapping){0};
 }

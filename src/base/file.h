@@ -2,6 +2,7 @@
 #pragma once
 #include "base/bytes.h"
 #include "base/status.h"
+#include <stdbool.h>
 
 int tdm_file_read(const char *path, size_t limit, struct tdm_bytes *out, struct tdm_error *err); // inits *out
 // Writes to a temporary file beside path, syncs, then renames: readers see the old file or the new one.
@@ -20,6 +21,9 @@ void tdm_output_drop(struct tdm_output *o); // removes what was written; does no
 struct tdm_mapping {
 	const void *data;
 	size_t n;
+	int place; // in the table of mappings
 };
-int tdm_map_open(const char *path, struct tdm_mapping *out, struct tdm_error *err); // read-only
+int tdm_map_open(const char *path, struct tdm_mapping *out, struct tdm_error *err); // read-only; regular files only
+// The file was cut off while it was read: what was missing has read as zeros.
+bool tdm_map_changed(const struct tdm_mapping *mapping);
 void tdm_map_close(struct tdm_mapping *mapping);

@@ -107,6 +107,8 @@ static int open_engine(const char *path, const char *name, const void *data, siz
 	int status = path ? tdm_gguf_open(path, &e->file, err) : tdm_gguf_memory(name, data, n, &e->file, err);
 	if (status == TDM_OK)
 		status = prepare(e, o ? o : &standard, err);
+	if (e->file && tdm_gguf_whole(e->file, name, NULL) != TDM_OK)
+		status = tdm_gguf_whole(e->file, name, err);
 	tdm_gguf_close(e->file); // everything has been copied: what happens to the file now does no harm
 	e->file = NULL;
 	if (status == TDM_OK)
@@ -153,11 +155,14 @@ int tdm_adapter_open(struct tdm_engine *e, const char *path, float scale, struct
 	*out = malloc(sizeof **out);
 	status = *out ? tdm_adapter_read(*out, &e->weights, file, path, scale, err)
 	              : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the adapter", path);
-	tdm_gguf_close(file);
 	if (status != TDM_OK) {
 		free(*out);
 		*out = NULL;
+	} else if ((status = tdm_gguf_whole(file, path, err)) != TDM_OK) {
+		tdm_adapter_close(*out);
+		*out = NULL;
 	}
+	tdm_gguf_close(file);
 	return status;
 }
 

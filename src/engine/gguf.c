@@ -425,6 +425,8 @@ static int parse(struct tdm_gguf *g, const char *name, struct tdm_gguf **out, st
 	// a pair of 13 bytes becomes a struct of some 64, a string of an array 8 more; names are copied
 	tdm_arena_init(&g->arena, g->n > SIZE_MAX / 16 - 65536 ? SIZE_MAX : (g->n + 65536) * 16);
 	int status = read_file(&c);
+	if (tdm_map_changed(&g->mapping))
+		status = tdm_gguf_whole(g, name, err);
 	if (status == TDM_OK)
 		*out = g;
 	else
@@ -461,6 +463,11 @@ int tdm_gguf_memory(const char *name, const void *data, size_t n, struct tdm_ggu
 		g->data = memcpy(g->copy, data, n);
 	}
 	return parse(g, name, out, err);
+}
+
+int tdm_gguf_whole(const struct tdm_gguf *g, const char *path, struct tdm_error *err) {
+	return tdm_map_changed(&g->mapping) ? tdm_fail(err, TDM_EIO, "%s: the file became shorter while it was read", path)
+	                                    : TDM_OK;
 }
 
 void tdm_gguf_close(struct tdm_gguf *g) {
@@ -554,6 +561,8 @@ bool tdm_gguf_string_at(const struct tdm_gguf *g, const char *key, size_t i, con
 	if (!p || i >= p->n)
 		return false;
 	memcpy(&n, g->data + p->starts[i], sizeof n);
+	if (n > g->n - p->starts[i] - sizeof n) // the file has changed since it was opened
+		return false;
 	*text = (const char *)g->data + p->starts[i] + sizeof n;
 	*len = n;
 	return true;

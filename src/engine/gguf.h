@@ -28,6 +28,8 @@ int tdm_gguf_open(const char *path, struct tdm_gguf **out, struct tdm_error *err
 int tdm_gguf_memory(const char *name, const void *data, size_t n, struct tdm_gguf **out,
                     struct tdm_error *err); // borrows data
 void tdm_gguf_close(struct tdm_gguf *g);
+// To be asked when everything was read: TDM_OK, or TDM_EIO when the file was cut off meanwhile.
+int tdm_gguf_whole(const struct tdm_gguf *g, const char *path, struct tdm_error *err);
 
 const struct tdm_tensor *tdm_gguf_tensor(const struct tdm_gguf *g, const char *name); // NULL when absent
 size_t tdm_gguf_n_tensors(const struct tdm_gguf *g);

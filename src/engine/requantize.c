@@ -248,6 +248,8 @@ static int write_file(struct job *j) {
 	if (status == TDM_OK)
 		status = write_tensors(j);
 	if (status == TDM_OK)
+		status = tdm_gguf_whole(j->g, j->r->from, j->err);
+	if (status == TDM_OK)
 		status = check_result(j);
 	if (status == TDM_OK)
 		return tdm_output_commit(&j->out, j->err);

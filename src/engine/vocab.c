@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MAX_TOKENS (1u << 24)
+#define MAX_TEXT ((size_t)INT32_MAX / 4)
 #define SEPARATOR "tokenizer.ggml.seperator_token_id" // as the format spells it
 
 // Markers of turns. A token with one of these texts is special also when a file calls it user-defined.
@@ -152,8 +153,10 @@ static int read_tokens(struct tdm_vocab *v, const struct source *s, struct tdm_e
 	char *at = v->text;
 	v->id = 0xCBF29CE484222325u;
 	for (int32_t i = 0; i < v->size; i++) {
-		tdm_gguf_string_at(s->g, "tokenizer.ggml.tokens", (size_t)i, &text, &len);
 		char *start = at;
+		if (!tdm_gguf_string_at(s->g, "tokenizer.ggml.tokens", (size_t)i, &text, &len) ||
+		    len > total - (size_t)(at - v->text))
+			return tdm_fail(err, TDM_EFORMAT, "tokenizer.ggml.tokens[%d] has changed while it was read", i);
 		int status = read_token(v, s, i, text, len, &at, err);
 		if (status)
 			return status;
@@ -339,6 +342,8 @@ static int tokenize_all(const struct tdm_vocab *v, const char *text, size_t n, s
 int tdm_tokenize(const struct tdm_vocab *v, const char *text, size_t n, int32_t *out, int cap) {
 	struct tdm_tokens tokens = {.items = out, .cap = cap > 0 ? (size_t)cap : 0};
 	struct tdm_scratch scratch = {0};
+	if (n > MAX_TEXT) // so that no count of bytes or tokens below leaves 32 bits
+		return TDM_ETOOLARGE;
 	int status = tokenize_all(v, text, n, &scratch, &tokens);
 	tdm_scratch_release(&scratch);
 	return status ? status : tokens.n > INT_MAX ? TDM_ETOOLARGE : (int)tokens.n;

@@ -57,7 +57,7 @@ static void recognise(const char *text, size_t n) {
 }
 
 // The special tokens alone, in place.
-static int render(const struct tdm_chat_format *f, const struct tdm_vocab *v, const struct tdm_turn *turns, size_t n,
+static int render(const struct tdm_chat_format *f, const struct tdm_vocab *v, const struct tdm_message *turns, size_t n,
                   int flags, int32_t **out) {
 	struct tdm_error err = {0};
 	bool reply = flags & 1, open = flags & 2;
@@ -75,13 +75,14 @@ static int render(const struct tdm_chat_format *f, const struct tdm_vocab *v, co
 }
 
 // Turns are divided by a byte that is in no text: 0xFF; each begins with its role.
-static size_t read_turns(const char *text, size_t n, struct tdm_turn *turns) {
+static size_t read_turns(const char *text, size_t n, struct tdm_message *turns) {
+	static const enum tdm_from roles[] = {TDM_FROM_SYSTEM, TDM_FROM_USER, TDM_FROM_ASSISTANT};
 	size_t count = 0;
 	while (n && count < MAX_TURNS) {
 		const char *end = memchr(text, 0xFF, n);
 		size_t len = end ? (size_t)(end - text) : n;
 		if (len)
-			turns[count++] = (struct tdm_turn){(enum tdm_role_of)((unsigned char)text[0] % 3), text + 1, len - 1};
+			turns[count++] = (struct tdm_message){roles[(unsigned char)text[0] % 3], text + 1, len - 1};
 		text += len + (end != NULL);
 		n -= len + (end != NULL);
 	}
@@ -89,14 +90,14 @@ static size_t read_turns(const char *text, size_t n, struct tdm_turn *turns) {
 }
 
 static void converse(int format, int flags, const char *text, size_t n) {
-	struct tdm_turn turns[MAX_TURNS], plain[MAX_TURNS];
+	struct tdm_message turns[MAX_TURNS], plain[MAX_TURNS];
 	const struct tdm_chat_format *f = NULL;
 	size_t n_names, n_turns = read_turns(text, n, turns);
 	const char *const *names = tdm_chat_names(&n_names);
 	if (tdm_chat_find(names[(size_t)format % n_names], NULL, 0, &f, NULL) != TDM_OK)
 		abort();
 	for (size_t i = 0; i < n_turns; i++)
-		plain[i] = (struct tdm_turn){turns[i].role, "x", 1};
+		plain[i] = (struct tdm_message){turns[i].from, "x", 1};
 	for (int is_spm = 0; is_spm < 2; is_spm++) {
 		int32_t *tokens, *expected;
 		int count = render(f, vocab(is_spm), turns, n_turns, flags, &tokens);

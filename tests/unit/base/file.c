@@ -113,6 +113,41 @@ static void test_mapping(void **state) {
 	assert_int_equal(tdm_map_open("/nonexistent", &mapping, &err), TDM_EIO);
 }
 
+static void a_file_that_is_cut_off_while_mapped_reads_as_zeros(void **state) {
+	struct tdm_mapping mapping, other;
+	enum { N = 100000 };
+	char *data = malloc(N);
+	memset(data, 'x', N);
+	assert_int_equal(tdm_file_write(path, data, N, &err), TDM_OK);
+	assert_int_equal(tdm_map_open(path, &mapping, &err), TDM_OK);
+	assert_int_equal(tdm_map_open("tests/unit/base/file.c", &other, &err), TDM_OK);
+	assert_int_equal(truncate(path, 10), 0);
+	size_t zeros = 0;
+	for (size_t i = 0; i < N; i++)
+		zeros += ((const volatile char *)mapping.data)[i] == 0;
+	assert_true(zeros > N - 8192);
+	assert_true(tdm_map_changed(&mapping));
+	assert_false(tdm_map_changed(&other));
+	tdm_map_close(&mapping);
+	tdm_map_close(&other);
+	free(data);
+}
+
+static void only_regular_files_are_mapped(void **state) {
+	static const char *const others[] = {"/dev/zero", "/dev/null", "/proc/self/fd/0", "tests"};
+	struct tdm_mapping mapping;
+	char pipe_path[] = "/tmp/tdm-pipe-XXXXXX";
+	assert_non_null(mkdtemp(pipe_path));
+	char name[64];
+	snprintf(name, sizeof name, "%s/pipe", pipe_path);
+	assert_int_equal(mkfifo(name, 0600), 0);
+	assert_int_equal(tdm_map_open(name, &mapping, &err), TDM_EIO); // at once: nobody writes into it
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		assert_int_equal(tdm_map_open(others[i], &mapping, &err), TDM_EIO);
+	unlink(name);
+	rmdir(pipe_path);
+}
+
 static void test_progress_lines(void **state) {
 	char text[1000];
 	struct tdm_progress progress;
@@ -160,8 +195,14 @@ static void test_output_in_parts(void **state) {
 
 int tdm_test_file(void) {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_write_replaces), TEST(test_output_in_parts), TEST(test_write_fails_clean),
-	    TEST(test_read_limits),    TEST(test_mapping),         TEST(test_progress_lines),
+	    TEST(test_write_replaces),
+	    TEST(test_output_in_parts),
+	    TEST(test_write_fails_clean),
+	    TEST(test_read_limits),
+	    TEST(test_mapping),
+	    TEST(test_progress_lines),
+	    TEST(a_file_that_is_cut_off_while_mapped_reads_as_zeros),
+	    TEST(only_regular_files_are_mapped),
 	};
 	return cmocka_run_group_tests_name("file", tests, make_folder, remove_folder);
 }

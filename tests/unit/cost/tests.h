@@ -5,3 +5,4 @@ int tdm_test_speculate(void);
 int tdm_test_cascade(void);
 int tdm_test_route(void);
 int tdm_test_pair(void);
+int tdm_test_canary(void);

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <math.h>
+#include <sys/mman.h>
 
 static const char *const merges[] = {"h e", "l l", "he ll", "hell o", "Ġ w", "Ġw o", "1 2", "12 3",
                                      "a b", "b c", "ab c",  "a bc",   "Ġ Ġ", "' s",  "i n", NULL};
@@ -311,6 +313,71 @@ static void lengths_and_ids_are_checked(void **state) {
 	            "tokenizer.ggml.eos_token_id is 2; the vocabulary has 2 tokens");
 }
 
+// Texts whose tokens could not be counted in 32 bits are refused before anything is read of them.
+static void a_text_of_two_gigabytes_is_refused(void **state) {
+	size_t n = (size_t)INT32_MAX + 2;
+	char *text = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_ptr_not_equal(text, MAP_FAILED);
+	static const struct small_vocab sentences = {.family = "llama"};
+	const struct small_vocab *const kinds[] = {&bpe, &sentences};
+	for (int i = 0; i < 2; i++) {
+		struct tdm_vocab *v = NULL;
+		assert_int_equal(small_vocab_read(kinds[i], &v, NULL), TDM_OK);
+		assert_int_equal(tdm_tokenize(v, text, n, NULL, 0), TDM_ETOOLARGE);
+		assert_int_equal(tdm_tokenize(v, text, (size_t)1 << 40, NULL, 0), TDM_ETOOLARGE);
+		tdm_vocab_free(v);
+	}
+	munmap(text, n);
+}
+
+static void refuse_merge(const char *merge) {
+	char texts[256][5];
+	const char *tokens[256];
+	size_t lens[256], merge_len = strlen(merge);
+	struct tdm_gguf_writer *w = tdm_gguf_writer_new();
+	struct tdm_vocab *v = NULL;
+	struct tdm_error err = {0};
+	for (int b = 0; b < 256; b++) {
+		lens[b] = tdm_byte_char((unsigned char)b, texts[b]);
+		tokens[b] = texts[b];
+	}
+	tdm_gguf_put_text(w, "tokenizer.ggml.model", "gpt2");
+	tdm_gguf_put_text(w, "tokenizer.ggml.pre", "gpt-2");
+	tdm_gguf_put_strings(w, "tokenizer.ggml.tokens", tokens, lens, 256);
+	tdm_gguf_put_strings(w, "tokenizer.ggml.merges", &merge, &merge_len, 1);
+	assert_int_equal(small_vocab_from(w, &v, &err), TDM_EFORMAT);
+	if (!strstr(err.text, "tokenizer.ggml.merges[0]"))
+		fail_msg("%s: %s", merge, err.text);
+	tdm_gguf_writer_free(w);
+}
+
+// One token whose text is much longer than any buffer, merges that are none, scores that are no numbers.
+static void garbage_in_the_lists_is_refused(void **state) {
+	static const char *const garbage[] = {"", " ", "a", "a ", " a", "ab", "a  b", "\xFF \xFF", "no such", NULL};
+	char *large = malloc((1 << 20) + 2);
+	memset(large, 'a', (1 << 20) + 1);
+	large[(1 << 20) + 1] = 0;
+	const char *const tokens[] = {"a", large};
+	size_t lens[] = {1, (1 << 20) + 1};
+	for (int i = 0; i < 2; i++) {
+		struct tdm_gguf_writer *w = tdm_gguf_writer_new();
+		struct tdm_vocab *v = NULL;
+		struct tdm_error err = {0};
+		lens[1] -= (size_t)i; // as long as may be
+		const float scores[] = {0, i ? NAN : 0};
+		tdm_gguf_put_text(w, "tokenizer.ggml.model", "llama");
+		tdm_gguf_put_strings(w, "tokenizer.ggml.tokens", tokens, lens, 2);
+		tdm_gguf_put_f32s(w, "tokenizer.ggml.scores", scores, 2);
+		assert_int_equal(small_vocab_from(w, &v, &err), TDM_EFORMAT);
+		assert_non_null(
+		    strstr(err.text, i ? "scores[1] is not a number" : "tokens[1] cannot be read or is over 1 MiB"));
+		tdm_gguf_writer_free(w);
+	}
+	free(large);
+	for (int i = 0; garbage[i]; i++)
+		refuse_merge(garbage[i]);
+}
+
 int tdm_test_vocab(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(bpe_merges_by_rank),
@@ -325,6 +392,8 @@ int tdm_test_vocab(void) {
 	    cmocka_unit_test(id_tells_vocabularies_apart),
 	    cmocka_unit_test(bad_files_are_refused),
 	    cmocka_unit_test(lengths_and_ids_are_checked),
+	    cmocka_unit_test(a_text_of_two_gigabytes_is_refused),
+	    cmocka_unit_test(garbage_in_the_lists_is_refused),
 	};
 	return cmocka_run_group_tests_name("engine: vocabulary", tests, NULL, NULL);
 }
