@@ -79,15 +79,30 @@ int tdm_constraint_mask(struct tdm_constraint *c, uint64_t *bits, struct tdm_err
 	return any ? TDM_OK : tdm_fail(err, TDM_EVALUE, "no token of the vocabulary can go on as the grammar wants");
 }
 
-void tdm_constraint_apply(const uint64_t *bits, float *logits, int n) {
-	for (int at = 0; at < n; at += 64) {
-		uint64_t word = bits[at / 64];
-		int end = n - at < 64 ? n - at : 64;
-		if (word == UINT64_MAX)
-			continue;
-		for (int i = 0; i < end; i++)
-			logits[at + i] = word >> i & 1 ? logits[at + i] : -INFINITY;
+// Touches no more than half of a word's logits one by one.
+static void apply_word(uint64_t word, float *x, int n) {
+	static const float none[64] = {[0 ... 63] = -INFINITY};
+	uint64_t all = n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
+	float kept[32];
+	int k = 0;
+	word &= all;
+	if (__builtin_popcountll(word) > 32) {
+		for (uint64_t off = all & ~word; off; off &= off - 1)
+			x[__builtin_ctzll(off)] = -INFINITY;
+		return;
 	}
+	for (uint64_t on = word; on; on &= on - 1)
+		kept[k++] = x[__builtin_ctzll(on)];
+	memcpy(x, none, (size_t)n * sizeof *x);
+	k = 0;
+	for (uint64_t on = word; on; on &= on - 1)
+		x[__builtin_ctzll(on)] = kept[k++];
+}
+
+void tdm_constraint_apply(const uint64_t *bits, float *logits, int n) {
+	for (int at = 0; at < n; at += 64)
+		if (bits[at / 64] != UINT64_MAX)
+			apply_word(bits[at / 64], logits + at, n - at < 64 ? n - at : 64);
 }
 
 static bool is_end(const struct tdm_token_tree *t, int32_t token) {

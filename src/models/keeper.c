@@ -79,9 +79,10 @@ static int follow(struct tdm_keeper *k, const int32_t *tokens, int n) {
 
 // A rule over several models may have excluded every token that the form allows: then all of those are alike.
 static void revive(struct tdm_keeper *k) {
-	for (int i = 0; i < k->n_vocab; i++)
-		if (k->row[i] > -INFINITY)
-			return;
+	for (int at = 0; at < k->n_vocab; at += 64)
+		for (uint64_t on = k->bits[at / 64]; on; on &= on - 1)
+			if (k->row[at + __builtin_ctzll(on)] > -INFINITY)
+				return;
 	memset(k->row, 0, (size_t)k->n_vocab * sizeof *k->row);
 	tdm_constraint_apply(k->bits, k->row, k->n_vocab);
 }

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -821,12 +822,37 @@ static void a_mask_is_cheap(void **state) {
 
 static void a_mask_is_put_on_logits(void **state) {
 	float logits[130];
-	uint64_t bits[3] = {UINT64_MAX, 5, 2};
-	for (int i = 0; i < 130; i++)
-		logits[i] = (float)i;
-	tdm_constraint_apply(bits, logits, 130);
-	for (int i = 0; i < 130; i++)
-		assert_true((i < 64 || i == 64 || i == 66 || i == 129) ? logits[i] == (float)i : logits[i] < -1e30f);
+	static const uint64_t seconds[] = {5, 0, UINT64_MAX - 5, 0xAAAAAAAAAAAAAAAA, 0xFFFFFFFF00000000, 1u << 31};
+	for (size_t k = 0; k < sizeof seconds / sizeof *seconds; k++) {
+		uint64_t bits[3] = {UINT64_MAX, seconds[k], 2};
+		for (int i = 0; i < 130; i++)
+			logits[i] = (float)i;
+		tdm_constraint_apply(bits, logits, 130);
+		for (int i = 0; i < 130; i++)
+			assert_true(bits[i / 64] >> (i % 64) & 1 ? logits[i] == (float)i : logits[i] == -INFINITY);
+	}
+}
+
+// What a mask costs where it is put on a row of 128,000 logits.
+static void putting_a_mask_on_is_cheap(void **state) {
+	enum { N = LARGE / 64 };
+	uint64_t *bits = calloc(N, sizeof *bits);
+	float *row = calloc(LARGE, sizeof *row);
+	static const char *const names[] = {"few", "half", "most"};
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 1);
+	for (int k = 0; k < 3; k++) {
+		for (int i = 0; i < N; i++) {
+			uint64_t word = tdm_rng_u64(&rng);
+			bits[i] = k == 0 ? (i % 50 ? 0 : 1) : k == 1 ? word : word | tdm_rng_u64(&rng) | tdm_rng_u64(&rng);
+		}
+		double start_us = now_us();
+		for (int i = 0; i < 100; i++)
+			tdm_constraint_apply(bits, row, LARGE);
+		print_message("a mask put on %d logits, %s allowed: %.1f us\n", LARGE, names[k], (now_us() - start_us) / 100);
+	}
+	free(bits);
+	free(row);
 }
 
 static int setup(void **state) {
@@ -849,6 +875,7 @@ int tdm_test_constraint(void) {
 	    cmocka_unit_test(masks_agree_with_steps),
 	    cmocka_unit_test(a_mask_is_cheap),
 	    cmocka_unit_test(a_mask_is_put_on_logits),
+	    cmocka_unit_test(putting_a_mask_on_is_cheap),
 	};
 	return cmocka_run_group_tests_name("constraint", tests, setup, teardown);
 }
