@@ -1,9 +1,10 @@
 // Constraint: a grammar in force over one answer: which tokens may come next, as a mask of bits.
 //
-// Masks: what a place in the grammar allows by itself is found by one walk over the tree of all tokens and kept; tokens
-// that run past the end of a rule are decided where the rule was called from. So the usual mask is a look-up or a
-// short walk. The rule it protects: a token is allowed exactly when the text with it can still become a whole answer;
-// end tokens exactly when the text may end; special tokens never. One thread owns a constraint.
+// Masks: what a place in the grammar allows by itself is found once and kept, from runs of characters where it reads
+// many alike (runs.h), else by a walk over the tree of all tokens; tokens that run past the end of a rule are decided
+// where the rule was called from. So the usual mask is a look-up or a short walk. The rule it protects: a token is
+// allowed exactly when the text with it can still become a whole answer; end tokens exactly when the text may end;
+// special tokens never. One thread owns a constraint.
 #pragma once
 #include "engine/grammar.h"
 #include "engine/tokens.h"
