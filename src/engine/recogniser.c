@@ -256,13 +256,27 @@ static int32_t close_over(struct tdm_recogniser *r) {
 
 // --- steps
 
+// A new row: dead where no place reads, and otherwise not made yet. Most classes are dead in most states.
+static void note_live(const struct tdm_recogniser *r, int32_t state, int32_t *row) {
+	const struct tdm_grammar *g = r->g;
+	const struct tdm_set *set = &r->states.items[state];
+	memset(row, 0, (size_t)g->n_classes * sizeof *row);
+	for (int32_t p = 0; p < set->n; p++)
+		for (int32_t i = g->heads[r->states.places[set->first + p].state]; i >= 0; i = g->edges[i].next) {
+			const struct tdm_edge *e = &g->edges[i];
+			if (e->kind == TDM_EDGE_BYTE && e->lo <= e->hi)
+				memset(row + g->class_of[e->lo], 0xFF,
+				       (size_t)(g->class_of[e->hi] - g->class_of[e->lo] + 1) * sizeof *row);
+		}
+}
+
 static bool row_for(struct tdm_recogniser *r, int32_t state) {
 	size_t n = (size_t)r->g->n_classes;
 	if (r->row_of[state] >= 0)
 		return true;
 	if (!room(r, &r->rows, r->n_rows, &r->cap_rows, n * sizeof *r->rows))
 		return false;
-	memset(r->rows + (size_t)r->n_rows * n, 0xFF, n * sizeof *r->rows);
+	note_live(r, state, r->rows + (size_t)r->n_rows * n);
 	r->row_of[state] = r->n_rows++;
 	return true;
 }
@@ -274,6 +288,8 @@ int32_t tdm_recogniser_make_step(struct tdm_recogniser *r, int32_t state, int cl
 	if (++r->ticks % 128 == 0 && tdm_now_us() > r->deadline_us)
 		fail_budget(r, "milliseconds for one token");
 	if (r->status || !from.n || !row_for(r, state))
+		return 0;
+	if (!r->rows[(size_t)r->row_of[state] * (size_t)g->n_classes + (size_t) class])
 		return 0;
 	begin(r);
 	for (int32_t p = 0; p < from.n; p++) {

@@ -552,7 +552,7 @@ static void masks_equal_a_slow_matcher(void **state) {
 
 // --- whole answers and the cost of a mask, over a vocabulary as large as today's
 
-enum { LARGE = 128000 };
+enum { LARGE = TDM_SANITIZED ? 16000 : 128000, SOME = TDM_SANITIZED ? 2500 : 7000 };
 
 static void put_word(char *out, struct tdm_rng *rng, int i) {
 	static const char *const parts[] = {"a",  "e",  "i",    "o",   "u",  "an", "en", "in", "on", "er",
@@ -783,7 +783,7 @@ enum { N_WIDE = sizeof wide / sizeof *wide, N_MEASURED = N_WIDE - 1 };
 
 // Each bit of a mask against the same token step by step, at many places of answers.
 static void masks_agree_with_steps(void **state) {
-	struct words w = many_words(7000);
+	struct words w = many_words(SOME);
 	struct tdm_token_tree *t = tree_of(&w);
 	int64_t n_runs = 0;
 	for (int i = 0; i < N_WIDE; i++) {
