@@ -154,6 +154,8 @@ test('tandem ask', { skip }, () => {
   const receipt = command('ask', '--model', 'cascade', '--receipt', question);
   const json = JSON.parse(receipt.stderr.split('\n').find((line) => line.startsWith('{')));
   assert.equal(json.decisions[0].kind, 'cascade');
+  assert.equal(json.decisions[0].signal, 'scorer');
+  assert.ok(json.decisions[0].score > 0 && json.decisions[0].score < 1);
   assert.equal(json.state, 'complete');
 });
 
