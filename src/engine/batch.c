@@ -1,17 +1,25 @@
 // One batch per engine, without a thread of its own: who finds the engine idle runs a pass with everything that is
 // queued, again until its own request is done, and then hands over.
 //
-// The rule it protects: a request alone pays two uncontended locks and nothing else; requests together share each
-// pass. Every pass takes the short requests first and leaves room for the oldest long one, so neither waits for ever.
+// The rule it protects: a request alone pays a few uncontended locks and nothing else; requests together share each
+// pass; nobody waits for ever. Every pass takes steps of running answers first, then short prompts; long prompts get
+// the rest of a pass, and every second one at least. A short prompt that arrives while a pass reads a long one does not
+// wait for its end: the pass is given up between two layers, once, and done again later; nothing of it has been
+// counted. Callers of the last pass are waited for a moment, else who comes back first would run a pass for one.
 #include "engine/batch.h"
+#include "base/clock.h"
+#include "engine/cores.h"
 
-enum { SHORT_TOKENS = 8, SHORT_ROWS = 48 }; // of the TDM_MAX_ROWS of a pass
+enum { SHORT_TOKENS = 8, SHORT_ROWS = 48, PROMPT_TOKENS = 48 }; // of the TDM_MAX_ROWS of a pass
+enum { MOST_GATHER_US = 3000 };
 
 struct pass {
 	struct tdm_row rows[TDM_MAX_ROWS];
 	int n;
 	struct tdm_request *requests[TDM_MAX_ROWS];
 	int n_requests;
+	bool may_yield;
+	struct tdm_engine *engine;
 };
 
 static bool is_cancelled(const struct tdm_request *r) {
@@ -26,11 +34,18 @@ static void place_in_tree(struct tdm_row *row, const struct tdm_tree *t, int len
 	row->also = t->on[at] & (t->on[at] - 1);
 }
 
+static void settle_urgent(struct tdm_engine *e, struct tdm_request *r) {
+	if (r->is_urgent)
+		atomic_fetch_sub(&e->n_urgent, 1);
+	r->is_urgent = false;
+}
+
 static void take_rows(struct pass *pass, struct tdm_request *r, int limit) {
 	int left = r->n - r->n_done, room = limit - pass->n, n = left < room ? left : room;
 	const struct tdm_seq *s = r->seq;
 	if (n <= 0)
 		return;
+	r->n_kept = r->n_rows;
 	for (int i = 0; i < n; i++) {
 		int at = r->n_done + i;
 		struct tdm_row *row = &pass->rows[pass->n++];
@@ -44,32 +59,74 @@ static void take_rows(struct pass *pass, struct tdm_request *r, int limit) {
 		}
 	}
 	r->n_now = n;
+	settle_urgent(pass->engine, r);
 	pass->requests[pass->n_requests++] = r;
+}
+
+static int left_of(const struct tdm_request *r) {
+	return r->n - r->n_done;
+}
+
+// The long request that is first: the oldest and the shortest in turn.
+static struct tdm_request *first_long(struct tdm_engine *e) {
+	struct tdm_request *best = NULL;
+	for (struct tdm_request *r = e->first; r; r = r->next)
+		if (!r->n_now && (!best || (e->n_passes % 2 && left_of(r) < left_of(best))))
+			best = r;
+	return best;
 }
 
 // With the lock: chooses the rows of the next pass.
 static void choose(struct tdm_engine *e, struct pass *pass) {
+	bool has_prompts = false;
 	pass->n = pass->n_requests = 0;
+	e->n_passes++;
 	for (struct tdm_request *r = e->first; r; r = r->next)
 		r->n_now = 0;
 	for (struct tdm_request *r = e->first; r; r = r->next)
-		if (r->n - r->n_done <= SHORT_TOKENS && pass->n + r->n - r->n_done <= SHORT_ROWS)
+		if (left_of(r) <= SHORT_TOKENS && pass->n + left_of(r) <= SHORT_ROWS)
 			take_rows(pass, r, SHORT_ROWS);
 	for (struct tdm_request *r = e->first; r; r = r->next)
-		if (!r->n_now)
+		if (!r->n_now && left_of(r) <= PROMPT_TOKENS) {
 			take_rows(pass, r, TDM_MAX_ROWS);
+			has_prompts = true;
+		}
+	struct tdm_request *next = first_long(e);
+	pass->may_yield = false;
+	if (has_prompts && next && !e->is_owed) {
+		e->is_owed = true;
+		return;
+	}
+	e->is_owed = false;
+	for (; next && pass->n < TDM_MAX_ROWS; next = first_long(e)) {
+		take_rows(pass, next, TDM_MAX_ROWS);
+		pass->may_yield = !e->has_yielded;
+	}
 }
 
-static bool all_cancelled(void *arg) {
+// Asked between the layers of a pass.
+static bool should_stop(void *arg) {
 	const struct pass *pass = arg;
+	if (pass->may_yield && atomic_load_explicit(&pass->engine->n_urgent, memory_order_relaxed) > 0)
+		return true;
 	for (int i = 0; i < pass->n_requests; i++)
 		if (!is_cancelled(pass->requests[i]))
 			return false;
 	return true;
 }
 
-// With the lock: unlinks what is over and wakes its caller.
-static void settle(struct tdm_engine *e, const struct tdm_request *own) {
+// With the lock: nothing of the pass counts.
+static void give_up(struct tdm_engine *e, struct pass *pass) {
+	for (int i = 0; i < pass->n_requests; i++) {
+		pass->requests[i]->n_now = 0;
+		pass->requests[i]->n_rows = pass->requests[i]->n_kept;
+	}
+	e->has_yielded = true;
+}
+
+// With the lock: unlinks what is over and wakes its caller; the number of those that may be back soon.
+static int settle(struct tdm_engine *e, const struct tdm_request *own) {
+	int n_computed = 0;
 	for (struct tdm_request **at = &e->first, *r; (r = *at);) {
 		r->n_done += r->n_now;
 		r->n_now = 0;
@@ -80,22 +137,61 @@ static void settle(struct tdm_engine *e, const struct tdm_request *own) {
 			at = &r->next;
 			continue;
 		}
+		n_computed += r->status == TDM_OK;
+		settle_urgent(e, r);
 		*at = r->next;
 		if (r != own)
 			pthread_cond_signal(&r->turn); // after the lock is free, r may be gone
 	}
+	return n_computed;
+}
+
+static int n_queued(const struct tdm_engine *e) {
+	int n = 0;
+	for (const struct tdm_request *r = e->first; r; r = r->next)
+		n++;
+	return n;
+}
+
+// With the lock: waits a moment for the callers of the last pass.
+static void gather(struct tdm_engine *e) {
+	int64_t patience_us = e->pass_us / 4 < MOST_GATHER_US ? e->pass_us / 4 : MOST_GATHER_US;
+	int64_t until_us = e->ended_us + patience_us;
+	struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+	e->is_gathering = true;
+	while (n_queued(e) < e->n_expected && tdm_now_us() < until_us)
+		pthread_cond_timedwait(&e->arrived, &e->lock, &until);
+	e->is_gathering = false;
+}
+
+// With the lock, which it gives up meanwhile.
+static void run_pass(struct tdm_engine *e, struct pass *pass) {
+	gather(e);
+	pthread_mutex_unlock(&e->lock);
+	int cores = tdm_cores_take(tdm_decoder_threads(e->decoder));
+	pthread_mutex_lock(&e->lock);
+	choose(e, pass);
+	pthread_mutex_unlock(&e->lock);
+	int64_t started_us = tdm_now_us();
+	bool is_whole = tdm_decoder_run(e->decoder, pass->rows, pass->n, should_stop, pass);
+	int64_t now_us = tdm_now_us();
+	tdm_cores_give(cores);
+	pthread_mutex_lock(&e->lock);
+	e->ended_us = now_us;
+	e->pass_us = now_us - started_us;
+	if (!is_whole)
+		give_up(e, pass);
+	else if (pass->may_yield || !e->is_owed)
+		e->has_yielded = false;
 }
 
 static void run_until_done(struct tdm_engine *e, struct tdm_request *own) {
-	struct pass pass;
+	struct pass pass = {.engine = e};
 	e->is_running = true;
 	settle(e, own); // what was cancelled while it waited
 	while (!own->is_done) {
-		choose(e, &pass);
-		pthread_mutex_unlock(&e->lock);
-		tdm_decoder_run(e->decoder, pass.rows, pass.n, all_cancelled, &pass);
-		pthread_mutex_lock(&e->lock);
-		settle(e, own);
+		run_pass(e, &pass);
+		e->n_expected = settle(e, own);
 	}
 	e->is_running = false;
 	if (e->first)
@@ -109,6 +205,11 @@ int tdm_batch_run(struct tdm_engine *e, struct tdm_request *request) {
 	while (*last)
 		last = &(*last)->next;
 	*last = request;
+	request->is_urgent = request->is_prompt && request->n <= PROMPT_TOKENS;
+	if (request->is_urgent)
+		atomic_fetch_add(&e->n_urgent, 1);
+	if (e->is_gathering)
+		pthread_cond_signal(&e->arrived);
 	while (!request->is_done) {
 		if (e->is_running)
 			pthread_cond_wait(&request->turn, &e->lock);

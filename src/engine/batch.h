@@ -24,10 +24,12 @@ struct tdm_request {
 	const int32_t *tokens;
 	const uint8_t *wanted; // one for each token, or NULL: the last
 	const atomic_bool *cancelled;
+	bool is_prompt;        // of a new answer, whose first token somebody waits for
 	int n, n_done, n_rows; // tokens; those whose pass is over; rows written
 	int status;            // when is_done
 	bool is_done;
-	int n_now;           // tokens in the pass that runs
+	int n_now, n_kept;   // tokens in the pass that runs; n_rows before it
+	bool is_urgent;      // counted in n_urgent
 	pthread_cond_t turn; // done, or nobody runs the batch
 	struct tdm_request *next;
 };
@@ -47,7 +49,13 @@ struct tdm_engine {
 	struct tdm_token_tree *tokens;
 	pthread_mutex_t lock;
 	struct tdm_request *first; // in order of arrival
-	bool is_running;
+	bool is_running, is_gathering;
+	pthread_cond_t arrived; // by the monotonic clock; while somebody gathers
+	int n_expected;         // short requests of the last pass, whose callers will soon be back
+	int64_t ended_us, pass_us;
+	atomic_int n_urgent;       // short prompts that no pass has taken yet
+	bool is_owed, has_yielded; // of long requests: left out of the last pass; their last pass was given up
+	uint64_t n_passes;
 };
 
 struct tdm_seq {
@@ -59,6 +67,7 @@ struct tdm_seq {
 	int32_t *tokens; // [cap_pages * TDM_PAGE_TOKENS]
 	uint64_t root;   // 0: the sequence is not remembered
 	int n_known;
+	bool is_new;                       // no answer has begun: its next evaluation is a prompt
 	struct tdm_tree *tree;             // NULL: none is open
 	const struct tdm_adapter *adapter; // NULL: none
 	int cap_rows;

@@ -83,6 +83,10 @@ void tdm_decoder_free(struct tdm_decoder *d) {
 	free(d);
 }
 
+int tdm_decoder_threads(const struct tdm_decoder *d) {
+	return d->n_threads;
+}
+
 // Pieces small enough that a thread which lost its core does not hold up the others, large enough to be worth it.
 void tdm_decoder_parts(struct tdm_decoder *d, tdm_pool_fn *fn, void *arg, size_t bytes) {
 	size_t worth = bytes / PART_BYTES, most = (size_t)d->n_threads * 4;

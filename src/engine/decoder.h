@@ -22,6 +22,7 @@ struct tdm_decoder; // buffers of one pass; one pass at a time
 
 struct tdm_decoder *tdm_decoder_new(const struct tdm_weights *w, const struct tdm_cache *cache, int n_threads);
 void tdm_decoder_free(struct tdm_decoder *d);
+int tdm_decoder_threads(const struct tdm_decoder *d);
 // 1 <= n <= TDM_MAX_ROWS. stop (may be NULL) is asked before each layer; false: it said yes, and what rows point to is
 // undefined.
 bool tdm_decoder_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, bool (*stop)(void *), void *arg);

@@ -1,10 +1,12 @@
 // Opening an engine: file, kernels, weights, vocabulary and chat format, each checked against the others.
 #include "engine/batch.h"
+#include "engine/cores.h"
 #include "engine/encoder.h"
 #include "engine/weights_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static int read_vocab(struct tdm_engine *e, struct tdm_error *err) {
 	int status = tdm_vocab_read(e->file, &e->vocab, err);
@@ -104,6 +106,11 @@ static int open_engine(const char *path, const char *name, const void *data, siz
 	}
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->tokens_lock, NULL);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->arrived, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	int status = path ? tdm_gguf_open(path, &e->file, err) : tdm_gguf_memory(name, data, n, &e->file, err);
 	if (status == TDM_OK)
 		status = prepare(e, o ? o : &standard, err);
@@ -138,6 +145,7 @@ void tdm_engine_close(struct tdm_engine *e) {
 	if (e->vocab)
 		tdm_vocab_free(e->vocab);
 	tdm_token_tree_free(e->tokens);
+	pthread_cond_destroy(&e->arrived);
 	pthread_mutex_destroy(&e->tokens_lock);
 	pthread_mutex_destroy(&e->lock);
 	free(e->labels);
@@ -203,7 +211,9 @@ static int encode(struct tdm_engine *e, const int32_t *tokens, int n, bool with_
 	if (n < 1)
 		return tdm_fail(err, TDM_EVALUE, "a text of %d tokens; expected at least one", n);
 	pthread_mutex_lock(&e->lock); // nothing else runs in an encoder
+	int cores = tdm_cores_take(tdm_decoder_threads(e->decoder));
 	int status = tdm_encoder_run(e->decoder, &e->cache, tokens, n, with_classes, is_cancelled, (void *)cancelled, out);
+	tdm_cores_give(cores);
 	pthread_mutex_unlock(&e->lock);
 	return status == TDM_OK ? TDM_OK
 	                        : tdm_fail(err, status, "%s: the %d tokens of a text %s", e->name, n,

@@ -101,6 +101,7 @@ int tdm_seq_open(struct tdm_engine *e, struct tdm_seq **out, struct tdm_error *e
 	if (!s)
 		return tdm_fail(err, TDM_ENOMEM, "no memory for a sequence");
 	s->engine = e;
+	s->is_new = true;
 	*out = s;
 	return TDM_OK;
 }
@@ -132,6 +133,7 @@ int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error
 		fork->pages[fork->n_pages] = s->pages[fork->n_pages];
 	}
 	fork->length = s->length;
+	fork->is_new = s->is_new;
 	fork->root = s->root;
 	fork->adapter = s->adapter;
 	fork->n_known = s->n_known;
@@ -229,7 +231,8 @@ static int count_wanted(const uint8_t *wanted, int n) {
 
 int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const tdm_flag *cancelled,
                  struct tdm_error *err) {
-	struct tdm_request request = {.seq = s, .tokens = tokens, .wanted = wanted, .cancelled = cancelled, .n = n};
+	struct tdm_request request = {
+	    .seq = s, .tokens = tokens, .wanted = wanted, .cancelled = cancelled, .is_prompt = s->is_new, .n = n};
 	tdm_seq_rewind(s, s->length);
 	int status = tdm_seq_check(s, tokens, n, err);
 	if (status != TDM_OK)
@@ -244,6 +247,7 @@ int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t 
 	}
 	memcpy(s->tokens + s->length, tokens, (size_t)n * sizeof *tokens);
 	tdm_seq_grow(s, n);
+	s->is_new = false;
 	s->rows = request.n_rows;
 	return TDM_OK;
 }
@@ -269,6 +273,7 @@ static int eval_with_tail(struct tdm_seq *s, const int32_t *tokens, int n, const
 int tdm_seq_prompt_and(struct tdm_seq *s, const char *tenant, const int32_t *tokens, int n, const struct tdm_tail *tail,
                        const tdm_flag *cancelled, int *reused, struct tdm_error *err) {
 	tdm_seq_rewind(s, 0);
+	s->is_new = true;
 	s->root = tdm_prefix_root(tenant, s->adapter ? s->adapter->id : 0);
 	int status = tdm_seq_check(s, tokens, n, err);
 	if (status != TDM_OK)

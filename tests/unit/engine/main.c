@@ -11,6 +11,7 @@ int main(void) {
 	failed += tdm_test_kernels();
 	failed += tdm_test_weights();
 	failed += tdm_test_seq();
+	failed += tdm_test_batch();
 	failed += tdm_test_prefix();
 	failed += tdm_test_branch();
 	failed += tdm_test_adapter();

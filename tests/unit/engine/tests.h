@@ -8,6 +8,7 @@ int tdm_test_forward(void);
 int tdm_test_kernels(void);
 int tdm_test_weights(void);
 int tdm_test_seq(void);
+int tdm_test_batch(void);
 int tdm_test_prefix(void);
 int tdm_test_branch(void);
 int tdm_test_adapter(void);

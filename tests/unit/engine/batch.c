@@ -1,0 +1,178 @@
+// Who waits for whom: a short prompt not for a long one, a long one not for ever; engines take turns; no row changes.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include "base/clock.h"
+#include "engine/batch.h"
+#include "engine/cores.h"
+#include "tests.h"
+#include "toy.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { N = 2000, SHORT = 16, N_SHORT = 3 };
+
+struct scene {
+	struct tdm_toy toy;
+	struct tdm_engine *e;
+	int32_t tokens[N];
+	float *alone, *alone_short; // the last rows, computed when nothing else ran
+	atomic_bool has_begun, is_read;
+};
+
+static float *row_alone(struct scene *s, int n) {
+	size_t bytes = (size_t)s->toy.n_vocab * sizeof(float);
+	struct tdm_seq *seq;
+	float *row = malloc(bytes);
+	assert_int_equal(tdm_seq_open(s->e, &seq, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_eval(seq, s->tokens, n, NULL, NULL, NULL), TDM_OK);
+	memcpy(row, tdm_seq_logits(seq, 0), bytes);
+	tdm_seq_close(seq);
+	return row;
+}
+
+static void set_scene(struct scene *s) {
+	memset(s, 0, sizeof *s);
+	s->toy = (struct tdm_toy)TDM_TOY;
+	s->toy.context = N;
+	tdm_toy_make(&s->toy);
+	s->e = tdm_toy_open(&s->toy, NULL, 2);
+	for (int i = 0; i < N; i++)
+		s->tokens[i] = (i * 29 + i / 11) % s->toy.n_vocab;
+	s->alone = row_alone(s, N);
+	s->alone_short = row_alone(s, SHORT);
+}
+
+static void clear_scene(struct scene *s) {
+	free(s->alone);
+	free(s->alone_short);
+	tdm_engine_close(s->e);
+	tdm_toy_free(&s->toy);
+}
+
+static void *read_long(void *arg) {
+	struct scene *s = arg;
+	struct tdm_seq *seq;
+	bool same = tdm_seq_open(s->e, &seq, NULL) == TDM_OK;
+	atomic_store(&s->has_begun, true);
+	same = same && tdm_seq_eval(seq, s->tokens, N, NULL, NULL, NULL) == TDM_OK &&
+	       memcmp(tdm_seq_logits(seq, 0), s->alone, (size_t)s->toy.n_vocab * sizeof(float)) == 0;
+	atomic_store(&s->is_read, true);
+	tdm_seq_close(seq);
+	return same ? arg : NULL;
+}
+
+static uint64_t n_passes(struct tdm_engine *e) {
+	pthread_mutex_lock(&e->lock);
+	uint64_t n = e->n_passes;
+	pthread_mutex_unlock(&e->lock);
+	return n;
+}
+
+// Passes that began between the call and its answer; -1: another row than alone.
+static int ask_short(struct scene *s) {
+	struct tdm_seq *seq;
+	assert_int_equal(tdm_seq_open(s->e, &seq, NULL), TDM_OK);
+	uint64_t before = n_passes(s->e);
+	int status = tdm_seq_eval(seq, s->tokens, SHORT, NULL, NULL, NULL);
+	int n = (int)(n_passes(s->e) - before);
+	if (status || memcmp(tdm_seq_logits(seq, 0), s->alone_short, (size_t)s->toy.n_vocab * sizeof(float)) != 0)
+		n = -1;
+	tdm_seq_close(seq);
+	return n;
+}
+
+static void short_prompts_do_not_wait(void **state) {
+	struct scene s;
+	pthread_t reader;
+	void *same;
+	set_scene(&s);
+	assert_int_equal(pthread_create(&reader, NULL, read_long, &s), 0);
+	while (!atomic_load(&s.has_begun))
+		usleep(10);
+	for (int i = 0; i < 8; i++) {
+		int n = ask_short(&s);
+		assert_true(n > 0 && n <= 3); // its own, perhaps one that had begun, perhaps one that began meanwhile
+		usleep(300);
+	}
+	pthread_join(reader, &same);
+	assert_non_null(same);
+	clear_scene(&s);
+}
+
+static void *ask_often(void *arg) {
+	struct scene *s = arg;
+	bool same = true;
+	while (!atomic_load(&s->is_read))
+		same = same && ask_short(s) > 0;
+	return same ? arg : NULL;
+}
+
+static void long_prompts_are_read(void **state) {
+	struct scene s;
+	pthread_t reader, askers[N_SHORT];
+	void *same;
+	set_scene(&s);
+	uint64_t before = n_passes(s.e);
+	for (int i = 0; i < N_SHORT; i++)
+		assert_int_equal(pthread_create(&askers[i], NULL, ask_often, &s), 0);
+	assert_int_equal(pthread_create(&reader, NULL, read_long, &s), 0);
+	pthread_join(reader, &same);
+	assert_non_null(same);
+	for (int i = 0; i < N_SHORT; i++) {
+		pthread_join(askers[i], &same);
+		assert_non_null(same);
+	}
+	assert_int_equal(atomic_load(&s.e->n_urgent), 0);
+	assert_true(n_passes(s.e) > before + N / TDM_MAX_ROWS);
+	clear_scene(&s);
+}
+
+// --- cores
+
+struct holder {
+	atomic_int *in_use, *most;
+	int n_threads, n_turns;
+};
+
+static void *hold(void *arg) {
+	struct holder *h = arg;
+	for (int64_t until_us = tdm_now_us() + 50000; tdm_now_us() < until_us; h->n_turns++) {
+		int n = tdm_cores_take(h->n_threads), now = atomic_fetch_add(h->in_use, n) + n;
+		for (int most = atomic_load(h->most); now > most && !atomic_compare_exchange_weak(h->most, &most, now);)
+			;
+		usleep(200);
+		atomic_fetch_sub(h->in_use, n);
+		tdm_cores_give(n);
+	}
+	return NULL;
+}
+
+static void cores_are_taken_in_turn(void **state) {
+	pthread_t threads[4];
+	struct holder holders[4];
+	atomic_int in_use = 0, most = 0;
+	int limit = tdm_cores_take(1 << 20); // all of them
+	tdm_cores_give(limit);
+	for (int i = 0; i < 4; i++) {
+		holders[i] = (struct holder){&in_use, &most, i % 2 ? 1 : 1 << 20, 0};
+		assert_int_equal(pthread_create(&threads[i], NULL, hold, &holders[i]), 0);
+	}
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(limit >= 1 && atomic_load(&most) <= limit);
+	for (int i = 0; i < 4; i++) // nobody is passed over: all had about as many turns
+		assert_true(holders[i].n_turns > 0 && 2 * holders[i].n_turns >= holders[0].n_turns);
+}
+
+int tdm_test_batch(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(short_prompts_do_not_wait),
+	    cmocka_unit_test(long_prompts_are_read),
+	    cmocka_unit_test(cores_are_taken_in_turn),
+	};
+	return cmocka_run_group_tests_name("batch", tests, NULL, NULL);
+}
