@@ -18,7 +18,7 @@
 
 #define N_SPINS 2000
 
-enum { STALL_US = 150, LEAST_ALONE = 8, MOST_ALONE = 64, CALM_US = 50000, YIELD_US = 4000 };
+enum { STALL_US = 150, LEAST_ALONE = 4, MOST_ALONE = 12, CALM_US = 50000, YIELD_US = 4000 };
 
 struct tdm_pool {
 	pthread_mutex_t run_lock, lock;

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+enum { BLOCK = 512, LANES = 16 };
+
 // Bits of a float as a number that grows with the float; -0 equals 0, and not-a-number counts as the least value.
 static uint32_t order_of(float x) {
 	if (isnan(x))
@@ -142,12 +144,34 @@ int32_t tdm_sample(const float *probs, int n, double at) {
 	return last;
 }
 
-int32_t tdm_argmax(const float *x, int n) {
-	int32_t best = 0;
-	for (int32_t i = 1; i < n; i++)
+static int32_t argmax_from(const float *x, int from, int n, int32_t best) {
+	for (int32_t i = from; i < n; i++)
 		if (x[i] > x[best] || (isnan(x[best]) && !isnan(x[i])))
 			best = i;
 	return best;
+}
+
+// The largest of a block, lane by lane so that it takes vectors; -INFINITY when there is nothing else but NAN.
+static float block_largest(const float *x) {
+	float lanes[LANES], largest = -INFINITY;
+	for (int k = 0; k < LANES; k++)
+		lanes[k] = -INFINITY;
+	for (int i = 0; i < BLOCK; i += LANES)
+		for (int k = 0; k < LANES; k++)
+			lanes[k] = x[i + k] > lanes[k] ? x[i + k] : lanes[k];
+	for (int k = 0; k < LANES; k++)
+		largest = lanes[k] > largest ? lanes[k] : largest;
+	return largest;
+}
+
+// Most blocks hold nothing larger than what was found before: only the others are looked at element by element.
+int32_t tdm_argmax(const float *x, int n) {
+	int32_t best = 0;
+	int at = 0;
+	for (; at + BLOCK <= n; at += BLOCK)
+		if (isnan(x[best]) || block_largest(x + at) > x[best])
+			best = argmax_from(x, at, at + BLOCK, best);
+	return argmax_from(x, at, n, best);
 }
 
 double tdm_exp_sum(const float *logits, int n, float top) {

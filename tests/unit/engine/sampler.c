@@ -187,6 +187,30 @@ static void log_softmax_is_exact(void **state) {
 	assert_true(isinf(tdm_log_softmax_at(logits, 4, 3)));
 }
 
+static int32_t plain_argmax(const float *x, int n) {
+	int32_t best = 0;
+	for (int32_t i = 1; i < n; i++)
+		if (x[i] > x[best] || (isnan(x[best]) && !isnan(x[i])))
+			best = i;
+	return best;
+}
+
+static void test_argmax(void **state) {
+	enum { MOST_VALUES = 3000 };
+	static const float odd[] = {NAN, -INFINITY, INFINITY, 0, -0.0f};
+	float x[MOST_VALUES];
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 11);
+	for (int round = 0; round < 400; round++) {
+		int n = 1 + (int)tdm_rng_below(&rng, MOST_VALUES),
+		    kinds = round % 5 + 1; // few values: ties; of some rounds all are odd
+		for (int i = 0; i < n; i++)
+			x[i] = tdm_rng_below(&rng, 4) < (uint64_t)(round % 7) ? odd[tdm_rng_below(&rng, (uint64_t)kinds)]
+			                                                      : (float)tdm_rng_below(&rng, 20) - 30;
+		assert_int_equal(tdm_argmax(x, n), plain_argmax(x, n));
+	}
+}
+
 int tdm_test_sampler(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(agrees_with_plain),
@@ -196,6 +220,7 @@ int tdm_test_sampler(void) {
 	    cmocka_unit_test(draws_follow_the_distribution),
 	    cmocka_unit_test(a_draw_never_takes_what_cannot_be),
 	    cmocka_unit_test(log_softmax_is_exact),
+	    cmocka_unit_test(test_argmax),
 	};
 	return cmocka_run_group_tests_name("engine: sampler", tests, NULL, NULL);
 }
