@@ -44,6 +44,15 @@ static inline vi widen(const uint8_t *p, bool is_signed) {
 	return (vi)(is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes));
 }
 
+static inline vf larger(vf a, vf b) {
+	return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+}
+
+static inline vi within(vi x, int32_t limit) {
+	__m256i low = _mm256_max_epi32((__m256i)x, _mm256_set1_epi32(-limit));
+	return (vi)_mm256_min_epi32(low, _mm256_set1_epi32(limit));
+}
+
 static inline float largest_of(vf x) {
 	__m128 four = _mm_max_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1));
 	__m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));

@@ -41,6 +41,15 @@ static inline vi widen(const uint8_t *p, bool is_signed) {
 	return (vi)(is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes));
 }
 
+static inline vf larger(vf a, vf b) {
+	return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+}
+
+static inline vi within(vi x, int32_t limit) {
+	__m512i low = _mm512_max_epi32((__m512i)x, _mm512_set1_epi32(-limit));
+	return (vi)_mm512_min_epi32(low, _mm512_set1_epi32(limit));
+}
+
 static inline float largest_of(vf x) {
 	return _mm512_reduce_max_ps((__m512)x);
 }

@@ -4,7 +4,8 @@
 //   (cases below FLOAT_TILE, and beyond 4),
 //   vi dot4(vi sum, vi w, const int8_t *x): sum[l] += byte 4 l + j of w * x[j] for j < 4, w without sign where FLIP,
 //   vf madd(vf a, vf b, vf c): a * b + c, vf load_half(const uint16_t *p), void store_half(uint16_t *p, vf x),
-//   vi widen(const uint8_t *p, bool is_signed): LANES bytes,
+//   vf larger(vf a, vf b): a > b ? a : b, so b where one is not a number; vi within(vi x, int32_t limit): clamped to
+//   [-limit, limit]; vi widen(const uint8_t *p, bool is_signed): LANES bytes,
 //   largest_of, sum_of (over the lanes), float through_half(float)
 //
 // The rule it protects: 16 lanes in every set, whatever the vector's width, so that sets with the same madd agree bit

@@ -52,6 +52,16 @@ static inline vi widen(const uint8_t *p, bool is_signed) {
 	return x;
 }
 
+static inline vf larger(vf a, vf b) {
+	vi is_above = a > b;
+	return (vf)(((vi)a & is_above) | ((vi)b & ~is_above));
+}
+
+static inline vi within(vi x, int32_t limit) {
+	vi above = x > limit, below = x < -limit;
+	return (x & ~(above | below)) | (above & limit) | (below & -limit);
+}
+
 static inline float largest_of(vf x) {
 	float a = x[0] > x[1] ? x[0] : x[1], b = x[2] > x[3] ? x[2] : x[3];
 	return a > b ? a : b;

@@ -47,16 +47,6 @@ ALWAYS vf pick(vi mask, vf yes, vf no) {
 	return (vf)(((vi)yes & mask) | ((vi)no & ~mask));
 }
 
-ALWAYS vf larger(vf a, vf b) {
-	return pick(a > b, a, b);
-}
-
-// Clamped to [-limit, limit]: only what is not a number or infinite is ever outside.
-ALWAYS vi within(vi x, int32_t limit) {
-	vi above = x > limit, below = x < -limit;
-	return (x & ~(above | below)) | (above & limit) | (below & -limit);
-}
-
 ALWAYS float sum16(const float x[TDM_LANES]) {
 	float s[8];
 	for (int i = 0; i < 8; i++)
