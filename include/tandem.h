@@ -61,13 +61,15 @@ int tandem_ask(struct tandem *t, const char *model, const struct tdm_message *me
 
 // --- the engine: immutable weights and their vocabulary
 
+// Of keys and values. AUTO: F32 or F16, as precise as the matrices. Q8_0: half of F16's memory and bandwidth.
+enum tdm_cache_type { TDM_CACHE_AUTO, TDM_CACHE_F32, TDM_CACHE_F16, TDM_CACHE_Q8_0 };
 struct tdm_engine_options {
 	int threads;         // that compute; 0 = 1
 	int context;         // longest sequence; 0 = the file's context_length
 	const char *chat;    // chat format; NULL = recognise the file's template
 	const char *kernels; // "portable", "avx2", "avx512"; NULL = the best of this machine
-	bool full_cache;     // keys and values in full precision; else as precise as the matrices
-	size_t cache_bytes;  // of keys and values of all sequences and of remembered prefixes; 0 = no limit
+	enum tdm_cache_type cache_type;
+	size_t cache_bytes; // of keys and values of all sequences and of remembered prefixes; 0 = no limit
 };
 struct tdm_engine_info {
 	const char *name, *architecture, *kernels, *chat; // chat NULL: none

@@ -12,6 +12,7 @@
 struct options {
 	const char *prompt, *depth, *verify, *threads, *kernels, *out;
 	int64_t decode, verify_depth, rounds;
+	int cache_type;
 };
 
 static const struct tdm_option options[] = {
@@ -26,6 +27,8 @@ static const struct tdm_option options[] = {
     {"rounds", TDM_OPT_INT, offsetof(struct options, rounds), "5", 1, 1000, NULL, "times that everything is measured"},
     {"kernels", TDM_OPT_STRING, offsetof(struct options, kernels), NULL, 0, 0, NULL,
      "portable, avx2 or avx512; absent: the best of this machine"},
+    {"cache-type", TDM_OPT_CHOICE, offsetof(struct options, cache_type), "auto", 0, 0, TDM_CACHE_CHOICES,
+     "keys and values; auto = as precise as the weights"},
     {"out", TDM_OPT_STRING, offsetof(struct options, out), NULL, 0, 0, NULL, "file for the figures, TSV"},
 };
 
@@ -150,7 +153,8 @@ static double resident_mb(void) {
 }
 
 static int open_model(struct bench *b) {
-	const struct tdm_engine_options o = {.threads = b->n_threads, .kernels = b->o->kernels};
+	const struct tdm_engine_options o = {
+	    .threads = b->n_threads, .kernels = b->o->kernels, .cache_type = (enum tdm_cache_type)b->o->cache_type};
 	int64_t started_us = tdm_now_us();
 	int status = tdm_engine_open(b->path, &o, &b->engine, b->err);
 	if (!status)

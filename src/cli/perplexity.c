@@ -12,7 +12,7 @@
 struct options {
 	const char *kernels;
 	int64_t context, chunks, threads;
-	bool full_cache;
+	int cache_type;
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -20,7 +20,8 @@ static const struct tdm_option options[] = {
     {"context", TDM_OPT_INT, AT(context), "512", 4, 1 << 20, NULL, "tokens of a chunk; those of its second half count"},
     {"chunks", TDM_OPT_INT, AT(chunks), "0", 0, 1 << 30, NULL, "first chunks of the text that are read; 0: all"},
     {"threads", TDM_OPT_INT, AT(threads), "1", 1, 256, NULL, "threads of the engine"},
-    {"full-cache", TDM_OPT_BOOL, AT(full_cache), "no", 0, 0, NULL, "keep keys and values in full precision"},
+    {"cache-type", TDM_OPT_CHOICE, AT(cache_type), "auto", 0, 0, TDM_CACHE_CHOICES,
+     "keys and values; auto = as precise as the weights"},
     {"kernels", TDM_OPT_STRING, AT(kernels), NULL, 0, 0, NULL,
      "portable, avx2 or avx512; absent: the best of this machine"},
 };
@@ -48,7 +49,7 @@ static int measure(struct tdm_perplexity *p, const struct options *o, struct tdm
 static int run(const struct tdm_command_call *call) {
 	const struct options *o = call->options;
 	const struct tdm_engine_options engine = {
-	    .threads = (int)o->threads, .kernels = o->kernels, .full_cache = o->full_cache};
+	    .threads = (int)o->threads, .kernels = o->kernels, .cache_type = (enum tdm_cache_type)o->cache_type};
 	struct tdm_engine *e = NULL;
 	struct tdm_perplexity *p = NULL;
 	struct tdm_bytes text;

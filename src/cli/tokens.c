@@ -20,7 +20,8 @@
 struct options {
 	const char *model, *strings, *kernels;
 	int64_t n_continue, top;
-	bool full_cache, embed, logprobs;
+	int cache_type;
+	bool embed, logprobs;
 };
 
 static const struct tdm_option rows[] = {
@@ -35,8 +36,8 @@ static const struct tdm_option rows[] = {
      "the vector of each list of ids; for encoders"},
     {"logprobs", TDM_OPT_BOOL, offsetof(struct options, logprobs), "no", 0, 0, NULL,
      "of each list of ids: ln p of every token after the first"},
-    {"full-cache", TDM_OPT_BOOL, offsetof(struct options, full_cache), "no", 0, 0, NULL,
-     "keep keys and values in full precision"},
+    {"cache-type", TDM_OPT_CHOICE, offsetof(struct options, cache_type), "auto", 0, 0, TDM_CACHE_CHOICES,
+     "keys and values; auto = as precise as the weights"},
     {"kernels", TDM_OPT_STRING, offsetof(struct options, kernels), NULL, 0, 0, NULL,
      "portable, avx2 or avx512; absent: the best of this machine"},
 };
@@ -232,7 +233,8 @@ static int open_model(struct reader *r, struct tdm_error *err) {
 	const struct options *o = r->options;
 	int status;
 	if (o->n_continue || o->embed || o->logprobs) {
-		const struct tdm_engine_options engine = {.kernels = o->kernels, .full_cache = o->full_cache};
+		const struct tdm_engine_options engine = {.kernels = o->kernels,
+		                                          .cache_type = (enum tdm_cache_type)o->cache_type};
 		status = tdm_engine_open(o->model, &engine, &r->engine, err);
 		r->vocab = status ? NULL : tdm_engine_vocab(r->engine);
 		return status;

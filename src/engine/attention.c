@@ -80,7 +80,7 @@ static void attend_tile(const struct job *job, const struct tdm_tile *tile, int 
 	                          .values_at = at + d->cache->values_at,
 	                          .head_dim = s->head_dim,
 	                          .head_padded = d->cache->head_padded,
-	                          .is_half = d->cache->is_half,
+	                          .type = d->cache->type,
 	                          .scale = s->attention_scale,
 	                          .soft_cap = s->attention_cap};
 	int window = d->w->layers[job->layer].window;

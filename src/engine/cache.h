@@ -1,21 +1,29 @@
 // Cache: keys and values of a sequence in pages of 16 tokens that sequences share until one of them writes.
 //
-// A page is 64-byte aligned memory for all layers: [layer][kv head]{keys [head_dim][16], values [16][head_padded]}, in
-// float or half precision. Its count of owners stands before it. Content beyond a sequence's length means nothing.
-// The lock guards the list of unused pages; a page with one owner belongs to that owner's thread.
+// A page is 64-byte aligned memory for all layers: [layer][kv head]{keys, values}, each as kernels.h says, in float,
+// half precision or Q8_0. Its count of owners stands before it. Content beyond a sequence's length means nothing. The
+// lock guards unused pages and slabs; a page with one owner belongs to that owner's thread.
 #pragma once
 #include "engine/prefix.h"
 #include "engine/weights.h"
 #include <pthread.h>
 
+// Memory that pages are cut from; this stands at its end.
+struct tdm_slab {
+	struct tdm_slab *next;
+	void *memory;
+	size_t n_bytes;
+	uint8_t *free; // where the next page begins
+};
+
 struct tdm_cache {
 	pthread_mutex_t lock;
 	void *unused; // a list through the pages' headers
-	int n_unused;
+	struct tdm_slab *slabs;
 	size_t n_pages, limit_pages; // that exist, used or not; how many may
 	struct tdm_prefix prefix;
 	int n_kv_heads, head_dim, head_padded;
-	bool is_half;
+	uint32_t type; // TDM_F32, TDM_F16 or TDM_Q8_0
 	size_t head_bytes, values_at, page_bytes;
 };
 

@@ -10,6 +10,8 @@
 #include "engine/chat.h"
 #include "engine/tokens.h"
 
+#define TDM_CACHE_CHOICES "auto|f32|f16|q8_0" // names of enum tdm_cache_type, for options
+
 int tdm_engine_memory(const char *name, const void *data, size_t n, const struct tdm_engine_options *o,
                       struct tdm_engine **out, struct tdm_error *err); // a file's bytes, not needed afterwards
 const struct tdm_chat_format *

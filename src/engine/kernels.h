@@ -48,8 +48,10 @@ struct tdm_columns {
 	struct tdm_column_block *blocks; // [stride / 32][n]
 };
 
-// Queries of one sequence that read one head of the cache. Page: keys [head_dim][16 tokens], then values
-// [16 tokens][head_dim padded to 16]; half precision or float.
+// Queries of one sequence that read one head of the cache. Page of numbers: keys [head_dim][16 tokens], then values
+// [16 tokens][head_dim padded to 16]. Page of Q8_0, head_dim in blocks of 32: keys, codes [block][8][16 tokens][4]
+// (with the kernels' flip) and scales in half precision [block][16 tokens]; values, codes [block][16 tokens][32] and
+// scales.
 struct tdm_attention {
 	int n; // queries, 1..TDM_MAX_QUERIES
 	const float *q[TDM_MAX_QUERIES];
@@ -58,8 +60,8 @@ struct tdm_attention {
 	int first_key[TDM_MAX_QUERIES]; // and none before this one
 	const uint8_t *const *pages;    // of the sequence
 	size_t keys_at, values_at;      // bytes from the start of a page to this layer's and head's part
-	int head_dim, head_padded;      //
-	bool is_half;                   //
+	int head_dim, head_padded;      // to 16, for Q8_0 to 32
+	uint32_t type;                  // TDM_F32, TDM_F16 or TDM_Q8_0
 	float scale;                    // of a score; mostly 1 / sqrt(head_dim)
 	float soft_cap;                 // a score x counts as soft_cap * tanh(x / soft_cap); 0: as x
 };
@@ -106,6 +108,10 @@ int tdm_matrix_pack(struct tdm_matrix *m, struct tdm_store *store, const struct 
                     const void *data, int n_rows, int n_cols, struct tdm_error *err);
 // Row `row` of the packed matrix as numbers: n_cols floats, bit for bit those of tdm_dequantize.
 void tdm_matrix_row(const struct tdm_matrix *m, int row, float *out);
+// Of the codes of a page's keys or values; their scales stand behind them.
+static inline size_t tdm_codes_bytes(int head_padded) {
+	return (size_t)head_padded * TDM_PAGE_TOKENS;
+}
 static inline int tdm_pad(int n, int to) {
 	return (n + to - 1) / to * to;
 }

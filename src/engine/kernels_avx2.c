@@ -16,7 +16,7 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define FLOAT_TILE 3
 #define SMALLER_FLOAT_TILES TILE(1) TILE(2)
 #define QUERIES 4
-#define QUERIES_ABOVE_4
+#define QUERIES_ABOVE_4(M)
 
 // The byte product takes one side without sign and its pair sums must fit 16 bits: |w| <= 128 and |x| <= 127 do.
 static inline vi dot4(vi sum, vi w, const int8_t *x) {

@@ -16,7 +16,7 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define FLOAT_TILE 4
 #define SMALLER_FLOAT_TILES TILE(1) TILE(2) TILE(3)
 #define QUERIES 8
-#define QUERIES_ABOVE_4 QUERY_TILES(5) QUERY_TILES(6) QUERY_TILES(7) QUERY_TILES(8)
+#define QUERIES_ABOVE_4(M) M(5) M(6) M(7) M(8)
 
 static inline vi dot4(vi sum, vi w, const int8_t *x) {
 	int32_t four;

@@ -17,7 +17,7 @@ typedef int8_t vb __attribute__((vector_size(LANES)));
 #define FLOAT_TILE 2
 #define SMALLER_FLOAT_TILES TILE(1)
 #define QUERIES 4
-#define QUERIES_ABOVE_4
+#define QUERIES_ABOVE_4(M)
 
 static inline vi dot4(vi sum, vi w, const int8_t *x) {
 	typedef int16_t words __attribute__((vector_size(4 * LANES)));

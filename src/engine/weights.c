@@ -60,7 +60,7 @@ static int read_vector(struct tdm_reader *r, const char *name, int first, int n,
 static int pack(struct tdm_reader *r, const struct tdm_tensor *t, int first, int rows, struct tdm_matrix *m) {
 	const uint8_t *data = (const uint8_t *)t->data + tdm_tensor_bytes(t->type, t->dims[0]) * (uint64_t)first;
 	if (t->type != TDM_F32)
-		r->w->is_half_cache = true;
+		r->w->cache_type = TDM_F16; // instead of 0, TDM_F32
 	return tdm_matrix_pack(m, &r->w->store, r->w->kernels, t->type, data, rows, (int)t->dims[0], r->err);
 }
 

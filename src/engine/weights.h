@@ -66,7 +66,7 @@ struct tdm_weights {
 	struct tdm_place *places; // of every linear map
 	int n_places;
 	struct tdm_rotation rotations[TDM_N_ROTATIONS];
-	bool is_half_cache; // keys and values in half precision: the cache is as precise as the matrices
+	uint32_t cache_type; // of keys and values, TDM_F32, TDM_F16 or TDM_Q8_0; first as precise as the matrices
 	uint64_t n_parameters, weight_bytes;
 };
 

@@ -20,7 +20,7 @@ struct options {
 	const char *path, *chat, *kernels, *adapter;
 	int64_t threads, context, top_k, max_tokens, cache_mb;
 	double adapter_scale, temperature, top_p, min_p, repeat_penalty;
-	bool full_cache;
+	int cache_type;
 };
 
 struct local {
@@ -416,7 +416,7 @@ static int open_engine(const struct tdm_build *b, const struct options *o, struc
 	                                          .context = (int)o->context,
 	                                          .chat = o->chat,
 	                                          .kernels = o->kernels,
-	                                          .full_cache = o->full_cache,
+	                                          .cache_type = (enum tdm_cache_type)o->cache_type,
 	                                          .cache_bytes = (size_t)o->cache_mb << 20};
 	struct tdm_error why = {0};
 	const char *path = o->path;
@@ -497,8 +497,8 @@ static const struct tdm_option local_options[] = {
     {"chat", TDM_OPT_STRING, AT(chat), "auto", 0, 0, NULL, "chat format; auto = recognise the file's template"},
     {"kernels", TDM_OPT_STRING, AT(kernels), NULL, 0, 0, NULL,
      "portable, avx2 or avx512; absent = best of the machine"},
-    {"full_cache", TDM_OPT_BOOL, AT(full_cache), "no", 0, 0, NULL,
-     "keys and values in full precision; no = as precise as the weights"},
+    {"cache_type", TDM_OPT_CHOICE, AT(cache_type), "auto", 0, 0, TDM_CACHE_CHOICES,
+     "keys and values; auto = as precise as the weights, q8_0 = half the memory of f16"},
     {"cache_mb", TDM_OPT_INT, AT(cache_mb), "256", 0, 1 << 24, NULL,
      "megabytes for keys and values of running and remembered conversations; 0 = no limit"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "512", 1, 1 << 20, NULL, "longest answer, tokens"},

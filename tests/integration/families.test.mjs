@@ -33,7 +33,7 @@ const text = Array.from({ length: POSITIONS }, () => below(317)); // no control 
 function ours(file, step) {
   const prefixes = [];
   for (let n = 1; n <= POSITIONS; n += step) prefixes.push(JSON.stringify(text.slice(0, n)));
-  const done = tandem(['tokens', '--model', file, '--continue', '1', '--top', '1000', '--full-cache'],
+  const done = tandem(['tokens', '--model', file, '--continue', '1', '--top', '1000', '--cache-type', 'f32'],
     { input: `${prefixes.join('\n')}\n` });
   assert.equal(done.status, 0, done.stderr);
   return done.stdout.trimEnd().split('\n').map((line) => new Map(JSON.parse(line).top));
@@ -58,7 +58,7 @@ for (const recipe of encoders.filter((name) => name !== 'bert-words' && name !==
     const model = await llama.loadModel({ modelPath: file, defaultContextFlashAttention: false });
     const context = await model.createEmbeddingContext({ contextSize: 512, batchSize: 512, threads: 1 });
     const lengths = [3, 4, 16, 17, 40, 64, 65, 100, 128, 129, 200, 257, 300];
-    const done = tandem(['tokens', '--model', file, '--embed', '--full-cache'],
+    const done = tandem(['tokens', '--model', file, '--embed', '--cache-type', 'f32'],
       { input: lengths.map((n) => `${JSON.stringify(text.slice(0, n))}\n`).join('') });
     assert.equal(done.status, 0, done.stderr);
     const mine = done.stdout.trimEnd().split('\n').map((line) => JSON.parse(line));

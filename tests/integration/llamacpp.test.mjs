@@ -71,7 +71,7 @@ async function oracle(model, context, cache) {
 async function compare(t, file, model, prompts, n, { agree, probability, cache = 'F32' }) {
   const input = prompts.map((p) => `${JSON.stringify(p)}\n`).join('');
   const done = tandem(['tokens', '--model', file, '--continue', String(n), '--top', '10',
-    ...(cache === 'F32' ? ['--full-cache'] : [])], { input });
+    ...(cache === 'F32' ? ['--cache-type', 'f32'] : [])], { input });
   assert.equal(done.status, 0, done.stderr);
   const ours = done.stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
   const theirs = await oracle(model, Math.max(...prompts.map((p) => p.length)) + n + 8, cache);

@@ -105,7 +105,7 @@ async function comparePerplexity(t, file, context, tolerance) {
   const textFile = path.join(dir, 'text'), below = random(8);
   const text = Array.from({ length: 400 }, () => WORDS[below(WORDS.length)]).join(' ');
   writeFileSync(textFile, `${text}\n`);
-  const done = tandem(['perplexity', file, textFile, '--context', String(context), '--full-cache']);
+  const done = tandem(['perplexity', file, textFile, '--context', String(context), '--cache-type', 'f32']);
   assert.equal(done.status, 0, done.stderr);
   assert.match(done.stderr, /chunks, \d+\.\d+ so far/);
   const [, value, error, counted, chunks] = /^perplexity (\S+) \+\/- (\S+) \((\d+) tokens counted, (\d+) chunks of/

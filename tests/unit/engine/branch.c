@@ -74,9 +74,10 @@ static void grow_and_check(struct bench *b, struct tdm_seq *s, int round) {
 	b->tokens[b->n++] = next;
 }
 
-static void rows_are_those_of_paths(void **state) {
+static void check_trees(enum tdm_cache_type cache_type) {
 	struct bench b = {.toy = TDM_TOY};
 	struct tdm_seq *s;
+	b.toy.cache_type = cache_type;
 	tdm_toy_make(&b.toy);
 	b.e = tdm_toy_open(&b.toy, NULL, 2);
 	tdm_rng_init(&b.rng, 4);
@@ -91,6 +92,11 @@ static void rows_are_those_of_paths(void **state) {
 	tdm_seq_close(s);
 	tdm_engine_close(b.e);
 	tdm_toy_free(&b.toy);
+}
+
+static void rows_are_those_of_paths(void **state) {
+	check_trees(TDM_CACHE_AUTO);
+	check_trees(TDM_CACHE_Q8_0);
 }
 
 static void trees_end_cleanly(void **state) {

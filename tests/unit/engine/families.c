@@ -42,13 +42,18 @@ static void write_model(const char *recipe, uint32_t type) {
 		fail_msg("%s", err.text);
 }
 
-static struct tdm_engine *open_model(const char *recipe, const char *kernels, int threads) {
-	struct tdm_engine_options o = {.kernels = kernels, .threads = threads};
+static struct tdm_engine *open_with(const char *recipe, const char *kernels, int threads,
+                                    enum tdm_cache_type cache_type) {
+	struct tdm_engine_options o = {.kernels = kernels, .threads = threads, .cache_type = cache_type};
 	struct tdm_engine *e = NULL;
 	struct tdm_error err = {0};
 	if (tdm_engine_open(path_of(recipe), &o, &e, &err) != TDM_OK)
 		fail_msg("%s", err.text);
 	return e;
+}
+
+static struct tdm_engine *open_model(const char *recipe, const char *kernels, int threads) {
+	return open_with(recipe, kernels, threads, TDM_CACHE_AUTO);
 }
 
 // Where the pieces of step 0 begin: single tokens around the ends of pages, passes and the block of keys, and long
@@ -86,9 +91,10 @@ static void run(struct tdm_engine *e, int step, float *out) {
 	run_with(e, 0, N, step, out);
 }
 
-static void splits_change_nothing(const char *recipe, const char *kernels, float *expected, float *got) {
+static void splits_change_nothing(const char *recipe, const char *kernels, enum tdm_cache_type cache_type,
+                                  float *expected, float *got) {
 	static const int steps[] = {0, N, 5, 1}; // a sanitizer takes the first two
-	struct tdm_engine *e = open_model(recipe, kernels, 1);
+	struct tdm_engine *e = open_with(recipe, kernels, 1, cache_type);
 	size_t bytes = (size_t)(N * tdm_engine_info(e)->n_vocab) * sizeof *got;
 	assert_true(tdm_engine_info(e)->n_vocab <= MOST_VOCAB);
 	run(e, steps[0], expected);
@@ -124,7 +130,7 @@ static void every_split(void **state) {
 		write_model(recipe, types[i % 3]);
 		for (size_t k = 0; (kernels = tdm_kernels_at(k, &runs)); k++)
 			if (runs && (!TDM_SANITIZED || k == i % 3))
-				splits_change_nothing(recipe, kernels->name, expected, got);
+				splits_change_nothing(recipe, kernels->name, i % 2 ? TDM_CACHE_Q8_0 : TDM_CACHE_AUTO, expected, got);
 		threads_change_nothing(recipe, expected, got);
 		unlink(path_of(recipe));
 	}
@@ -169,7 +175,7 @@ static void windows_end(void **state) {
 	for (size_t k = 0; (kernels = tdm_kernels_at(k, &runs)); k++) {
 		if (!runs)
 			continue;
-		struct tdm_engine *e = open_model("llama-window", kernels->name, 1);
+		struct tdm_engine *e = open_with("llama-window", kernels->name, 1, k % 2 ? TDM_CACHE_Q8_0 : TDM_CACHE_AUTO);
 		size_t n_vocab = (size_t)tdm_engine_info(e)->n_vocab;
 		run_with(e, 1, N, 7, with);
 		run_with(e, 2, N, 7, without);

@@ -83,12 +83,60 @@ static void uneven_shapes(void **state) {
 	compare(toy, 2e-4);
 }
 
+// Of the tokens after each of the first ones, over all positions.
+static double perplexity(const struct tdm_toy *toy, const char *kernels) {
+	struct tdm_engine *e = tdm_toy_open(toy, kernels, 1);
+	struct tdm_seq *s;
+	int32_t tokens[N];
+	uint8_t wanted[N];
+	double sum = 0;
+	for (int i = 0; i < N; i++)
+		tokens[i] = (int32_t)((i * 7919 + i * i) % toy->n_vocab);
+	memset(wanted, 1, sizeof wanted);
+	assert_int_equal(tdm_seq_open(e, &s, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_eval(s, tokens, N, wanted, NULL, NULL), TDM_OK);
+	for (int i = 0; i + 1 < N; i++) {
+		const float *logits = tdm_seq_logits(s, i);
+		double total = 0;
+		for (int v = 0; v < toy->n_vocab; v++)
+			total += exp((double)logits[v] - (double)logits[tokens[i + 1]]);
+		sum += log(total);
+	}
+	tdm_seq_close(s);
+	tdm_engine_close(e);
+	return exp(sum / (N - 1));
+}
+
+// A quantised cache changes a logit by a twentieth at most, and the perplexity by less than 0.2 %.
+static void caches(void **state) {
+	struct tdm_toy toy = TDM_TOY;
+	const struct tdm_kernels *kernels;
+	bool runs;
+	toy.cache_type = TDM_CACHE_F16;
+	compare(toy, 2e-3);
+	toy.cache_type = TDM_CACHE_Q8_0;
+	compare(toy, 5e-2);
+	toy.head_dim = 22; // not a whole block
+	compare(toy, 5e-2);
+	toy.head_dim = 80;
+	tdm_toy_make(&toy);
+	for (size_t i = 0; (kernels = tdm_kernels_at(i, &runs)); i++) {
+		if (!runs)
+			continue;
+		toy.cache_type = TDM_CACHE_F32;
+		double exact = perplexity(&toy, kernels->name);
+		toy.cache_type = TDM_CACHE_Q8_0;
+		double quantised = perplexity(&toy, kernels->name);
+		if (!(fabs(quantised / exact - 1) < 2e-3) || quantised == exact)
+			fail_msg("%s: perplexity %g instead of %g", kernels->name, quantised, exact);
+	}
+	tdm_toy_free(&toy);
+}
+
 int tdm_test_forward(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(floats),
-	    cmocka_unit_test(halves),
-	    cmocka_unit_test(blocks),
-	    cmocka_unit_test(uneven_shapes),
+	    cmocka_unit_test(floats), cmocka_unit_test(halves),        cmocka_unit_test(blocks),
+	    cmocka_unit_test(caches), cmocka_unit_test(uneven_shapes),
 	};
 	return cmocka_run_group_tests_name("forward", tests, NULL, NULL);
 }

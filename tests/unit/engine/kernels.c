@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include "base/random.h"
 #include "engine/gguf.h"
+#include "engine/cache.h"
 #include "engine/kernels.h"
 #include "tests.h"
 #include <math.h>
@@ -237,6 +238,124 @@ static void exp_sums(void **state) {
 		}
 }
 
+// --- attention: one head, keys and values stored as the cache stores them
+
+enum { KEYS = 300, MOST_DIM = 96 };
+
+struct head {
+	struct tdm_weights w;
+	struct tdm_cache c;
+	uint8_t *pages[(KEYS + TDM_PAGE_TOKENS - 1) / TDM_PAGE_TOKENS];
+	float k[KEYS][MOST_DIM], v[KEYS][MOST_DIM], q[TDM_MAX_QUERIES][MOST_DIM], out[TDM_MAX_QUERIES][MOST_DIM];
+};
+
+static void head_make(struct head *h, const struct tdm_kernels *kernels, uint32_t type, int dim) {
+	memset(h, 0, sizeof *h);
+	h->w.shape = (struct tdm_shape){.n_layers = 1, .n_kv_heads = 1, .head_dim = dim};
+	h->w.cache_type = type;
+	tdm_cache_init(&h->c, &h->w, 0);
+	for (int i = 0; i < KEYS; i++) {
+		uint8_t **page = &h->pages[i / TDM_PAGE_TOKENS];
+		*page = *page ? *page : tdm_page_new(&h->c);
+		for (int d = 0; d < dim; d++) {
+			h->k[i][d] = (float)((i * 37 + d * 101) % 199 - 99) / 40;
+			h->v[i][d] = (float)((i * 53 + d * 17) % 211 - 105) / 30;
+		}
+		tdm_cache_store(&h->c, kernels, *page, i % TDM_PAGE_TOKENS, 0, h->k[i], h->v[i]);
+	}
+	for (int i = 0; i < TDM_MAX_QUERIES; i++)
+		for (int d = 0; d < dim; d++)
+			h->q[i][d] = (float)((i * 29 + d * 7) % 31 - 15) / 20;
+}
+
+static void head_free(struct head *h) {
+	for (size_t i = 0; i < sizeof h->pages / sizeof *h->pages; i++)
+		tdm_page_drop(&h->c, h->pages[i]);
+	tdm_cache_release(&h->c);
+}
+
+static int first_of(int query) {
+	return query % 3 == 2 ? 8 * query + 1 : 0;
+}
+
+static int keys_of(int query) {
+	return KEYS - 37 * query;
+}
+
+// Queries from..from + n together.
+static void head_attend(struct head *h, const struct tdm_kernels *kernels, int from, int n) {
+	struct tdm_attention a = {.n = n,
+	                          .pages = (const uint8_t *const *)h->pages,
+	                          .values_at = h->c.values_at,
+	                          .head_dim = h->c.head_dim,
+	                          .head_padded = h->c.head_padded,
+	                          .type = h->c.type,
+	                          .scale = 0.125f};
+	for (int i = 0; i < n; i++) {
+		a.q[i] = h->q[from + i];
+		a.out[i] = h->out[from + i];
+		a.n_keys[i] = keys_of(from + i);
+		a.first_key[i] = first_of(from + i);
+	}
+	kernels->attend(&a);
+}
+
+static void plain_attention(const struct head *h, int query, double *out) {
+	double total = 0;
+	memset(out, 0, MOST_DIM * sizeof *out);
+	for (int i = first_of(query); i < keys_of(query); i++) {
+		double score = 0;
+		for (int d = 0; d < h->c.head_dim; d++)
+			score += (double)h->q[query][d] * (double)h->k[i][d];
+		double weight = exp(score * 0.125);
+		total += weight;
+		for (int d = 0; d < h->c.head_dim; d++)
+			out[d] += weight * (double)h->v[i][d];
+	}
+	for (int d = 0; d < h->c.head_dim; d++)
+		out[d] /= total;
+}
+
+static void check_attention(const struct tdm_kernels *kernels, uint32_t type, int dim, double limit) {
+	static struct head h, portable;
+	float alone[TDM_MAX_QUERIES][MOST_DIM];
+	double expected[MOST_DIM];
+	head_make(&h, kernels, type, dim);
+	head_make(&portable, &tdm_kernels_portable, type, dim);
+	for (int i = 0; i < kernels->n_queries; i++) {
+		head_attend(&h, kernels, i, 1);
+		memcpy(alone[i], h.out[i], sizeof alone[i]);
+		head_attend(&portable, &tdm_kernels_portable, i, 1);
+		plain_attention(&h, i, expected);
+		for (int d = 0; d < dim; d++) {
+			if (!(fabs((double)h.out[i][d] - expected[d]) < limit))
+				fail_msg("%s, type %u, %d elements: element %d of query %d is %g, not %g", kernels->name, type, dim, d,
+				         i, (double)h.out[i][d], expected[d]);
+			assert_true(fabsf(h.out[i][d] - portable.out[i][d]) < 1e-5f);
+		}
+	}
+	for (int n = 2; n <= kernels->n_queries; n++) { // together as alone
+		memset(h.out, 0, sizeof h.out);
+		head_attend(&h, kernels, kernels->n_queries - n, n);
+		for (int i = kernels->n_queries - n; i < kernels->n_queries; i++)
+			assert_memory_equal(h.out[i], alone[i], sizeof alone[i]);
+	}
+	head_free(&h);
+	head_free(&portable);
+}
+
+static void attention(void **state) {
+	static const int dims[] = {64, 22, 80, 96};
+	const struct tdm_kernels *kernels;
+	bool runs;
+	for (size_t i = 0; (kernels = tdm_kernels_at(i, &runs)); i++)
+		for (size_t j = 0; runs && j < sizeof dims / sizeof *dims; j++) {
+			check_attention(kernels, TDM_F32, dims[j], 1e-5);
+			check_attention(kernels, TDM_F16, dims[j], 2e-3);
+			check_attention(kernels, TDM_Q8_0, dims[j], 4e-2);
+		}
+}
+
 static void names(void **state) {
 	const struct tdm_kernels *kernels = NULL;
 	struct tdm_error err = {0};
@@ -249,8 +368,9 @@ static void names(void **state) {
 
 int tdm_test_kernels(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(products), cmocka_unit_test(quantized_columns), cmocka_unit_test(unusual_columns),
-	    cmocka_unit_test(rows),     cmocka_unit_test(exp_sums),          cmocka_unit_test(names),
+	    cmocka_unit_test(products),  cmocka_unit_test(quantized_columns), cmocka_unit_test(unusual_columns),
+	    cmocka_unit_test(rows),      cmocka_unit_test(exp_sums),          cmocka_unit_test(names),
+	    cmocka_unit_test(attention),
 	};
 	return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -29,9 +29,11 @@ static struct tdm_seq *open_seq(struct tdm_engine *e) {
 	return s;
 }
 
-static void fixture_make(struct fixture *f, uint32_t type, const char *kernels, int threads) {
+static void fixture_make_with(struct fixture *f, uint32_t type, enum tdm_cache_type cache_type, const char *kernels,
+                              int threads) {
 	f->toy = (struct tdm_toy)TDM_TOY;
 	f->toy.type = type;
+	f->toy.cache_type = cache_type;
 	f->toy.context = N + 10;
 	tdm_toy_make(&f->toy);
 	f->e = tdm_toy_open(&f->toy, kernels, threads);
@@ -45,6 +47,10 @@ static void fixture_make(struct fixture *f, uint32_t type, const char *kernels, 
 		memcpy(f->hidden + i * f->toy.width, tdm_seq_hidden(s, 0), sizeof(float) * (size_t)f->toy.width);
 	}
 	tdm_seq_close(s);
+}
+
+static void fixture_make(struct fixture *f, uint32_t type, const char *kernels, int threads) {
+	fixture_make_with(f, type, TDM_CACHE_AUTO, kernels, threads);
 }
 
 static void fixture_free(struct fixture *f) {
@@ -87,13 +93,14 @@ static void splits_change_nothing(const struct fixture *f) {
 }
 
 static void every_split(void **state) {
-	static const uint32_t types[] = {TDM_F32, TDM_F16, TDM_Q8_0};
+	static const uint32_t types[] = {TDM_F32, TDM_F16, TDM_Q8_0, TDM_F32};
+	static const enum tdm_cache_type cache_types[] = {TDM_CACHE_AUTO, TDM_CACHE_AUTO, TDM_CACHE_AUTO, TDM_CACHE_Q8_0};
 	const struct tdm_kernels *kernels;
 	bool runs;
 	for (size_t i = 0; (kernels = tdm_kernels_at(i, &runs)); i++)
-		for (size_t j = 0; j < 3 && runs; j++) {
+		for (size_t j = 0; j < 4 && runs; j++) {
 			struct fixture f;
-			fixture_make(&f, types[j], kernels->name, 1 + (int)j % 2);
+			fixture_make_with(&f, types[j], cache_types[j], kernels->name, 1 + (int)j % 2);
 			splits_change_nothing(&f);
 			fixture_free(&f);
 		}
@@ -124,7 +131,7 @@ static void wanted_rows(void **state) {
 static void rewind_forgets(void **state) {
 	struct fixture f;
 	int32_t wrong[21];
-	fixture_make(&f, TDM_Q8_0, NULL, 1);
+	fixture_make_with(&f, TDM_Q8_0, TDM_CACHE_Q8_0, NULL, 1);
 	struct tdm_seq *s = open_seq(f.e);
 	for (int i = 0; i < 21; i++)
 		wrong[i] = (f.tokens[i] + 5) % f.toy.n_vocab;
@@ -148,7 +155,7 @@ static void rewind_forgets(void **state) {
 // A fork goes its own way, the original is untouched, and either may be closed first.
 static void forks_are_independent(void **state) {
 	struct fixture f;
-	fixture_make(&f, TDM_F16, NULL, 1);
+	fixture_make_with(&f, TDM_F16, TDM_CACHE_Q8_0, NULL, 1);
 	for (int length = 0; length < 40; length += 3) {
 		struct tdm_seq *s = open_seq(f.e), *fork = NULL, *second = NULL;
 		int32_t wrong[30] = {0};

@@ -104,7 +104,7 @@ void tdm_toy_make(struct tdm_toy *t) {
 }
 
 struct tdm_engine *tdm_toy_open(const struct tdm_toy *toy, const char *kernels, int threads) {
-	struct tdm_engine_options o = {.kernels = kernels, .threads = threads};
+	struct tdm_engine_options o = {.kernels = kernels, .threads = threads, .cache_type = toy->cache_type};
 	struct tdm_engine *e = NULL;
 	struct tdm_error err = {0};
 	if (tdm_engine_open(toy->path, &o, &e, &err) != TDM_OK)

@@ -5,6 +5,7 @@
 struct tdm_toy {
 	int n_vocab, width, n_layers, n_heads, n_kv_heads, head_dim, n_ff, context;
 	uint32_t type; // of the matrices
+	enum tdm_cache_type cache_type;
 	bool is_tied;
 	uint64_t seed;
 	// filled by tdm_toy_make; matrices as the file's type rounds them
