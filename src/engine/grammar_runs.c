@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST = 20, MAX_TARGETS = 8, MAX_FOUND = 16 }; // a smaller set is walked quickly as it is
+enum { LEAST = 20, MAX_TARGETS = 8, MAX_FOUND = 16, MAX_EDGES = 400 }; // a smaller set is walked quickly as it is
 
 struct target { // where a state leads with these bytes of ASCII
 	int32_t to;
@@ -49,8 +49,12 @@ static bool meets(const struct tdm_edge *e, const struct tdm_run_set *set) {
 	return bytes[0] & set->ascii[0] || bytes[1] & set->ascii[1] || (set->others && e->hi > 127);
 }
 
-// Does a byte of the set lead to one state at most?
+// Does a byte of the set lead to one state at most? Of a state with very many edges it is not asked.
 static bool is_alone(const struct tdm_grammar *g, int32_t state, const struct tdm_run_set *set) {
+	int n = 0;
+	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next)
+		if (++n > MAX_EDGES)
+			return false;
 	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next) {
 		const struct tdm_edge *e = &g->edges[i];
 		if (e->kind != TDM_EDGE_BYTE || !meets(e, set))

@@ -81,7 +81,7 @@ static struct tdm_token_tree *byte_tree(void) {
 static void walk(struct tdm_constraint *c, const uint8_t *data, size_t n) {
 	uint64_t bits[(N_VOCAB + 63) / 64];
 	struct tdm_error err = {0};
-	for (size_t step = 0; step < 24 && step < n && tdm_constraint_mask(c, bits, &err) == TDM_OK; step++) {
+	for (size_t step = 0; step < 12 && step < n && tdm_constraint_mask(c, bits, &err) == TDM_OK; step++) {
 		int32_t chosen = -1;
 		for (int32_t i = 0; i < N_VOCAB; i++) {
 			int32_t token = (i + data[n - 1 - step]) % N_VOCAB;

@@ -43,6 +43,8 @@ const costly = {
   'a tree that never ends': { $ref: '#/$defs/n', $defs: { n: { type: 'object', properties: { l: { $ref: '#/$defs/n' }, r: { $ref: '#/$defs/n' } }, required: ['l', 'r'] } } },
   'a list of itself': { type: 'array', items: { $ref: '#' } },
   'a hundred thousand names': { enum: Array.from({ length: 100000 }, (_, i) => `v${(i * 7919) % 100000}`) },
+  'an object with names of twenty thousand first characters': { type: 'object', additionalProperties: true,
+    properties: Object.fromEntries(Array.from({ length: 20000 }, (_, i) => [String.fromCodePoint(0x4e00 + i), { type: 'null' }])) },
   'a very long string': { type: 'string', minLength: 1000000 },
   'lists of lists of lists': Array.from({ length: 12 }).reduce((s) => ({ type: 'array', items: s, maxItems: 50 }), { type: 'null' }),
 };
