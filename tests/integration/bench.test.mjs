@@ -2,7 +2,7 @@
 // one sentence for what it cannot do.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -41,4 +41,54 @@ test('what cannot be measured is said in one sentence', async () => {
 			assert.equal(e.stderr.trim().split('\n').length, 1, e.stderr);
 			return true;
 		});
+});
+
+// Peers that only say what they were asked: the table shows their figures, the better one counts.
+async function fakePeer(folder, name, rate, hasDepth) {
+	const at = join(folder, name);
+	await mkdir(at, { recursive: true });
+	const row = (p, n, d) => `echo '"${p}","${n}",${hasDepth ? `"${d}",` : ''}"${rate}","0"'`;
+	const help = hasDepth ? 'echo "  -d, --n-depth <n>"' : 'echo "  -gp <pp,tg>"';
+	await writeFile(join(at, 'llama-bench'), `#!/usr/bin/env bash
+if [[ $* == *--help* ]]; then ${help}; exit; fi
+echo 'n_prompt,n_gen,${hasDepth ? 'n_depth,' : ''}avg_ts,stddev_ts'
+if [[ $* == *" ${hasDepth ? '-d 16' : '-gp 16,4'}"* ]]; then ${hasDepth ? row(0, 4, 16) : row(16, 4)}; exit; fi
+${row(32, 0, 0)}
+${row(0, 4, 0)}
+`, { mode: 0o755 });
+	await writeFile(join(at, 'llama-batched-bench'), `#!/usr/bin/env bash
+echo '|   256 |      8 |    1 |    264 |    0.1 |   1.0 |    0.1 |   ${rate} |    0.1 |   1.0 |'
+echo '|   256 |      8 |    4 |    288 |    0.1 |   1.0 |    0.1 |   ${2 * rate} |    0.1 |   1.0 |'
+`, { mode: 0o755 });
+	await writeFile(join(at, 'commit'), `commit of ${name}\n`);
+}
+
+test('bench/engine says who wins each cell, beside any number of peers', async () => {
+	const folder = await mkdtemp(join(tmpdir(), 'tandem-peers-'));
+	const peers = join(folder, 'peers'), out = join(folder, 'figures.tsv');
+	await fakePeer(peers, 'one', 0.5, true);
+	await fakePeer(peers, 'two', 1e9, false);
+	for (const format of ['f16', 'q8_0'])
+		await copyFile('weights/small.gguf', join(folder, `small-${format}.gguf`));
+	const env = { ...process.env, TANDEM: tandem, MODELS: folder, OUT: out, SHAPES: 'small', FORMATS: 'q8_0', THREADS: '1', ROUNDS: '1',
+		PROMPTS: '32', DECODE: '4', DEPTH: '16', VERIFY: '1,4' };
+	const { stdout } = await run('bench/engine', [peers], { env });
+	const rows = (await readFile(join(folder, 'figures.table.tsv'), 'utf8')).trim().split('\n').map((line) => line.split('\t'));
+	await run('bench/engine', [peers], { env: { ...env, ROUNDS: '0' } }); // the table alone
+	await rm(folder, { recursive: true });
+	assert.match(stdout, /one: commit of one\ntwo: commit of two\n/);
+	assert.deepEqual(rows.slice(1).map((r) => r.slice(3, 6).join(' ')).sort(), ['decode 4 0', 'decode 4 16', 'load 1 0', 'prompt 32 0',
+		'resident 1 0', 'verify 1 256', 'verify 4 256']);
+	for (const row of rows.slice(1).filter((r) => r[3] !== 'load' && r[3] !== 'resident')) {
+		const cell = Object.fromEntries(row.map((value, i) => [rows[0][i], value]));
+		assert.equal(+cell.one, cell.test === 'verify' && cell.tokens === '4' ? 1 : 0.5, row.join(' '));
+		assert.ok(+cell.two >= 1e9 && +cell.tandem > 1, row.join(' '));
+		assert.match(cell.wins, cell.test === 'verify' ? /^peer$/ : /^peer, below the bar$/);
+		assert.equal(cell.theirs, cell.test !== 'verify' ? '-' : cell.tokens === '1' ? '1.00' : '2.00');
+	}
+});
+
+test('bench/engine says when nobody is there to compare with', async () => {
+	await assert.rejects(run('bench/engine', []), /no folder of peers given/);
+	await assert.rejects(run('bench/engine', ['weights']), /weights holds no peer: expected NAME\/llama-bench/);
 });
