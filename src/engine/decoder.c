@@ -89,7 +89,7 @@ int tdm_decoder_threads(const struct tdm_decoder *d) {
 
 // Pieces small enough that a thread which lost its core does not hold up the others, large enough to be worth it.
 void tdm_decoder_parts(struct tdm_decoder *d, tdm_pool_fn *fn, void *arg, size_t bytes) {
-	size_t worth = bytes / PART_BYTES, most = (size_t)d->n_threads * 4;
+	size_t worth = bytes / PART_BYTES, most = (size_t)d->n_threads * 8;
 	int n_parts = (int)(worth < most ? worth : most);
 	if (d->pool && n_parts > 1)
 		tdm_pool_run(d->pool, fn, arg, n_parts);
