@@ -43,6 +43,7 @@ END {
 			bar = f[5] == 4 ? 1.2 : 1.5; shown = sprintf("<= %.2f of one", bar); met = cost <= bar
 		}
 		if (f[4] == "load" || f[4] == "resident") { shown = f[4] == "load" && f[1] == "1.1b" ? "< 1 s" : "-"; bar = shown != "-"; met = us < 1 }
+		if (!ratio && (f[4] == "prompt" || f[4] == "decode")) bar = 0 # nobody to compare with
 		printf "%s\t%.4g\t%s\t%d%s\t%s\t%s\t%s\t%s\t%s\n", cell, us, spread, rounds, line, ratio ? sprintf("%.2f", ratio) : "-",
 			cost ? sprintf("%.2f", cost) : "-", peers_one ? sprintf("%.2f", peers_one) : "-", shown,
 			ratio ? (ratio >= 1 ? "tandem" : "peer") (bar ? met ? ", bar met" : ", below the bar" : "") : bar ? met ? "bar met" : "below the bar" : "-"
