@@ -64,6 +64,7 @@ struct answer {
 	int n_tokens;
 	int32_t drafted[GAMMA_MAX];
 	int n_drafted;
+	double path;     // how likely all of it is, as the draft sees it
 	bool is_drafted; // the draft for the next step is there
 	struct ahead ahead;
 	int64_t all_drafted, all_accepted;
@@ -112,25 +113,24 @@ static const float *transform(struct answer *a, const float *logits, int extra, 
 	return probs;
 }
 
-// Is the softmax of the largest logit, `top`, at least `least`?
-static bool is_confident(const float *logits, int n, float top, double least) {
-	return least <= 0 || least * tdm_exp_sum(logits, n, top) <= 1;
-}
-
-static bool is_sure(const struct answer *a, const float *logits, int32_t best) {
-	return is_confident(logits, a->n_vocab, logits[best], a->kind->o.min_prob);
+// Lowers *path, how likely all of a draft is, by its next token, the most likely one with the logit `top`; false where
+// it falls below min_prob: the next row of the target's pass would then cost more than it gains.
+static bool go_on(const struct answer *a, const float *logits, float top, double *path) {
+	double least = a->kind->o.min_prob;
+	if (least > 0)
+		*path /= tdm_exp_sum(logits, a->n_vocab, top);
+	return *path >= least;
 }
 
 // Chooses the next drafted token from the draft's logits; false when the draft is not sure enough to go on. That
 // depends on the tokens before only, never on the token drawn, so it does not disturb exactness.
 static bool propose(struct answer *a, const float *logits) {
-	double least = a->kind->o.min_prob;
 	float *row = a->q + (size_t)(a->is_greedy ? 0 : a->n_drafted) * a->n_vocab;
 	logits = keep_form(a, logits, a->n_drafted);
 	const float *q = transform(a, logits, a->n_drafted, row);
 	int32_t best = tdm_argmax(q, a->n_vocab);
 	float top = logits[q == logits ? best : tdm_argmax(logits, a->n_vocab)];
-	if (a->is_greedy ? !is_confident(logits, a->n_vocab, top, least) : q[best] < least)
+	if (!go_on(a, logits, top, &a->path))
 		return false;
 	a->drafted[a->n_drafted++] = a->is_greedy ? best : tdm_verify_draw(q, a->n_vocab, tdm_rng_double(&a->draw));
 	return true;
@@ -160,6 +160,7 @@ static int make_draft(struct answer *a, struct tdm_run *run, int gamma) {
 	struct tdm_session *s = a->draft.session;
 	int behind = a->n_tokens - a->draft.seen, row = behind > 0 ? behind - 1 : 0, status = TDM_OK;
 	a->n_drafted = 0;
+	a->path = 1;
 	gamma = fitting(a, a->n_tokens, gamma);
 	if (gamma == 0)
 		return TDM_OK;
@@ -179,6 +180,7 @@ static int make_draft(struct answer *a, struct tdm_run *run, int gamma) {
 
 static int draft_ahead(void *arg, struct tdm_run *run) {
 	struct answer *a = arg;
+	double path = 1;
 	struct ahead *h = &a->ahead;
 	struct tdm_session *s = a->draft.session;
 	int n = a->n_tokens + a->n_drafted, status = TDM_OK, gamma = fitting(a, n + 1, a->gamma);
@@ -194,7 +196,7 @@ static int draft_ahead(void *arg, struct tdm_run *run) {
 			break;
 		const float *logits = s->ops->logits(s, 0);
 		int32_t best = tdm_argmax(logits, a->n_vocab);
-		if (!is_sure(a, logits, best))
+		if (!go_on(a, logits, logits[best], &path))
 			break;
 		h->drafted[h->n] = best;
 		newest = &h->drafted[h->n++];
@@ -202,7 +204,8 @@ static int draft_ahead(void *arg, struct tdm_run *run) {
 	return status;
 }
 
-static void start_ahead(struct answer *a) {
+// run: of the thread that starts it.
+static void start_ahead(struct answer *a, const struct tdm_run *run) {
 	bool is_plain = a->is_greedy && a->sampling.repeat_penalty == 1 && !a->keeper;
 	struct tdm_session *d = a->draft.session;
 	a->ahead.is_on = a->kind->o.ahead && is_plain && a->n_drafted > 0 &&
@@ -210,7 +213,7 @@ static void start_ahead(struct answer *a) {
 	                 !d->ops->is_end(d, a->drafted[a->n_drafted - 1]);
 	a->ahead.n = 0;
 	if (a->ahead.is_on)
-		tdm_apart_start(&a->ahead.apart, a->run, draft_ahead, a);
+		tdm_apart_start(&a->ahead.apart, run, draft_ahead, a);
 }
 
 // After the target's pass, whatever came of it. True: the guess holds a draft.
@@ -286,7 +289,7 @@ static int step(struct answer *a) {
 	memcpy(batch + 1, a->drafted, (size_t)a->n_drafted * sizeof(int32_t));
 	if (status != TDM_OK)
 		return status;
-	start_ahead(a);
+	start_ahead(a, a->run);
 	status = append(&a->target, a->run, batch, 1 + a->n_drafted);
 	bool is_ahead = stop_ahead(a);
 	return status == TDM_OK ? settle(a, is_ahead) : status;
@@ -302,7 +305,11 @@ static int open_draft(void *arg, struct tdm_run *run) {
 	int status = d->session->ops->prompt(d->session, run, a->asked, NULL);
 	d->us += tdm_now_us() - start_us;
 	d->passes++;
-	return status == TDM_OK && !a->keeper ? make_draft(a, run, (int)a->kind->o.opening) : status;
+	if (status == TDM_OK && !a->keeper)
+		status = make_draft(a, run, (int)a->kind->o.opening);
+	if (status == TDM_OK)
+		start_ahead(a, run);
+	return status;
 }
 
 // What the target asks for before the last pass over its prompt.
@@ -313,14 +320,14 @@ static int opening_tokens(void *context, int32_t *tokens, int cap) {
 	a->opened = tdm_apart_join(&a->apart, a->run);
 	if (a->opened == TDM_OK && a->keeper)
 		a->opened = make_draft(a, a->run, (int)a->kind->o.opening);
+	if (a->n_drafted > cap)
+		stop_ahead(a);
 	if (a->opened == TDM_OK)
 		a->opened = clip(a, cap);
 	if (a->opened != TDM_OK)
 		a->n_drafted = 0;
 	memcpy(tokens, a->drafted, (size_t)a->n_drafted * sizeof *tokens);
 	a->waited_us = tdm_now_us() - start_us;
-	if (cap > 0)
-		start_ahead(a);
 	return a->n_drafted;
 }
 
@@ -463,8 +470,8 @@ static const struct tdm_option table[] = {
      "draft 2 more after a fully accepted draft, 1 less after a rejection"},
     {"ahead", TDM_OPT_BOOL, offsetof(struct options, ahead), "yes", 0, 0, NULL,
      "draft on while the target verifies, where a core is free"},
-    {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.4", 0, 1, NULL,
-     "stop a draft where its most likely token is less likely than this"},
+    {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.5", 0, 1, NULL,
+     "end a draft where all of it together is less likely than this"},
 };
 
 const struct tdm_kind tdm_kind_speculate = {

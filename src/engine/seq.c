@@ -257,11 +257,12 @@ int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t 
 static int eval_with_tail(struct tdm_seq *s, const int32_t *tokens, int n, const struct tdm_tail *tail,
                           const tdm_flag *cancelled, struct tdm_error *err) {
 	int32_t last[TDM_MAX_ROWS];
-	uint8_t wanted[TDM_MAX_ROWS] = {0};
+	uint8_t wanted[TDM_MAX_ROWS] = {0}, *none = n > LAST_ROWS ? calloc((size_t)n, 1) : NULL;
 	int n_last = n < LAST_ROWS ? n : LAST_ROWS;
 	int room = s->engine->info.context - s->length - n, status = TDM_OK;
 	if (n > n_last)
-		status = tdm_seq_eval(s, tokens, n - n_last, NULL, cancelled, err);
+		status = tdm_seq_eval(s, tokens, n - n_last, none, cancelled, err);
+	free(none);
 	if (status != TDM_OK)
 		return status;
 	memcpy(last, tokens + n - n_last, (size_t)n_last * sizeof *last);
