@@ -464,7 +464,7 @@ static const struct tdm_role roles[] = {
 
 static const struct tdm_option table[] = {
     {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, GAMMA_MAX, NULL, "tokens drafted at first"},
-    {"opening", TDM_OPT_INT, offsetof(struct options, opening), "16", 0, GAMMA_MAX, NULL,
+    {"opening", TDM_OPT_INT, offsetof(struct options, opening), "24", 0, GAMMA_MAX, NULL,
      "tokens drafted while the target reads the prompt"},
     {"adaptive", TDM_OPT_BOOL, offsetof(struct options, adaptive), "yes", 0, 0, NULL,
      "draft 2 more after a fully accepted draft, 1 less after a rejection"},

@@ -119,7 +119,8 @@ static void no_pass_is_wasted(void **state) {
 	tdm_request_init(&request);
 	request.max_tokens = 51;
 	target.tail = 24;
-	assert_int_equal(make(&a, &target, &draft, "{gamma: 4, adaptive: no, min_prob: 0, ahead: no}"), TDM_OK);
+	assert_int_equal(make(&a, &target, &draft, "{gamma: 4, opening: 16, adaptive: no, min_prob: 0, ahead: no}"),
+	                 TDM_OK);
 	assert_int_equal(strlen(asked_answer(&a, 1, &request)), 51);
 	const struct tdm_call *t = a.run.record->calls, *d = t->next;
 	assert_string_equal(t->purpose, "verify");
