@@ -42,7 +42,7 @@ all: $(B)/tandem $(B)/libtandem.a $(B)/random_model $(B)/bench_model $(B)/llama2
 	@[ $(VARIANT) != gcc ] || { ln -sfn gcc/tandem build/tandem; ln -sfn gcc/libtandem.a build/libtandem.a; }
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | column -t -s:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
 
 # --- compile; instruction sets are files, not #if: kernels_NAME.c gets the flags of NAME
 FLAGS_avx2   := -mavx2 -mfma -mf16c
