@@ -64,7 +64,7 @@ static void begin(const struct tdm_attention *a, struct softmax *s) {
 	bool is_codes = a->type == TDM_Q8_0;
 	size_t stride = is_codes ? (size_t)a->head_padded : Q_STRIDE;
 	for (int i = 0; i < a->n; i++) {
-		float *q = s->q[0] + (size_t)i * stride;
+		float *q = s->q + (size_t)i * stride;
 		s->maximum[i] = -INFINITY;
 		s->total[i] = 0;
 		memset(s->out[i], 0, (size_t)a->head_padded * sizeof(float));
@@ -72,7 +72,7 @@ static void begin(const struct tdm_attention *a, struct softmax *s) {
 		for (int d = a->head_dim; d < a->head_padded; d++)
 			q[d] = 0;
 	}
-	s->columns = (struct tdm_columns){a->n, stride, s->q[0], s->codes, s->blocks};
+	s->columns = (struct tdm_columns){a->n, stride, s->q, s->codes, s->blocks};
 	for (int i = 0; i < a->n && is_codes; i++)
 		quantize(&s->columns, i);
 }

@@ -10,7 +10,7 @@ _Static_assert(KEY_BLOCK % (PAGES * TDM_PAGE_TOKENS) == 0, "a block is whole gro
 struct softmax {
 	float maximum[QUERIES], total[QUERIES], factor[QUERIES];
 	float weights[QUERIES][KEY_BLOCK];
-	float q[QUERIES][Q_STRIDE], out[QUERIES][1024];
+	float q[QUERIES * Q_STRIDE], out[QUERIES][1024];
 	struct tdm_columns columns; // q quantised, in codes and blocks
 	int8_t codes[QUERIES * 1024];
 	struct tdm_column_block blocks[QUERIES * 1024 / TDM_BLOCK];
@@ -66,8 +66,8 @@ ALWAYS void sum_numbers(const struct tdm_attention *a, const struct key_pages *p
 		if (part == 0 && (type == TDM_F32 || d % 2 == 0))
 			fetch(p, (size_t)d * step);
 		UNROLL for (int i = 0; i < n; i++) {
-			sum[i][0] = madd(splat(s->q[i][d]), key0, sum[i][0]);
-			sum[i][1] = madd(splat(s->q[i][d]), key1, sum[i][1]);
+			sum[i][0] = madd(splat(s->q[i * Q_STRIDE + d]), key0, sum[i][0]);
+			sum[i][1] = madd(splat(s->q[i * Q_STRIDE + d]), key1, sum[i][1]);
 		}
 	}
 }
