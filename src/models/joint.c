@@ -62,6 +62,7 @@ struct tdm_call *tdm_joint_record(struct tdm_run *run, const struct tdm_session 
 	    .purpose = purpose,
 	    .status = tdm_call_status(status),
 	    .prompt_tokens = session->prompt_tokens,
+	    .cached_tokens = session->cached_tokens,
 	    .completion_tokens = completion_tokens,
 	    .cost = ((double)session->prompt_tokens * price->in + (double)completion_tokens * price->out) / 1e6,
 	    .us = us,

@@ -86,7 +86,8 @@ static int prompt_silently(struct local_session *s, struct tdm_run *run, const s
 	int status = render(s->local, run, rq, &prompt);
 	if (status)
 		return status;
-	status = tdm_seq_prompt_and(s->seq, run->tenant, prompt.tokens, prompt.n, tail, run->cancelled, NULL, &run->error);
+	status = tdm_seq_prompt_and(s->seq, run->tenant, prompt.tokens, prompt.n, tail, run->cancelled,
+	                            &s->session.cached_tokens, &run->error);
 	s->session.prompt_tokens = status ? 0 : prompt.n;
 	return status;
 }
@@ -354,6 +355,7 @@ static int local_score(struct tdm_model *m, struct tdm_run *run, const struct td
 		status = session_prompt(session, run, rq, NULL);
 	if (!status) {
 		result.prompt_tokens = session->prompt_tokens;
+		result.cached_tokens = session->cached_tokens;
 		status = score_all(of(session), run, texts, n, logprobs, n_tokens, &result);
 	}
 	if (session)

@@ -47,6 +47,7 @@ static int prompt(struct tdm_session *s, struct tdm_run *run, const struct tdm_r
 	l->stats.us += tdm_now_us() - started_us;
 	l->stats.passes++;
 	s->prompt_tokens = l->members[0]->prompt_tokens;
+	s->cached_tokens = l->members[0]->cached_tokens;
 	for (int m = 0; m < l->n; m++) { // lengths are the leader's; the member with the least room for an answer ends it
 		int room = l->members[m]->context - l->members[m]->prompt_tokens;
 		if (room < s->context - s->prompt_tokens)

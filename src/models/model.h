@@ -76,6 +76,7 @@ enum tdm_finish { TDM_FINISH_STOP, TDM_FINISH_LENGTH, TDM_FINISH_FILTER };
 struct tdm_result {
 	enum tdm_finish finish;
 	int64_t prompt_tokens, completion_tokens; // of the served answer, once
+	int64_t cached_tokens;                    // of the prompt, which were not computed again
 	bool estimated;
 	const char *served;  // name of the model whose words the client receives
 	double mean_logprob; // of the served answer's tokens; NAN when unknown

@@ -373,7 +373,6 @@ static void record_call(struct transfer *t, const struct tdm_request *rq, int st
 		return;
 	call->attempt = attempt;
 	call->upstream_model = t->upstream->upstream_model;
-	call->cached_tokens = t->upstream->cached_tokens;
 }
 
 static bool may_help_again(const struct transfer *t) {

@@ -42,6 +42,7 @@ struct tdm_session {
 	struct tdm_model *model;
 	int n_vocab, width, context; // context: longest length
 	int prompt_tokens;           // length after prompt()
+	int cached_tokens;           // of these, what prompt() did not have to compute
 	uint64_t vocab_id;           // equal ids: token ids are interchangeable
 	struct tdm_sampling own;     // the model's own settings, for what a request leaves open; see joint.h
 	int max_tokens;              // the model's own limit of an answer, likewise; 0 = none

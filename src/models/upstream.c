@@ -215,7 +215,7 @@ static void read_usage(struct tdm_upstream *u, const struct tdm_value *usage) {
 	u->result->prompt_tokens = (int64_t)prompt;
 	u->result->completion_tokens = (int64_t)completion;
 	double cached = tdm_get_number(tdm_get(usage, "prompt_tokens_details"), "cached_tokens", 0);
-	u->cached_tokens = cached >= 0 && cached <= prompt ? (int64_t)cached : 0;
+	u->result->cached_tokens = cached >= 0 && cached <= prompt ? (int64_t)cached : 0;
 }
 
 static int read_choices(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *choices) {

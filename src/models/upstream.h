@@ -11,7 +11,6 @@ struct tdm_upstream {
 	struct tdm_sink *sink;
 	struct tdm_result *result; // finish, tokens and mean_logprob are filled
 	const char *upstream_model;
-	int64_t cached_tokens;
 	struct tdm_sse sse;
 	struct tdm_bytes body; // of an answer that is no stream
 	enum { TDM_BODY_UNKNOWN, TDM_BODY_STREAM, TDM_BODY_OTHER } shape;

@@ -231,6 +231,7 @@ int tdm_writer_end(struct tdm_writer *w, struct tdm_result *result) {
 	result->finish = w->finish;
 	result->completion_tokens = w->n_tokens;
 	result->prompt_tokens = w->session->prompt_tokens;
+	result->cached_tokens = w->session->cached_tokens;
 	result->mean_logprob = w->n_logprobs ? w->sum_logprob / (double)w->n_logprobs : (double)NAN;
 	result->served = w->author;
 	return status < 0 ? status : TDM_OK;

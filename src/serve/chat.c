@@ -227,6 +227,8 @@ static int generate(struct chat *chat, struct tdm_chat_choice *choices) {
 		chat->run.record->served = result.served ? result.served : chat->model->name;
 		chat->usage.completion_tokens += result.completion_tokens;
 		chat->usage.prompt_tokens = result.prompt_tokens;
+		if (chat->index == 0)
+			chat->usage.cached_tokens = result.cached_tokens;
 		if (result.estimated)
 			tdm_record_warn(chat->run.record, "usage_estimated", NULL, "the upstream gave no token counts");
 		status = chat->request.stream ? finish_choice_streamed(chat, &result)

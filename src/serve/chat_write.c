@@ -105,10 +105,10 @@ void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h,
 static void put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
 	tdm_bytes_printf(out,
 	                 "\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
-	                 "\"prompt_tokens_details\":{\"cached_tokens\":0},\"completion_tokens_details\":{"
+	                 "\"prompt_tokens_details\":{\"cached_tokens\":%lld},\"completion_tokens_details\":{"
 	                 "\"reasoning_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
 	                 (long long)u->prompt_tokens, (long long)u->completion_tokens,
-	                 (long long)(u->prompt_tokens + u->completion_tokens));
+	                 (long long)(u->prompt_tokens + u->completion_tokens), (long long)u->cached_tokens);
 }
 
 void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *u,

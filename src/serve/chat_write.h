@@ -14,7 +14,7 @@ struct tdm_chat_head { // what all chunks of one answer share
 };
 
 struct tdm_chat_usage {
-	int64_t prompt_tokens, completion_tokens;
+	int64_t prompt_tokens, completion_tokens, cached_tokens; // cached: of the prompt, by the first choice
 };
 
 const char *tdm_finish_name(enum tdm_finish finish);

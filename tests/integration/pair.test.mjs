@@ -135,6 +135,19 @@ test('concurrent requests give what they give alone', { skip }, async () => {
   assert.deepEqual(together.map((r) => r.json.choices[0].message.content), alone);
 });
 
+test('what an earlier request has read of a prompt is told as cached, in the usage and in the receipt', { skip }, async () => {
+  const text = `Remember: ${Array.from({ length: 40 }, (_, i) => i * 37).join(', ')}. What comes first?`;
+  const cached = (json) => json.usage.prompt_tokens_details.cached_tokens;
+  for (const model of ['large', 'speculate']) {
+    const messages = user(`${model}: ${text}`);
+    const [fresh, again] = [await server.chat({ model, messages }), await server.chat({ model, messages })].map((r) => r.json);
+    assert.ok(cached(fresh) < 16 * 3, 'the beginning of the conversation format at most');
+    assert.ok(cached(again) >= again.usage.prompt_tokens - 16 && cached(again) < again.usage.prompt_tokens);
+    assert.equal(again.tandem.calls[0].cached_tokens, cached(again));
+    assert.equal(again.choices[0].message.content, fresh.choices[0].message.content);
+  }
+});
+
 test('a context that is too long is refused with its lengths', { skip }, async () => {
   const { status, json } = await server.chat({ model: 'large', messages: user('word '.repeat(20000)) });
   assert.deepEqual([status, json.error.code], [400, 'context_length_exceeded']);

@@ -113,7 +113,7 @@ static void test_usage(void **state) {
 	tdm_upstream_init(&u, "far", &b.run, &b.request, &b.collect.sink, &b.result);
 	tdm_upstream_feed(&u, 200, body, sizeof body - 1);
 	assert_int_equal(tdm_upstream_end(&u, 200, &b.request), TDM_OK);
-	assert_true(b.result.prompt_tokens == 9 && b.result.completion_tokens == 4 && u.cached_tokens == 5);
+	assert_true(b.result.prompt_tokens == 9 && b.result.completion_tokens == 4 && b.result.cached_tokens == 5);
 	assert_string_equal(u.upstream_model, "big-1-0613");
 	assert_null(b.run.record->warnings);
 	tdm_upstream_release(&u);

@@ -46,7 +46,7 @@ static void test_text_chunk(void **state) {
 
 static void test_end_of_stream(void **state) {
 	struct tdm_bytes b;
-	struct tdm_chat_usage usage = {3, 2};
+	struct tdm_chat_usage usage = {3, 2, 1};
 	(void)state;
 	tdm_bytes_init(&b, 1 << 16);
 	tdm_chat_chunk_finish(&b, &head, 0, TDM_FINISH_LENGTH, "{\"receipt\":\"rcp_1\"}");
@@ -58,6 +58,7 @@ static void test_end_of_stream(void **state) {
 	v = event_of(&b);
 	assert_int_equal(tdm_get(v, "choices")->n, 0);
 	assert_true(tdm_get_number(tdm_get(v, "usage"), "total_tokens", 0) == 5);
+	assert_true(tdm_get_number(tdm_get(tdm_get(v, "usage"), "prompt_tokens_details"), "cached_tokens", 0) == 1);
 	tdm_bytes_release(&b);
 }
 
@@ -78,7 +79,7 @@ static void test_error(void **state) {
 
 static void test_whole(void **state) {
 	struct tdm_bytes b;
-	struct tdm_chat_usage usage = {3, 2};
+	struct tdm_chat_usage usage = {3, 2, 1};
 	const struct tdm_chat_choice choices[2] = {{"one", 3, "", TDM_FINISH_STOP}, {"two", 3, NULL, TDM_FINISH_FILTER}};
 	(void)state;
 	tdm_bytes_init(&b, 1 << 16);
