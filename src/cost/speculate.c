@@ -46,6 +46,7 @@ struct side { // one session and what it has done
 struct ahead {
 	struct tdm_apart apart;
 	bool is_on;
+	atomic_bool is_enough; // the target has come back: what there is will do
 	int32_t guess, drafted[GAMMA_MAX];
 	int n;
 };
@@ -190,7 +191,7 @@ static int draft_ahead(void *arg, struct tdm_run *run) {
 		return status;
 	h->guess = tdm_argmax(s->ops->logits(s, 0), a->n_vocab);
 	const int32_t *newest = &h->guess;
-	while (h->n < gamma && !s->ops->is_end(s, *newest)) {
+	while (h->n < gamma && !s->ops->is_end(s, *newest) && !atomic_load_explicit(&h->is_enough, memory_order_relaxed)) {
 		status = append(&a->draft, run, newest, 1);
 		if (status != TDM_OK)
 			break;
@@ -212,12 +213,14 @@ static void start_ahead(struct answer *a, const struct tdm_run *run) {
 	                 fitting(a, a->n_tokens + a->n_drafted + 1, 1) > 0 &&
 	                 !d->ops->is_end(d, a->drafted[a->n_drafted - 1]);
 	a->ahead.n = 0;
+	atomic_store_explicit(&a->ahead.is_enough, false, memory_order_relaxed);
 	if (a->ahead.is_on)
 		tdm_apart_start(&a->ahead.apart, run, draft_ahead, a);
 }
 
 // After the target's pass, whatever came of it. True: the guess holds a draft.
 static bool stop_ahead(struct answer *a) {
+	atomic_store_explicit(&a->ahead.is_enough, true, memory_order_relaxed);
 	bool is_good = a->ahead.is_on && tdm_apart_cancel(&a->ahead.apart);
 	a->ahead.is_on = false;
 	return is_good;
