@@ -45,6 +45,14 @@ static int collect(struct tdm_sink *sink, const struct tdm_event *event) {
 	return TDM_OK;
 }
 
+// A seed for each prompt and answer: prompts that shared their random numbers would all be out of luck together, and so
+// would runs with neighbouring seeds.
+static uint64_t seed_of(const struct test *t, int index) {
+	struct tdm_rng rng;
+	tdm_rng_stream(&rng, t->o->seed, t->o->prompt, (uint64_t)index);
+	return tdm_rng_u64(&rng);
+}
+
 static int draw_answer(struct test *t, int index) {
 	struct tdm_arena arena;
 	struct tdm_run run;
@@ -53,7 +61,7 @@ static int draw_answer(struct test *t, int index) {
 	for (int i = 0; i < TDM_EXACT_POSITIONS; i++)
 		c.answer->tokens[i] = ENDED;
 	tdm_arena_init(&arena, ARENA_LIMIT_BYTES);
-	int status = tdm_run_init(&run, &arena, t->o->seed + (uint64_t)index);
+	int status = tdm_run_init(&run, &arena, seed_of(t, index));
 	if (!status)
 		status = tdm_generate(t->o->model, &run, &t->request, &c.sink, &result);
 	if (status)
