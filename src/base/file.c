@@ -12,17 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int open_regular(const char *path, int *fd, struct stat *info, struct tdm_error *err) {
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (*fd < 0)
+int tdm_file_opened(int fd, const char *path, struct stat *info, struct tdm_error *err) {
+	if (fd < 0)
 		return tdm_fail(err, TDM_EIO, "%s: cannot open the file: %m", path);
 	int status = TDM_OK;
-	if (fstat(*fd, info) != 0)
+	if (fstat(fd, info) != 0)
 		status = tdm_fail(err, TDM_EIO, "%s: cannot read the file's size: %m", path);
 	else if (S_ISDIR(info->st_mode))
 		status = tdm_fail(err, TDM_EIO, "%s: is a folder, expected a file", path);
 	if (status != TDM_OK)
-		close(*fd);
+		close(fd);
 	return status;
 }
 
@@ -46,10 +45,10 @@ static int read_all(int fd, const char *path, struct tdm_bytes *out, struct tdm_
 }
 
 int tdm_file_read(const char *path, size_t limit, struct tdm_bytes *out, struct tdm_error *err) {
-	int fd;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat info;
 	tdm_bytes_init(out, limit);
-	int status = open_regular(path, &fd, &info, err);
+	int status = tdm_file_opened(fd, path, &info, err);
 	if (status != TDM_OK)
 		return status;
 	tdm_bytes_add(out, "", 0); // data is not NULL for an empty file

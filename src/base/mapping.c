@@ -81,18 +81,11 @@ static int open_regular(const char *path, struct stat *info, int *fd, struct tdm
 	*fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
 	if (*fd < 0 && (errno == ENOSYS || errno == EPERM)) // an old system, or a sandbox that does not know the call
 		*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (*fd < 0)
-		return tdm_fail(err, TDM_EIO, "%s: cannot open the file: %m", path);
-	int status = TDM_OK;
-	if (fstat(*fd, info) != 0)
-		status = tdm_fail(err, TDM_EIO, "%s: cannot read the file's size: %m", path);
-	else if (S_ISDIR(info->st_mode))
-		status = tdm_fail(err, TDM_EIO, "%s: is a folder, expected a file", path);
-	else if (!S_ISREG(info->st_mode))
-		status = tdm_fail(err, TDM_EIO, "%s: is a device or a pipe, expected a file", path);
-	if (status != TDM_OK)
-		close(*fd);
-	return status;
+	int status = tdm_file_opened(*fd, path, info, err);
+	if (status != TDM_OK || S_ISREG(info->st_mode))
+		return status;
+	close(*fd);
+	return tdm_fail(err, TDM_EIO, "%s: is a device or a pipe, expected a file", path);
 }
 
 int tdm_map_open(const char *path, struct tdm_mapping *out, struct tdm_error *err) {

@@ -1,6 +1,7 @@
 // Exact: sampled answers of a model against the target's probabilities.
 #include "eval/exact.h"
 #include "assure/chi.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "models/joint.h"
 #include <stdlib.h>
