@@ -156,6 +156,8 @@ bench: all ## the figures of README.md
 	bench/run
 bench-engine: all ## the engine beside llama.cpp and its forks, whose programs are in PEERS=folder
 	bench/engine $(PEERS)
+bench-serving: all ## many sessions, a busy machine, memory: beside llama.cpp and its forks, in PEERS=folder
+	bench/serving $(PEERS)
 fuzz: ## libFuzzer on the parsers, FUZZ_SECONDS each
 	tests/fuzz/run
 
@@ -163,4 +165,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help libs install unit integration soak compare layers budget exports format banned rules pair bench fuzz clean
+.PHONY: all help libs install unit integration soak compare layers budget exports format banned rules pair bench bench-engine bench-serving fuzz clean

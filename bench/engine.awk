@@ -1,12 +1,5 @@
 # Figures of bench/engine to a table: medians, the best of the peers, our ratio to it, and the bar where there is one.
 # in:  engine, shape, format, threads, test, tokens, depth, tokens/s
-function median(list,    v, n, i, j, t) {
-	n = split(list, v, " ")
-	for (i = 2; i <= n; i++)
-		for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-	least = v[1] + 0; most = v[n] + 0; count = n
-	return v[int((n + 1) / 2)] + 0
-}
 # what the ratio to the best peer ought to be; 0: no bar
 function bar_of(shape, format, threads, test, depth) {
 	if (test == "prompt") return format == "f16" ? 1.1 : 1.2

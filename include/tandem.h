@@ -75,7 +75,7 @@ struct tdm_engine_info {
 	const char *name, *architecture, *kernels, *chat; // chat NULL: none
 	bool is_encoder;                                  // embeddings alone, no sequences
 	int n_vocab, width, n_layers, n_heads, n_kv_heads, n_ff, context;
-	uint64_t n_parameters, weight_bytes;
+	uint64_t n_parameters, weight_bytes, token_bytes; // token: read for each, all but a table of embeddings alone
 };
 
 struct tdm_engine;

@@ -1,5 +1,6 @@
 // `tandem bench`: how fast a weight file runs here. Prompts, decoding at several depths, and passes over a few tokens
 // as verification of drafts makes them; every test once in every round, so that a disturbance meets all of them.
+#include "cli/bandwidth.h"
 #include "cli/command.h"
 #include "base/clock.h"
 #include "base/progress.h"
@@ -11,7 +12,7 @@
 
 struct options {
 	const char *prompt, *depth, *verify, *threads, *kernels, *out;
-	int64_t decode, verify_depth, rounds;
+	int64_t decode, verify_depth, rounds, memory;
 	int cache_type;
 };
 
@@ -29,6 +30,8 @@ static const struct tdm_option options[] = {
      "portable, avx2 or avx512; absent: the best of this machine"},
     {"cache-type", TDM_OPT_CHOICE, offsetof(struct options, cache_type), "auto", 0, 0, TDM_CACHE_CHOICES,
      "keys and values; auto = as precise as the weights"},
+    {"memory", TDM_OPT_INT, offsetof(struct options, memory), "0", 0, 1 << 16, NULL,
+     "megabytes that are read to know the bandwidth of memory, which bounds decoding; 0 = none"},
     {"out", TDM_OPT_STRING, offsetof(struct options, out), NULL, 0, 0, NULL, "file for the figures, TSV"},
 };
 
@@ -51,6 +54,8 @@ struct bench {
 	int32_t *tokens; // as many as the longest sequence
 	struct test tests[MOST_TESTS];
 	int n_tests, n_threads;
+	struct tdm_bandwidth *memory; // NULL: not measured
+	double *reads;                // [rounds]: bytes per second
 	FILE *out;
 	struct tdm_error *err;
 };
@@ -117,14 +122,35 @@ static int measure(struct bench *b, struct test *t, int round) {
 	return status;
 }
 
+// A disturbance only ever makes a read slower, so the best of several counts.
+static void measure_memory(struct bench *b, int round) {
+	double best = 0;
+	for (int pass = 0; pass < PASSES && b->memory; pass++) {
+		double rate = tdm_bandwidth_read(b->memory);
+		best = rate > best ? rate : best;
+	}
+	b->reads[round] = best;
+}
+
 static int by_size(const void *a, const void *b) {
 	double x = *(const double *)a, y = *(const double *)b;
 	return (x > y) - (x < y);
 }
 
+// The median; 0 when it is not measured.
+static double report_memory(struct bench *b) {
+	int n = (int)b->o->rounds;
+	if (!b->memory)
+		return 0;
+	qsort(b->reads, (size_t)n, sizeof *b->reads, by_size);
+	printf("memory  %5d MB                   threads %2d  %9.1f GB/s      (%.1f to %.1f)\n", (int)b->o->memory,
+	       b->n_threads, b->reads[n / 2] / 1e9, b->reads[0] / 1e9, b->reads[n - 1] / 1e9);
+	return b->reads[n / 2];
+}
+
 static void report(struct bench *b) {
 	int n = (int)b->o->rounds;
-	double one = 0;
+	double one = 0, memory = report_memory(b), token_bytes = (double)tdm_engine_info(b->engine)->token_bytes;
 	for (int i = 0; i < b->n_tests; i++) {
 		struct test *t = &b->tests[i];
 		qsort(t->us, (size_t)n, sizeof *t->us, by_size);
@@ -134,6 +160,9 @@ static void report(struct bench *b) {
 		       t->depth, b->n_threads, rate, t->n * 1e6 / t->us[n - 1], t->n * 1e6 / t->us[0]);
 		if (t->kind == VERIFY && one > 0)
 			printf("  %.2f of one token", median / one);
+		if (t->kind == DECODE && memory > 0)
+			printf("  weights %.1f GB/s, %.0f %% of memory", rate * token_bytes / 1e9,
+			       rate * token_bytes * 100 / memory);
 		putchar('\n');
 		if (b->out)
 			fprintf(b->out, "%s\t%d\t%d\t%d\t%.2f\t%.2f\t%.2f\n", kind_names[t->kind], t->n, t->depth, b->n_threads,
@@ -183,18 +212,44 @@ static void close_model(struct bench *b) {
 	b->tokens = NULL;
 }
 
+static int open_memory(struct bench *b) {
+	b->reads = calloc((size_t)b->o->rounds, sizeof *b->reads);
+	if (b->reads && b->o->memory > 0)
+		b->memory = tdm_bandwidth_open(b->n_threads, (size_t)b->o->memory << 20);
+	if (!b->reads || (b->o->memory > 0 && !b->memory))
+		return tdm_fail(b->err, TDM_ENOMEM, "no memory for %d MB to read", (int)b->o->memory);
+	return TDM_OK;
+}
+
+static void close_memory(struct bench *b) {
+	tdm_bandwidth_close(b->memory);
+	free(b->reads);
+	b->memory = NULL;
+	b->reads = NULL;
+}
+
+static int run_round(struct bench *b, struct tdm_progress *progress, int round) {
+	int status = TDM_OK;
+	measure_memory(b, round);
+	for (int i = 0; i < b->n_tests && !status; i++) {
+		status = measure(b, &b->tests[i], round);
+		tdm_progress_show(progress, (uint64_t)(round * b->n_tests + i + 1), NULL);
+	}
+	return status;
+}
+
 static int run_threads(struct bench *b) {
 	struct tdm_progress progress;
 	int status = open_model(b);
+	if (!status)
+		status = open_memory(b);
 	tdm_progress_start(&progress, "measuring", "tests", (uint64_t)(b->o->rounds * b->n_tests));
 	for (int round = 0; round < b->o->rounds && !status; round++)
-		for (int i = 0; i < b->n_tests && !status; i++) {
-			status = measure(b, &b->tests[i], round);
-			tdm_progress_show(&progress, (uint64_t)(round * b->n_tests + i + 1), NULL);
-		}
+		status = run_round(b, &progress, round);
 	tdm_progress_end(&progress);
 	if (!status)
 		report(b);
+	close_memory(b);
 	close_model(b);
 	return status;
 }

@@ -70,7 +70,8 @@ static int set_info(struct tdm_engine *e, const struct tdm_engine_options *o, st
 	                                   .n_ff = s->n_ff,
 	                                   .context = o->context ? o->context : s->context,
 	                                   .n_parameters = e->weights.n_parameters,
-	                                   .weight_bytes = e->weights.weight_bytes};
+	                                   .weight_bytes = e->weights.weight_bytes,
+	                                   .token_bytes = e->weights.token_bytes};
 	return TDM_OK;
 }
 

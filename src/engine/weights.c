@@ -272,6 +272,9 @@ static int check_all_used(struct tdm_reader *r) {
 		r->w->n_parameters += t->dims[0] * t->dims[1];
 		r->w->weight_bytes += t->bytes;
 	}
+	r->w->token_bytes = r->w->weight_bytes;
+	if (r->w->output.m.packed != r->w->embedding.packed)
+		r->w->token_bytes -= tdm_gguf_tensor(r->g, "token_embd.weight")->bytes;
 	return TDM_OK;
 }
 

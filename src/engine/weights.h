@@ -67,7 +67,7 @@ struct tdm_weights {
 	int n_places;
 	struct tdm_rotation rotations[TDM_N_ROTATIONS];
 	uint32_t cache_type; // of keys and values, TDM_F32, TDM_F16 or TDM_Q8_0; first as precise as the matrices
-	uint64_t n_parameters, weight_bytes;
+	uint64_t n_parameters, weight_bytes, token_bytes; // see struct tdm_engine_info
 };
 
 // name: for sentences. Fills *w; on an error it is empty. The file is not needed afterwards.

@@ -15,7 +15,7 @@ test('every test is measured once for every number of threads', async () => {
 	const folder = await mkdtemp(join(tmpdir(), 'tandem-bench-'));
 	const out = join(folder, 'figures.tsv');
 	const { stdout } = await run(tandem, ['bench', 'weights/small.gguf', '--rounds', '3', '--prompt', '32,64', '--decode', '8',
-		'--depth', '0,40', '--verify', '1,4', '--verify-depth', '20', '--threads', '1,2', '--out', out]);
+		'--depth', '0,40', '--verify', '1,4', '--verify-depth', '20', '--threads', '1,2', '--memory', '8', '--out', out]);
 	const rows = (await readFile(out, 'utf8')).trim().split('\n').map((line) => line.split('\t'));
 	await rm(folder, { recursive: true });
 	assert.deepEqual(rows[0], ['test', 'tokens', 'depth', 'threads', 'tokens_per_s', 'least', 'most']);
@@ -26,6 +26,8 @@ test('every test is measured once for every number of threads', async () => {
 		assert.ok(+least > 0 && +least <= +rate && +rate <= +most, `${least} ${rate} ${most}`);
 	assert.match(stdout, /llama, \S+, 0\.5 M parameters/);
 	assert.equal(stdout.match(/of one token/g).length, 4);
+	assert.equal(stdout.match(/^memory +8 MB .*[1-9]\.\d GB\/s/gm).length, 2);
+	assert.equal(stdout.match(/weights \d+\.\d GB\/s, \d+ % of memory$/gm).length, 4);
 });
 
 test('what cannot be measured is said in one sentence', async () => {
@@ -91,4 +93,51 @@ test('bench/engine says who wins each cell, beside any number of peers', async (
 test('bench/engine says when nobody is there to compare with', async () => {
 	await assert.rejects(run('bench/engine', []), /no folder of peers given/);
 	await assert.rejects(run('bench/engine', ['weights']), /weights holds no peer: expected NAME\/llama-bench/);
+});
+
+// A server that answers at once: its counts are right, so the table has to show them.
+const server = `#!/usr/bin/env node
+const { createServer } = require('node:http');
+const port = Number(process.argv[process.argv.indexOf('--port') + 1]);
+createServer((request, response) => {
+	let text = '';
+	request.on('data', (part) => { text += part; }).on('end', () => {
+		if (request.url === '/health') return response.end('{}');
+		const asked = JSON.parse(text);
+		response.write('data: {"content":"a"}\\n\\n');
+		response.end(\`data: {"stop":true,"tokens_predicted":\${asked.n_predict},"tokens_evaluated":\${asked.prompt.length}}\\n\\n\`);
+	});
+}).listen(port, '127.0.0.1');
+process.on('SIGTERM', () => process.exit(0));
+`;
+
+test('bench/serving measures sessions, first tokens, a busy machine and memory', async () => {
+	const folder = await mkdtemp(join(tmpdir(), 'tandem-serving-'));
+	const peers = join(folder, 'peers'), out = join(folder, 'figures.tsv');
+	await fakePeer(peers, 'one', 0.5, true);
+	await writeFile(join(peers, 'one', 'llama-server'), server, { mode: 0o755 });
+	for (const format of ['f16', 'q8_0'])
+		await copyFile('weights/small.gguf', join(folder, `small-${format}.gguf`));
+	const env = { ...process.env, TANDEM: tandem, MODELS: folder, OUT: out, SHAPES: 'small', FORMATS: 'q8_0', ROUNDS: '1', SESSIONS: '3',
+		ANSWER: '6', LONG: '200', DECODE: '4' };
+	const { stdout } = await run('bench/serving', [peers], { env });
+	const rows = (await readFile(join(folder, 'figures.table.tsv'), 'utf8')).trim().split('\n').map((line) => line.split('\t'));
+	await rm(folder, { recursive: true });
+	assert.match(stdout, /one: commit of one\n/);
+	const cells = new Map(rows.slice(1).map((row) => [`${row[3].trim()} ${row[2]}`, Object.fromEntries(row.map((v, i) => [rows[0][i], v]))]));
+	for (const name of ['3 sessions at once, tokens/s 2', 'first token, idle, ms 2', 'beside a busy process, tokens/s 1',
+		'beside a busy process, tokens/s 2', 'server after the sessions, MB 2'])
+		assert.ok(+cells.get(name)?.tandem > 0 && +cells.get(name)?.one > 0, `${name}\n${stdout}`);
+	for (const name of ['memory read, GB/s 2', 'weights read in decode, % of that 2', 'load to first token, s 2', 'resident, % of the file 2'])
+		assert.ok(+cells.get(name)?.tandem >= 0 && cells.get(name).one === '-', `${name}\n${stdout}`);
+	assert.equal(cells.get('tokens of their answers 2').one, '18');
+	assert.ok(+cells.get('tokens of their answers 2').tandem <= 18);
+	assert.equal(cells.get('of 1 thread 2').bar, '>= 0.90');
+	assert.match(cells.get('of 1 thread 2').result, /^bar met$|^below the bar$/);
+	assert.equal(cells.get('of 1 thread 2').one, '1.00');
+});
+
+test('bench/serving says when nobody is there to compare with', async () => {
+	await assert.rejects(run('bench/serving', []), /no folder of peers given/);
+	await assert.rejects(run('bench/serving', ['weights']), /weights holds no peer: expected NAME\/llama-server/);
 });
