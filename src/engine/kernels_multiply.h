@@ -97,11 +97,15 @@ ALWAYS void add_column(const struct tdm_packing p, const int groups, const vi (*
 }
 
 // Asks for what the tile reads AHEAD bytes later, behind the end of its groups for what the next tile reads: the
-// machine's own prefetching stops at every page, and its work does not overlap with the arithmetic.
-ALWAYS void fetch_ahead(const struct tdm_matrix *m, const int groups, const uint8_t *w, size_t at, const size_t bytes) {
+// machine's own prefetching stops at every page, and its work does not overlap with the arithmetic. `before`: bytes
+// between the last block and this one, which have to be asked for too: for one line left out, everything waits.
+ALWAYS void fetch_ahead(const struct tdm_matrix *m, const int groups, const uint8_t *w, size_t at, size_t before,
+                        const size_t bytes) {
 	const uint8_t *ahead = w + at + AHEAD;
 	if (at + AHEAD >= m->group_bytes)
 		ahead += (size_t)(groups - 1) * m->group_bytes;
+	if (before)
+		__builtin_prefetch(ahead - before, 0, 2);
 	UNROLL for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(ahead + i, 0, 2);
 }
 
@@ -122,7 +126,8 @@ ALWAYS void tile(const struct tdm_packing p, const int groups, const struct tdm_
 		UNROLL for (int g = 0; g < groups; g++) {
 			const uint8_t *of_group = w + (size_t)g * m->group_bytes;
 			if (n > 1)
-				fetch_ahead(m, groups, of_group, at, scale_bytes + tdm_code_bytes(&p));
+				fetch_ahead(m, groups, of_group, at, b % TDM_SUPER ? 0 : tdm_super_bytes(p.scaling),
+				            scale_bytes + tdm_code_bytes(&p));
 			s[g] = scales_of(p, of_group + super, of_group + at, part);
 			unpack(p, of_group + at + scale_bytes + 4 * part, codes[g]);
 		}
