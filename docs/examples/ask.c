@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
 		return 1;
 	}
 	const char *text = argc > 1 ? argv[1] : "What is the capital of France?";
-	struct tdm_message question = {TDM_FROM_USER, text, strlen(text)};
+	struct tdm_message question = {.from = TDM_FROM_USER, .text = text, .len = strlen(text)};
 	int status = tandem_ask(t, NULL, &question, 1, NULL, print_piece, &last, &receipt, &error);
 	printf("\n%s\n", status ? error.text : receipt);
 	free(receipt);

@@ -40,7 +40,7 @@ static int write_answer(struct tdm_engine *e, struct tdm_seq *s, struct tdm_cons
 }
 
 static int answer(struct tdm_engine *e, const char *question, const char *schema, struct tdm_error *error) {
-	struct tdm_message message = {TDM_FROM_USER, question, strlen(question)};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = question, .len = strlen(question)};
 	struct tdm_seq *s = NULL;
 	struct tdm_grammar *grammar = NULL;
 	struct tdm_constraint *form = NULL;

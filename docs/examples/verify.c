@@ -13,7 +13,7 @@ struct side {
 };
 
 static int open_side(struct side *side, const char *path, const char *question, struct tdm_error *error) {
-	struct tdm_message message = {TDM_FROM_USER, question, strlen(question)};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = question, .len = strlen(question)};
 	int32_t prompt[MOST_PROMPT];
 	int status = tdm_engine_open(path, NULL, &side->engine, error);
 	if (status)

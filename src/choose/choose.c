@@ -65,7 +65,7 @@ static double estimate(const struct tdm_model *m, const struct tdm_request *requ
 struct view { // of the arms that a request sees
 	bool fits[MOST_ARMS];
 	double cost[MOST_ARMS];
-	size_t n_private, n_trusted, n_fit; // that meet privacy; also trust; all
+	size_t n_private, n_trusted, n_fit; // that can call wanted tools and meet privacy; also trust; all
 	double least_cost;                  // of those that meet privacy and trust
 };
 
@@ -73,7 +73,9 @@ static void look(const struct choose *c, const struct tdm_objective *o, const st
                  struct view *v) {
 	*v = (struct view){.least_cost = INFINITY};
 	for (size_t i = 0; i < c->n; i++) {
-		bool is_private = meets_privacy(c->arms[i], o), is_trusted = is_private && meets_trust(c->arms[i], o);
+		bool is_able = !tdm_wants_tools(request) || (c->arms[i]->can & TDM_CAN_TOOLS);
+		bool is_private = is_able && meets_privacy(c->arms[i], o);
+		bool is_trusted = is_private && meets_trust(c->arms[i], o);
 		v->cost[i] = estimate(c->arms[i], request);
 		v->fits[i] = is_trusted && !(v->cost[i] > o->max_cost);
 		v->n_private += is_private;
@@ -131,6 +133,8 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	c->n = tdm_build_roles(b, "arms", c->arms, MOST_ARMS);
 	for (size_t i = 0; i < c->n; i++)
 		c->model.can &= c->arms[i]->can | TDM_CAN_TEXT;
+	for (size_t i = 0; i < c->n; i++) // one is enough: the others are no choice then
+		c->model.can |= c->arms[i]->can & TDM_CAN_TOOLS;
 	*out = &c->model;
 	return TDM_OK;
 }

@@ -40,8 +40,9 @@ static int run(const struct tdm_command_call *call) {
 	struct tdm_message messages[2];
 	size_t n = 0;
 	if (o->system)
-		messages[n++] = (struct tdm_message){TDM_FROM_SYSTEM, o->system, strlen(o->system)};
-	messages[n++] = (struct tdm_message){TDM_FROM_USER, call->operands[0], strlen(call->operands[0])};
+		messages[n++] = (struct tdm_message){.from = TDM_FROM_SYSTEM, .text = o->system, .len = strlen(o->system)};
+	messages[n++] =
+	    (struct tdm_message){.from = TDM_FROM_USER, .text = call->operands[0], .len = strlen(call->operands[0])};
 	struct tdm_talk talk = {.colour = tdm_talk_wants_colour(),
 	                        .receipt = o->receipt,
 	                        .seed = (uint64_t)o->seed,

@@ -38,7 +38,7 @@ static bool add(struct conversation *c, enum tdm_author from, const char *text, 
 	char *copy = tdm_arena_copy(c->arena, text, len);
 	if (!copy || c->n == MAX_TURNS)
 		return false;
-	c->messages[c->n++] = (struct tdm_message){from, copy, len};
+	c->messages[c->n++] = (struct tdm_message){.from = from, .text = copy, .len = len};
 	return true;
 }
 

@@ -161,6 +161,10 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	const struct cascade *c = (const struct cascade *)m;
 	struct tdm_collect answer;
 	bool keep = false;
+	if (tdm_wants_tools(request)) { // no gate can weigh a call
+		tdm_gate_record(run, m, "escalate", "tools", (double)NAN, (double)NAN, NULL);
+		return tdm_generate(c->large, run, request, sink, result);
+	}
 	tdm_collect_init(&answer, ANSWER_LIMIT_BYTES, NULL, run->arena);
 	int status = judge(c, run, request, &answer, result, &keep);
 	if (status == TDM_OK)
@@ -189,8 +193,8 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	int status = check(b, o, small);
 	if (status != TDM_OK)
 		return status;
-	struct cascade *c =
-	    tdm_build_model(b, sizeof *c, &ops, TDM_CAN_TEXT | (small->can & large->can & TDM_CAN_LOGPROBS));
+	unsigned can = TDM_CAN_TEXT | (small->can & large->can & TDM_CAN_LOGPROBS) | (large->can & TDM_CAN_TOOLS);
+	struct cascade *c = tdm_build_model(b, sizeof *c, &ops, can);
 	if (!c)
 		return TDM_ENOMEM;
 	c->o = *o;

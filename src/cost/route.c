@@ -65,6 +65,10 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	const struct route *r = (const struct route *)m;
 	const struct scorer *scorer = &scorers[r->o.scorer];
 	struct tdm_seen seen = tdm_seen_question(request);
+	if (tdm_wants_tools(request) && !(r->small->can & TDM_CAN_TOOLS)) {
+		tdm_gate_record(run, m, r->large->name, "tools", (double)NAN, (double)NAN, NULL);
+		return tdm_generate(r->large, run, request, sink, result);
+	}
 	double score = scorer->score(r, run, &seen);
 	bool keep = tdm_gate_accepts(score, r->threshold);
 	struct tdm_model *chosen = keep ? r->small : r->large;
@@ -93,7 +97,7 @@ static int set_threshold(const struct tdm_build *b, struct route *r) {
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	static const struct tdm_model_ops ops = {.generate = generate};
 	struct tdm_model *small = tdm_build_role(b, "small"), *large = tdm_build_role(b, "large");
-	unsigned can = TDM_CAN_TEXT | (small->can & large->can & TDM_CAN_LOGPROBS);
+	unsigned can = TDM_CAN_TEXT | (small->can & large->can & TDM_CAN_LOGPROBS) | (large->can & TDM_CAN_TOOLS);
 	struct route *r = tdm_build_model(b, sizeof *r, &ops, can);
 	if (!r)
 		return TDM_ENOMEM;

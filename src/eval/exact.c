@@ -195,7 +195,8 @@ static int compare_all(struct test *t, struct tdm_exact_position *out) {
 }
 
 int tdm_exact_test(const struct tdm_exact_options *o, struct tdm_exact_position *out, struct tdm_error *err) {
-	struct test t = {.o = o, .err = err, .message = {TDM_FROM_USER, o->prompt, strlen(o->prompt)}};
+	struct test t = {
+	    .o = o, .err = err, .message = {.from = TDM_FROM_USER, .text = o->prompt, .len = strlen(o->prompt)}};
 	memset(out, 0, TDM_EXACT_POSITIONS * sizeof *out);
 	if (!(o->target->can & TDM_CAN_STEP))
 		return tdm_fail(err, TDM_ECAPABILITY, "%s offers no logits to compare with", o->target->name);

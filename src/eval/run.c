@@ -192,7 +192,7 @@ static void prepare_request(const struct tdm_eval_options *o, const struct tdm_m
 
 static int ask(const struct tdm_eval *e, size_t model, struct tdm_run *run, const char *prompt,
                struct tdm_collect *answer, struct tdm_result *result) {
-	struct tdm_message message = {TDM_FROM_USER, prompt, strlen(prompt)};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = prompt, .len = strlen(prompt)};
 	struct tdm_request request;
 	prepare_request(&e->options, &message, &request);
 	tdm_collect_init(answer, ANSWER_LIMIT_BYTES, NULL, NULL);

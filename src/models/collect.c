@@ -9,6 +9,8 @@ struct tdm_kept {
 bool tdm_event_copy(struct tdm_arena *arena, const struct tdm_event *event, struct tdm_event *out) {
 	*out = *event;
 	out->text = tdm_arena_copy(arena, event->text, event->len);
+	if (event->call_id && !(out->call_id = tdm_arena_string(arena, event->call_id)))
+		return false;
 	if (!out->text || event->n_alternatives <= 0)
 		return out->text != NULL;
 	struct tdm_alternative *copy = tdm_arena_array(arena, (size_t)event->n_alternatives, sizeof *copy);
@@ -33,7 +35,8 @@ static bool keep_event(struct tdm_collect *c, const struct tdm_event *event) {
 
 static int collect_put(struct tdm_sink *sink, const struct tdm_event *event) {
 	struct tdm_collect *c = (struct tdm_collect *)sink;
-	tdm_bytes_add(&c->text, event->text, event->len);
+	if (event->piece == TDM_PIECE_TEXT)
+		tdm_bytes_add(&c->text, event->text, event->len);
 	if (c->text.failed)
 		return TDM_ETOOLARGE;
 	if (c->arena && !keep_event(c, event))

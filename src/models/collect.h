@@ -6,8 +6,8 @@
 #include "models/model.h"
 
 struct tdm_collect {
-	struct tdm_sink sink; // give &c.sink to tdm_generate; sink.next set: events are also passed on
-	struct tdm_bytes text;
+	struct tdm_sink sink;         // give &c.sink to tdm_generate; sink.next set: events are also passed on
+	struct tdm_bytes text;        // the words alone, without thoughts and calls
 	int n;                        // events
 	struct tdm_logprobs logprobs; // of the events whose logprob is known
 	const char *author;           // of the last event

@@ -8,6 +8,10 @@ void tdm_request_init(struct tdm_request *r) {
 	*r = (struct tdm_request){.temperature = -1, .top_p = -1, .min_p = -1, .top_k = -1};
 }
 
+bool tdm_wants_tools(const struct tdm_request *r) {
+	return r->tools.n && r->tools.choice != TDM_TOOLS_NONE;
+}
+
 int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed) {
 	*run = (struct tdm_run){.arena = arena, .seed = seed};
 	run->objective.quality = run->objective.max_cost = NAN;
@@ -28,8 +32,12 @@ int tdm_run_check(struct tdm_run *run) {
 }
 
 void tdm_run_saw(struct tdm_run *run, const struct tdm_model *source, const struct tdm_request *request) {
-	for (size_t i = 0; run->tap && i < request->n_messages; i++)
-		run->tap->saw(run->tap, source, request->messages[i].text, request->messages[i].len);
+	for (size_t i = 0; run->tap && i < request->n_messages; i++) {
+		const struct tdm_message *m = &request->messages[i];
+		run->tap->saw(run->tap, source, m->text, m->len);
+		for (size_t k = 0; k < m->n_calls; k++)
+			run->tap->saw(run->tap, source, m->calls[k].arguments, m->calls[k].len);
+	}
 	if (run->tap && request->form && request->form->kind != TDM_GRAMMAR_JSON)
 		run->tap->saw(run->tap, source, request->form->text, request->form->len);
 }
@@ -44,6 +52,8 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 	bool is_source = m->kind && m->kind->family == TDM_SOURCE;
 	if (is_source && request->form && !(m->can & TDM_CAN_FORM))
 		return tdm_fail_param(&run->error, TDM_ECAPABILITY, TDM_FORM_FIELD, TDM_CANNOT_FORM, m->name);
+	if (tdm_wants_tools(request) && !(m->can & TDM_CAN_TOOLS))
+		return tdm_fail_param(&run->error, TDM_ECAPABILITY, "tools", "tools: model %s cannot call tools", m->name);
 	int status = tdm_run_check(run);
 	if (status)
 		return status;
@@ -58,7 +68,7 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 void tdm_run_close(struct tdm_run *run, const struct tdm_run_end *end) {
 	struct tdm_record *r = run->record;
 	if (!end->status)
-		r->state = end->finish == TDM_FINISH_STOP ? TDM_COMPLETE : TDM_INCOMPLETE;
+		r->state = end->finish == TDM_FINISH_STOP || end->finish == TDM_FINISH_CALLS ? TDM_COMPLETE : TDM_INCOMPLETE;
 	else if (end->status == TDM_EGONE)
 		r->state = TDM_CANCELLED;
 	else

@@ -10,9 +10,9 @@
 #pragma once
 #include "base/arena.h"
 #include "base/status.h"
-#include "engine/sampler.h"
 #include "ledger/record.h"
-#include "models/form.h"
+#include "models/event.h"
+#include "models/request.h"
 #include "models/session.h"
 #include <math.h>
 #include <stdatomic.h>
@@ -26,60 +26,6 @@ enum tdm_cap {
 	TDM_CAN_STEP = 16,    // open: sessions with full logits and rewind
 	TDM_CAN_TOOLS = 32,   // tool calls
 	TDM_CAN_FORM = 64,    // sources: answers of a wanted form (struct tdm_form)
-};
-
-struct tdm_request {
-	const struct tdm_message *messages; // a last message of the assistant is a prefill: continue it, do not repeat it
-	size_t n_messages;
-	int max_tokens;          // 0 = the model's own limit
-	float temperature;       // negative = the model's own setting
-	float top_p, min_p;      // negative = the model's own setting
-	int top_k;               // negative = the model's own setting
-	float repeat_penalty;    // 0 = the model's own setting
-	const char *const *stop; // text before the first match is kept, the match removed
-	size_t n_stop;
-	bool logprobs;    // the caller wants logprobs in the answer
-	int top_logprobs; // alternatives per token, 0..20
-	uint64_t draw;    // which of several draws of the same request (n choices, samples): a random stream of its own
-	const struct tdm_form *form; // NULL = any
-	bool wants_seed;             // the run's seed is the client's wish: an upstream may be told
-	const char *purpose;         // what a source writes into its call record; NULL = "answer"
-};
-// No messages, every setting "the model's own", logprobs off.
-void tdm_request_init(struct tdm_request *r);
-
-struct tdm_alternative {
-	const char *text;
-	size_t len;
-	float logprob;
-};
-
-struct tdm_event {    // one piece of an answer, never empty
-	const char *text; // whole UTF-8 characters
-	size_t len;
-	const char *author;                         // name of the model that wrote it
-	int32_t token;                              // -1 = unknown, or a piece of several tokens
-	float logprob;                              // natural logarithm under the author's own distribution; NAN = unknown
-	const struct tdm_alternative *alternatives; // best first; NULL unless asked for
-	int n_alternatives;
-};
-
-#define TDM_SINK_ENOUGH 1 // what put returns to end the answer here, cleanly
-// put returns TDM_OK, TDM_SINK_ENOUGH, or a negative status, which generate() then returns.
-struct tdm_sink {
-	int (*put)(struct tdm_sink *sink, const struct tdm_event *event);
-	struct tdm_sink *next; // wrappers: where the transformed event goes
-};
-
-enum tdm_finish { TDM_FINISH_STOP, TDM_FINISH_LENGTH, TDM_FINISH_FILTER };
-
-struct tdm_result {
-	enum tdm_finish finish;
-	int64_t prompt_tokens, completion_tokens; // of the served answer, once
-	int64_t cached_tokens;                    // of the prompt, which were not computed again
-	bool estimated;
-	const char *served;  // name of the model whose words the client receives
-	double mean_logprob; // of the served answer's tokens; NAN when unknown
 };
 
 // One scan of the final bytes that are about to leave the machine. A mask pushes its own before it calls its inner

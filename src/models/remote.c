@@ -97,16 +97,73 @@ static void line_give(struct remote *r, struct line *line) {
 
 // --- what is asked
 
+static void write_string(struct tdm_bytes *b, const char *name, const char *text) {
+	tdm_bytes_puts(b, name);
+	tdm_bytes_json(b, text, strlen(text));
+}
+
+static void write_calls(struct tdm_bytes *b, const struct tdm_message *m) {
+	for (size_t i = 0; i < m->n_calls; i++) {
+		write_string(b, i ? "},{\"id\":" : ",\"tool_calls\":[{\"id\":", m->calls[i].id);
+		write_string(b, ",\"type\":\"function\",\"function\":{\"name\":", m->calls[i].name);
+		tdm_bytes_puts(b, ",\"arguments\":");
+		tdm_bytes_json(b, m->calls[i].arguments, m->calls[i].len);
+		tdm_bytes_putc(b, '}');
+	}
+	if (m->n_calls)
+		tdm_bytes_puts(b, "}]");
+}
+
 static void write_messages(struct tdm_bytes *b, const struct tdm_request *rq) {
-	// There are no tool calls to answer yet, so a tool's words go as the user's.
-	static const char *const roles[] = {"system", "user", "assistant", "user"};
+	static const char *const roles[] = {"system", "user", "assistant", "tool"};
 	tdm_bytes_puts(b, ",\"messages\":[");
 	for (size_t i = 0; i < rq->n_messages; i++) {
-		tdm_bytes_printf(b, "%s{\"role\":\"%s\",\"content\":", i ? "," : "", roles[rq->messages[i].from]);
-		tdm_bytes_json(b, rq->messages[i].text, rq->messages[i].len);
+		const struct tdm_message *m = &rq->messages[i];
+		// What a tool says without a word about the call that it answers goes as the user's.
+		bool is_loose = m->from == TDM_FROM_TOOL && !m->call_id;
+		tdm_bytes_printf(b, "%s{\"role\":\"%s\",\"content\":", i ? "," : "", roles[is_loose ? TDM_FROM_USER : m->from]);
+		if (m->n_calls && !m->len)
+			tdm_bytes_puts(b, "null");
+		else
+			tdm_bytes_json(b, m->text, m->len);
+		write_calls(b, m);
+		if (m->from == TDM_FROM_TOOL && m->call_id)
+			write_string(b, ",\"tool_call_id\":", m->call_id);
 		tdm_bytes_putc(b, '}');
 	}
 	tdm_bytes_putc(b, ']');
+}
+
+static void write_tool(struct tdm_bytes *b, const struct tdm_tool *t) {
+	write_string(b, "{\"type\":\"function\",\"function\":{\"name\":", t->name);
+	if (t->description)
+		write_string(b, ",\"description\":", t->description);
+	if (t->parameters) {
+		tdm_bytes_puts(b, ",\"parameters\":");
+		tdm_bytes_add(b, t->parameters, t->len);
+	}
+	tdm_bytes_puts(b, t->strict ? ",\"strict\":true}}" : "}}");
+}
+
+static void write_tools(struct tdm_bytes *b, const struct tdm_toolbox *tools) {
+	static const char *const choices[] = {"auto", "none", "required"};
+	if (!tools->n)
+		return;
+	tdm_bytes_puts(b, ",\"tools\":[");
+	for (size_t i = 0; i < tools->n; i++) {
+		if (i)
+			tdm_bytes_putc(b, ',');
+		write_tool(b, &tools->items[i]);
+	}
+	tdm_bytes_putc(b, ']');
+	if (tools->choice == TDM_TOOLS_ONE) {
+		write_string(b, ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":", tools->chosen);
+		tdm_bytes_puts(b, "}}");
+	} else if (tools->choice != TDM_TOOLS_AUTO) {
+		tdm_bytes_printf(b, ",\"tool_choice\":\"%s\"", choices[tools->choice]);
+	}
+	if (tools->one_call)
+		tdm_bytes_puts(b, ",\"parallel_tool_calls\":false");
 }
 
 static void write_number(struct tdm_bytes *b, const char *name, double value) {
@@ -183,6 +240,7 @@ static void write_request(struct tdm_bytes *b, const struct options *o, const st
 	tdm_bytes_puts(b, "{\"model\":");
 	tdm_bytes_json(b, o->model, strlen(o->model));
 	write_messages(b, rq);
+	write_tools(b, &rq->tools);
 	write_settings(b, o, rq);
 	write_extensions(b, o, rq);
 	if (rq->wants_seed)
@@ -549,7 +607,8 @@ static void start_curl(void) {
 }
 
 static int remote_create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	struct remote *r = tdm_build_model(b, sizeof *r, &remote_ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_FORM);
+	struct remote *r =
+	    tdm_build_model(b, sizeof *r, &remote_ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_FORM | TDM_CAN_TOOLS);
 	if (!r)
 		return TDM_ENOMEM;
 	r->options = *(const struct options *)options;

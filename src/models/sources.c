@@ -2,6 +2,7 @@
 #include "models/sources.h"
 #include "base/clock.h"
 #include "models/joint.h"
+#include <string.h>
 
 int64_t tdm_estimate_tokens(size_t bytes) {
 	return (int64_t)((bytes + 3) / 4);
@@ -9,8 +10,16 @@ int64_t tdm_estimate_tokens(size_t bytes) {
 
 size_t tdm_request_bytes(const struct tdm_request *request) {
 	size_t n = 0;
-	for (size_t i = 0; i < request->n_messages; i++)
-		n += request->messages[i].len;
+	for (size_t i = 0; i < request->n_messages; i++) {
+		const struct tdm_message *m = &request->messages[i];
+		n += m->len;
+		for (size_t k = 0; k < m->n_calls; k++)
+			n += strlen(m->calls[k].name) + m->calls[k].len;
+	}
+	for (size_t i = 0; i < request->tools.n; i++) {
+		const struct tdm_tool *t = &request->tools.items[i];
+		n += strlen(t->name) + (t->description ? strlen(t->description) : 0) + t->len;
+	}
 	return n;
 }
 

@@ -21,11 +21,13 @@ void tdm_upstream_init(struct tdm_upstream *u, const char *author, struct tdm_ru
 	u->wants_logprobs = request->logprobs;
 	tdm_sse_init(&u->sse, on_event, u);
 	tdm_bytes_init(&u->body, BODY_LIMIT_BYTES);
+	tdm_calls_init(&u->calls, run, sink, author);
 }
 
 void tdm_upstream_release(struct tdm_upstream *u) {
 	tdm_sse_release(&u->sse);
 	tdm_bytes_release(&u->body);
+	tdm_calls_release(&u->calls);
 }
 
 // --- failures
@@ -119,14 +121,20 @@ static int bad_body(struct tdm_upstream *u, const char *what) {
 
 // --- one chunk
 
-static int put(struct tdm_upstream *u, const struct tdm_value *text, double logprob,
-               const struct tdm_alternative *alternatives, int n_alternatives) {
-	struct tdm_event event = {.text = text->text, .len = text->len, .author = u->author, .token = -1};
-	event.logprob = (float)logprob;
-	event.alternatives = alternatives;
-	event.n_alternatives = n_alternatives;
+static int put_event(struct tdm_upstream *u, const struct tdm_value *text, struct tdm_event event) {
+	event.text = text->text;
+	event.len = text->len;
+	event.author = u->author;
+	event.token = -1;
 	u->n_answer_bytes += text->len;
 	return text->len ? u->sink->put(u->sink, &event) : TDM_OK;
+}
+
+// Words that come inside a call follow it; thoughts that do are dropped.
+static int put(struct tdm_upstream *u, enum tdm_piece piece, const struct tdm_value *text) {
+	if (tdm_calls_hold(&u->calls, text->text, piece == TDM_PIECE_TEXT ? text->len : 0))
+		return TDM_OK;
+	return put_event(u, text, (struct tdm_event){.piece = piece, .logprob = NAN});
 }
 
 // Do the tokens of the logprobs, joined, make the content?
@@ -167,24 +175,61 @@ static int put_tokens(struct tdm_upstream *u, struct tdm_arena *arena, const str
 	u->sum_logprob += sum;
 	u->n_logprobs += (int64_t)entries->n;
 	if (!tokens_make(entries, content))
-		return put(u, content, sum, NULL, 0);
+		return put_event(u, content, (struct tdm_event){.logprob = (float)sum});
 	int status = TDM_OK;
 	for (size_t i = 0; i < entries->n && !status; i++) {
-		int n = read_alternatives(arena, &entries->items[i], &alternatives);
-		status = put(u, tdm_get(&entries->items[i], "token"),
-		             tdm_get_number(&entries->items[i], "logprob", (double)NAN), alternatives, n);
+		const struct tdm_value *entry = &entries->items[i];
+		struct tdm_event event = {.logprob = (float)tdm_get_number(entry, "logprob", (double)NAN)};
+		event.n_alternatives = read_alternatives(arena, entry, &alternatives);
+		event.alternatives = alternatives;
+		status = put_event(u, tdm_get(entry, "token"), event);
 	}
 	return status;
 }
 
-static int read_delta(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *choice) {
+static int read_content(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *choice) {
 	const struct tdm_value *content = tdm_get(tdm_get(choice, "delta"), "content");
 	const struct tdm_value *entries = tdm_get(tdm_get(choice, "logprobs"), "content");
 	if (!content || content->type != TDM_STRING || content->len == 0)
 		return TDM_OK;
-	if (u->wants_logprobs && entries && entries->type == TDM_LIST && entries->n)
+	if (u->wants_logprobs && entries && entries->type == TDM_LIST && entries->n && !u->calls.n)
 		return put_tokens(u, arena, content, entries);
-	return put(u, content, (double)NAN, NULL, 0);
+	return put(u, TDM_PIECE_TEXT, content);
+}
+
+static int read_thought(struct tdm_upstream *u, const struct tdm_value *delta) {
+	static const char *const names[] = {"reasoning_content", "reasoning", "thinking"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const struct tdm_value *thought = tdm_get(delta, names[i]);
+		if (thought && thought->type == TDM_STRING && thought->len)
+			return put(u, TDM_PIECE_THOUGHT, thought);
+	}
+	return TDM_OK;
+}
+
+static int judge_calls(struct tdm_upstream *u, int status, const char *why) {
+	return status == TDM_EBADBODY ? bad_body(u, why) : status;
+}
+
+// The calls of a delta; an older shape has one, without an id.
+static int read_calls(struct tdm_upstream *u, const struct tdm_value *delta) {
+	const struct tdm_value *calls = tdm_get(delta, "tool_calls"), *old = tdm_get(delta, "function_call");
+	const char *why = "", *key = "function";
+	struct tdm_value function = old ? *old : (struct tdm_value){0};
+	struct tdm_value call = {.type = TDM_MAP, .n = 1, .items = &function, .keys = &key};
+	struct tdm_value list = {.type = TDM_LIST, .n = 1, .items = &call};
+	if (!calls && !old)
+		return TDM_OK;
+	int status = tdm_calls_put(&u->calls, calls ? calls : &list, &why);
+	return judge_calls(u, status, why);
+}
+
+static int read_delta(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *choice) {
+	const struct tdm_value *delta = tdm_get(choice, "delta");
+	int status = read_thought(u, delta);
+	if (!status)
+		status = read_content(u, arena, choice);
+	return status ? status : read_calls(u, delta);
 }
 
 static void read_finish(struct tdm_upstream *u, const char *reason) {
@@ -204,6 +249,18 @@ static void read_finish(struct tdm_upstream *u, const char *reason) {
 		}
 	tdm_record_warn(u->run->record, "parameter_ignored", "finish_reason",
 	                "the upstream gave an unknown reason for the end; it counts as stop");
+}
+
+// Calls make the end: whatever the upstream calls it, somebody has to run them.
+static int end_answer(struct tdm_upstream *u, const char *reason) {
+	const char *why = "";
+	read_finish(u, reason);
+	if (u->calls.n && u->result->finish == TDM_FINISH_STOP)
+		u->result->finish = TDM_FINISH_CALLS;
+	u->n_answer_bytes += u->calls.n_bytes;
+	bool cut = u->result->finish == TDM_FINISH_LENGTH || u->result->finish == TDM_FINISH_FILTER;
+	int status = tdm_calls_end(&u->calls, cut, &why);
+	return judge_calls(u, status, why);
 }
 
 static void read_usage(struct tdm_upstream *u, const struct tdm_value *usage) {
@@ -229,7 +286,9 @@ static int read_choices(struct tdm_upstream *u, struct tdm_arena *arena, const s
 		if (status)
 			return status;
 		if (tdm_get_string(choice, "finish_reason"))
-			read_finish(u, tdm_get_string(choice, "finish_reason"));
+			status = end_answer(u, tdm_get_string(choice, "finish_reason"));
+		if (status)
+			return status;
 	}
 	return TDM_OK;
 }

@@ -2,7 +2,7 @@
 // No network here: bytes in, events out. The rule it protects: a stream that did not say how it ended is an error,
 // never a stop (api sheet, "Reading upstreams").
 #pragma once
-#include "models/model.h"
+#include "models/calls.h"
 #include "models/sse.h"
 
 struct tdm_upstream {
@@ -12,6 +12,7 @@ struct tdm_upstream {
 	struct tdm_result *result; // finish, tokens and mean_logprob are filled
 	const char *upstream_model;
 	struct tdm_sse sse;
+	struct tdm_calls calls;
 	struct tdm_bytes body; // of an answer that is no stream
 	enum { TDM_BODY_UNKNOWN, TDM_BODY_STREAM, TDM_BODY_OTHER } shape;
 	bool finished, done, ending, has_usage, wants_logprobs; // finished: finish_reason seen; done: [DONE] seen

@@ -8,8 +8,8 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/random.h"
-#include "models/form.h"
 #include "privacy/egress.h"
+#include "privacy/fields.h"
 #include "privacy/kinds.h"
 #include <stdlib.h>
 #include <string.h>
@@ -37,10 +37,9 @@ struct job { // one request
 	struct tdm_run *run;
 	const struct tdm_request *request;
 	int level;
-	struct tdm_text *texts; // messages, then stop strings, then the schema of a wanted form
-	struct tdm_finds *finds;
-	struct tdm_text *masked;
-	size_t n_texts;
+	struct tdm_fields fields;
+	struct tdm_finds *finds; // of each of its texts
+	struct tdm_text *masked; // what becomes of it
 	struct tdm_dictionary protect;
 	struct tdm_vault *vault;
 	struct tdm_restorer restorer;
@@ -83,22 +82,11 @@ static int session_key(const struct job *j, uint8_t out[KEY_BYTES]) {
 }
 
 static int collect(struct job *j) {
-	const struct tdm_request *r = j->request;
 	struct tdm_arena *arena = j->run->arena;
-	bool has_schema = r->form && r->form->kind == TDM_GRAMMAR_SCHEMA;
-	j->n_texts = r->n_messages + r->n_stop + has_schema;
-	j->texts = tdm_arena_array(arena, j->n_texts + 1, sizeof *j->texts);
-	j->masked = tdm_arena_array(arena, j->n_texts + 1, sizeof *j->masked);
-	j->finds = tdm_arena_array(arena, j->n_texts + 1, sizeof *j->finds);
-	if (!j->texts || !j->masked || !j->finds)
-		return out_of_memory(j->run);
-	for (size_t i = 0; i < r->n_messages; i++)
-		j->texts[i] = (struct tdm_text){r->messages[i].text ? r->messages[i].text : "", r->messages[i].len};
-	for (size_t i = 0; i < r->n_stop; i++)
-		j->texts[r->n_messages + i] = (struct tdm_text){r->stop[i], strlen(r->stop[i])};
-	if (has_schema)
-		j->texts[j->n_texts - 1] = (struct tdm_text){r->form->text, r->form->len};
-	return TDM_OK;
+	int status = tdm_fields_collect(&j->fields, arena, j->request);
+	j->masked = status ? NULL : tdm_arena_array(arena, j->fields.n + 1, sizeof *j->masked);
+	j->finds = status ? NULL : tdm_arena_array(arena, j->fields.n + 1, sizeof *j->finds);
+	return j->masked && j->finds ? TDM_OK : out_of_memory(j->run);
 }
 
 static int replace(struct job *j, const struct tdm_text *text, const struct tdm_find *find, struct tdm_bytes *out) {
@@ -118,7 +106,7 @@ static int replace(struct job *j, const struct tdm_text *text, const struct tdm_
 }
 
 static int rewrite(struct job *j, size_t i) {
-	const struct tdm_text *text = &j->texts[i];
+	const struct tdm_text *text = &j->fields.texts[i];
 	const struct tdm_finds *finds = &j->finds[i];
 	struct tdm_bytes out;
 	size_t at = 0;
@@ -146,7 +134,7 @@ static int verify_tokens(struct job *j) {
 	long restored = 0;
 	struct tdm_bytes out;
 	tdm_bytes_init(&out, 256u << 20);
-	for (size_t i = 0; i < j->n_texts; i++) {
+	for (size_t i = 0; i < j->fields.n; i++) {
 		struct tdm_restore stream;
 		tdm_restore_init(&stream, &j->restorer, false);
 		tdm_bytes_clear(&out);
@@ -173,9 +161,9 @@ static int hide(struct job *j) {
 	tdm_wipe(key, sizeof key);
 	if (!j->vault)
 		return out_of_memory(j->run);
-	status =
-	    tdm_detect(&j->mask->detector, arena, j->texts, j->n_texts, j->level, j->finds, &j->protect, &j->run->error);
-	for (size_t i = 0; i < j->n_texts && status == TDM_OK; i++)
+	status = tdm_detect(&j->mask->detector, arena, j->fields.texts, j->fields.n, j->level, j->finds, &j->protect,
+	                    &j->run->error);
+	for (size_t i = 0; i < j->fields.n && status == TDM_OK; i++)
 		status = rewrite(j, i);
 	tdm_vault_forget_key(j->vault);
 	if (status == TDM_OK && (tdm_restorer_init(&j->restorer, arena, j->vault) != TDM_OK ||
@@ -188,7 +176,7 @@ static int look_before_leaving(struct job *j) {
 	int status = TDM_OK;
 	j->egress = (struct tdm_guarded_egress){
 	    {tdm_egress_scan, j->run->egress}, &j->mask->detector, &j->protect, &j->restorer, j->level};
-	for (size_t i = 0; i < j->n_texts && status == TDM_OK; i++)
+	for (size_t i = 0; i < j->fields.n && status == TDM_OK; i++)
 		status = tdm_egress_scan_text(&j->egress, j->masked[i].text, j->masked[i].n, &j->run->error);
 	return status;
 }
@@ -197,75 +185,43 @@ static const char note[] = "Words made of capital letters, an underscore and eig
                            "values. Copy them exactly where you need them; do not change, translate, split or explain "
                            "them.";
 
-// The messages as the inner model sees them, with the note at the end of the system text.
-static int build_messages(struct job *j, struct tdm_request *out) {
-	const struct tdm_request *r = j->request;
-	bool noted = j->mask->options.note && j->n_tokens > 0;
+// The note, at the end of the system text.
+static int add_note(struct job *j, struct tdm_request *r) {
 	bool has_system = r->n_messages > 0 && r->messages[0].from == TDM_FROM_SYSTEM;
-	size_t extra = noted && !has_system;
-	struct tdm_message *m = tdm_arena_array(j->run->arena, r->n_messages + extra + 1, sizeof *m);
-	if (!m)
+	size_t extra = !has_system;
+	struct tdm_message *m = tdm_arena_array(j->run->arena, r->n_messages + extra, sizeof *m);
+	char *text = has_system
+	                 ? tdm_arena_printf(j->run->arena, "%.*s\n\n%s", (int)r->messages[0].len, r->messages[0].text, note)
+	                 : tdm_arena_string(j->run->arena, note);
+	if (!m || !text)
 		return out_of_memory(j->run);
-	for (size_t i = 0; i < r->n_messages; i++)
-		m[i + extra] = (struct tdm_message){r->messages[i].from, j->masked[i].text, j->masked[i].n};
-	if (noted) {
-		char *text = has_system ? tdm_arena_printf(j->run->arena, "%.*s\n\n%s", (int)m[0].len, m[0].text, note)
-		                        : tdm_arena_string(j->run->arena, note);
-		if (!text)
-			return out_of_memory(j->run);
-		m[0] = (struct tdm_message){TDM_FROM_SYSTEM, text, strlen(text)};
-	}
-	out->messages = m;
-	out->n_messages = r->n_messages + extra;
-	return TDM_OK;
-}
-
-// The schema as the inner model sees it. Its strings may hold values that are tokens now; a number cannot become one.
-static int build_form(struct job *j, struct tdm_request *out) {
-	const struct tdm_form *form = j->request->form;
-	const struct tdm_text *masked = &j->masked[j->n_texts - 1];
-	struct tdm_value *value;
-	struct tdm_error err = {0};
-	if (!form || form->kind != TDM_GRAMMAR_SCHEMA || masked->text == form->text)
-		return TDM_OK;
-	struct tdm_form *own = tdm_arena_alloc(j->run->arena, sizeof *own);
-	if (!own)
-		return out_of_memory(j->run);
-	if (tdm_json_parse(j->run->arena, masked->text, masked->n, &value, &err) != TDM_OK)
-		return tdm_fail_param(&j->run->error, TDM_EPRIVACY, TDM_FORM_FIELD,
-		                      "mask: the schema holds a private value outside of its strings; nothing was sent");
-	*own = *form;
-	own->text = masked->text;
-	own->len = masked->n;
-	out->form = own;
+	memcpy(m + extra, r->messages, r->n_messages * sizeof *m);
+	m[0] = (struct tdm_message){.from = TDM_FROM_SYSTEM, .text = text, .len = strlen(text)};
+	r->messages = m;
+	r->n_messages += extra;
 	return TDM_OK;
 }
 
 static int build_request(struct job *j, struct tdm_request *out) {
-	const struct tdm_request *r = j->request;
-	const char **stop = tdm_arena_array(j->run->arena, r->n_stop + 1, sizeof *stop);
-	*out = *r;
+	int status = tdm_fields_build(&j->fields, j->run->arena, j->masked, out, &j->run->error);
+	if (status == TDM_ENOMEM)
+		return out_of_memory(j->run);
 	out->logprobs = false; // probabilities of masked text would show where the values were
 	out->top_logprobs = 0;
-	if (!stop)
-		return out_of_memory(j->run);
-	for (size_t i = 0; i < r->n_stop; i++)
-		stop[i] = j->masked[r->n_messages + i].text;
-	out->stop = stop;
-	int status = build_form(j, out);
-	return status == TDM_OK ? build_messages(j, out) : status;
+	return status == TDM_OK && j->mask->options.note && j->n_tokens > 0 ? add_note(j, out) : status;
 }
 
 struct mask_sink {
 	struct tdm_sink base; // first
-	struct tdm_restore stream;
-	struct tdm_run *run;
+	struct job *job;
+	struct tdm_restore stream; // of the pieces of one sort that follow one another
+	enum tdm_piece piece;      // their sort
 	struct tdm_bytes out;
 	bool ended; // the caller wants no more
 	const char *author;
 };
 
-static int send_text(struct mask_sink *s, const struct tdm_event *event) {
+static int send_event(struct mask_sink *s, const struct tdm_event *event) {
 	int status = s->base.next->put(s->base.next, event);
 	s->ended = status != TDM_OK;
 	return status;
@@ -273,45 +229,65 @@ static int send_text(struct mask_sink *s, const struct tdm_event *event) {
 
 static int send_restored(struct mask_sink *s) {
 	if (s->out.failed)
-		return out_of_memory(s->run);
+		return out_of_memory(s->job->run);
 	if (s->out.len == 0)
 		return TDM_OK;
-	struct tdm_event event = {.text = s->out.data, .len = s->out.len, .author = s->author, .token = -1, .logprob = NAN};
-	return send_text(s, &event);
+	struct tdm_event event = {.piece = s->piece, .text = s->out.data, .len = s->out.len, .author = s->author};
+	event.token = -1;
+	event.logprob = NAN;
+	return send_event(s, &event);
+}
+
+// Arguments of a call are JSON, and so is an answer of a JSON form: there a restored value is escaped.
+static void begin_stream(struct mask_sink *s, enum tdm_piece piece) {
+	bool is_json = piece == TDM_PIECE_ARGUMENTS || (piece == TDM_PIECE_TEXT && tdm_form_is_json(s->job->request->form));
+	s->piece = piece;
+	tdm_restore_init(&s->stream, &s->job->restorer, is_json);
+}
+
+// What the stream still holds back goes out; a token does not go on in another sort of piece.
+static int end_stream(struct mask_sink *s) {
+	struct tdm_left *left = &s->job->run->record->left;
+	tdm_bytes_clear(&s->out);
+	tdm_restore_end(&s->stream, &s->out);
+	left->restored += s->stream.restored;
+	left->damaged += s->stream.damaged;
+	return s->ended ? TDM_OK : send_restored(s);
 }
 
 static int put(struct tdm_sink *sink, const struct tdm_event *event) {
 	struct mask_sink *s = (struct mask_sink *)sink;
-	tdm_bytes_clear(&s->out);
+	int status = TDM_OK;
+	if (event->piece != s->piece) {
+		status = end_stream(s);
+		begin_stream(s, event->piece);
+	}
 	s->author = event->author;
+	if (status != TDM_OK || event->piece == TDM_PIECE_CALL)
+		return status == TDM_OK ? send_event(s, event) : status;
+	tdm_bytes_clear(&s->out);
 	tdm_restore_put(&s->stream, event->text, event->len, &s->out);
 	if (s->out.len == event->len && s->stream.n_held == 0 && memcmp(s->out.data, event->text, event->len) == 0)
-		return send_text(s, event);
+		return send_event(s, event);
 	return send_restored(s);
 }
 
 static int ask(struct job *j, struct tdm_sink *sink, struct tdm_result *result) {
-	struct mask_sink s = {.base = {put, sink}, .run = j->run, .author = j->mask->inner->name};
+	struct mask_sink s = {.base = {put, sink}, .job = j, .author = j->mask->inner->name};
 	struct tdm_request request;
 	int status = build_request(j, &request);
 	if (status != TDM_OK)
 		return status;
-	tdm_restore_init(&s.stream, &j->restorer, tdm_form_is_json(j->request->form));
+	begin_stream(&s, TDM_PIECE_TEXT);
 	tdm_bytes_init(&s.out, 64u << 20);
 	bool restoring = j->mask->options.restore;
 	j->run->egress = &j->egress.base;
 	status = tdm_generate(j->mask->inner, j->run, &request, restoring ? &s.base : sink, result);
 	j->run->egress = j->egress.base.next;
-	if (status == TDM_OK && restoring && !s.ended) {
-		tdm_bytes_clear(&s.out);
-		tdm_restore_end(&s.stream, &s.out);
-		status = send_restored(&s);
-		status = status == TDM_SINK_ENOUGH ? TDM_OK : status;
-	}
-	j->run->record->left.restored += s.stream.restored;
-	j->run->record->left.damaged += s.stream.damaged;
+	s.ended = s.ended || status != TDM_OK || !restoring;
+	int last = end_stream(&s);
 	tdm_bytes_release(&s.out);
-	return status;
+	return status == TDM_OK && last < 0 ? last : status;
 }
 
 // A request can only raise the level that the tree says.
@@ -408,6 +384,7 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
 	memcpy(&m->options, options, sizeof m->options);
 	m->inner = tdm_build_role(b, "inner");
+	m->model.can |= m->inner->can & TDM_CAN_TOOLS;
 	int status = read_key(b, m->options.key, m->key);
 	if (status == TDM_OK)
 		status = read_deny(b, &m->options.deny, &m->detector.deny);

@@ -122,7 +122,8 @@ struct watch {            // one answer on its way out
 	struct tdm_bytes text;                   // the answer so far, for the judge
 	int64_t seen, matched, judged, released; // pieces: received, covered by phrases, covered by the judge, let out
 	struct finding found;
-	bool flagged, ended; // ended: the caller wants no more
+	bool flagged, ended;  // ended: the caller wants no more
+	enum tdm_piece piece; // the sort of the last one
 };
 
 static int keep(struct watch *w, const struct tdm_event *event) {
@@ -189,7 +190,13 @@ static int ask_judge(struct watch *w) {
 static int look_at_piece(struct watch *w, const struct tdm_event *event) {
 	const struct guard *g = w->guard;
 	bool judged = judges(g, JUDGE_OUTPUT);
-	int status = match(w, event->text, event->len, false);
+	bool is_other = event->piece != w->piece; // a word does not go on in a piece of another sort
+	int status = is_other ? match(w, " ", 1, false) : TDM_OK;
+	w->piece = event->piece;
+	if (status == TDM_OK)
+		status = match(w, event->text, event->len, false);
+	if (judged && is_other)
+		tdm_bytes_putc(&w->text, '\n');
 	if (judged)
 		tdm_bytes_add(&w->text, event->text, event->len);
 	if (w->text.failed)
@@ -288,7 +295,7 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	memcpy(&g->options, options, sizeof g->options);
 	g->inner = tdm_build_role(b, "inner");
 	g->judge = tdm_build_role(b, "judge");
-	g->model.can |= g->inner->can & TDM_CAN_LOGPROBS;
+	g->model.can |= g->inner->can & (TDM_CAN_LOGPROBS | TDM_CAN_TOOLS);
 	if (tdm_matcher_init(&g->in, b->arena, TDM_PATTERN_INPUT) != TDM_OK ||
 	    tdm_matcher_init(&g->out, b->arena, TDM_PATTERN_OUTPUT) != TDM_OK)
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for the phrases", b->where);

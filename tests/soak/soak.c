@@ -271,7 +271,7 @@ static int ask(struct player *p, int number) {
 	    .max_tokens = 1 + below(&p->request, 16), .temperature = 1, .cancelled = &p->cancelled};
 	char text[80];
 	int n = snprintf(text, sizeof text, "Question %d of a kind %d.", below(&p->request, 1000), number), status;
-	struct tdm_message message = {TDM_FROM_USER, text, (size_t)n};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = text, .len = (size_t)n};
 	const char *model = asked[below(&p->request, sizeof asked / sizeof *asked)];
 	uint64_t before = p->hash;
 	struct tdm_error err;

@@ -84,7 +84,7 @@ static inline int asked_make(struct asked *a, const struct tdm_kind *kind, const
 
 // Asks with `request` (NULL: one user message "ask me"); the answer is in a->collect.text.
 static inline const char *asked_answer(struct asked *a, uint64_t seed, const struct tdm_request *request) {
-	struct tdm_message message = {TDM_FROM_USER, "ask me", 6};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = "ask me", .len = 6};
 	struct tdm_request own;
 	tdm_request_init(&own);
 	own.messages = &message;

@@ -29,7 +29,7 @@ static inline int toys_open(struct toys *t, const char *yaml, const struct tdm_k
 
 static inline const char *toys_ask(struct toys *t, const char *model, const char *text,
                                    const struct tdm_request *settings, uint64_t seed) {
-	struct tdm_message message = {TDM_FROM_USER, text, strlen(text)};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = text, .len = strlen(text)};
 	struct tdm_request request = *settings;
 	request.messages = &message;
 	request.n_messages = 1;

@@ -42,7 +42,7 @@ static int make(struct asked *a, const char *options, const int *list, size_t n)
 // Name of the arm that answers, or the code of the refusal.
 static const char *pick(struct asked *a, struct tdm_objective o, int max_tokens) {
 	static const char prompt[] = "four hundred bytes would be one hundred tokens; this is much less.";
-	struct tdm_message message = {TDM_FROM_USER, prompt, 40};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = prompt, .len = 40};
 	struct tdm_request request;
 	tdm_request_init(&request);
 	request.messages = &message;
@@ -153,11 +153,33 @@ static void tightening_never_brings_an_arm_back(void **state) {
 	}
 }
 
+static void tools_drop_arms_that_cannot_call_them(void **state) {
+	static const struct tdm_tool tool = {.name = "f"};
+	static const char *const roles[] = {"arms", "arms"};
+	struct tdm_request request;
+	struct asked a;
+	tdm_request_init(&request);
+	request.tools = (struct tdm_toolbox){.items = &tool, .n = 1};
+	assert_int_equal(make(&a, "{}", (int[]){LOCAL, GUARDED}, 2), TDM_OK);
+	asked_answer(&a, 1, &request);
+	assert_int_equal(a.status, TDM_ECAPABILITY);
+	asked_done(&a);
+	arms[GUARDED].model.can |= TDM_CAN_TOOLS;
+	assert_int_equal(asked_make(&a, &tdm_kind_choose, "{}", 2,
+	                            (struct tdm_model *[]){&arms[LOCAL].model, &arms[GUARDED].model}, roles),
+	                 TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, &request), "guarded");
+	request.tools.n = 0;
+	assert_string_equal(asked_answer(&a, 1, &request), "local");
+	asked_done(&a);
+}
+
 int tdm_test_choose(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(order_decides_without_a_wish), cmocka_unit_test(privacy_drops_arms_that_let_out),
-	    cmocka_unit_test(cost_drops_dear_arms),         cmocka_unit_test(cheapest_is_preferred_when_told),
-	    cmocka_unit_test(trust_needs_a_guard),          cmocka_unit_test(tightening_never_brings_an_arm_back),
+	    cmocka_unit_test(tools_drop_arms_that_cannot_call_them), cmocka_unit_test(order_decides_without_a_wish),
+	    cmocka_unit_test(privacy_drops_arms_that_let_out),       cmocka_unit_test(cost_drops_dear_arms),
+	    cmocka_unit_test(cheapest_is_preferred_when_told),       cmocka_unit_test(trust_needs_a_guard),
+	    cmocka_unit_test(tightening_never_brings_an_arm_back),
 	};
 	return cmocka_run_group_tests_name("choose", tests, NULL, NULL);
 }

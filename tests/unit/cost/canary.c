@@ -30,7 +30,7 @@ static void ask_canary(struct toys *t, int i) {
 	tdm_request_init(&request);
 	request.temperature = i % 3 ? 0 : 1;
 	request.max_tokens = 1 + i % 9;
-	struct tdm_message message = {TDM_FROM_USER, text, strlen(text)};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = text, .len = strlen(text)};
 	request.messages = &message;
 	request.n_messages = 1;
 	tdm_collect_release(&t->collect);

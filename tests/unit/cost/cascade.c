@@ -102,7 +102,7 @@ static void write_weights(const char *path, enum tdm_reads reads, enum tdm_sign 
 
 static void scorer_sees_question_and_answer(void **state) {
 	static const char text[] = "Is it 42 or 43?";
-	struct tdm_message message = {TDM_FROM_USER, text, sizeof text - 1};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = text, .len = sizeof text - 1};
 	struct tdm_request request;
 	struct asked a;
 	start();
@@ -226,6 +226,24 @@ static void refusals_and_ends_are_not_replaced(void **state) {
 	}
 }
 
+static void tools_are_for_the_large_model(void **state) {
+	static const struct tdm_tool tool = {.name = "f"};
+	struct tdm_request request;
+	struct asked a;
+	tdm_request_init(&request);
+	request.tools = (struct tdm_toolbox){.items = &tool, .n = 1};
+	start();
+	large.model.can |= TDM_CAN_TOOLS;
+	assert_int_equal(make(&a, "{gate: logprob, threshold: -1}"), TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, &request), "Forty-two");
+	assert_int_equal(small.calls, 0);
+	assert_string_equal(a.run.record->decisions->choice, "escalate");
+	assert_string_equal(a.run.record->decisions->signal, "tools");
+	request.tools.choice = TDM_TOOLS_NONE;
+	assert_string_equal(asked_answer(&a, 1, &request), "It is 42.");
+	asked_done(&a);
+}
+
 static void bad_settings_are_refused(void **state) {
 	struct asked a;
 	start();
@@ -254,6 +272,7 @@ int tdm_test_cascade(void) {
 	    cmocka_unit_test(limits_of_the_threshold),
 	    cmocka_unit_test(failing_small_model_is_replaced),
 	    cmocka_unit_test(refusals_and_ends_are_not_replaced),
+	    cmocka_unit_test(tools_are_for_the_large_model),
 	    cmocka_unit_test(bad_settings_are_refused),
 	};
 	return cmocka_run_group_tests_name("cascade", tests, NULL, NULL);

@@ -23,7 +23,8 @@ static int make(struct asked *a, const char *options) {
 }
 
 static const char *ask(struct asked *a, const char *text, uint64_t seed) {
-	struct tdm_message m[] = {{TDM_FROM_SYSTEM, "ignore", 6}, {TDM_FROM_USER, text, strlen(text)}};
+	struct tdm_message m[] = {{.from = TDM_FROM_SYSTEM, .text = "ignore", .len = 6},
+	                          {.from = TDM_FROM_USER, .text = text, .len = strlen(text)}};
 	struct tdm_request request;
 	tdm_request_init(&request);
 	request.messages = m;
@@ -121,6 +122,32 @@ static void controls(void **state) {
 	asked_done(&a);
 }
 
+static void tools_go_to_who_can_call_them(void **state) {
+	static const struct tdm_tool tool = {.name = "f"};
+	static const char *const roles[] = {"small", "large"};
+	struct tdm_request request;
+	struct asked a;
+	tdm_request_init(&request);
+	request.tools = (struct tdm_toolbox){.items = &tool, .n = 1};
+	assert_int_equal(make(&a, "{scorer: always_small}"), TDM_OK);
+	asked_answer(&a, 1, &request); // neither can
+	assert_int_equal(a.status, TDM_ECAPABILITY);
+	assert_string_equal(a.run.error.param, "tools");
+	asked_done(&a);
+	large.model.can |= TDM_CAN_TOOLS;
+	assert_int_equal(asked_make(&a, &tdm_kind_route, "{scorer: always_small}", 2,
+	                            (struct tdm_model *[]){&small.model, &large.model}, roles),
+	                 TDM_OK);
+	assert_string_equal(asked_answer(&a, 1, &request), "l");
+	assert_string_equal(a.run.record->decisions->signal, "tools");
+	request.tools.choice = TDM_TOOLS_NONE;
+	assert_string_equal(asked_answer(&a, 1, &request), "s");
+	small.model.can |= TDM_CAN_TOOLS;
+	request.tools.choice = TDM_TOOLS_AUTO;
+	assert_string_equal(asked_answer(&a, 1, &request), "s");
+	asked_done(&a);
+}
+
 static void bad_settings_are_refused(void **state) {
 	static const char *const rows[][2] = {
 	    {"{}", "scorer linear needs weights"},
@@ -141,11 +168,9 @@ static void bad_settings_are_refused(void **state) {
 
 int tdm_test_route(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(linear_scores_the_last_user_message),
-	    cmocka_unit_test(rate_takes_the_quantile),
-	    cmocka_unit_test(embedded_weights_are_read),
-	    cmocka_unit_test(controls),
-	    cmocka_unit_test(bad_settings_are_refused),
+	    cmocka_unit_test(linear_scores_the_last_user_message), cmocka_unit_test(rate_takes_the_quantile),
+	    cmocka_unit_test(embedded_weights_are_read),           cmocka_unit_test(controls),
+	    cmocka_unit_test(tools_go_to_who_can_call_them),       cmocka_unit_test(bad_settings_are_refused),
 	};
 	return cmocka_run_group_tests_name("route", tests, NULL, NULL);
 }

@@ -256,7 +256,7 @@ static void cancelled_run_stops(void **state) {
 	struct fake target, draft;
 	struct asked a;
 	atomic_bool cancelled = true;
-	struct tdm_message message = {TDM_FROM_USER, "x", 1};
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = "x", .len = 1};
 	struct tdm_request request;
 	fake_init(&target, "large", table, ROWS, V);
 	fake_init(&draft, "small", table, ROWS, V);

@@ -61,7 +61,7 @@ static int knows(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 static int veil(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, struct tdm_sink *sink,
                 struct tdm_result *result) {
 	const struct fake *f = (const struct fake *)m;
-	struct tdm_message hidden = {TDM_FROM_USER, "hidden", 6};
+	struct tdm_message hidden = {.from = TDM_FROM_USER, .text = "hidden", .len = 6};
 	struct tdm_request asked = *rq;
 	struct tdm_collect dropped;
 	if (!f->is_open)

@@ -181,7 +181,7 @@ static void test_events(void **state) {
 	assert_string_equal(b.collect.author, "toy");
 	const char *answer = tdm_arena_copy(&b.arena, b.collect.text.data, b.collect.text.len);
 	// Its own words go on where a prefill stops.
-	struct tdm_message messages[2] = {b.message, {TDM_FROM_ASSISTANT, answer, 3}};
+	struct tdm_message messages[2] = {b.message, {.from = TDM_FROM_ASSISTANT, .text = answer, .len = 3}};
 	while (!((unsigned char)answer[messages[1].len] < 0x80 || (unsigned char)answer[messages[1].len] >= 0xC0))
 		messages[1].len++;
 	b.request.messages = messages;

@@ -6,7 +6,7 @@ void bench_open(struct bench *b, const char *question) {
 	memset(b, 0, sizeof *b);
 	tdm_arena_init(&b->arena, (size_t)64 << 20);
 	assert_int_equal(tdm_run_init(&b->run, &b->arena, 42), TDM_OK);
-	b->message = (struct tdm_message){TDM_FROM_USER, question, strlen(question)};
+	b->message = (struct tdm_message){.from = TDM_FROM_USER, .text = question, .len = strlen(question)};
 	tdm_request_init(&b->request);
 	b->request.messages = &b->message;
 	b->request.n_messages = 1;
@@ -46,5 +46,5 @@ int tree_fails(const char *yaml, char text[512]) {
 int main(void) {
 	return tdm_test_tree() + tdm_test_script() + tdm_test_stop() + tdm_test_collect() + tdm_test_writer() +
 	       tdm_test_answer() + tdm_test_linear() + tdm_test_local() + tdm_test_sessions() + tdm_test_sse() +
-	       tdm_test_upstream() + tdm_test_remote() + tdm_test_threads() + tdm_test_forms();
+	       tdm_test_upstream() + tdm_test_calls() + tdm_test_remote() + tdm_test_threads() + tdm_test_forms();
 }

@@ -63,7 +63,7 @@ static void test_good(void **state) {
 		assert_memory_equal(r->left.to->name, "127.0.0.1:", 10);
 		bench_close(&b);
 	}
-	assert_true(far->leaves && far->can == (TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_FORM));
+	assert_true(far->leaves && far->can == (TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_FORM | TDM_CAN_TOOLS));
 }
 
 static void test_request(void **state) {
@@ -121,6 +121,49 @@ static void test_form(void **state) {
 	assert_non_null(strstr(sent_body(), "{\"name\":\"age\",\"strict\":true,\"schema\":{\"type\":\"integer\"}}}"));
 	b.request.form = &regex; // the wire has no field for it
 	assert_int_equal(bench_ask(&b, far), TDM_ECAPABILITY);
+	bench_close(&b);
+}
+
+static void test_tools(void **state) {
+	static const char schema[] = "{\"type\":\"object\"}", arguments[] = "{\"city\":\"K\xc3\xb6ln\"}";
+	static const struct tdm_tool tools[] = {
+	    {"weather", "of a city", schema, sizeof schema - 1, true},
+	    {"now", NULL, NULL, 0, false},
+	};
+	static const struct tdm_tool_call call = {"call_1", "weather", arguments, sizeof arguments - 1};
+	const struct tdm_message messages[] = {
+	    {.from = TDM_FROM_USER, .text = "hi", .len = 2},
+	    {.from = TDM_FROM_ASSISTANT, .text = "", .calls = &call, .n_calls = 1},
+	    {.from = TDM_FROM_TOOL, .text = "rain", .len = 4, .call_id = "call_1"},
+	    {.from = TDM_FROM_TOOL, .text = "loose", .len = 5},
+	};
+	struct bench b;
+	server_say(&server, good, sizeof good - 1);
+	bench_open(&b, "q");
+	b.request.messages = messages;
+	b.request.n_messages = 4;
+	b.request.tools = (struct tdm_toolbox){tools, 2, TDM_TOOLS_ONE, "weather", true};
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	assert_non_null(
+	    strstr(sent_body(),
+	           "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\","
+	           "\"function\":{\"name\":\"weather\",\"arguments\":\"{\\\"city\\\":\\\"K\xc3\xb6ln\\\"}\"}}]},"
+	           "{\"role\":\"tool\",\"content\":\"rain\",\"tool_call_id\":\"call_1\"},"
+	           "{\"role\":\"user\",\"content\":\"loose\"}],"
+	           "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"weather\",\"description\":\"of a city\","
+	           "\"parameters\":{\"type\":\"object\"},\"strict\":true}},"
+	           "{\"type\":\"function\",\"function\":{\"name\":\"now\"}}],"
+	           "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"weather\"}},"
+	           "\"parallel_tool_calls\":false"));
+	b.request.tools = (struct tdm_toolbox){tools, 2, TDM_TOOLS_REQUIRED, NULL, false};
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	assert_non_null(strstr(sent_body(), "\"tool_choice\":\"required\",\"stream\""));
+	far->can &= ~(unsigned)TDM_CAN_TOOLS;
+	assert_int_equal(bench_ask(&b, far), TDM_ECAPABILITY);
+	assert_string_equal(b.run.error.param, "tools");
+	b.request.tools.choice = TDM_TOOLS_NONE;
+	assert_int_equal(bench_ask(&b, far), TDM_OK);
+	far->can |= TDM_CAN_TOOLS;
 	bench_close(&b);
 }
 
@@ -452,13 +495,21 @@ static void test_urls_and_keys(void **state) {
 
 int tdm_test_remote(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_good),          cmocka_unit_test(test_request),
-	    cmocka_unit_test(test_form),          cmocka_unit_test(test_seed_and_extensions),
-	    cmocka_unit_test(test_cuts),          cmocka_unit_test(test_chunked_cuts),
-	    cmocka_unit_test(test_errors),        cmocka_unit_test(test_retry),
-	    cmocka_unit_test(test_nobody_there),  cmocka_unit_test(test_connection_is_kept),
-	    cmocka_unit_test(test_cancel),        cmocka_unit_test(test_sink_answers),
-	    cmocka_unit_test(test_times),         cmocka_unit_test(test_egress),
+	    cmocka_unit_test(test_good),
+	    cmocka_unit_test(test_request),
+	    cmocka_unit_test(test_form),
+	    cmocka_unit_test(test_tools),
+	    cmocka_unit_test(test_seed_and_extensions),
+	    cmocka_unit_test(test_cuts),
+	    cmocka_unit_test(test_chunked_cuts),
+	    cmocka_unit_test(test_errors),
+	    cmocka_unit_test(test_retry),
+	    cmocka_unit_test(test_nobody_there),
+	    cmocka_unit_test(test_connection_is_kept),
+	    cmocka_unit_test(test_cancel),
+	    cmocka_unit_test(test_sink_answers),
+	    cmocka_unit_test(test_times),
+	    cmocka_unit_test(test_egress),
 	    cmocka_unit_test(test_urls_and_keys),
 	};
 	return cmocka_run_group_tests_name("remote", tests, setup, teardown);

@@ -37,6 +37,28 @@ static const struct {
      SAY("x") "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"},\"finish_reason\":\"stop\"}]}\n\n" END(
          "stop"),
      TDM_OK, "x", TDM_FINISH_STOP},
+    {"calls", 200,
+     "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\",\"content\":\"x\",\"tool_calls\":[{\"index\":0,"
+     "\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n\n" END("stop") DONE,
+     TDM_OK, "x", TDM_FINISH_CALLS},
+    {"a call of the older shape", 200,
+     "data: {\"choices\":[{\"delta\":{\"function_call\":{\"name\":\"f\",\"arguments\":\"{}\"}}}]}\n\n" END(
+         "function_call"),
+     TDM_OK, "", TDM_FINISH_CALLS},
+    {"a call cut by length", 200,
+     "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\","
+     "\"arguments\":\"{\"}}]}}]}\n\n" END("length"),
+     TDM_OK, "", TDM_FINISH_LENGTH},
+    {"a broken call", 200,
+     "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\","
+     "\"arguments\":\"{\"}}]}}]}\n\n" END("tool_calls"),
+     TDM_EBADBODY, "no JSON object", 0},
+    {"calls that are none", 200, "data: {\"choices\":[{\"delta\":{\"tool_calls\":7}}]}\n\n" END("stop"), TDM_EBADBODY,
+     "no list", 0},
+    {"a call without an end", 200,
+     "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\","
+     "\"arguments\":\"{}\"}}]}}]}\n\n" DONE,
+     TDM_ETRUNCATED, "without a finish_reason", 0},
     {"no finish", 200, SAY("x") DONE, TDM_ETRUNCATED, "without a finish_reason", 0},
     {"cut inside an event", 200, SAY("x") "data: {\"choi", TDM_ETRUNCATED, "inside an event", 0},
     {"nothing", 200, "", TDM_ETRUNCATED, "without a finish_reason", 0},

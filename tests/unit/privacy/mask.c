@@ -17,6 +17,7 @@ struct inner { // echoes the last user message, or says `answer`; keeps everythi
 	int calls, status_of_scan;
 	size_t n_stop;
 	char stop[64];
+	bool calls_back;  // the answer is a call with the arguments of the first message's first one
 	const char *leak; // bytes shown to the run's egress chain, as a source would before sending
 };
 
@@ -27,7 +28,12 @@ static void write_down(struct inner *in, const struct tdm_request *r) {
 		tdm_bytes_putc(&in->seen, '\n');
 		tdm_bytes_json(&in->seen, r->messages[i].text, r->messages[i].len);
 		tdm_bytes_putc(&in->seen, '\n');
+		for (size_t k = 0; k < r->messages[i].n_calls; k++)
+			tdm_bytes_add(&in->seen, r->messages[i].calls[k].arguments, r->messages[i].calls[k].len);
 	}
+	for (size_t i = 0; i < r->tools.n; i++)
+		tdm_bytes_printf(&in->seen, "\n%s %s %.*s", r->tools.items[i].name, r->tools.items[i].description,
+		                 (int)r->tools.items[i].len, r->tools.items[i].parameters);
 	in->n_stop = r->n_stop;
 	snprintf(in->stop, sizeof in->stop, "%s", r->n_stop ? r->stop[0] : "");
 	in->logprobs = r->logprobs;
@@ -39,18 +45,21 @@ static int inner_generate(struct tdm_model *m, struct tdm_run *run, const struct
                           struct tdm_result *result) {
 	struct inner *in = (struct inner *)m;
 	const struct tdm_message *last = &r->messages[r->n_messages - 1];
-	const char *text = in->answer ? in->answer : last->text;
-	size_t n = in->answer ? strlen(in->answer) : last->len, at = 0;
+	const char *text = in->answer ? in->answer : in->calls_back ? r->messages->calls->arguments : last->text;
+	size_t n = in->answer ? strlen(in->answer) : in->calls_back ? r->messages->calls->len : last->len, at = 0;
 	in->calls++;
 	write_down(in, r);
 	for (struct tdm_egress *e = run->egress; e && in->leak; e = e->next)
 		if ((in->status_of_scan = e->scan(e, in->leak, strlen(in->leak), &run->error)) != TDM_OK)
 			return in->status_of_scan;
+	if (in->calls_back)
+		sink->put(sink, &(struct tdm_event){.piece = TDM_PIECE_CALL, .text = "mail", .len = 4, .call_id = "c"});
 	while (at < n) {
 		size_t m_bytes = n - at < in->piece ? n - at : in->piece;
 		while (at + m_bytes < n && ((unsigned char)text[at + m_bytes] & 0xC0) == 0x80)
 			m_bytes++;
 		struct tdm_event e = {.text = text + at, .len = m_bytes, .author = m->name, .token = 7, .logprob = -.5f};
+		e.piece = in->calls_back ? TDM_PIECE_ARGUMENTS : TDM_PIECE_TEXT;
 		int status = sink->put(sink, &e);
 		if (status)
 			return status < 0 ? status : TDM_OK;
@@ -88,8 +97,8 @@ static const struct tdm_form *wanted; // of the answers; NULL = any
 
 // One user message (and a system message before it, unless NULL). Privacy: the objective.
 static const char *ask_as(const char *system, const char *user, int privacy, const char *session) {
-	struct tdm_message m[] = {{TDM_FROM_SYSTEM, system, system ? strlen(system) : 0},
-	                          {TDM_FROM_USER, user, strlen(user)}};
+	struct tdm_message m[] = {{.from = TDM_FROM_SYSTEM, .text = system, .len = system ? strlen(system) : 0},
+	                          {.from = TDM_FROM_USER, .text = user, .len = strlen(user)}};
 	struct tdm_request r;
 	tdm_request_init(&r);
 	r.messages = system ? m : m + 1;
@@ -168,6 +177,74 @@ static void a_schema_is_masked_too(void **state) {
 	unmake();
 }
 
+struct log {
+	struct tdm_sink sink;
+	char arguments[500];
+	size_t n;
+	int calls;
+};
+
+static int keep_arguments(struct tdm_sink *sink, const struct tdm_event *e) {
+	struct log *log = (struct log *)sink;
+	log->calls += e->piece == TDM_PIECE_CALL && e->len == 4 && !strcmp(e->call_id, "c");
+	if (e->piece != TDM_PIECE_ARGUMENTS)
+		return TDM_OK;
+	assert_true(log->n + e->len < sizeof log->arguments);
+	memcpy(log->arguments + log->n, e->text, e->len);
+	log->n += e->len;
+	return TDM_OK;
+}
+
+// Arguments of earlier calls, descriptions and parameters of tools leave masked, leaf by leaf, and what comes back in a
+// call is restored as JSON spells it, whatever way it is cut.
+static void tools_are_masked_and_restored(void **state) {
+	static const char arguments[] = "{\"to\":\"bob@example.org\",\"o'brien@example.org\":[4111111111111111,1.5,true],"
+	                                "\"who\":\"Ann \\\"Q\\\" Doe\"}";
+	static const char restored[] =
+	    "{\"to\":\"bob@example.org\",\"o'brien@example.org\":[\"4111111111111111\",1.5,true],"
+	    "\"who\":\"Ann \\\"Q\\\" Doe\"}";
+	static const char parameters[] = "{\"enum\":[\"eve@example.org\",\"nobody\"]}";
+	static const struct tdm_tool_call call = {"c", "mail", arguments, sizeof arguments - 1};
+	static const struct tdm_tool tool = {"mail", "writes to eve@example.org", parameters, sizeof parameters - 1, false};
+	const struct tdm_message m = {
+	    .from = TDM_FROM_ASSISTANT, .text = "calling", .len = 7, .calls = &call, .n_calls = 1};
+	struct tdm_request r;
+	for (size_t piece = 1; piece < 40; piece += 3) {
+		struct log log = {.sink = {keep_arguments, NULL}};
+		make("{level: 2, deny: ['Ann \"Q\" Doe']}");
+		inner.calls_back = true;
+		inner.piece = piece;
+		inner.model.can |= TDM_CAN_TOOLS;
+		a.model->can |= TDM_CAN_TOOLS;
+		tdm_request_init(&r);
+		r.messages = &m;
+		r.n_messages = 1;
+		r.tools = (struct tdm_toolbox){.items = &tool, .n = 1};
+		assert_int_equal(tdm_run_init(&a.run, &a.arena, 1), TDM_OK);
+		assert_int_equal(tdm_generate(a.model, &a.run, &r, &log.sink, &a.result), TDM_OK);
+		assert_false(sent("bob@") || sent("brien") || sent("4111") || sent("Ann") || sent("eve@"));
+		assert_true(sent("{\"to\":\"EMAIL_") && sent("\":[\"CARD_") && sent("\",1.5,true]") &&
+		            sent("\nmail writes to EMAIL_") && sent("\",\"nobody\"]}"));
+		assert_int_equal(log.calls, 1);
+		assert_string_equal(log.arguments, restored);
+		assert_true(a.run.record->left.restored == 4 && a.run.record->left.damaged == 0);
+		unmake();
+	}
+}
+
+static void broken_arguments_are_masked_as_text(void **state) {
+	static const struct tdm_tool_call call = {"c", "mail", "{\"to\":bob@example.org", 22};
+	const struct tdm_message m = {.from = TDM_FROM_ASSISTANT, .text = "x", .len = 1, .calls = &call, .n_calls = 1};
+	struct tdm_request r;
+	make("{level: 2}");
+	tdm_request_init(&r);
+	r.messages = &m;
+	r.n_messages = 1;
+	assert_string_equal(asked_answer(&a, 1, &r), "x");
+	assert_true(sent("{\"to\":EMAIL_") && !sent("bob@"));
+	unmake();
+}
+
 static void secrets_are_one_way(void **state) {
 	make("{}");
 	assert_string_equal(ask("use ghp_16C7e42F292c6912E7710c838347Ae178B4a and password = hunter2!Xq9Zr7."),
@@ -208,7 +285,8 @@ static void tokens_differ_between_conversations(void **state) {
 
 static void stop_strings_and_system_text_are_masked(void **state) {
 	make("{level: 2, note: yes}");
-	struct tdm_message m[] = {{TDM_FROM_SYSTEM, "I am bob@example.org", 20}, {TDM_FROM_USER, "hi", 2}};
+	struct tdm_message m[] = {{.from = TDM_FROM_SYSTEM, .text = "I am bob@example.org", .len = 20},
+	                          {.from = TDM_FROM_USER, .text = "hi", .len = 2}};
 	struct tdm_request r;
 	tdm_request_init(&r);
 	const char *stop[] = {"bob@example.org"};
@@ -417,6 +495,8 @@ static int set_key(void **state) {
 int tdm_test_mask(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(hides_and_restores),
+	    cmocka_unit_test(tools_are_masked_and_restored),
+	    cmocka_unit_test(broken_arguments_are_masked_as_text),
 	    cmocka_unit_test(secrets_are_one_way),
 	    cmocka_unit_test(a_forged_token_comes_back_as_it_was),
 	    cmocka_unit_test(tokens_differ_between_conversations),

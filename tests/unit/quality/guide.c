@@ -75,8 +75,9 @@ static void gate_keeps_a_sure_guide(void **state) {
 }
 
 static void other_messages_stay(void **state) {
-	struct tdm_message messages[] = {
-	    {TDM_FROM_SYSTEM, "sys", 3}, {TDM_FROM_USER, "one", 3}, {TDM_FROM_ASSISTANT, "reply", 5}};
+	struct tdm_message messages[] = {{.from = TDM_FROM_SYSTEM, .text = "sys", .len = 3},
+	                                 {.from = TDM_FROM_USER, .text = "one", .len = 3},
+	                                 {.from = TDM_FROM_ASSISTANT, .text = "reply", .len = 5}};
 	struct tdm_request request;
 	struct asked a;
 	start(0.5);
