@@ -20,6 +20,7 @@ enum tdm_retry { TDM_RETRY_NO, TDM_RETRY_ONCE, TDM_RETRY_YES };
 	X(EMISSING, "missing_field", 400, "invalid_request_error", "invalid_request_error", NO)           \
 	X(ECONTEXT, "context_length_exceeded", 400, "invalid_request_error", "invalid_request_error", NO) \
 	X(ECONTENT, "unsupported_content", 400, "invalid_request_error", "invalid_request_error", NO)     \
+	X(ETOOL, "unsupported_tool", 400, "invalid_request_error", "invalid_request_error", NO)           \
 	X(EMEDIA, "unsupported_media_type", 400, "invalid_request_error", "invalid_request_error", NO)    \
 	X(ECAPABILITY, "capability_missing", 400, "invalid_request_error", "invalid_request_error", NO)   \
 	X(EOBJECTIVE, "objective_infeasible", 400, "invalid_request_error", "invalid_request_error", NO)  \

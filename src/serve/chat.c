@@ -17,22 +17,28 @@
 #include <strings.h>
 
 #define INLINE_RECEIPT_BYTES 8192
+#define MAX_CHOICES 8
 #define ANSWER_LIMIT_BYTES ((size_t)64 << 20)
 
-struct chat {
+struct choice { // one of the answers
 	struct tdm_sink sink;
+	struct chat *chat;
+	int index, n_logprobs;
+	bool began;                  // streamed: the role was sent
+	int n_calls;                 // streamed: calls that began
+	struct tdm_chat_choice kept; // not streamed: all of it
+	struct tdm_chat_call **last_call;
+};
+
+struct chat {
 	struct tdm_call_context *c;
 	struct tdm_chat_request request;
 	struct tdm_model *model;
 	struct tdm_run run;
 	struct tdm_chat_head head;
 	struct tdm_chat_usage usage;
-	struct tdm_bytes event;    // of the stream, one write at a time
-	struct tdm_bytes text;     // not streamed: the answers, one after another
-	struct tdm_bytes logprobs; // not streamed: their entries
-	struct tdm_bytes answer;   // streamed: only hashed, never kept
-	int index, n_logprobs;     // the choice that is being written
-	bool began;                // streamed: the role of this choice was sent
+	struct tdm_bytes event;  // of the stream, one write at a time
+	struct tdm_bytes answer; // every word that goes out, for its hash
 	enum tdm_finish last_finish;
 };
 
@@ -49,7 +55,7 @@ static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, c
 // Closes the record and writes it. A ledger that cannot be written is a failure of the request.
 static int close_record(struct chat *chat, int status) {
 	struct tdm_record *r = chat->run.record;
-	const struct tdm_bytes *answer = chat->request.stream ? &chat->answer : &chat->text;
+	const struct tdm_bytes *answer = &chat->answer;
 	struct tdm_run_end end = {status,
 	                          chat->last_finish,
 	                          chat->usage.prompt_tokens,
@@ -124,23 +130,25 @@ static int flush_event(struct chat *chat) {
 }
 
 // The first event of the stream commits it: headers, role and text go out in one write.
-static int begin_choice(struct chat *chat, const char *author) {
-	bool first = !chat->head.model;
-	if (first) {
+static void begin_choice(struct choice *choice, const char *author) {
+	struct chat *chat = choice->chat;
+	if (!chat->head.model) {
 		chat->head.model = author ? author : chat->model->name;
 		chat->run.record->first_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x);
 		set_commit_headers(chat, chat->head.model);
 	}
-	tdm_chat_chunk_role(&chat->event, &chat->head, chat->index);
-	chat->began = true;
-	return TDM_OK;
+	tdm_chat_chunk_role(&chat->event, &chat->head, choice->index);
+	choice->began = true;
 }
 
 static int put_stream(struct tdm_sink *sink, const struct tdm_event *event) {
-	struct chat *chat = (struct chat *)sink;
-	if (!chat->began)
-		begin_choice(chat, event->author);
-	tdm_chat_chunk_text(&chat->event, &chat->head, chat->index, event, chat->request.request.logprobs);
+	struct choice *choice = (struct choice *)sink;
+	struct chat *chat = choice->chat;
+	if (!choice->began)
+		begin_choice(choice, event->author);
+	choice->n_calls += event->piece == TDM_PIECE_CALL;
+	tdm_chat_chunk_piece(&chat->event, &chat->head, choice->index, event, choice->n_calls - 1,
+	                     chat->request.request.logprobs);
 	tdm_bytes_add(&chat->answer, event->text, event->len);
 	int status = flush_event(chat);
 	if (!status)
@@ -148,22 +156,54 @@ static int put_stream(struct tdm_sink *sink, const struct tdm_event *event) {
 	return status == TDM_EGONE ? tdm_fail(&chat->run.error, TDM_EGONE, "the client left") : status;
 }
 
-static int put_whole(struct tdm_sink *sink, const struct tdm_event *event) {
-	struct chat *chat = (struct chat *)sink;
-	tdm_bytes_add(&chat->text, event->text, event->len);
-	if (chat->request.request.logprobs)
-		tdm_chat_logprob(&chat->logprobs, event, &chat->n_logprobs);
-	return chat->text.failed ? tdm_fail(&chat->run.error, TDM_ENOMEM, "the answer does not fit its memory limit")
-	                         : TDM_OK;
+static int out_of_room(struct chat *chat) {
+	return tdm_fail(&chat->run.error, TDM_ENOMEM, "the answer does not fit its memory limit");
 }
 
-static int finish_choice_streamed(struct chat *chat, const struct tdm_result *result) {
-	if (!chat->began)
-		begin_choice(chat, result->served);
-	if (chat->index + 1 == chat->request.n)
+static int keep_call(struct choice *choice, const struct tdm_event *event) {
+	struct tdm_arena *arena = choice->chat->c->arena;
+	struct tdm_chat_call *call = tdm_arena_alloc(arena, sizeof *call);
+	if (!call)
+		return out_of_room(choice->chat);
+	call->id = tdm_arena_string(arena, event->call_id);
+	call->name = tdm_arena_copy(arena, event->text, event->len);
+	tdm_bytes_init(&call->arguments, ANSWER_LIMIT_BYTES);
+	*choice->last_call = call;
+	choice->last_call = &call->next;
+	return call->id && call->name ? TDM_OK : out_of_room(choice->chat);
+}
+
+static struct tdm_bytes *place_of(struct choice *choice, const struct tdm_event *event) {
+	if (event->piece == TDM_PIECE_TEXT)
+		return &choice->kept.text;
+	if (event->piece == TDM_PIECE_THOUGHT)
+		return &choice->kept.thought;
+	struct tdm_chat_call *last = choice->kept.calls;
+	while (last && last->next)
+		last = last->next;
+	return last ? &last->arguments : NULL;
+}
+
+static int put_whole(struct tdm_sink *sink, const struct tdm_event *event) {
+	struct choice *choice = (struct choice *)sink;
+	tdm_bytes_add(&choice->chat->answer, event->text, event->len);
+	if (event->piece == TDM_PIECE_CALL)
+		return keep_call(choice, event);
+	struct tdm_bytes *place = place_of(choice, event);
+	if (place)
+		tdm_bytes_add(place, event->text, event->len);
+	if (choice->kept.has_logprobs && event->piece == TDM_PIECE_TEXT)
+		tdm_chat_logprob(&choice->kept.logprobs, event, &choice->n_logprobs);
+	return place && place->failed ? out_of_room(choice->chat) : TDM_OK;
+}
+
+static int finish_choice_streamed(struct choice *choice, const struct tdm_result *result) {
+	struct chat *chat = choice->chat;
+	if (!choice->began)
+		begin_choice(choice, result->served);
+	if (choice->index + 1 == chat->request.n)
 		return TDM_OK; // the last finish waits for the receipt
-	tdm_chat_chunk_finish(&chat->event, &chat->head, chat->index, result->finish, NULL);
-	chat->began = false;
+	tdm_chat_chunk_finish(&chat->event, &chat->head, choice->index, result->finish, NULL);
 	return flush_event(chat);
 }
 
@@ -172,7 +212,7 @@ static void end_stream(struct chat *chat, int status, const char *receipt) {
 	if (status) {
 		tdm_chat_error(&chat->event, &chat->run.error, receipt, true);
 	} else {
-		tdm_chat_chunk_finish(&chat->event, &chat->head, chat->index, chat->last_finish, receipt);
+		tdm_chat_chunk_finish(&chat->event, &chat->head, chat->request.n - 1, chat->last_finish, receipt);
 		if (chat->head.include_usage)
 			tdm_chat_chunk_usage(&chat->event, &chat->head, &chat->usage, receipt);
 		tdm_chat_done(&chat->event);
@@ -184,8 +224,9 @@ static void end_stream(struct chat *chat, int status, const char *receipt) {
 
 // --- the answer, whole
 
-static void reply_whole(struct chat *chat, const struct tdm_chat_choice *choices, const char *receipt) {
+static void reply_whole(struct chat *chat, const struct choice *choices, const char *receipt) {
 	struct tdm_bytes body;
+	struct tdm_chat_choice kept[MAX_CHOICES];
 	char text[48];
 	struct tdm_record *r = chat->run.record;
 	chat->head.model = r->served ? r->served : chat->model->name;
@@ -194,50 +235,38 @@ static void reply_whole(struct chat *chat, const struct tdm_chat_choice *choices
 	tdm_exchange_set(chat->c->x, "x-tandem-cost", text);
 	snprintf(text, sizeof text, "%lld", (long long)(r->total_us > r->model_us ? r->total_us - r->model_us : 0));
 	tdm_exchange_set(chat->c->x, "x-tandem-overhead-us", text);
+	for (int i = 0; i < chat->request.n; i++)
+		kept[i] = choices[i].kept;
 	tdm_bytes_init(&body, ANSWER_LIMIT_BYTES * 6);
-	tdm_chat_whole(&body, &chat->head, choices, chat->request.n, &chat->usage, receipt);
+	tdm_chat_whole(&body, &chat->head, kept, chat->request.n, &chat->usage, receipt);
 	tdm_exchange_reply(chat->c->x, 200, "application/json", body.data, body.len);
 	tdm_bytes_release(&body);
 }
 
-static int keep_choice(struct chat *chat, const struct tdm_result *result, size_t text_from, size_t logprobs_from,
-                       struct tdm_chat_choice *out) {
-	size_t n = chat->text.len - text_from;
-	out->text = tdm_arena_copy(chat->c->arena, chat->text.data ? chat->text.data + text_from : "", n);
-	out->len = n;
-	out->finish = result->finish;
-	if (chat->request.request.logprobs && (chat->model->can & TDM_CAN_LOGPROBS))
-		out->logprobs = tdm_arena_copy(chat->c->arena, chat->logprobs.data ? chat->logprobs.data + logprobs_from : "",
-		                               chat->logprobs.len - logprobs_from);
-	return out->text ? TDM_OK : tdm_fail(&chat->run.error, TDM_ENOMEM, "the answer does not fit its memory limit");
-}
-
 // --- the request
 
-static int generate(struct chat *chat, struct tdm_chat_choice *choices) {
-	for (chat->index = 0; chat->index < chat->request.n; chat->index++) {
-		struct tdm_result result;
-		size_t text_from = chat->text.len, logprobs_from = chat->logprobs.len;
-		chat->n_logprobs = 0;
-		chat->request.request.draw = (uint64_t)chat->index;
-		int status = tdm_generate(chat->model, &chat->run, &chat->request.request, &chat->sink, &result);
-		if (status)
-			return status;
-		chat->last_finish = result.finish;
-		chat->run.record->served = result.served ? result.served : chat->model->name;
-		chat->usage.completion_tokens += result.completion_tokens;
-		chat->usage.prompt_tokens = result.prompt_tokens;
-		if (chat->index == 0)
-			chat->usage.cached_tokens = result.cached_tokens;
-		if (result.estimated)
-			tdm_record_warn(chat->run.record, "usage_estimated", NULL, "the upstream gave no token counts");
-		status = chat->request.stream ? finish_choice_streamed(chat, &result)
-		                              : keep_choice(chat, &result, text_from, logprobs_from, &choices[chat->index]);
-		if (status)
-			return status;
-	}
-	chat->index--;
-	return TDM_OK;
+static int ask(struct chat *chat, struct choice *choice) {
+	struct tdm_result result;
+	chat->request.request.draw = (uint64_t)choice->index;
+	int status = tdm_generate(chat->model, &chat->run, &chat->request.request, &choice->sink, &result);
+	if (status)
+		return status;
+	choice->kept.finish = chat->last_finish = result.finish;
+	chat->run.record->served = result.served ? result.served : chat->model->name;
+	chat->usage.completion_tokens += result.completion_tokens;
+	chat->usage.prompt_tokens = result.prompt_tokens;
+	if (choice->index == 0)
+		chat->usage.cached_tokens = result.cached_tokens;
+	if (result.estimated)
+		tdm_record_warn(chat->run.record, "usage_estimated", NULL, "the upstream gave no token counts");
+	return chat->request.stream ? finish_choice_streamed(choice, &result) : TDM_OK;
+}
+
+static int generate(struct chat *chat, struct choice *choices) {
+	int status = TDM_OK;
+	for (int i = 0; i < chat->request.n && !status; i++)
+		status = ask(chat, &choices[i]);
+	return status;
 }
 
 static int read_headers(struct chat *chat) {
@@ -337,12 +366,34 @@ static void begin(struct chat *chat) {
 	chat->head.created_s = tdm_wall_us() / 1000000;
 	chat->head.fingerprint = s->fingerprint;
 	chat->head.include_usage = chat->request.include_usage;
-	chat->sink.put = chat->request.stream ? put_stream : put_whole;
+	chat->head.older_tools = chat->request.older_tools;
 	if (chat->request.stream)
 		tdm_exchange_may_stream(chat->c->x);
 }
 
-static void answer(struct chat *chat, int status, const struct tdm_chat_choice *choices) {
+static void open_choices(struct chat *chat, struct choice *choices) {
+	for (int i = 0; i < chat->request.n; i++) {
+		struct choice *choice = &choices[i];
+		*choice = (struct choice){.sink.put = chat->request.stream ? put_stream : put_whole, .chat = chat, .index = i};
+		choice->last_call = &choice->kept.calls;
+		choice->kept.has_logprobs = chat->request.request.logprobs && (chat->model->can & TDM_CAN_LOGPROBS);
+		tdm_bytes_init(&choice->kept.text, ANSWER_LIMIT_BYTES);
+		tdm_bytes_init(&choice->kept.thought, ANSWER_LIMIT_BYTES);
+		tdm_bytes_init(&choice->kept.logprobs, ANSWER_LIMIT_BYTES);
+	}
+}
+
+static void release_choices(struct choice *choices) {
+	for (int i = 0; i < MAX_CHOICES && choices[i].chat; i++) {
+		tdm_bytes_release(&choices[i].kept.text);
+		tdm_bytes_release(&choices[i].kept.thought);
+		tdm_bytes_release(&choices[i].kept.logprobs);
+		for (struct tdm_chat_call *call = choices[i].kept.calls; call; call = call->next)
+			tdm_bytes_release(&call->arguments);
+	}
+}
+
+static void answer(struct chat *chat, int status, const struct choice *choices) {
 	status = close_record(chat, status);
 	const char *receipt = inline_receipt(chat);
 	if (chat->request.stream && (!status || tdm_exchange_committed(chat->c->x))) {
@@ -358,7 +409,7 @@ static void answer(struct chat *chat, int status, const struct tdm_chat_choice *
 
 void tdm_handle_chat(struct tdm_call_context *c) {
 	struct chat chat = {.c = c};
-	struct tdm_chat_choice choices[8] = {0};
+	struct choice choices[MAX_CHOICES] = {0};
 	uint64_t seed;
 	if (tdm_system_random(&seed, sizeof seed) || tdm_run_init(&chat.run, c->arena, seed & INT64_MAX)) {
 		tdm_fail(&c->error, TDM_ENOMEM, "the request does not fit its memory limit");
@@ -366,17 +417,15 @@ void tdm_handle_chat(struct tdm_call_context *c) {
 		return;
 	}
 	tdm_bytes_init(&chat.event, SIZE_MAX / 4);
-	tdm_bytes_init(&chat.text, ANSWER_LIMIT_BYTES);
-	tdm_bytes_init(&chat.logprobs, ANSWER_LIMIT_BYTES);
 	tdm_bytes_init(&chat.answer, ANSWER_LIMIT_BYTES);
 	int status = prepare(&chat);
 	if (!status) {
 		begin(&chat);
+		open_choices(&chat, choices);
 		status = generate(&chat, choices);
 	}
 	answer(&chat, status, choices);
 	tdm_bytes_release(&chat.event);
-	tdm_bytes_release(&chat.text);
-	tdm_bytes_release(&chat.logprobs);
+	release_choices(choices);
 	tdm_bytes_release(&chat.answer);
 }

@@ -1,26 +1,12 @@
 // Chat completions, reading. A new field of the request: a row in `numbers` or a few lines in read_settings().
 #include "serve/chat_read.h"
+#include "serve/reader.h"
 #include "models/forms.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_STOPS 16
-
-struct reader {
-	struct tdm_arena *arena;
-	struct tdm_record *record;
-	struct tdm_error *err;
-};
-
-static int wrong(struct reader *r, const char *param, const char *expected, const struct tdm_value *got) {
-	return tdm_fail_param(r->err, TDM_EVALUE, param, "%s: expected %s, got %s", param, expected,
-	                      got ? tdm_type_name(got->type) : "nothing");
-}
-
-static int out_of_memory(struct reader *r) {
-	return tdm_fail(r->err, TDM_ENOMEM, "the request does not fit its memory limit");
-}
 
 // --- messages
 
@@ -32,11 +18,11 @@ static const struct {
     {"assistant", TDM_FROM_ASSISTANT}, {"tool", TDM_FROM_TOOL},        {"function", TDM_FROM_TOOL},
 };
 
-static int read_role(struct reader *r, const struct tdm_value *message, size_t index, enum tdm_author *out) {
+static int read_role(struct tdm_reader *r, const struct tdm_value *message, size_t index, enum tdm_author *out) {
 	const struct tdm_value *role = tdm_get(message, "role");
 	char *param = tdm_arena_printf(r->arena, "messages[%zu].role", index);
 	if (!role || role->type != TDM_STRING)
-		return wrong(r, param, "a string", role);
+		return tdm_reader_wrong(r, param, "a string", role);
 	for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
 		if (!strcmp(roles[i].name, role->text)) {
 			*out = roles[i].from;
@@ -47,7 +33,7 @@ static int read_role(struct reader *r, const struct tdm_value *message, size_t i
 	                      "%s: expected system, developer, user, assistant, tool or function", param);
 }
 
-static int add_part(struct reader *r, const struct tdm_value *part, const char *param, struct tdm_bytes *text) {
+static int add_part(struct tdm_reader *r, const struct tdm_value *part, const char *param, struct tdm_bytes *text) {
 	static const char *const texts[] = {"text", "input_text", "output_text", "refusal"};
 	const char *type = tdm_get_string(part, "type");
 	for (size_t i = 0; type && i < 4; i++) {
@@ -55,65 +41,75 @@ static int add_part(struct reader *r, const struct tdm_value *part, const char *
 			continue;
 		const struct tdm_value *value = tdm_get(part, i == 3 ? "refusal" : "text");
 		if (!value || value->type != TDM_STRING)
-			return wrong(r, param, "a text part with a string", value);
+			return tdm_reader_wrong(r, param, "a text part with a string", value);
 		tdm_bytes_add(text, value->text, value->len);
 		return TDM_OK;
 	}
 	return tdm_fail_param(r->err, TDM_ECONTENT, param, "%s: this model takes text parts only", param);
 }
 
-static int read_parts(struct reader *r, const struct tdm_value *parts, size_t index, struct tdm_message *out) {
+static int read_parts(struct tdm_reader *r, const struct tdm_value *parts, size_t index, struct tdm_message *out) {
 	struct tdm_bytes text;
 	int status = TDM_OK;
 	tdm_bytes_init(&text, r->arena->limit_bytes);
 	for (size_t i = 0; i < parts->n && !status; i++) {
 		char *param = tdm_arena_printf(r->arena, "messages[%zu].content[%zu]", index, i);
-		status = param ? add_part(r, &parts->items[i], param, &text) : out_of_memory(r);
+		status = param ? add_part(r, &parts->items[i], param, &text) : tdm_reader_memory(r);
 	}
 	out->len = text.len;
 	out->text = status ? NULL : tdm_arena_copy(r->arena, text.data ? text.data : "", text.len);
 	if (!status && (text.failed || !out->text))
-		status = out_of_memory(r);
+		status = tdm_reader_memory(r);
 	tdm_bytes_release(&text);
 	return status;
 }
 
-static int read_message(struct reader *r, const struct tdm_value *message, size_t index, struct tdm_message *out) {
-	char *param = tdm_arena_printf(r->arena, "messages[%zu]", index);
-	if (!param)
-		return out_of_memory(r);
-	if (message->type != TDM_MAP)
-		return wrong(r, param, "an object", message);
-	int status = read_role(r, message, index, &out->from);
-	if (status)
-		return status;
+static int read_content(struct tdm_reader *r, const struct tdm_value *message, size_t index, struct tdm_message *out) {
 	const struct tdm_value *content = tdm_get(message, "content");
 	out->text = "";
 	if (!content)
 		return TDM_OK;
 	if (content->type == TDM_LIST)
 		return read_parts(r, content, index, out);
-	param = tdm_arena_printf(r->arena, "messages[%zu].content", index);
+	char *param = tdm_arena_printf(r->arena, "messages[%zu].content", index);
 	if (content->type != TDM_STRING)
-		return wrong(r, param ? param : "content", "a string or a list of parts", content);
+		return tdm_reader_wrong(r, param ? param : "content", "a string or a list of parts", content);
 	out->text = content->text;
 	out->len = content->len;
 	return TDM_OK;
 }
 
-static int read_messages(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+// all: the messages; those before this one are read.
+static int read_message(struct tdm_reader *r, const struct tdm_value *message, size_t index, struct tdm_message *all) {
+	struct tdm_message *out = &all[index];
+	char *param = tdm_arena_printf(r->arena, "messages[%zu]", index);
+	if (!param)
+		return tdm_reader_memory(r);
+	if (message->type != TDM_MAP)
+		return tdm_reader_wrong(r, param, "an object", message);
+	int status = read_role(r, message, index, &out->from);
+	if (!status)
+		status = read_content(r, message, index, out);
+	if (!status && out->from == TDM_FROM_ASSISTANT)
+		status = tdm_read_calls(r, message, index, out);
+	if (!status && out->from == TDM_FROM_TOOL)
+		status = tdm_read_call_id(r, message, all, index, out);
+	return status;
+}
+
+static int read_messages(struct tdm_reader *r, const struct tdm_value *body, struct tdm_request *out) {
 	const struct tdm_value *list = tdm_get(body, "messages");
 	if (!list)
 		return tdm_fail_param(r->err, TDM_EMISSING, "messages", "messages: expected a list with at least one message");
 	if (list->type != TDM_LIST)
-		return wrong(r, "messages", "a list", list);
+		return tdm_reader_wrong(r, "messages", "a list", list);
 	if (!list->n)
 		return tdm_fail_param(r->err, TDM_EVALUE, "messages", "messages: expected at least one message, got none");
 	struct tdm_message *messages = tdm_arena_array(r->arena, list->n, sizeof *messages);
 	if (!messages)
-		return out_of_memory(r);
+		return tdm_reader_memory(r);
 	for (size_t i = 0; i < list->n; i++) {
-		int status = read_message(r, &list->items[i], i, &messages[i]);
+		int status = read_message(r, &list->items[i], i, messages);
 		if (status)
 			return status;
 	}
@@ -140,16 +136,16 @@ static const struct number numbers[] = {
     {"top_logprobs", 0, 20, true, offsetof(struct tdm_request, top_logprobs)},
 };
 
-static int check_number(struct reader *r, const struct tdm_value *v, const struct number *n) {
+static int check_number(struct tdm_reader *r, const struct tdm_value *v, const struct number *n) {
 	if (v->type != TDM_NUMBER || (n->integer && !v->is_integer))
-		return wrong(r, n->name, n->integer ? "an integer" : "a number", v);
+		return tdm_reader_wrong(r, n->name, n->integer ? "an integer" : "a number", v);
 	if (v->number < n->min || v->number > n->max)
 		return tdm_fail_param(r->err, TDM_EVALUE, n->name, "%s: expected %g to %g, got %g", n->name, n->min, n->max,
 		                      v->number);
 	return TDM_OK;
 }
 
-static int read_numbers(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+static int read_numbers(struct tdm_reader *r, const struct tdm_value *body, struct tdm_request *out) {
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
 		const struct tdm_value *v = tdm_get(body, numbers[i].name);
 		if (!v)
@@ -166,7 +162,7 @@ static int read_numbers(struct reader *r, const struct tdm_value *body, struct t
 	return TDM_OK;
 }
 
-static int read_limits(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+static int read_limits(struct tdm_reader *r, const struct tdm_value *body, struct tdm_request *out) {
 	static const struct number limits[] = {{"max_completion_tokens", 0, 1e9, true, 0}, {"max_tokens", 0, 1e9, true, 0}};
 	for (size_t i = 0; i < 2; i++) {
 		const struct tdm_value *v = tdm_get(body, limits[i].name);
@@ -182,7 +178,7 @@ static int read_limits(struct reader *r, const struct tdm_value *body, struct td
 	return TDM_OK;
 }
 
-static int read_stop(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+static int read_stop(struct tdm_reader *r, const struct tdm_value *body, struct tdm_request *out) {
 	const struct tdm_value *stop = tdm_get(body, "stop");
 	if (!stop)
 		return TDM_OK;
@@ -192,10 +188,10 @@ static int read_stop(struct reader *r, const struct tdm_value *body, struct tdm_
 		return tdm_fail_param(r->err, TDM_EVALUE, "stop", "stop: expected at most %d strings, got %zu", MAX_STOPS, n);
 	const char **stops = tdm_arena_array(r->arena, n + 1, sizeof *stops);
 	if (!stops)
-		return out_of_memory(r);
+		return tdm_reader_memory(r);
 	for (size_t i = 0; i < n; i++) {
 		if (items[i].type != TDM_STRING || !items[i].len)
-			return wrong(r, "stop", "a string, or a list of strings, none empty", &items[i]);
+			return tdm_reader_wrong(r, "stop", "a string, or a list of strings, none empty", &items[i]);
 		stops[i] = items[i].text;
 	}
 	out->stop = stops;
@@ -203,27 +199,17 @@ static int read_stop(struct reader *r, const struct tdm_value *body, struct tdm_
 	return TDM_OK;
 }
 
-static int read_bool(struct reader *r, const struct tdm_value *map, const char *key, const char *param, bool *out) {
-	const struct tdm_value *v = tdm_get(map, key);
-	if (!v)
-		return TDM_OK;
-	if (v->type != TDM_BOOL)
-		return wrong(r, param, "true or false", v);
-	*out = v->truth;
-	return TDM_OK;
-}
-
-static int read_stream(struct reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
+static int read_stream(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
 	const struct tdm_value *options = tdm_get(body, "stream_options");
-	int status = read_bool(r, body, "stream", "stream", &out->stream);
+	int status = tdm_reader_bool(r, body, "stream", "stream", &out->stream);
 	if (status || !options)
 		return status;
 	if (options->type != TDM_MAP)
-		return wrong(r, "stream_options", "an object", options);
-	return read_bool(r, options, "include_usage", "stream_options.include_usage", &out->include_usage);
+		return tdm_reader_wrong(r, "stream_options", "an object", options);
+	return tdm_reader_bool(r, options, "include_usage", "stream_options.include_usage", &out->include_usage);
 }
 
-static int read_draws(struct reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
+static int read_draws(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
 	static const struct number choices = {"n", 1, 8, true, 0}, seed = {"seed", -9.3e18, 9.3e18, true, 0};
 	const struct tdm_value *v = tdm_get(body, "n");
 	int status = v ? check_number(r, v, &choices) : TDM_OK;
@@ -243,40 +229,35 @@ static int read_draws(struct reader *r, const struct tdm_value *body, struct tdm
 // --- the form of the answer
 
 // The schema as text, compiled once here so that a bad one is refused before anything runs.
-static int read_schema(struct reader *r, const struct tdm_value *schema, struct tdm_form *form) {
+static int read_schema(struct tdm_reader *r, const struct tdm_value *schema, struct tdm_form *form) {
 	struct tdm_error err = {0};
-	struct tdm_bytes text;
 	if (!schema || (schema->type != TDM_MAP && schema->type != TDM_BOOL))
-		return wrong(r, "response_format.json_schema.schema", "a schema", schema);
-	tdm_bytes_init(&text, r->arena->limit_bytes);
-	tdm_value_write(&text, schema);
-	form->len = text.len;
-	form->text = text.failed ? NULL : tdm_arena_copy(r->arena, text.data, text.len);
-	tdm_bytes_release(&text);
+		return tdm_reader_wrong(r, "response_format.json_schema.schema", "a schema", schema);
+	form->text = tdm_reader_json(r, schema, &form->len);
 	if (!form->text)
-		return out_of_memory(r);
+		return tdm_reader_memory(r);
 	int status = tdm_forms_check(form, &err);
 	return status ? tdm_fail_param(r->err, status, TDM_FORM_FIELD, "response_format: %s", err.text) : TDM_OK;
 }
 
 // What the client calls the schema, for an upstream that wants to know.
-static int read_schema_name(struct reader *r, const struct tdm_value *schema, struct tdm_form *form) {
+static int read_schema_name(struct tdm_reader *r, const struct tdm_value *schema, struct tdm_form *form) {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 	const struct tdm_value *name = tdm_get(schema, "name");
 	if (name && (name->type != TDM_STRING || !name->len || name->len > 64 || strspn(name->text, allowed) != name->len))
-		return wrong(r, "response_format.json_schema.name", "1 to 64 letters, digits, _ or -", name);
+		return tdm_reader_wrong(r, "response_format.json_schema.name", "1 to 64 letters, digits, _ or -", name);
 	form->name = name ? name->text : NULL;
-	return read_bool(r, schema, "strict", "response_format.json_schema.strict", &form->strict);
+	return tdm_reader_bool(r, schema, "strict", "response_format.json_schema.strict", &form->strict);
 }
 
-static int read_form(struct reader *r, const struct tdm_value *body, struct tdm_request *out) {
+static int read_form(struct tdm_reader *r, const struct tdm_value *body, struct tdm_request *out) {
 	const struct tdm_value *format = tdm_get(body, TDM_FORM_FIELD), *type = tdm_get(format, "type");
 	if (!format)
 		return TDM_OK;
 	if (format->type != TDM_MAP)
-		return wrong(r, TDM_FORM_FIELD, "an object", format);
+		return tdm_reader_wrong(r, TDM_FORM_FIELD, "an object", format);
 	if (!type || type->type != TDM_STRING)
-		return wrong(r, "response_format.type", "a string", type);
+		return tdm_reader_wrong(r, "response_format.type", "a string", type);
 	if (!strcmp(type->text, "text"))
 		return TDM_OK;
 	bool has_schema = !strcmp(type->text, "json_schema");
@@ -285,7 +266,7 @@ static int read_form(struct reader *r, const struct tdm_value *body, struct tdm_
 		                      "response_format.type: expected text, json_object or json_schema");
 	struct tdm_form *form = tdm_arena_alloc(r->arena, sizeof *form);
 	if (!form)
-		return out_of_memory(r);
+		return tdm_reader_memory(r);
 	form->kind = has_schema ? TDM_GRAMMAR_SCHEMA : TDM_GRAMMAR_JSON;
 	out->form = form;
 	const struct tdm_value *schema = tdm_get(format, "json_schema");
@@ -294,11 +275,7 @@ static int read_form(struct reader *r, const struct tdm_value *body, struct tdm_
 }
 
 // What this form of the program cannot do is said, never silently dropped.
-static int refuse_unsupported(struct reader *r, const struct tdm_value *body) {
-	const struct tdm_value *tools = tdm_get(body, "tools");
-	const char *choice = tdm_get_string(body, "tool_choice");
-	if (tools && tools->type == TDM_LIST && tools->n && (!choice || strcmp(choice, "none")))
-		return tdm_fail_param(r->err, TDM_ECAPABILITY, "tools", "tools: no model of this tree can call tools");
+static void warn_ignored(struct tdm_reader *r, const struct tdm_value *body) {
 	static const char *const ignored[] = {"frequency_penalty", "presence_penalty",   "logit_bias", "reasoning_effort",
 	                                      "prediction",        "web_search_options", "audio"};
 	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
@@ -306,13 +283,12 @@ static int refuse_unsupported(struct reader *r, const struct tdm_value *body) {
 		if (v && !(v->type == TDM_NUMBER && v->number == 0))
 			tdm_record_warn(r->record, "parameter_ignored", ignored[i], "no model of this tree has this setting");
 	}
-	return TDM_OK;
 }
 
-static int read_settings(struct reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
+static int read_settings(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
 	const struct tdm_value *model = tdm_get(body, "model");
 	if (model && model->type != TDM_STRING)
-		return wrong(r, "model", "a string", model);
+		return tdm_reader_wrong(r, "model", "a string", model);
 	out->model = model && model->len ? model->text : NULL;
 	int status = read_numbers(r, body, &out->request);
 	if (!status)
@@ -324,17 +300,18 @@ static int read_settings(struct reader *r, const struct tdm_value *body, struct 
 	if (!status)
 		status = read_draws(r, body, out);
 	if (!status)
-		status = read_bool(r, body, "logprobs", "logprobs", &out->request.logprobs);
+		status = tdm_reader_bool(r, body, "logprobs", "logprobs", &out->request.logprobs);
 	if (!status)
 		status = read_form(r, body, &out->request);
 	if (!status)
-		status = refuse_unsupported(r, body);
+		status = tdm_read_tools(r, body, &out->request.tools, &out->older_tools);
+	warn_ignored(r, body);
 	return status;
 }
 
 int tdm_chat_read(struct tdm_arena *arena, const struct tdm_value *body, struct tdm_record *record,
                   struct tdm_chat_request *out, struct tdm_error *err) {
-	struct reader r = {arena, record, err};
+	struct tdm_reader r = {arena, record, err};
 	memset(out, 0, sizeof *out);
 	tdm_request_init(&out->request);
 	tdm_objective_init(&out->objective);

@@ -9,6 +9,7 @@ struct tdm_chat_request {
 	const char *model; // NULL = the default
 	struct tdm_request request;
 	bool stream, include_usage, has_seed;
+	bool older_tools; // functions instead of tools: the answer has the older shape too
 	uint64_t seed;
 	int n;
 	struct tdm_objective objective;

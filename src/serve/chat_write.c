@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-const char *tdm_finish_name(enum tdm_finish finish) {
-	static const char *const names[] = {"stop", "length", "content_filter"};
-	return names[finish];
+const char *tdm_finish_name(const struct tdm_chat_head *h, enum tdm_finish finish) {
+	static const char *const names[] = {"stop", "length", "content_filter", "tool_calls"};
+	return h->older_tools && finish == TDM_FINISH_CALLS ? "function_call" : names[finish];
 }
 
 static void put_text(struct tdm_bytes *out, const char *text) {
@@ -78,14 +78,42 @@ void tdm_chat_logprob(struct tdm_bytes *out, const struct tdm_event *e, int *n) 
 	tdm_bytes_puts(out, "]}");
 }
 
-void tdm_chat_chunk_text(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e,
-                         bool logprobs) {
+static void put_member(struct tdm_bytes *out, const char *name, const char *text, size_t n) {
+	tdm_bytes_puts(out, name);
+	tdm_bytes_json(out, text, n);
+}
+
+static void put_call_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_event *e, int call) {
+	bool begins = e->piece == TDM_PIECE_CALL;
+	if (h->older_tools)
+		tdm_bytes_puts(out, "{\"function_call\":{");
+	else
+		tdm_bytes_printf(out, "{\"tool_calls\":[{\"index\":%d,", call);
+	if (begins && !h->older_tools) {
+		put_member(out, "\"id\":", e->call_id, strlen(e->call_id));
+		tdm_bytes_puts(out, ",\"type\":\"function\",");
+	}
+	if (!h->older_tools)
+		tdm_bytes_puts(out, "\"function\":{");
+	put_member(out, begins ? "\"name\":" : "\"arguments\":", e->text, e->len);
+	if (begins)
+		tdm_bytes_puts(out, ",\"arguments\":\"\"");
+	tdm_bytes_puts(out, h->older_tools ? "}}" : "}}]}");
+}
+
+void tdm_chat_chunk_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e,
+                          int call, bool logprobs) {
+	bool is_text = e->piece == TDM_PIECE_TEXT;
 	int n = 0;
 	chunk_begin(out, h, index);
-	tdm_bytes_puts(out, "{\"content\":");
-	tdm_bytes_json(out, e->text, e->len);
-	tdm_bytes_puts(out, "},\"logprobs\":");
-	if (logprobs && isfinite(e->logprob)) {
+	if (is_text || e->piece == TDM_PIECE_THOUGHT) {
+		put_member(out, is_text ? "{\"content\":" : "{\"reasoning_content\":", e->text, e->len);
+		tdm_bytes_putc(out, '}');
+	} else {
+		put_call_piece(out, h, e, call);
+	}
+	tdm_bytes_puts(out, ",\"logprobs\":");
+	if (logprobs && is_text && isfinite(e->logprob)) {
 		tdm_bytes_puts(out, "{\"content\":[");
 		tdm_chat_logprob(out, e, &n);
 		tdm_bytes_puts(out, "],\"refusal\":null}");
@@ -99,7 +127,7 @@ void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h,
                            const char *receipt) {
 	chunk_begin(out, h, index);
 	tdm_bytes_puts(out, "{},\"logprobs\":null");
-	chunk_end(out, h, tdm_finish_name(finish), receipt);
+	chunk_end(out, h, tdm_finish_name(h, finish), receipt);
 }
 
 static void put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
@@ -126,15 +154,42 @@ void tdm_chat_done(struct tdm_bytes *out) {
 	tdm_bytes_puts(out, "data: [DONE]\n\n");
 }
 
-static void put_choice(struct tdm_bytes *out, const struct tdm_chat_choice *c, int index) {
+static void put_bytes_member(struct tdm_bytes *out, const char *name, const struct tdm_bytes *text) {
+	put_member(out, name, text->data ? text->data : "", text->len);
+}
+
+static void put_calls(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_call *calls) {
+	if (calls)
+		tdm_bytes_puts(out, h->older_tools ? ",\"function_call\":" : ",\"tool_calls\":[");
+	for (const struct tdm_chat_call *c = calls; c; c = c->next) {
+		if (!h->older_tools) {
+			put_member(out, "{\"id\":", c->id, strlen(c->id));
+			tdm_bytes_puts(out, ",\"type\":\"function\",\"function\":");
+		}
+		put_member(out, "{\"name\":", c->name, strlen(c->name));
+		put_bytes_member(out, ",\"arguments\":", &c->arguments);
+		tdm_bytes_puts(out, h->older_tools ? "}" : c->next ? "}}," : "}}]");
+		if (h->older_tools)
+			break; // that shape has room for one
+	}
+}
+
+static void put_choice(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *c,
+                       int index) {
 	tdm_bytes_printf(out, "{\"index\":%d,\"message\":{\"role\":\"assistant\",\"content\":", index);
-	tdm_bytes_json(out, c->text, c->len);
+	if (c->calls && !c->text.len)
+		tdm_bytes_puts(out, "null");
+	else
+		put_bytes_member(out, "", &c->text);
+	if (c->thought.len)
+		put_bytes_member(out, ",\"reasoning_content\":", &c->thought);
+	put_calls(out, h, c->calls);
 	tdm_bytes_puts(out, ",\"refusal\":null},\"logprobs\":");
-	if (c->logprobs)
-		tdm_bytes_printf(out, "{\"content\":[%s],\"refusal\":null}", c->logprobs);
+	if (c->has_logprobs)
+		tdm_bytes_printf(out, "{\"content\":[%s],\"refusal\":null}", c->logprobs.data ? c->logprobs.data : "");
 	else
 		tdm_bytes_puts(out, "null");
-	tdm_bytes_printf(out, ",\"finish_reason\":\"%s\"}", tdm_finish_name(c->finish));
+	tdm_bytes_printf(out, ",\"finish_reason\":\"%s\"}", tdm_finish_name(h, c->finish));
 }
 
 void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
@@ -144,7 +199,7 @@ void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const 
 	for (int i = 0; i < n; i++) {
 		if (i)
 			tdm_bytes_putc(out, ',');
-		put_choice(out, &choices[i], i);
+		put_choice(out, h, &choices[i], i);
 	}
 	tdm_bytes_puts(out, "],");
 	put_usage(out, u);

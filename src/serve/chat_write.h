@@ -11,17 +11,19 @@ struct tdm_chat_head { // what all chunks of one answer share
 	int64_t created_s;
 	const char *model, *fingerprint;
 	bool include_usage;
+	bool older_tools; // calls as function_call
 };
 
 struct tdm_chat_usage {
 	int64_t prompt_tokens, completion_tokens, cached_tokens; // cached: of the prompt, by the first choice
 };
 
-const char *tdm_finish_name(enum tdm_finish finish);
+const char *tdm_finish_name(const struct tdm_chat_head *h, enum tdm_finish finish);
 // One `data: {...}` event each, with its empty line.
 void tdm_chat_chunk_role(struct tdm_bytes *out, const struct tdm_chat_head *h, int index);
-void tdm_chat_chunk_text(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e,
-                         bool logprobs);
+// call: the number of the call that the piece begins or belongs to, from 0; not looked at for words and thoughts.
+void tdm_chat_chunk_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e,
+                          int call, bool logprobs);
 void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, enum tdm_finish finish,
                            const char *receipt); // receipt: JSON, or NULL
 void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *u,
@@ -30,10 +32,16 @@ void tdm_chat_done(struct tdm_bytes *out);
 // The entry of one event in logprobs.content; nothing for an event without a logprob. *n counts the entries.
 void tdm_chat_logprob(struct tdm_bytes *out, const struct tdm_event *e, int *n);
 
+struct tdm_chat_call {
+	char *id, *name;
+	struct tdm_bytes arguments;
+	struct tdm_chat_call *next;
+};
 struct tdm_chat_choice {
-	const char *text;
-	size_t len;
-	const char *logprobs; // JSON entries, comma separated; NULL = not asked for
+	struct tdm_bytes text, thought;
+	struct tdm_bytes logprobs; // JSON entries, comma separated
+	bool has_logprobs;         // asked for, and there can be some
+	struct tdm_chat_call *calls;
 	enum tdm_finish finish;
 };
 void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,

@@ -17,6 +17,10 @@ static int read_body(const char *text, struct tdm_chat_request *out, struct tdm_
 	return tdm_chat_read(&arena, value, &record, out, err);
 }
 
+#define TOOLS                                                                                                          \
+	",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"a\":1}}}" \
+	","                                                                                                                \
+	"{\"type\":\"function\",\"function\":{\"name\":\"g\",\"strict\":true}}]"
 #define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
 
 static void test_refused(void **state) {
@@ -48,7 +52,25 @@ static void test_refused(void **state) {
 	    {"{" HI ",\"stream\":1}", TDM_EVALUE, "stream"},
 	    {"{" HI ",\"stream_options\":{\"include_usage\":\"yes\"}}", TDM_EVALUE, "stream_options.include_usage"},
 	    {"{" HI ",\"model\":7}", TDM_EVALUE, "model"},
-	    {"{" HI ",\"tools\":[{}]}", TDM_ECAPABILITY, "tools"},
+	    {"{" HI ",\"tools\":[{}]}", TDM_EVALUE, "tools[0].function.name"},
+	    {"{" HI ",\"tools\":{}}", TDM_EVALUE, "tools"},
+	    {"{" HI ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}", TDM_EVALUE,
+	     "tools[0].function.name"},
+	    {"{" HI ",\"tools\":[{\"function\":{\"name\":\"f\",\"parameters\":3}}]}", TDM_EVALUE,
+	     "tools[0].function.parameters"},
+	    {"{" HI TOOLS ",\"tool_choice\":\"sometimes\"}", TDM_EVALUE, "tool_choice"},
+	    {"{" HI TOOLS ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"h\"}}}", TDM_EVALUE,
+	     "tool_choice.function.name"},
+	    {"{" HI TOOLS ",\"tool_choice\":{\"type\":\"web_search\"}}", TDM_ETOOL, "tool_choice"},
+	    {"{" HI TOOLS ",\"parallel_tool_calls\":1}", TDM_EVALUE, "parallel_tool_calls"},
+	    {"{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}]}", TDM_EVALUE,
+	     "messages[0].tool_calls[0]"},
+	    {"{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\","
+	     "\"arguments\":3}}]}]}",
+	     TDM_EVALUE, "messages[0].tool_calls[0].arguments"},
+	    {"{\"messages\":[{\"role\":\"tool\",\"content\":\"x\",\"tool_call_id\":7}]}", TDM_EVALUE,
+	     "messages[0].tool_call_id"},
+	    {"{" HI ",\"functions\":[{}]}", TDM_EVALUE, "functions[0].name"},
 	    {"{" HI ",\"response_format\":{\"type\":\"yaml\"}}", TDM_EVALUE, "response_format.type"},
 	    {"{" HI ",\"response_format\":\"json_object\"}", TDM_EVALUE, "response_format"},
 	    {"{" HI ",\"response_format\":{\"type\":\"json_schema\"}}", TDM_EVALUE, "response_format.json_schema.schema"},
@@ -102,6 +124,55 @@ static void test_accepted(void **state) {
 	assert_null(record.warnings);
 }
 
+static void test_tools(void **state) {
+	struct tdm_chat_request r;
+	struct tdm_error err;
+	assert_int_equal(
+	    read_body("{\"messages\":[{\"role\":\"assistant\",\"content\":null,\"tool_calls\":["
+	              "{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},"
+	              "{\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":{\"x\":2}}}]},"
+	              "{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":\"rain\"}]" TOOLS "}",
+	              &r, &err),
+	    TDM_OK);
+	const struct tdm_message *m = r.request.messages;
+	assert_int_equal(m[0].n_calls, 2);
+	assert_string_equal(m[0].calls[1].arguments, "{\"x\":2}");
+	assert_string_equal(m[1].call_id, "a");
+	const struct tdm_toolbox *tools = &r.request.tools;
+	assert_true(tools->n == 2 && tools->choice == TDM_TOOLS_AUTO && !tools->one_call && tdm_wants_tools(&r.request));
+	assert_string_equal(tools->items[0].parameters, "{\"a\":1}");
+	assert_true(tools->items[1].strict && !tools->items[1].description && !r.older_tools);
+	assert_int_equal(read_body("{" HI TOOLS ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}},"
+	                           "\"parallel_tool_calls\":false}",
+	                           &r, &err),
+	                 TDM_OK);
+	assert_true(tools->choice == TDM_TOOLS_ONE && !strcmp(tools->chosen, "g") && tools->one_call);
+	assert_int_equal(read_body("{" HI TOOLS ",\"tool_choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":"
+	                           "\"required\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"g\"}}]}}}",
+	                           &r, &err),
+	                 TDM_OK);
+	assert_true(tools->n == 1 && tools->choice == TDM_TOOLS_REQUIRED && !strcmp(tools->items[0].name, "g"));
+	assert_int_equal(read_body("{" HI ",\"tools\":[{\"type\":\"web_search\"}]}", &r, &err), TDM_OK);
+	assert_true(tools->n == 0 && !tdm_wants_tools(&r.request));
+	assert_string_equal(record.warnings->code, "tool_dropped");
+}
+
+static void test_older_functions(void **state) {
+	struct tdm_chat_request r;
+	struct tdm_error err;
+	assert_int_equal(
+	    read_body("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":null,"
+	              "\"function_call\":{\"name\":\"f\",\"arguments\":\"{}\"}},{\"role\":\"function\",\"name\":\"f\","
+	              "\"content\":\"rain\"}],\"functions\":[{\"name\":\"f\",\"parameters\":{}}],\"function_call\":"
+	              "{\"name\":\"f\"}}",
+	              &r, &err),
+	    TDM_OK);
+	const struct tdm_message *m = r.request.messages;
+	assert_true(r.older_tools && r.request.tools.n == 1 && r.request.tools.choice == TDM_TOOLS_ONE);
+	assert_true(r.request.tools.one_call && m[1].n_calls == 1);
+	assert_string_equal(m[1].calls[0].id, m[2].call_id);
+}
+
 static void test_objective(void **state) {
 	struct tdm_chat_request r;
 	struct tdm_error err;
@@ -136,6 +207,7 @@ static int release(void **state) {
 
 int tdm_test_chat_read(void) {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_refused), cmocka_unit_test(test_accepted),
+	                                   cmocka_unit_test(test_tools), cmocka_unit_test(test_older_functions),
 	                                   cmocka_unit_test(test_objective)};
 	tdm_arena_init(&arena, 1 << 20);
 	return cmocka_run_group_tests_name("chat_read", tests, NULL, release);

@@ -29,7 +29,7 @@ static void test_text_chunk(void **state) {
 	struct tdm_bytes b;
 	(void)state;
 	tdm_bytes_init(&b, 1 << 16);
-	tdm_chat_chunk_text(&b, &head, 1, &e, true);
+	tdm_chat_chunk_piece(&b, &head, 1, &e, -1, true);
 	const struct tdm_value *v = event_of(&b), *choice = &tdm_get(v, "choices")->items[0];
 	assert_string_equal(tdm_get_string(v, "object"), "chat.completion.chunk");
 	assert_string_equal(tdm_get_string(tdm_get(choice, "delta"), "content"), text);
@@ -39,7 +39,7 @@ static void test_text_chunk(void **state) {
 	assert_int_equal(tdm_get(entry, "bytes")->n, sizeof text - 1);
 	tdm_bytes_clear(&b);
 	e.logprob = NAN;
-	tdm_chat_chunk_text(&b, &head, 0, &e, true);
+	tdm_chat_chunk_piece(&b, &head, 0, &e, -1, true);
 	assert_null(tdm_get(&tdm_get(event_of(&b), "choices")->items[0], "logprobs"));
 	tdm_bytes_release(&b);
 }
@@ -77,19 +77,74 @@ static void test_error(void **state) {
 	tdm_bytes_release(&b);
 }
 
+static struct tdm_bytes bytes_of(const char *text) {
+	return (struct tdm_bytes){.data = (char *)(uintptr_t)text, .len = strlen(text)};
+}
+
 static void test_whole(void **state) {
 	struct tdm_bytes b;
 	struct tdm_chat_usage usage = {3, 2, 1};
-	const struct tdm_chat_choice choices[2] = {{"one", 3, "", TDM_FINISH_STOP}, {"two", 3, NULL, TDM_FINISH_FILTER}};
-	(void)state;
+	struct tdm_chat_call second = {"call_2", "g", bytes_of("{\"x\":\"\\n\"}"), NULL},
+	                     first = {"call_1", "f", bytes_of("{}"), &second};
+	const struct tdm_chat_choice choices[3] = {
+	    {.text = bytes_of("one"), .has_logprobs = true, .finish = TDM_FINISH_STOP},
+	    {.text = bytes_of("two"), .thought = bytes_of("hm"), .finish = TDM_FINISH_FILTER},
+	    {.calls = &first, .finish = TDM_FINISH_CALLS},
+	};
+	struct tdm_chat_head older = head;
 	tdm_bytes_init(&b, 1 << 16);
-	tdm_chat_whole(&b, &head, choices, 2, &usage, "{}");
+	tdm_chat_whole(&b, &head, choices, 3, &usage, "{}");
 	const struct tdm_value *v = parse(b.data, b.len), *list = tdm_get(v, "choices");
 	assert_string_equal(tdm_get_string(v, "object"), "chat.completion");
-	assert_int_equal(list->n, 2);
+	assert_int_equal(list->n, 3);
 	assert_string_equal(tdm_get_string(tdm_get(&list->items[1], "message"), "content"), "two");
+	assert_string_equal(tdm_get_string(tdm_get(&list->items[1], "message"), "reasoning_content"), "hm");
 	assert_string_equal(tdm_get_string(&list->items[1], "finish_reason"), "content_filter");
 	assert_int_equal(tdm_get(tdm_get(&list->items[0], "logprobs"), "content")->n, 0);
+	assert_null(tdm_get(tdm_get(&list->items[0], "message"), "tool_calls"));
+	const struct tdm_value *message = tdm_get(&list->items[2], "message"), *calls = tdm_get(message, "tool_calls");
+	assert_true(!tdm_get(message, "content") && calls->n == 2);
+	assert_string_equal(tdm_get_string(&list->items[2], "finish_reason"), "tool_calls");
+	assert_string_equal(tdm_get_string(&calls->items[1], "id"), "call_2");
+	assert_string_equal(tdm_get_string(tdm_get(&calls->items[1], "function"), "arguments"), "{\"x\":\"\\n\"}");
+	older.older_tools = true;
+	tdm_bytes_clear(&b);
+	tdm_chat_whole(&b, &older, choices + 2, 1, &usage, "{}");
+	list = tdm_get(parse(b.data, b.len), "choices");
+	assert_string_equal(tdm_get_string(list->items, "finish_reason"), "function_call");
+	assert_string_equal(tdm_get_string(tdm_get(tdm_get(list->items, "message"), "function_call"), "name"), "f");
+	tdm_bytes_release(&b);
+}
+
+static const struct tdm_value *delta_of(struct tdm_bytes *b, const struct tdm_chat_head *h, struct tdm_event e,
+                                        int call) {
+	tdm_bytes_clear(b);
+	tdm_chat_chunk_piece(b, h, 0, &e, call, false);
+	return tdm_get(tdm_get(event_of(b), "choices")->items, "delta");
+}
+
+static void test_call_chunks(void **state) {
+	const struct tdm_event begin = {.piece = TDM_PIECE_CALL, .text = "f", .len = 1, .call_id = "call_1"};
+	const struct tdm_event more = {.piece = TDM_PIECE_ARGUMENTS, .text = "{\"", .len = 2};
+	const struct tdm_event thought = {.piece = TDM_PIECE_THOUGHT, .text = "hm", .len = 2};
+	struct tdm_chat_head older = head;
+	struct tdm_bytes b;
+	older.older_tools = true;
+	tdm_bytes_init(&b, 1 << 16);
+	const struct tdm_value *call = tdm_get(delta_of(&b, &head, begin, 1), "tool_calls")->items;
+	assert_true(tdm_get_number(call, "index", -1) == 1);
+	assert_string_equal(tdm_get_string(call, "id"), "call_1");
+	assert_string_equal(tdm_get_string(call, "type"), "function");
+	assert_string_equal(tdm_get_string(tdm_get(call, "function"), "name"), "f");
+	assert_string_equal(tdm_get_string(tdm_get(call, "function"), "arguments"), "");
+	call = tdm_get(delta_of(&b, &head, more, 1), "tool_calls")->items;
+	assert_true(call->n == 2 && tdm_get_number(call, "index", -1) == 1); // and nothing else
+	assert_string_equal(tdm_get_string(tdm_get(call, "function"), "arguments"), "{\"");
+	assert_int_equal(tdm_get(call, "function")->n, 1);
+	assert_string_equal(tdm_get_string(delta_of(&b, &head, thought, -1), "reasoning_content"), "hm");
+	call = tdm_get(delta_of(&b, &older, begin, 0), "function_call");
+	assert_string_equal(tdm_get_string(call, "name"), "f");
+	assert_string_equal(tdm_get_string(tdm_get(delta_of(&b, &older, more, 0), "function_call"), "arguments"), "{\"");
 	tdm_bytes_release(&b);
 }
 
@@ -101,7 +156,8 @@ static int release(void **state) {
 
 int tdm_test_chat_write(void) {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_text_chunk), cmocka_unit_test(test_end_of_stream),
-	                                   cmocka_unit_test(test_error), cmocka_unit_test(test_whole)};
+	                                   cmocka_unit_test(test_error), cmocka_unit_test(test_whole),
+	                                   cmocka_unit_test(test_call_chunks)};
 	tdm_arena_init(&arena, 1 << 22);
 	return cmocka_run_group_tests_name("chat_write", tests, NULL, release);
 }

@@ -1,0 +1,25 @@
+// Reader: what the readers of all wire formats share: where to put things, and how to say what was wrong.
+#pragma once
+#include "base/value.h"
+#include "models/model.h"
+
+struct tdm_reader {
+	struct tdm_arena *arena;
+	struct tdm_record *record; // gets warnings
+	struct tdm_error *err;
+};
+
+// "PARAM: expected EXPECTED, got a string".
+int tdm_reader_wrong(struct tdm_reader *r, const char *param, const char *expected, const struct tdm_value *got);
+int tdm_reader_memory(struct tdm_reader *r);
+int tdm_reader_bool(struct tdm_reader *r, const struct tdm_value *map, const char *key, const char *param, bool *out);
+// A value as JSON text in the arena; NULL when out of memory.
+const char *tdm_reader_json(struct tdm_reader *r, const struct tdm_value *value, size_t *len);
+
+// Chat completions: tools, tool_choice and parallel_tool_calls, or the older functions and function_call (*older).
+int tdm_read_tools(struct tdm_reader *r, const struct tdm_value *body, struct tdm_toolbox *out, bool *older);
+// The calls of an assistant's message (messages[index]), the older function_call included.
+int tdm_read_calls(struct tdm_reader *r, const struct tdm_value *message, size_t index, struct tdm_message *out);
+// The call that a tool's message answers. before: the messages before it; an older one answers the last call there.
+int tdm_read_call_id(struct tdm_reader *r, const struct tdm_value *message, const struct tdm_message *before,
+                     size_t index, struct tdm_message *out);
