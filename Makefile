@@ -82,7 +82,7 @@ PREFIX ?= /usr/local
 install: all $(B)/libtandem.so ## program, library, headers and pkg-config file below PREFIX (and DESTDIR)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install $(B)/tandem $(DESTDIR)$(PREFIX)/bin
-	install -m 644 include/tandem.h include/tandem_status.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 include/tandem.h include/tandem_message.h include/tandem_status.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(B)/libtandem.a $(DESTDIR)$(PREFIX)/lib
 	install $(B)/libtandem.so $(DESTDIR)$(PREFIX)/lib/libtandem.so.0
 	ln -sf libtandem.so.0 $(DESTDIR)$(PREFIX)/lib/libtandem.so

@@ -4,9 +4,9 @@
 //   the engine  GGUF file -> tokens in, logits out; everything that decodes needs     struct tdm_engine, struct tdm_seq
 //
 // Rules for all of it:
-// - What can fail returns TDM_OK (0) or a negative status (tandem_status.h), and a sentence in err (may be NULL).
-// Nothing
-//   has changed then and nothing was given out, unless it says otherwise. What counts returns the count or a status.
+// - What can fail returns TDM_OK (0) or a negative status (tandem_status.h) and a sentence in err, which may be NULL;
+//   nothing has changed then and nothing was given out, unless it says otherwise. What counts returns the count or a
+//   status.
 // - What is passed in is borrowed for the call, unless it says longer. What is opened is closed by the caller, users
 //   before what they use; closing NULL does nothing.
 // - Text is UTF-8. Tokens are 0 to n_vocab - 1. Logits are raw: natural logarithms before any temperature.
@@ -15,6 +15,7 @@
 //   in one pass; a row of logits never depends on what else was in it, nor on how tokens were split over calls.
 // - cancelled (may be NULL): any thread may set it; the call then ends early with TDM_EGONE.
 #pragma once
+#include "tandem_message.h"
 #include "tandem_status.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -30,21 +31,6 @@ typedef atomic_bool tdm_flag;
 #pragma GCC visibility push(default)
 
 // --- the tree
-enum tdm_author { TDM_FROM_SYSTEM, TDM_FROM_USER, TDM_FROM_ASSISTANT, TDM_FROM_TOOL };
-struct tdm_tool_call { // of a function that the program which asks can run
-	const char *id, *name;
-	const char *arguments; // JSON text
-	size_t len;            // bytes
-};
-struct tdm_message {
-	enum tdm_author from;
-	const char *text;
-	size_t len;                        // bytes
-	const struct tdm_tool_call *calls; // of an assistant's turn
-	size_t n_calls;
-	const char *call_id; // of what a tool says: the call that it answers; NULL = not known
-};
-
 struct tandem_wishes {          // zero-initialised: greedy, and no other wish
 	int max_tokens, timeout_ms; // 0 = the model's own limit; 0 = none, else TDM_EDEADLINE after that time
 	float temperature;          // 0 = greedy; negative = the model's own setting

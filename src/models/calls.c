@@ -127,22 +127,28 @@ static void add_arguments(struct tdm_called *call, const struct tdm_value *argum
 		tdm_value_write(&call->arguments, arguments);
 }
 
-static int put_piece(struct tdm_calls *c, const struct tdm_value *piece, const char **why) {
-	const struct tdm_value *function = tdm_get(piece, "function"), *index = tdm_get(piece, "index");
-	const char *id = tdm_get_string(piece, "id"), *name = tdm_get_string(function, "name");
+// The call that the piece belongs to, with what the piece says of its id and name; NULL: it fits nowhere.
+static struct tdm_called *place(struct tdm_calls *c, const struct tdm_value *piece) {
+	const struct tdm_value *index = tdm_get(piece, "index");
+	const char *id = tdm_get_string(piece, "id"), *name = tdm_get_string(tdm_get(piece, "function"), "name");
 	bool has_index = index && index->type == TDM_NUMBER && index->is_integer && index->integer >= 0;
 	struct tdm_called *call = find(c, id && *id ? id : NULL, has_index ? index->integer : -1);
+	if (call && id && *id && !call->upstream_id)
+		call->upstream_id = tdm_arena_string(c->run->arena, id);
+	if (call && name && *name && !call->name) {
+		call->name = tdm_arena_string(c->run->arena, name);
+		c->n_bytes += strlen(name);
+	}
+	return call;
+}
+
+static int put_piece(struct tdm_calls *c, const struct tdm_value *piece, const char **why) {
+	struct tdm_called *call = place(c, piece);
 	*why = "more tool calls than 64, or out of order";
 	if (!call)
 		return TDM_EBADBODY;
 	size_t before = call->arguments.len;
-	if (id && *id && !call->upstream_id)
-		call->upstream_id = tdm_arena_string(c->run->arena, id);
-	if (name && *name && !call->name) {
-		call->name = tdm_arena_string(c->run->arena, name);
-		c->n_bytes += strlen(name);
-	}
-	add_arguments(call, tdm_get(function, "arguments"));
+	add_arguments(call, tdm_get(tdm_get(piece, "function"), "arguments"));
 	c->n_bytes += call->arguments.len - before;
 	bool is_over = call - c->items < c->at && call->arguments.len > before;
 	return call->arguments.failed || is_over ? TDM_EBADBODY : TDM_OK;

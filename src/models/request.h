@@ -1,7 +1,6 @@
 // Request: what is asked of a model, whatever format it came in.
 #pragma once
 #include "models/form.h"
-#include "tandem.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

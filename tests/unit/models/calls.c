@@ -95,7 +95,7 @@ static int put_all(struct tdm_calls *calls, struct bench *b, struct log *log, si
 			assert_int_equal(tdm_json_parse(&b->arena, text, strlen(text), &value, NULL), TDM_OK);
 			status = tdm_calls_put(calls, value, why);
 		} else if (!tdm_calls_hold(calls, text, strlen(text))) {
-			strcat(log->text, text);
+			snprintf(log->text + strlen(log->text), sizeof log->text - strlen(log->text), "%s", text);
 		}
 	}
 	return status ? status : tdm_calls_end(calls, cases[i].cut, why);
