@@ -49,7 +49,7 @@ static void normalize(const float *x, const float *weight, int n, float epsilon,
 		store(squares + part, sum);
 	}
 	vf factor = splat(1.0f / sqrtf(sum16(squares) / (float)n + epsilon));
-	for (int i = 0; i < n; i += LANES)
+	for (int i = 0; i < (n + TDM_LANES - 1) / TDM_LANES * TDM_LANES; i += LANES)
 		store(out + i, load(x + i) * factor * load(weight + i));
 }
 

@@ -195,6 +195,8 @@ static void check_rows(const struct tdm_kernels *kernels) {
 		weight[i] = 1 + (float)i / 100;
 		squares += (double)x[i] * x[i];
 	}
+	for (int i = 0; i < WIDE; i++)
+		z[i] = NAN; // what is left over is written too
 	kernels->normalize(x, weight, N, 1e-5f, z);
 	for (int i = 0; i < WIDE; i++)
 		expected[i] = x[i] / sqrt(squares / N + 1e-5) * weight[i];
