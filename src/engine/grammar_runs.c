@@ -4,7 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST = 20, MAX_TARGETS = 8, MAX_FOUND = 16, MAX_EDGES = 400 }; // a smaller set is walked quickly as it is
+enum {
+	LEAST = 20,
+	MAX_TARGETS = 8,
+	MAX_FOUND = 16,
+	MAX_EDGES = 400,
+	MAX_CHOICES = 16,
+	MOST_STATES = 4000,
+	MOST_SHARED = 400
+}; // a smaller set is walked quickly as it is
+
+static const struct tdm_run_set every = {{UINT64_MAX, UINT64_MAX}, true};
 
 struct target { // where a state leads with these bytes of ASCII
 	int32_t to;
@@ -69,7 +79,6 @@ static bool is_alone(const struct tdm_grammar *g, int32_t state, const struct td
 }
 
 static bool reads_only(const struct tdm_grammar *g, int32_t state) {
-	static const struct tdm_run_set every = {{UINT64_MAX, UINT64_MAX}, true};
 	for (int32_t i = g->heads[state]; i >= 0; i = g->edges[i].next)
 		if (g->edges[i].kind != TDM_EDGE_BYTE)
 			return false;
@@ -176,21 +185,100 @@ static uint16_t reading(const struct tdm_grammar *g, int32_t state, const struct
 	return TDM_READS_NOTHING;
 }
 
+static void add_set(struct tdm_run_set *found, int *n, struct tdm_run_set set) {
+	if (*n == MAX_FOUND || size_of(set.ascii) < LEAST)
+		return;
+	for (int i = 0; i < *n; i++)
+		if (same_set(&found[i], &set))
+			return;
+	found[(*n)++] = set;
+}
+
+// --- where several places read at once, as alternatives that begin alike do
+
+// The states with bytes that are reached from one without reading; 0 when there are too many.
+static int choices_of(const struct tdm_grammar *g, int32_t state, int32_t *out) {
+	int32_t reached[MAX_CHOICES] = {state};
+	int n = 1, kept = 0;
+	for (int done = 0; done < n; done++)
+		for (int32_t i = g->heads[reached[done]]; i >= 0; i = g->edges[i].next) {
+			int at = 0;
+			if (g->edges[i].kind != TDM_EDGE_EMPTY)
+				continue;
+			while (at < n && reached[at] != g->edges[i].to)
+				at++;
+			if (at == MAX_CHOICES)
+				return 0;
+			reached[at] = g->edges[i].to;
+			n = at == n ? n + 1 : n;
+		}
+	for (int i = 0; i < n; i++)
+		if (g->has_bytes[reached[i]])
+			out[kept++] = reached[i];
+	return kept;
+}
+
+// The widest set of characters of ASCII that lead from all of these states to the same ones.
+static struct tdm_run_set widest_of(const struct tdm_grammar *g, const int32_t *states, int n) {
+	uint64_t leads[128] = {0};
+	struct tdm_run_set best = {{0}, false};
+	for (int k = 0; k < n; k++)
+		for (int32_t i = g->heads[states[k]]; i >= 0; i = g->edges[i].next)
+			for (int c = g->edges[i].lo; g->edges[i].kind == TDM_EDGE_BYTE && c <= g->edges[i].hi && c < 128; c++)
+				leads[c] += ((uint64_t)g->edges[i].to + 1) * 0x9E3779B97F4A7C15u;
+	for (int c = ' '; c < 128; c++) {
+		struct tdm_run_set set = {{0}, false};
+		for (int other = leads[c] ? c : 128; other < 128; other++)
+			if (leads[other] == leads[c])
+				add_bytes(set.ascii, other, other);
+		if (size_of(set.ascii) > size_of(best.ascii))
+			best = set;
+	}
+	return best;
+}
+
+// A set without the other characters is of little use beside the same with them.
+static void add_ascii_set(struct tdm_run_set *found, int *n, struct tdm_run_set set) {
+	struct tdm_run_set with_others = {{set.ascii[0], set.ascii[1]}, true};
+	for (int i = 0; i < *n; i++)
+		if (same_set(&found[i], &with_others))
+			return;
+	add_set(found, n, set);
+}
+
+// Sets that no state reads by itself but several together, and what two sets have in common, which is what they read
+// together later on.
+static void add_shared(const struct tdm_grammar *g, struct tdm_run_set *found, int *n) {
+	int n_own = *n, n_seen = 0;
+	int32_t states[MAX_CHOICES];
+	for (int32_t s = 0; s < g->n_states && s < MOST_STATES && n_seen < MOST_SHARED && *n < n_own + 2; s++) {
+		int n_states = choices_of(g, s, states);
+		bool is_shared = n_states > 1 || (n_states == 1 && !is_alone(g, states[0], &every));
+		n_seen += is_shared;
+		if (is_shared)
+			add_ascii_set(found, n, usual(widest_of(g, states, n_states)));
+	}
+	for (int i = 0; *n > n_own && i < n_own; i++)
+		for (int k = 0; k < i; k++) {
+			const struct tdm_run_set *a = &found[i], *b = &found[k];
+			add_set(
+			    found, n,
+			    (struct tdm_run_set){{a->ascii[0] & b->ascii[0], a->ascii[1] & b->ascii[1]}, a->others && b->others});
+		}
+}
+
 static int find_sets(struct tdm_builder *b, struct tdm_grammar *g) {
 	struct tdm_run_set found[MAX_FOUND], own;
-	int n = 0, at, status = TDM_OK;
+	int n = 0, status = TDM_OK;
 	for (int32_t s = 0; s < g->n_states; s++) {
 		if (s % 4096 == 0 && (status = tdm_budget_time(b)) != TDM_OK)
 			return status;
-		if (!set_of(g, s, &own))
-			continue;
-		own = usual(own);
-		for (at = 0; at < n && !same_set(&found[at], &own); at++)
-			;
-		if (at == n && n < MAX_FOUND)
-			found[n++] = own;
+		if (set_of(g, s, &own))
+			add_set(found, &n, usual(own));
 	}
 	qsort(found, (size_t)n, sizeof *found, by_size);
+	if (n < TDM_RUN_SETS)
+		add_shared(g, found, &n);
 	g->n_run_sets = n < TDM_RUN_SETS ? n : TDM_RUN_SETS;
 	memcpy(g->run_sets, found, (size_t)g->n_run_sets * sizeof *found);
 	return TDM_OK;
