@@ -12,6 +12,10 @@ int64_t tdm_now_us(void) {
 	return read_us(CLOCK_MONOTONIC);
 }
 
+int64_t tdm_work_us(void) {
+	return read_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t tdm_wall_us(void) {
 	return read_us(CLOCK_REALTIME);
 }

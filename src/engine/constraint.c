@@ -1,8 +1,9 @@
 #include "engine/constraint_parts.h"
-#include "base/clock.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { RESERVED_MASKS = 8 };
 
 int tdm_constraint_new(const struct tdm_grammar *g, const struct tdm_token_tree *t, struct tdm_constraint **out,
                        struct tdm_error *err) {
@@ -16,11 +17,13 @@ int tdm_constraint_new(const struct tdm_grammar *g, const struct tdm_token_tree 
 	c->path = calloc((size_t)t->max_depth + 1, sizeof *c->path);
 	for (int i = 0; i < TDM_MASKS; i++)
 		c->masks[i].owner = -1;
+	for (int i = 0; i < RESERVED_MASKS; i++) // touched, as recogniser.c says why; without memory they come later
+		if ((c->masks[i].bits = malloc((size_t)c->n_words * sizeof *c->masks[i].bits)))
+			memset(c->masks[i].bits, 0, (size_t)c->n_words * sizeof *c->masks[i].bits);
 	int status = c->log && c->path ? tdm_recogniser_init(&c->r, g, t->max_depth) : TDM_ENOMEM;
 	for (int i = 0; i < g->n_run_sets && !status; i++)
 		c->runs[i] = tdm_shelf_take(t, &g->run_sets[i], false);
 	if (!status) {
-		c->r.deadline_us = tdm_now_us() + (int64_t)g->budget.max_ms * 1000;
 		c->log[0] = tdm_recogniser_start(&c->r);
 		c->n_log = 1;
 		status = c->r.status;
@@ -58,13 +61,9 @@ int tdm_constraint_words(const struct tdm_constraint *c) {
 	return c->n_words;
 }
 
-static void start_clock(struct tdm_constraint *c) {
-	c->r.deadline_us = tdm_now_us() + (int64_t)c->r.g->budget.max_ms * 1000;
-}
-
 int tdm_constraint_mask(struct tdm_constraint *c, uint64_t *bits, struct tdm_error *err) {
 	int32_t state = c->log[c->n_log - 1];
-	start_clock(c);
+	tdm_recogniser_begin_token(&c->r);
 	c->stats.masks++;
 	const struct tdm_mask *slot = state ? tdm_constraint_state_mask(c, state) : NULL;
 	if (c->r.status)
@@ -117,7 +116,7 @@ int tdm_constraint_advance(struct tdm_constraint *c, int32_t token) {
 	int32_t state = c->log[c->n_log - 1];
 	if (token < 0 || token >= t->n_vocab)
 		return TDM_EVALUE;
-	start_clock(c);
+	tdm_recogniser_begin_token(&c->r);
 	if (is_end(t, token)) {
 		if (!tdm_constraint_may_end(c))
 			return TDM_EVALUE;

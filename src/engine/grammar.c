@@ -14,7 +14,7 @@ int tdm_budget_bytes(struct tdm_builder *b) {
 }
 
 int tdm_budget_time(struct tdm_builder *b) {
-	if (tdm_now_us() <= b->deadline_us)
+	if (tdm_work_us() <= b->end_us)
 		return TDM_OK;
 	return tdm_fail(b->err, TDM_EVALUE, "the grammar needs more than the budget of %d ms", b->budget.max_ms);
 }
@@ -316,7 +316,7 @@ int tdm_grammar_new(enum tdm_grammar_kind kind, const char *text, size_t n, cons
 	struct tdm_grammar *g = NULL;
 	int status = TDM_OK;
 	tdm_arena_init(&b.arena, b.budget.max_bytes);
-	b.deadline_us = tdm_now_us() + (int64_t)b.budget.max_ms * 1000;
+	b.end_us = tdm_work_us() + (int64_t)b.budget.max_ms * 1000;
 	if (kind != TDM_GRAMMAR_JSON && !tdm_utf8_valid(text, n))
 		status = tdm_fail(err, TDM_EVALUE, "the grammar is not UTF-8");
 	if (!status)

@@ -39,7 +39,7 @@ struct tdm_rule {
 struct tdm_builder {
 	struct tdm_arena arena;
 	struct tdm_grammar_options budget;
-	int64_t deadline_us;
+	int64_t end_us; // of the processor time of this thread
 	struct tdm_rule *rules;
 	int n_rules, cap_rules;
 	const struct tdm_expr *root; // what the language makes

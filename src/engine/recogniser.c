@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PLACES = 1 << 16 }; // of one state
+enum { MAX_PLACES = 1 << 16 /* of one state */, RESERVED_BYTES = 1 << 17 };
 
 // --- memory
 
@@ -264,9 +264,9 @@ static void note_live(const struct tdm_recogniser *r, int32_t state, int32_t *ro
 	for (int32_t p = 0; p < set->n; p++)
 		for (int32_t i = g->heads[r->states.places[set->first + p].state]; i >= 0; i = g->edges[i].next) {
 			const struct tdm_edge *e = &g->edges[i];
-			if (e->kind == TDM_EDGE_BYTE && e->lo <= e->hi)
-				memset(row + g->class_of[e->lo], 0xFF,
-				       (size_t)(g->class_of[e->hi] - g->class_of[e->lo] + 1) * sizeof *row);
+			int last = e->kind == TDM_EDGE_BYTE && e->lo <= e->hi ? g->class_of[e->hi] : -1;
+			for (int class = g->class_of[e->lo]; class <= last; class ++)
+				row[class] = -1;
 		}
 }
 
@@ -281,11 +281,24 @@ static bool row_for(struct tdm_recogniser *r, int32_t state) {
 	return true;
 }
 
+// Reading the clock costs as much as some steps, so where there is little work it is not read.
+static bool is_late(struct tdm_recogniser *r) {
+	int64_t now_us = tdm_work_us();
+	if (r->until_us < 0)
+		r->until_us = now_us + r->budget_us;
+	return now_us > r->until_us;
+}
+
+void tdm_recogniser_begin_token(struct tdm_recogniser *r) {
+	r->ticks = 0;
+	r->until_us = -1;
+}
+
 int32_t tdm_recogniser_make_step(struct tdm_recogniser *r, int32_t state, int class) {
 	const struct tdm_grammar *g = r->g;
 	struct tdm_set from = r->states.items[state];
 	uint8_t byte = g->class_byte[class];
-	if (++r->ticks % 128 == 0 && tdm_now_us() > r->deadline_us)
+	if (++r->ticks % 128 == 0 && is_late(r))
 		fail_budget(r, "milliseconds for one token");
 	if (r->status || !from.n || !row_for(r, state))
 		return 0;
@@ -356,15 +369,36 @@ static void find_alike(struct tdm_recogniser *r, int max_depth) {
 	}
 }
 
+// Room for the first states of an answer, touched: where the system has to find memory while a mask is made, that takes
+// longer than the mask.
+static void reserve(struct tdm_recogniser *r) {
+	size_t row_bytes = (size_t)r->g->n_classes * sizeof *r->rows;
+	int32_t n_rows = (int32_t)(RESERVED_BYTES / row_bytes), cap = 0;
+	if (r->max_bytes < 16 * RESERVED_BYTES)
+		return;
+	room(r, &r->rows, n_rows - 1, &r->cap_rows, row_bytes);
+	room(r, &r->states.items, n_rows - 1, &r->states.cap, sizeof *r->states.items);
+	room(r, &r->states.places, n_rows - 1, &r->states.cap_places, sizeof *r->states.places);
+	room(r, &r->row_of, n_rows - 1, &cap, sizeof *r->row_of);
+	room(r, &r->pattern_of, n_rows - 1, &r->cap_states, sizeof *r->pattern_of);
+	if (r->status)
+		return;
+	memset(r->rows, 0, (size_t)r->cap_rows * row_bytes);
+	memset(r->states.items, 0, (size_t)r->states.cap * sizeof *r->states.items);
+	memset(r->states.places, 0, (size_t)r->states.cap_places * sizeof *r->states.places);
+}
+
 int tdm_recogniser_init(struct tdm_recogniser *r, const struct tdm_grammar *g, int max_depth) {
 	memset(r, 0, sizeof *r);
 	r->g = g;
 	r->max_bytes = g->budget.max_bytes;
-	r->deadline_us = INT64_MAX;
+	r->budget_us = (int64_t)g->budget.max_ms * 1000;
+	tdm_recogniser_begin_token(r);
 	r->alike = malloc((size_t)g->n_states * sizeof *r->alike);
 	if (!r->alike)
 		return TDM_ENOMEM;
 	find_alike(r, max_depth);
+	reserve(r);
 	new_state(r, NULL, 0, 0);                           // the dead one
 	for (int32_t hole = 0; hole <= TDM_HOLES; hole++) { // numbers of the end and the holes, with a name each
 		struct tdm_place name = {-1, hole};

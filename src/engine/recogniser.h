@@ -44,9 +44,9 @@ struct tdm_recogniser {
 	int32_t seen_size;
 	uint32_t flags; // of the state in work
 	size_t bytes, max_bytes;
-	int64_t deadline_us; // of the call in progress; set by the caller
-	unsigned ticks;
-	int status; // a budget was exceeded; error has the sentence
+	unsigned ticks;              // steps made since the work on one token began
+	int64_t budget_us, until_us; // of processor time for one token; when it is used up, -1 = the clock was not read yet
+	int status;                  // a budget was exceeded; error has the sentence
 	struct tdm_error error;
 };
 
@@ -54,6 +54,7 @@ struct tdm_recogniser {
 int tdm_recogniser_init(struct tdm_recogniser *r, const struct tdm_grammar *g, int max_depth);
 void tdm_recogniser_release(struct tdm_recogniser *r);
 int32_t tdm_recogniser_start(struct tdm_recogniser *r);
+void tdm_recogniser_begin_token(struct tdm_recogniser *r); // a new budget of time
 int32_t tdm_recogniser_make_step(struct tdm_recogniser *r, int32_t state, int class);
 // The state with its frames replaced by holes; frames[i] = what hole i + 1 stands for, *n of them. The state itself,
 // without holes, when it has too many frames.

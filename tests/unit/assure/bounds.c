@@ -60,10 +60,10 @@ static void cdf_is_monotone(void **state) {
 }
 
 static void large_n_is_quick(void **state) {
-	int64_t start_us = tdm_now_us();
+	int64_t start_us = tdm_work_us();
 	near(tdm_binomial_cdf(5000000, 10000000, .5), .5 + .5 * 0.000252313252, 1e-9); // half, and half of the middle mass
 	assert_true(tdm_binomial_cdf(100000, 10000000, .0101) < 0.01);
-	assert_true(tdm_now_us() - start_us < 10000);
+	assert_true(tdm_work_us() - start_us < 10000);
 }
 
 static double upper(int64_t k, int64_t n, double delta) {

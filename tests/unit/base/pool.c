@@ -110,7 +110,7 @@ static void meet(void *arg, int part, int n_parts) {
 static void test_parts_run_together(void **state) {
 	atomic_int n_here = 0;
 	struct tdm_pool *pool = tdm_pool_new(4);
-	alarm(60);
+	alarm(600);
 	tdm_pool_run(pool, meet, &n_here, 4);
 	alarm(0);
 	assert_int_equal(atomic_load(&n_here), 4);
@@ -144,15 +144,20 @@ static int elsewhere(struct tdm_pool *pool, int stall_us) {
 // A thread that comes back late is left alone for a while, and asked again after it.
 static void test_alone_after_a_stall(void **state) {
 	struct tdm_pool *pool = tdm_pool_new(2);
-	int64_t limit_us = tdm_now_us() + 20000000;
-	int n_stalls = 0, n_after = 0;
-	while (!n_stalls && tdm_now_us() < limit_us)
+	int n_alone = 0, n_stalls = 0, n_after = 0;
+	for (int attempt = 0; attempt < 20000 && !n_alone; attempt++) { // again where this thread has lost its core too
 		n_stalls = elsewhere(pool, 60000);
-	assert_int_equal(n_stalls, 1);
-	for (int i = 0; i < 100; i++)
-		n_after += elsewhere(pool, 0);
-	assert_int_equal(n_after, 0);
-	while (!n_after && tdm_now_us() < limit_us)
+		int64_t until_us = tdm_now_us() + 150000; // of at least 200 ms
+		for (int i = 0; n_stalls && i < 100; i++) {
+			int n = elsewhere(pool, 0);
+			if (tdm_now_us() > until_us)
+				break;
+			assert_int_equal(n, 0);
+			n_alone++;
+		}
+	}
+	assert_true(n_stalls == 1 && n_alone > 0);
+	for (int attempt = 0; attempt < 20000 && !n_after; attempt++)
 		n_after = elsewhere(pool, 1);
 	assert_int_equal(n_after, 1);
 	tdm_pool_free(pool);

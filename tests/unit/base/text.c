@@ -124,9 +124,9 @@ static void test_regex_limits(void **state) {
 	memset(text, 'a', sizeof text);
 	struct tdm_regex *regex = compile("^(a+)+$|^(a|a)*b");
 	text[4000] = '!';
-	int64_t before = tdm_now_us();
+	int64_t before = tdm_work_us();
 	assert_false(tdm_regex_find(regex, text, sizeof text, 0, &start, &end));
-	assert_true(tdm_now_us() - before < 5000000);
+	assert_true(tdm_work_us() - before < 5000000);
 	tdm_regex_free(regex);
 }
 

@@ -268,9 +268,9 @@ static void end_within(enum tdm_grammar_kind kind, const char *text, const struc
                        const char *expected) {
 	struct tdm_grammar *g = NULL;
 	struct tdm_error err = {0};
-	int64_t start_us = tdm_now_us();
+	int64_t start_us = tdm_work_us();
 	int status = tdm_grammar_new(kind, text, strlen(text), o, &g, &err);
-	int64_t ms = (tdm_now_us() - start_us) / 1000;
+	int64_t ms = (tdm_work_us() - start_us) / 1000;
 	if (ms > 10 * (o->max_ms ? o->max_ms : 1000))
 		fail_msg("%.40s took %d ms", text, (int)ms);
 	if (expected ? status == TDM_OK || !strstr(err.text, expected) : status != TDM_OK)
@@ -617,9 +617,9 @@ struct writing { // one answer under a constraint: tokens at random, then whatev
 	bool checks; // every bit of every mask
 };
 
-static double now_us(void) {
+static double now_us(void) { // of this thread: other processes do not count
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
@@ -688,19 +688,22 @@ struct costs { // of masks
 	int n;
 };
 
-static void show(const char *name, const char *when, struct costs *k, struct tdm_constraint_stats stats) {
+static bool is_cheap(struct costs *k) { // the goal is 50 us; this is for slow machines too
 	qsort(k->us, (size_t)k->n, sizeof *k->us, by_value);
+	return k->us[k->n / 2] < (TDM_SANITIZED ? 500 : 100) && k->us[k->n * 99 / 100] < (TDM_SANITIZED ? 5000 : 1000);
+}
+
+static void show(const char *name, const char *when, const struct costs *k, struct tdm_constraint_stats stats) {
 	print_message(
 	    "mask over %d tokens, %s, %s: median %.1f us, p90 %.1f, p99 %.1f, max %.0f of %d; the last constraint: "
 	    "%d walks, %d by runs, %d of %d found, %d states, %zu KiB\n",
 	    LARGE, name, when, k->us[k->n / 2], k->us[k->n * 9 / 10], k->us[k->n * 99 / 100], k->us[k->n - 1], k->n,
 	    (int)stats.walks, (int)stats.runs, (int)stats.found, (int)stats.masks, stats.n_states, stats.bytes >> 10);
-	assert_true(k->us[k->n / 2] < 500);
 }
 
 // Answers under one grammar, each under a constraint of its own (nothing is kept from one to the next) or all under
 // one.
-static void measure_some(struct writing *a, enum tdm_grammar_kind kind, const char *name, const struct tdm_grammar *g,
+static bool measure_some(struct writing *a, enum tdm_grammar_kind kind, const char *name, const struct tdm_grammar *g,
                          const struct tdm_token_tree *t, bool is_fresh) {
 	struct costs *k = calloc(1, sizeof *k);
 	struct tdm_constraint_stats stats = {0};
@@ -717,8 +720,10 @@ static void measure_some(struct writing *a, enum tdm_grammar_kind kind, const ch
 		if (is_fresh || i == answers - 1)
 			tdm_constraint_free(a->c);
 	}
+	bool is_good = is_cheap(k);
 	show(name, is_fresh ? "fresh" : "kept", k, stats);
 	free(k);
+	return is_good;
 }
 
 static void measure(enum tdm_grammar_kind kind, const char *name, const char *text, const struct words *w,
@@ -732,8 +737,11 @@ static void measure(enum tdm_grammar_kind kind, const char *name, const char *te
 	a->bits = calloc((size_t)tdm_constraint_words(first), sizeof *a->bits);
 	tdm_bytes_init(&a->text, 1 << 20);
 	tdm_rng_init(&a->rng, 5);
-	measure_some(a, kind, name, g, t, true);
-	measure_some(a, kind, name, g, t, false);
+	for (int is_fresh = 1; is_fresh >= 0; is_fresh--) { // three times where something else was in the way
+		int tries = 1;
+		while (!measure_some(a, kind, name, g, t, is_fresh))
+			assert_true(tries++ < 3);
+	}
 	tdm_bytes_release(&a->text);
 	tdm_constraint_free(first);
 	tdm_grammar_free(g);

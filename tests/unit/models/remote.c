@@ -327,8 +327,18 @@ static void *cancel(void *arg) {
 	return NULL;
 }
 
-// The client leaves, before the first byte (n = 0) or in the middle of an answer.
-static void leave(size_t n) {
+// On a busy machine one try may be late: of five, one that takes no longer than that will do. The least time.
+static int64_t best_us(int64_t (*once)(size_t), size_t n, int64_t enough_us) {
+	int64_t best = INT64_MAX;
+	for (int i = 0; i < 5 && best > enough_us; i++) {
+		int64_t took_us = once(n);
+		best = took_us < best ? took_us : best;
+	}
+	return best;
+}
+
+// The client leaves, before the first byte (n = 0) or in the middle of an answer. Until everybody has let go.
+static int64_t leave(size_t n) {
 	struct bench b;
 	struct canceller c = {.after_us = 60000};
 	server_say(&server, good, n);
@@ -339,15 +349,16 @@ static void leave(size_t n) {
 	assert_int_equal(bench_ask(&b, far), TDM_EGONE);
 	int64_t returned_us = tdm_now_us(), closed_us = server_closed_us(&server);
 	pthread_join(c.thread, NULL);
-	assert_in_range(returned_us - c.at_us, 0, 150000); // 50 ms, and room for a busy machine
-	assert_in_range(closed_us - c.at_us, 0, 150000);
 	assert_string_equal(b.run.record->calls->status, "cancelled");
 	bench_close(&b);
+	if (!closed_us)
+		return INT64_MAX;
+	return (closed_us > returned_us ? closed_us : returned_us) - c.at_us;
 }
 
 static void test_cancel(void **state) {
-	leave(0);
-	leave(sizeof(HEAD CLOSE FIRST) - 1);
+	assert_in_range(best_us(leave, 0, 50000), 0, 50000);
+	assert_in_range(best_us(leave, sizeof(HEAD CLOSE FIRST) - 1, 50000), 0, 50000);
 }
 
 static int put_enough(struct tdm_sink *sink, const struct tdm_event *event) {
@@ -373,20 +384,27 @@ static void test_sink_answers(void **state) {
 	bench_close(&b);
 }
 
+// A server that falls silent after n bytes. How long the answer took.
+static int64_t wait_for_more(size_t n) {
+	struct bench b;
+	server_say(&server, good, n);
+	server.hold = true;
+	bench_open(&b, "q");
+	int64_t started_us = tdm_now_us();
+	int status = bench_ask(&b, far);
+	int64_t took_us = tdm_now_us() - started_us;
+	assert_int_equal(status, n < sizeof good - 1 ? TDM_EUPTIME : TDM_OK);
+	assert_null(b.run.record->calls->next);
+	bench_close(&b);
+	server_closed_us(&server);
+	return took_us;
+}
+
 static void test_times(void **state) {
 	struct bench b;
 	load(", timeout_ms: 80");
-	for (int i = 0; i < 2; i++) {
-		server_say(&server, good, i ? sizeof(HEAD CLOSE FIRST) - 1 : 0);
-		server.hold = true;
-		bench_open(&b, "q");
-		int64_t started_us = tdm_now_us();
-		assert_int_equal(bench_ask(&b, far), TDM_EUPTIME);
-		assert_in_range(tdm_now_us() - started_us, 80000, 400000);
-		assert_null(b.run.record->calls->next);
-		bench_close(&b);
-		server_closed_us(&server);
-	}
+	assert_in_range(best_us(wait_for_more, 0, 200000), 80000, 400000);
+	assert_in_range(best_us(wait_for_more, sizeof(HEAD CLOSE FIRST) - 1, 200000), 80000, 400000);
 	load("");
 	server_say(&server, good, 0);
 	server.hold = true;
@@ -396,14 +414,7 @@ static void test_times(void **state) {
 	bench_close(&b);
 	server_closed_us(&server);
 	// An answer that is whole does not wait for a server that forgets to end it.
-	server_say(&server, good, sizeof good - 1);
-	server.hold = true;
-	bench_open(&b, "q");
-	int64_t started_us = tdm_now_us();
-	assert_int_equal(bench_ask(&b, far), TDM_OK);
-	assert_in_range(tdm_now_us() - started_us, 0, 600000);
-	bench_close(&b);
-	server_closed_us(&server);
+	assert_in_range(best_us(wait_for_more, sizeof good - 1, 300000), 0, 600000);
 }
 
 struct guard {
