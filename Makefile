@@ -34,6 +34,13 @@ CFLAGS   += -std=c17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototype
 LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lopenblas -lm
 LDFLAGS  += -pthread -Wl,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
 
+# Libraries are not part of the build that looks for memory nobody has set: the list says what crosses their border.
+ifneq ($(findstring memory,$(SAN)),)
+MEMORY  := $(B)/tests/tools/memory.o
+CFLAGS  += -fsanitize-memory-track-origins
+LDFLAGS += $(MEMORY) $(shell sed -n 's/^[A-Z]*(\(.*\))$$/-Wl,--wrap=\1/p' tests/tools/memory_border.h)
+endif
+
 objects   = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c)) $(patsubst %.S,$(B)/%.o,$(wildcard src/$(1)/*.S))
 archive   = $(B)/lib$(1).a
 whole     = -Wl,--whole-archive $(foreach m,$(1),$(call archive,$(m))) -Wl,--no-whole-archive
@@ -51,6 +58,7 @@ FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
 # Checks for undefined behaviour make minutes of work of an optimised kernel, so there kernels are not optimised.
 isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) $(if $(and $(findstring undefined,$(SAN)),$(findstring /kernels_,$(1))),-O0)
 
+$(B)/tests/tools/memory.o: CFLAGS += -fno-sanitize=memory -fno-builtin
 $(B)/tests/%.o: CPPFLAGS += -DTDM_SANITIZED=$(if $(SAN),1,0)
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -103,6 +111,8 @@ unit-$(1): $(B)/unit-$(1)
 endif
 endef
 $(foreach m,$(MODULES),$(eval $(call UNIT,$(m))))
+
+$(UNITS) $(B)/tandem: | $(MEMORY)
 
 unit: $(UNITS) ## every module's unit tests
 	@set -e; for t in $^; do echo "== $$t"; $$t; done
