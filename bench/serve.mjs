@@ -63,8 +63,8 @@ const llama = {
   body: (content, n_predict) => ({ prompt: `[INST] ${content} [/INST]`, n_predict, stream: true, temperature: 0, top_k: 1, ignore_eos: true,
     cache_prompt: false }),
   counts(rest) {
-    const prompt = /"tokens_evaluated":(\d+)/.exec(rest), tokens = /"tokens_predicted":(\d+)/.exec(rest);
-    return prompt && tokens && { prompt: Number(prompt[1]), tokens: Number(tokens[1]) };
+    const last = (name) => Number([...rest.matchAll(new RegExp(`"${name}":(\\d+)`, 'g'))].at(-1)?.[1] ?? 0); // every event has them
+    return last('tokens_predicted') > 0 && { prompt: last('tokens_evaluated'), tokens: last('tokens_predicted') };
   },
 };
 
@@ -73,13 +73,14 @@ const server = spawn(program, await kind.start(), { stdio: ['ignore', 'pipe', 'p
 let log = '', hasEnded = false;
 for (const stream of [server.stdout, server.stderr]) stream.on('data', (text) => { log = (log + text).slice(-20000); });
 server.on('exit', () => { hasEnded = true; });
+process.on('exit', () => server.kill('SIGKILL'));
 let port = 0;
 while (!(port = await kind.isUp(log)) && !hasEnded) await sleep(20);
 if (hasEnded) {
   console.error(`${program} ended: ${log.slice(-2000)}`);
   process.exit(1);
 }
-const agent = new http.Agent({ keepAlive: true, maxSockets: 2 * sessions });
+const agent = new http.Agent({ keepAlive: false }); // a new connection each: not every server keeps one that rests
 
 // {first, last: ms since the call; tokens; prompt}
 function ask(content, max_tokens, name = 'm') {
@@ -120,8 +121,7 @@ async function firstTest() {
   const reading = ask(text(long), 1).then(() => { isReading = false; });
   const met = [];
   for (await sleep(60); isReading; await sleep(40 + Math.random() * 120)) {
-    const one = await ask(text(16), 1);
-    if (isReading) met.push(one.first);
+    met.push((await ask(text(16), 1)).first);
   }
   await reading;
   for (const first of met) figure('first', 16, long, first.toFixed(2));
