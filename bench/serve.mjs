@@ -4,7 +4,7 @@
 //   produced N 60    tokens of these answers, of N * ANSWER
 //   first 16 0       ms until the first token of a prompt of about 16 tokens, idle
 //   first 16 LONG    the same, while a prompt of about LONG tokens is being read
-//   memory 1 0       megabytes of the server that are in memory after all that
+//   memory 1 0       megabytes of the server that are in memory after `sessions`
 //   two 2 16         tokens/s of each of two models in the same process, while both answer (tandem alone; not by itself)
 // TESTs: sessions first two; ANSWER=64 SESSIONS=16 LONG=2000 ROUNDS=1 are set by the environment. Speed alone counts: build/bench_model's
 // random weights will do.
@@ -142,7 +142,7 @@ await ask(text(16), 8);
 for (let round = 0; round < rounds; round++)
   for (const test of tests) await known[test]();
 const resident = /VmRSS:\s*(\d+) kB/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'));
-figure('memory', 1, 0, (Number(resident[1]) * 1.024 / 1000).toFixed(1));
+if (tests.includes('sessions')) figure('memory', 1, 0, (Number(resident[1]) * 1.024 / 1000).toFixed(1));
 server.kill('SIGTERM');
 agent.destroy();
 await new Promise((resolve) => server.on('exit', resolve));

@@ -18,7 +18,9 @@
 
 #define N_SPINS 2000
 
-enum { STALL_US = 150, LEAST_ALONE = 4, MOST_ALONE = 12, CALM_US = 50000, YIELD_US = 4000 };
+enum { STALL_US = 150, LEAST_ALONE = 4, CALM_US = 50000, YIELD_US = 4000 };
+// A wait as long as a time slice says that somebody wants the core all the time, a shorter one that he is soon done.
+enum { SLICE_US = 1000, MOST_ALONE = 12, MOST_ALONE_OF_SLICES = 48 };
 
 struct tdm_pool {
 	pthread_mutex_t run_lock, lock;
@@ -182,7 +184,8 @@ static void judge_wait(struct tdm_pool *pool, int64_t worked_us, int n_done, int
 	if (waited_us < STALL_US + 3 * part_us)
 		return;
 	bool is_calm = now_us - pool->stalled_us > CALM_US + waited_us * pool->times_alone;
-	pool->times_alone = is_calm ? LEAST_ALONE : pool->times_alone < MOST_ALONE ? pool->times_alone * 2 : MOST_ALONE;
+	int most = waited_us < SLICE_US ? MOST_ALONE : MOST_ALONE_OF_SLICES, twice = 2 * pool->times_alone;
+	pool->times_alone = is_calm ? LEAST_ALONE : twice < most ? twice : most;
 	pool->alone_until_us = now_us + waited_us * pool->times_alone;
 	pool->stalled_us = now_us;
 }
