@@ -53,7 +53,7 @@ const llama = {
     await new Promise((resolve) => free.on('listening', resolve));
     this.port = free.address().port;
     await new Promise((resolve) => free.close(resolve));
-    return ['-m', model, '-t', threads, '-tb', threads, '-np', `${sessions}`, '-c', `${sessions * Math.max(long + 48, 256)}`, '-cb', '--port', `${this.port}`];
+    return ['-m', path.resolve(model), '-t', threads, '-tb', threads, '-np', `${sessions}`, '-c', `${sessions * Math.max(long + 48, 256)}`, '-cb', '--port', `${this.port}`];
   },
   async isUp() {
     const answered = await fetch(`http://127.0.0.1:${this.port}/health`).catch(() => null);
@@ -69,7 +69,7 @@ const llama = {
 };
 
 const kind = path.basename(program).startsWith('llama') ? llama : tandem;
-const server = spawn(program, await kind.start(), { stdio: ['ignore', 'pipe', 'pipe'] });
+const server = spawn(path.resolve(program), await kind.start(), { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] }); // some leave a log where they run
 let log = '', hasEnded = false;
 for (const stream of [server.stdout, server.stderr]) stream.on('data', (text) => { log = (log + text).slice(-20000); });
 server.on('exit', () => { hasEnded = true; });
