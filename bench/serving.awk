@@ -63,6 +63,7 @@ END {
 		own("weights read in decode, % of that", t, "share", 1, is_large ? 85 : 0)
 		own("load to first token, s", t, "load", -1, is_large ? 1 : 0)
 		own("resident, % of the file", t, "resident", -1, 110)
+		own("  without code of programs", t, "data", -1, 0)
 		line("server after the sessions, MB", t, "memory", 0, -1, 0)
 	}
 }

@@ -170,14 +170,15 @@ static void report(struct bench *b) {
 	}
 }
 
-// Megabytes of this process that are in memory.
-static double resident_mb(void) {
+// Megabytes of this process that are in memory; of these, what is mapped from files: code of the program and libraries.
+static double resident_mb(double *code_mb) {
 	FILE *f = fopen("/proc/self/statm", "re");
-	long pages = 0;
-	if (f && fscanf(f, "%*d %ld", &pages) != 1)
-		pages = 0;
+	long pages = 0, shared = 0;
+	if (f && fscanf(f, "%*d %ld %ld", &pages, &shared) != 2)
+		pages = shared = 0;
 	if (f)
 		fclose(f);
+	*code_mb = (double)shared * 4096 / 1e6;
 	return (double)pages * 4096 / 1e6;
 }
 
@@ -197,9 +198,10 @@ static int open_model(struct bench *b) {
 	for (int i = 0; i < info->context; i++)
 		b->tokens[i] = (int32_t)((uint32_t)i * 2654435761u >> 8) % info->n_vocab;
 	status = tdm_seq_eval(b->seq, b->tokens, 1, NULL, NULL, b->err);
-	printf("%s: %s, %s, %.1f M parameters, %.1f MB; first token after %.2f s; %.1f MB resident\n", b->path,
-	       info->architecture, info->kernels, (double)info->n_parameters / 1e6, (double)info->weight_bytes / 1e6,
-	       (double)(tdm_now_us() - started_us) / 1e6, resident_mb());
+	double code_mb, mb = resident_mb(&code_mb);
+	printf("%s: %s, %s, %.1f M parameters, %.1f MB; first token after %.2f s; %.1f MB resident, %.1f of them code\n",
+	       b->path, info->architecture, info->kernels, (double)info->n_parameters / 1e6,
+	       (double)info->weight_bytes / 1e6, (double)(tdm_now_us() - started_us) / 1e6, mb, code_mb);
 	return status;
 }
 
