@@ -54,15 +54,16 @@ static void normalize_and_turn(struct tdm_decoder *d, int i, int index, const fl
 
 void tdm_attention_store(struct tdm_decoder *d, const struct tdm_row *rows, int n, int layer) {
 	const struct tdm_kernels *kernels = d->w->kernels;
+	int group = d->cache->places[layer].group;
 	for (int i = 0; i < n; i++) {
 		const struct tdm_row *row = &rows[i];
 		float *k = d->k + (size_t)i * d->kv_width;
 		const float *v = d->v + (size_t)i * d->kv_width;
 		int page = row->position / TDM_PAGE_TOKENS, slot = row->position % TDM_PAGE_TOKENS;
 		normalize_and_turn(d, i, layer, d->w->layers[layer].k_norm, k, d->w->shape.n_kv_heads);
-		tdm_cache_store(d->cache, kernels, row->pages[page], slot, layer, k, v);
+		tdm_cache_store(d->cache, kernels, row->pages->of[group][page], slot, layer, k, v);
 		for (uint64_t also = row->also; also; also &= also - 1)
-			tdm_cache_store(d->cache, kernels, row->lists[__builtin_ctzll(also)][page], slot, layer, k, v);
+			tdm_cache_store(d->cache, kernels, row->others[__builtin_ctzll(also)]->of[group][page], slot, layer, k, v);
 	}
 }
 
@@ -75,7 +76,8 @@ static void attend_tile(const struct job *job, const struct tdm_tile *tile, int 
 	const struct tdm_shape *s = &d->w->shape;
 	int group = s->n_heads / s->n_kv_heads, n_queries = group * tile->n;
 	size_t at = tdm_cache_head_at(d->cache, job->layer, kv_head);
-	struct tdm_attention a = {.pages = (const uint8_t *const *)job->rows[tile->first].pages,
+	uint8_t **pages = job->rows[tile->first].pages->of[d->cache->places[job->layer].group];
+	struct tdm_attention a = {.pages = (const uint8_t *const *)pages,
 	                          .keys_at = at,
 	                          .values_at = at + d->cache->values_at,
 	                          .head_dim = s->head_dim,

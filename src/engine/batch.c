@@ -27,10 +27,10 @@ static bool is_cancelled(const struct tdm_request *r) {
 }
 
 // A token of a tree reads the first path through it and writes all of them.
-static void place_in_tree(struct tdm_row *row, const struct tdm_tree *t, int length, int at) {
-	row->position = length + t->depths[at];
-	row->pages = t->lists[__builtin_ctzll(t->on[at])];
-	row->lists = t->lists;
+static void place_in_tree(struct tdm_row *row, const struct tdm_tree *t, int n_held, int at) {
+	row->position = n_held + t->depths[at];
+	row->pages = t->pages[__builtin_ctzll(t->on[at])];
+	row->others = t->pages;
 	row->also = t->on[at] & (t->on[at] - 1);
 }
 
@@ -50,9 +50,9 @@ static void take_rows(struct pass *pass, struct tdm_request *r, int limit) {
 		int at = r->n_done + i;
 		struct tdm_row *row = &pass->rows[pass->n++];
 		*row = (struct tdm_row){
-		    .token = r->tokens[at], .position = s->length + at, .pages = s->pages, .adapter = s->adapter};
+		    .token = r->tokens[at], .position = s->n_held + at, .pages = &s->pages, .adapter = s->adapter};
 		if (r->tree)
-			place_in_tree(row, r->tree, s->length, at);
+			place_in_tree(row, r->tree, s->n_held, at);
 		if (r->wanted ? r->wanted[at] != 0 : at == r->n - 1) {
 			row->logits = s->logits + (size_t)r->n_rows * tdm_row_floats(s->engine->info.n_vocab);
 			row->hidden = s->hidden + (size_t)r->n_rows++ * tdm_row_floats(s->engine->info.width);

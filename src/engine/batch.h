@@ -12,10 +12,10 @@ struct tdm_tree {
 	int n, n_paths;
 	int parents[TDM_MAX_ROWS], depths[TDM_MAX_ROWS]; // depth 0 follows the sequence's last token
 	int32_t tokens[TDM_MAX_ROWS];
-	uint64_t on[TDM_MAX_ROWS];           // paths through the token
-	int leaves[TDM_MAX_ROWS];            // of each path
-	struct tdm_seq *paths[TDM_MAX_ROWS]; // the sequence itself, then forks of it
-	uint8_t *const *lists[TDM_MAX_ROWS]; // their pages
+	uint64_t on[TDM_MAX_ROWS];                   // paths through the token
+	int leaves[TDM_MAX_ROWS];                    // of each path
+	struct tdm_seq *paths[TDM_MAX_ROWS];         // the sequence itself, then forks of it
+	const struct tdm_pages *pages[TDM_MAX_ROWS]; // theirs
 };
 
 struct tdm_request {
@@ -61,10 +61,10 @@ struct tdm_engine {
 struct tdm_seq {
 	struct tdm_engine *engine;
 	int length, rows;
-	int n_pages, cap_pages;
-	uint8_t **pages;
+	int n_held; // tokens whose keys and values are in the pages: fewer than length after a rewind behind the windows
+	struct tdm_pages pages;
 	uint64_t *ids;   // of the first n_known pages, as prefixes of the tenant
-	int32_t *tokens; // [cap_pages * TDM_PAGE_TOKENS]
+	int32_t *tokens; // [pages.cap * TDM_PAGE_TOKENS]
 	uint64_t root;   // 0: the sequence is not remembered
 	int n_known;
 	bool is_new;                       // no answer has begun: its next evaluation is a prompt
@@ -75,8 +75,10 @@ struct tdm_seq {
 };
 
 int tdm_seq_check(const struct tdm_seq *s, const int32_t *tokens, int n, struct tdm_error *err); // could they follow?
-bool tdm_seq_reserve(struct tdm_seq *s, int n_tokens,
-                     int n_rows);            // pages of its own for them, buffers; false: no memory
+// Computes again what a rewind has lost.
+int tdm_seq_restore(struct tdm_seq *s, const atomic_bool *cancelled, struct tdm_error *err);
+// Pages of its own for tokens after those it holds, and buffers; false: no memory.
+bool tdm_seq_reserve(struct tdm_seq *s, int n_tokens, int n_rows);
 void tdm_seq_grow(struct tdm_seq *s, int n); // by n tokens that are in `tokens` and computed
 void tdm_seq_swap_pages(struct tdm_seq *a, struct tdm_seq *b);
 void tdm_tree_drop(struct tdm_seq *s);

@@ -46,7 +46,7 @@ static int open_paths(struct tdm_seq *s, struct tdm_tree *t, struct tdm_error *e
 	for (int p = 0; p < t->n_paths && status == TDM_OK; p++) {
 		if (!tdm_seq_reserve(t->paths[p], t->depths[t->leaves[p]] + 1, p ? 0 : t->n))
 			status = tdm_fail(err, TDM_ENOMEM, "no memory for a tree of %d tokens after %d", t->n, s->length);
-		t->lists[p] = t->paths[p]->pages;
+		t->pages[p] = &t->paths[p]->pages;
 	}
 	return status;
 }
@@ -56,6 +56,9 @@ int tdm_seq_eval_tree(struct tdm_seq *s, const int32_t *tokens, const int *paren
 	uint8_t all[TDM_MAX_ROWS];
 	tdm_seq_rewind(s, s->length);
 	int status = tdm_seq_check(s, tokens, n, err);
+	if (status != TDM_OK)
+		return status;
+	status = tdm_seq_restore(s, cancelled, err);
 	if (status != TDM_OK)
 		return status;
 	struct tdm_tree *t = s->tree = calloc(1, sizeof *t);

@@ -26,14 +26,57 @@ static void set_bytes(struct tdm_cache *c) {
 	c->head_bytes = c->values_at + (c->type == TDM_Q8_0 ? codes : padded * TDM_PAGE_TOKENS * width);
 }
 
-void tdm_cache_init(struct tdm_cache *c, const struct tdm_weights *w, size_t limit_bytes) {
+static int groups_of(int n_layers, int places) {
+	return (n_layers + places - 1) / places;
+}
+
+// Places of a group: those that leave the fewest unused, and of these the most.
+static int choose_places(int n_whole, int n_windowed) {
+	int n = n_whole + n_windowed, best = n, least = 2 * n;
+	for (int places = 1; places <= n && n_whole && n_windowed; places++) {
+		int n_groups = groups_of(n_whole, places) + groups_of(n_windowed, places);
+		if (n_groups > TDM_MOST_GROUPS || n_groups * places > least)
+			continue;
+		least = n_groups * places;
+		best = places;
+	}
+	return best;
+}
+
+// A window that no sequence can outgrow is none. Returns the places of a group.
+static int set_groups(struct tdm_cache *c, const struct tdm_shape *s, int context) {
+	int n[2] = {0}, seen[2] = {0};
+	bool has_window = s->window && s->window < context;
+	for (int i = 0; i < s->n_layers; i++)
+		n[has_window && tdm_has_window(s, i)]++;
+	int places = choose_places(n[0], n[1]);
+	c->n_whole = groups_of(n[0], places);
+	c->n_groups = c->n_whole + groups_of(n[1], places);
+	c->window = n[1] ? s->window : 0;
+	c->behind = TDM_BEHIND;
+	for (int i = 0; i < s->n_layers; i++) {
+		bool is_windowed = c->window && tdm_has_window(s, i);
+		int at = seen[is_windowed]++;
+		c->places[i].group = (uint8_t)((is_windowed ? c->n_whole : 0) + at / places);
+		c->places[i].index = (uint16_t)(at % places);
+	}
+	return places;
+}
+
+int tdm_cache_first(const struct tdm_cache *c, int length) {
+	int first_key = c->window && length >= c->window ? length + 1 - c->window : 0;
+	return first_key / TDM_KEY_BLOCK * (TDM_KEY_BLOCK / TDM_PAGE_TOKENS);
+}
+
+void tdm_cache_init(struct tdm_cache *c, const struct tdm_weights *w, int context, size_t limit_bytes) {
 	const struct tdm_shape *s = &w->shape;
 	*c = (struct tdm_cache){.n_kv_heads = s->n_kv_heads, .head_dim = s->head_dim, .type = w->cache_type};
 	pthread_mutex_init(&c->lock, NULL);
 	c->head_padded = tdm_pad(s->head_dim, c->type == TDM_Q8_0 ? TDM_BLOCK : TDM_LANES);
 	set_bytes(c);
-	c->page_bytes = (c->head_bytes * (size_t)s->n_kv_heads * (size_t)s->n_layers + 63) / 64 * 64;
-	c->limit_pages = limit_bytes && limit_bytes < c->page_bytes ? 1 : limit_bytes / c->page_bytes;
+	size_t n_places = (size_t)set_groups(c, s, context), least = (size_t)c->n_groups;
+	c->page_bytes = (c->head_bytes * (size_t)s->n_kv_heads * n_places + 63) / 64 * 64;
+	c->limit_pages = limit_bytes && limit_bytes / c->page_bytes < least ? least : limit_bytes / c->page_bytes;
 	tdm_prefix_init(&c->prefix, c);
 }
 

@@ -2,16 +2,16 @@
 #pragma once
 #include "base/pool.h"
 #include "engine/adapter.h"
-#include "engine/cache.h"
+#include "engine/pages.h"
 
 enum { TDM_MAX_ROWS = 64 }; // of one pass
 
 struct tdm_row {
 	int32_t token;
-	int position;          // in its sequence; its keys go to pages[position / 16]
-	uint8_t *const *pages; // of its sequence: rows of a sequence stand together
-	// Other sequences that get its key and value too: bit i stands for lists[i], their pages. Of trees only.
-	uint8_t *const *const *lists;
+	int position;                  // in its sequence; its keys go to page position / 16
+	const struct tdm_pages *pages; // of its sequence: rows of a sequence stand together
+	// Other sequences that get its key and value too: bit i stands for others[i], their pages. Of trees only.
+	const struct tdm_pages *const *others;
 	uint64_t also;
 	int n_keys;                        // of the sequence that it sees; 0: those up to its own
 	const struct tdm_adapter *adapter; // NULL: none

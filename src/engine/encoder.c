@@ -12,8 +12,8 @@
 
 struct text {
 	const int32_t *tokens;
-	int n, n_pages;
-	uint8_t **pages;
+	int n;
+	struct tdm_pages pages;
 	float *x; // [n][d->width]
 };
 
@@ -71,7 +71,7 @@ static void run_layer(struct tdm_decoder *d, const struct text *t, int index) {
 		for (int first = 0; first < t->n; first += TDM_MAX_ROWS) {
 			int n = t->n - first < TDM_MAX_ROWS ? t->n - first : TDM_MAX_ROWS;
 			for (int i = 0; i < n; i++)
-				rows[i] = (struct tdm_row){.position = first + i, .n_keys = t->n, .pages = t->pages};
+				rows[i] = (struct tdm_row){.position = first + i, .n_keys = t->n, .pages = &t->pages};
 			(pass == 0 ? store_rows : run_rows)(d, t, rows, first, n, index);
 		}
 }
@@ -106,15 +106,11 @@ static void classify(struct tdm_decoder *d, const struct text *t, float *out) {
 static bool reserve(struct tdm_decoder *d, struct tdm_cache *cache, struct text *t) {
 	int n_pages = tdm_pad(t->n, TDM_PAGE_TOKENS) / TDM_PAGE_TOKENS;
 	size_t bytes = (size_t)t->n * d->width * sizeof *t->x; // padding stays zero: products read it
-	t->pages = calloc((size_t)n_pages, sizeof *t->pages);
 	t->x = aligned_alloc(64, bytes);
-	if (!t->pages || !t->x)
+	if (!t->x)
 		return false;
 	memset(t->x, 0, bytes);
-	for (; t->n_pages < n_pages; t->n_pages++)
-		if (!(t->pages[t->n_pages] = tdm_page_new(cache)))
-			return false;
-	return true;
+	return tdm_pages_room(&t->pages, cache, n_pages) && tdm_pages_extend(&t->pages, cache, n_pages);
 }
 
 int tdm_encoder_run(struct tdm_decoder *d, struct tdm_cache *cache, const int32_t *tokens, int n, bool with_classes,
@@ -135,9 +131,7 @@ int tdm_encoder_run(struct tdm_decoder *d, struct tdm_cache *cache, const int32_
 	d->text = NULL;
 	if (status == TDM_OK)
 		(with_classes ? classify : pool)(d, &t, out);
-	for (int i = 0; i < t.n_pages; i++)
-		tdm_page_drop(cache, t.pages[i]);
-	free(t.pages);
+	tdm_pages_release(&t.pages, cache);
 	free(t.x);
 	return status;
 }

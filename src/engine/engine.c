@@ -92,7 +92,7 @@ static int prepare(struct tdm_engine *e, const struct tdm_engine_options *o, str
 		return status;
 	if (o->cache_type)
 		e->weights.cache_type = (uint32_t[]){0, TDM_F32, TDM_F16, TDM_Q8_0}[o->cache_type];
-	tdm_cache_init(&e->cache, &e->weights, o->cache_bytes);
+	tdm_cache_init(&e->cache, &e->weights, e->info.context, o->cache_bytes);
 	e->decoder = tdm_decoder_new(&e->weights, &e->cache, o->threads);
 	return e->decoder ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the buffers of a pass", e->name);
 }

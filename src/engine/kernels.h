@@ -17,6 +17,7 @@ enum {
 	TDM_BLOCK = 32,       // elements that share a scale in Q8_0
 	TDM_PAGE_TOKENS = 16, // tokens of one cache page
 	TDM_MAX_QUERIES = 8,  // that attend together
+	TDM_KEY_BLOCK = 256,  // keys of a softmax: attention reads from the beginning of one
 };
 
 // A matrix of the model, repacked by tdm_matrix_pack: groups of 16 rows, inside a group 16 rows side by side.

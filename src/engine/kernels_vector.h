@@ -11,7 +11,7 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #define UNROLL_2 _Pragma("GCC unroll 2")
 
-enum { KEY_BLOCK = 256, AHEAD = 4096 }; // keys of a softmax; bytes to ask for before they are read
+enum { KEY_BLOCK = TDM_KEY_BLOCK, AHEAD = 4096 }; // bytes to ask for before they are read
 
 ALWAYS vf load(const float *p) {
 	vf v;

@@ -2,52 +2,47 @@
 //
 // The rule it protects: an evaluation either appends all its tokens or leaves the sequence as it was. All memory that
 // a pass needs is taken before it is queued, so that a pass cannot run out.
+// A rewind to where a window begins in pages that were given up loses all pages; the next evaluation takes over again
+// what is remembered and computes the rest, which is the same to the last bit.
 #include "engine/batch.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum { LAST_ROWS = 8, TAIL_ROWS = 24 }; // of a prompt's last pass: its own, and of what follows it
+enum { PIECE_TOKENS = 256 };
 
 static int pages_of(int n_tokens) {
 	return (n_tokens + TDM_PAGE_TOKENS - 1) / TDM_PAGE_TOKENS;
 }
 
-static void drop_pages(struct tdm_seq *s, int keep) {
-	while (s->n_pages > keep)
-		tdm_page_drop(&s->engine->cache, s->pages[--s->n_pages]);
-	s->n_known = s->n_known < keep ? s->n_known : keep;
+// What lies behind the tokens it holds goes: pages that were reserved, and what is known of pages that were cut.
+static void cut_pages(struct tdm_seq *s) {
+	int n_full = s->n_held / TDM_PAGE_TOKENS; // a page that is cut is no longer the one that is remembered
+	tdm_pages_cut(&s->pages, &s->engine->cache, pages_of(s->n_held));
+	s->n_known = s->n_known < n_full ? s->n_known : n_full;
 }
 
-static bool grow_pages(struct tdm_seq *s, int n) {
-	if (n <= s->cap_pages)
+// Room for tokens, not for their keys and values.
+static bool grow_room(struct tdm_seq *s, int n_tokens) {
+	int n = pages_of(n_tokens);
+	if (n <= s->pages.cap)
 		return true;
-	int cap = s->cap_pages * 2 > n ? s->cap_pages * 2 : n + 4;
-	uint8_t **pages = realloc(s->pages, (size_t)cap * sizeof *pages);
-	s->pages = pages ? pages : s->pages;
+	int cap = s->pages.cap * 2 > n ? s->pages.cap * 2 : n + 4;
 	uint64_t *ids = realloc(s->ids, (size_t)cap * sizeof *ids);
 	s->ids = ids ? ids : s->ids;
 	int32_t *tokens = realloc(s->tokens, (size_t)cap * TDM_PAGE_TOKENS * sizeof *tokens);
 	s->tokens = tokens ? tokens : s->tokens;
-	if (!pages || !ids || !tokens)
-		return false;
-	s->cap_pages = cap;
-	return true;
+	return ids && tokens && tdm_pages_room(&s->pages, &s->engine->cache, cap);
 }
 
 static bool reserve_pages(struct tdm_seq *s, int n_tokens) {
-	int needed = pages_of(s->length + n_tokens);
-	if (!grow_pages(s, needed))
+	struct tdm_cache *c = &s->engine->cache;
+	if (!grow_room(s, s->n_held + n_tokens))
 		return false;
-	if (s->length % TDM_PAGE_TOKENS) { // the last page is going to be written: it must be ours alone
-		uint8_t **last = &s->pages[s->length / TDM_PAGE_TOKENS], *own = tdm_page_own(&s->engine->cache, *last);
-		if (!own)
-			return false;
-		*last = own;
-	}
-	for (; s->n_pages < needed; s->n_pages++)
-		if (!(s->pages[s->n_pages] = tdm_page_new(&s->engine->cache)))
-			return false;
-	return true;
+	// the last page is going to be written: it must be ours alone
+	if (s->n_held % TDM_PAGE_TOKENS && !tdm_pages_own(&s->pages, c, s->n_held / TDM_PAGE_TOKENS))
+		return false;
+	return tdm_pages_extend(&s->pages, c, pages_of(s->n_held + n_tokens));
 }
 
 static float *new_rows(int n, int width) {
@@ -77,18 +72,13 @@ bool tdm_seq_reserve(struct tdm_seq *s, int n_tokens, int n_rows) {
 }
 
 void tdm_seq_swap_pages(struct tdm_seq *a, struct tdm_seq *b) {
-	uint8_t **pages = a->pages;
-	int n = a->n_pages, cap = a->cap_pages;
+	struct tdm_pages pages = a->pages;
 	uint64_t *ids = a->ids;
 	int32_t *tokens = a->tokens;
 	a->pages = b->pages;
-	a->n_pages = b->n_pages;
-	a->cap_pages = b->cap_pages;
 	a->ids = b->ids;
 	a->tokens = b->tokens;
 	b->pages = pages;
-	b->n_pages = n;
-	b->cap_pages = cap;
 	b->ids = ids;
 	b->tokens = tokens;
 }
@@ -110,8 +100,7 @@ void tdm_seq_close(struct tdm_seq *s) {
 	if (!s)
 		return;
 	tdm_tree_drop(s);
-	drop_pages(s, 0);
-	free(s->pages);
+	tdm_pages_release(&s->pages, &s->engine->cache);
 	free(s->ids);
 	free(s->tokens);
 	free(s->logits);
@@ -124,26 +113,22 @@ int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error
 	int status = tdm_seq_open(s->engine, &fork, err);
 	if (status != TDM_OK)
 		return status;
-	if (!grow_pages(fork, s->n_pages)) {
+	if (!grow_room(fork, s->length)) {
 		tdm_seq_close(fork);
 		return tdm_fail(err, TDM_ENOMEM, "no memory for a copy of a sequence of %d tokens", s->length);
 	}
-	for (; fork->n_pages < s->n_pages; fork->n_pages++) {
-		tdm_page_share(s->pages[fork->n_pages]);
-		fork->pages[fork->n_pages] = s->pages[fork->n_pages];
-	}
+	tdm_pages_share(&fork->pages, &s->engine->cache, &s->pages);
 	fork->length = s->length;
+	fork->n_held = s->n_held;
 	fork->is_new = s->is_new;
 	fork->root = s->root;
 	fork->adapter = s->adapter;
 	fork->n_known = s->n_known;
-	if (s->n_pages == 0) {
-		*out = fork;
+	*out = fork;
+	if (s->length == 0)
 		return TDM_OK;
-	}
 	memcpy(fork->ids, s->ids, (size_t)s->n_known * sizeof *s->ids);
 	memcpy(fork->tokens, s->tokens, (size_t)s->length * sizeof *s->tokens);
-	*out = fork;
 	return TDM_OK;
 }
 
@@ -165,9 +150,9 @@ void tdm_seq_rewind(struct tdm_seq *s, int length) {
 	s->length = length;
 	s->rows = 0;
 	tdm_tree_drop(s);
-	drop_pages(s, pages_of(length));
-	if (s->n_known > length / TDM_PAGE_TOKENS)
-		s->n_known = length / TDM_PAGE_TOKENS; // a page that is cut is no longer the one that is remembered
+	if (s->n_held > length)
+		s->n_held = tdm_cache_first(&s->engine->cache, length) < s->pages.first ? 0 : length;
+	cut_pages(s);
 }
 
 // --- prefixes
@@ -178,9 +163,9 @@ static uint64_t last_known(const struct tdm_seq *s) {
 
 // Remembers the pages that are full by now.
 static void remember(struct tdm_seq *s) {
-	while (s->root && s->n_known < s->length / TDM_PAGE_TOKENS) {
+	while (s->root && s->n_known < s->n_held / TDM_PAGE_TOKENS) {
 		uint64_t id = tdm_prefix_put(&s->engine->cache.prefix, last_known(s), s->tokens + s->n_known * TDM_PAGE_TOKENS,
-		                             s->pages[s->n_known]);
+		                             &s->pages, s->n_known);
 		if (!id)
 			s->root = 0;
 		else
@@ -188,24 +173,28 @@ static void remember(struct tdm_seq *s) {
 	}
 }
 
-void tdm_seq_grow(struct tdm_seq *s, int n) {
-	s->length += n;
-	drop_pages(s, pages_of(s->length));
+// After n more tokens were computed: keeps what is needed of their pages.
+static void settle_pages(struct tdm_seq *s, int n) {
+	struct tdm_cache *c = &s->engine->cache;
+	s->n_held += n;
+	cut_pages(s);
 	remember(s);
+	if (s->n_held > c->behind)
+		tdm_pages_leave(&s->pages, c, tdm_cache_first(c, s->n_held - c->behind));
 }
 
-// Takes over remembered pages; at least one token is left to be computed, for its logits.
-static void reuse(struct tdm_seq *s, const int32_t *tokens, int n) {
-	for (int at = 0; n - at > TDM_PAGE_TOKENS; at += TDM_PAGE_TOKENS) {
-		uint64_t id;
-		uint8_t *page = tdm_prefix_find(&s->engine->cache.prefix, last_known(s), tokens + at, &id);
-		if (!page)
-			break;
-		s->ids[s->n_known++] = id;
-		s->pages[s->n_pages++] = page;
-		memcpy(s->tokens + at, tokens + at, TDM_PAGE_TOKENS * sizeof *tokens);
-		s->length += TDM_PAGE_TOKENS;
-	}
+void tdm_seq_grow(struct tdm_seq *s, int n) {
+	s->length += n;
+	settle_pages(s, n);
+}
+
+// A sequence that holds nothing takes over remembered pages of the first n of its tokens.
+static void reuse(struct tdm_seq *s, int n) {
+	if (!s->root || s->n_held)
+		return;
+	tdm_prefix_take(&s->engine->cache.prefix, s->root, s->tokens, n, &s->pages, s->ids);
+	s->n_known = s->pages.n;
+	s->n_held = s->n_known * TDM_PAGE_TOKENS;
 }
 
 int tdm_seq_check(const struct tdm_seq *s, const int32_t *tokens, int n, struct tdm_error *err) {
@@ -229,27 +218,68 @@ static int count_wanted(const uint8_t *wanted, int n) {
 	return wanted ? count : 1;
 }
 
+// With windows, tokens are computed in pieces, so that pages are given up before all are taken.
+static int piece_of(const struct tdm_seq *s, int n) {
+	return s->engine->cache.window && n > PIECE_TOKENS ? PIECE_TOKENS : n;
+}
+
+// Computes the next n of its tokens. The rows wanted follow the sequence's rows; what is computed stays on an error.
+static int compute(struct tdm_seq *s, int n, const uint8_t *wanted, const tdm_flag *cancelled, struct tdm_error *err) {
+	static const uint8_t none[PIECE_TOKENS];
+	int here, status = TDM_OK;
+	for (int at = 0; at < n && status == TDM_OK; at += here) {
+		here = piece_of(s, n - at);
+		struct tdm_request request = {.seq = s,
+		                              .tokens = s->tokens + s->n_held,
+		                              .wanted = wanted          ? wanted + at
+		                                        : at + here < n ? none
+		                                                        : NULL,
+		                              .cancelled = cancelled,
+		                              .is_prompt = s->is_new && here == n,
+		                              .n = here,
+		                              .n_rows = s->rows};
+		if (!reserve_pages(s, here))
+			status = tdm_fail(err, TDM_ENOMEM, "no memory for %d more tokens of a sequence of %d", here, s->n_held);
+		else if (tdm_batch_run(s->engine, &request) != TDM_OK)
+			status = tdm_fail(err, request.status, "the evaluation of %d tokens was cancelled", n);
+		settle_pages(s, status == TDM_OK ? here : 0);
+		s->rows = request.n_rows;
+	}
+	return status;
+}
+
+int tdm_seq_restore(struct tdm_seq *s, const tdm_flag *cancelled, struct tdm_error *err) {
+	int n = s->length - s->n_held, status = TDM_OK;
+	if (n == 0)
+		return TDM_OK;
+	reuse(s, s->length);
+	n = s->length - s->n_held;
+	uint8_t *none = calloc((size_t)n + 1, 1);
+	if (!none)
+		return tdm_fail(err, TDM_ENOMEM, "no memory to compute %d tokens again", n);
+	status = compute(s, n, none, cancelled, err);
+	free(none);
+	return status;
+}
+
 int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const tdm_flag *cancelled,
                  struct tdm_error *err) {
-	struct tdm_request request = {
-	    .seq = s, .tokens = tokens, .wanted = wanted, .cancelled = cancelled, .is_prompt = s->is_new, .n = n};
 	tdm_seq_rewind(s, s->length);
-	int status = tdm_seq_check(s, tokens, n, err);
+	int length = s->length, status = tdm_seq_check(s, tokens, n, err);
+	if (status == TDM_OK && (!grow_room(s, length + n) || !reserve_rows(s, count_wanted(wanted, n))))
+		status = tdm_fail(err, TDM_ENOMEM, "no memory for %d more tokens of a sequence of %d", n, length);
+	if (status == TDM_OK)
+		status = tdm_seq_restore(s, cancelled, err);
 	if (status != TDM_OK)
 		return status;
-	if (!tdm_seq_reserve(s, n, count_wanted(wanted, n)))
-		status = tdm_fail(err, TDM_ENOMEM, "no memory for %d more tokens of a sequence of %d", n, s->length);
-	else if (tdm_batch_run(s->engine, &request) != TDM_OK)
-		status = tdm_fail(err, request.status, "the evaluation of %d tokens was cancelled", n);
-	if (status != TDM_OK) {
-		drop_pages(s, pages_of(s->length));
-		return status;
-	}
-	memcpy(s->tokens + s->length, tokens, (size_t)n * sizeof *tokens);
-	tdm_seq_grow(s, n);
-	s->is_new = false;
-	s->rows = request.n_rows;
-	return TDM_OK;
+	memcpy(s->tokens + length, tokens, (size_t)n * sizeof *tokens);
+	status = compute(s, n, wanted, cancelled, err);
+	s->length = s->n_held;
+	if (status != TDM_OK)
+		tdm_seq_rewind(s, length);
+	else
+		s->is_new = false;
+	return status;
 }
 
 // The tokens but for a last few, then these together with what the tail gives: all the time before is there for the
@@ -279,9 +309,11 @@ int tdm_seq_prompt_and(struct tdm_seq *s, const char *tenant, const int32_t *tok
 	int status = tdm_seq_check(s, tokens, n, err);
 	if (status != TDM_OK)
 		return status;
-	if (!grow_pages(s, pages_of(n)))
+	if (!grow_room(s, n))
 		return tdm_fail(err, TDM_ENOMEM, "no memory for a sequence of %d tokens", n);
-	reuse(s, tokens, n);
+	memcpy(s->tokens, tokens, (size_t)n * sizeof *tokens);
+	reuse(s, n - 1); // one token at least is computed, for its logits
+	s->length = s->n_held;
 	if (reused)
 		*reused = s->length;
 	if (tail)

@@ -170,7 +170,7 @@ static int read_feed_forward(struct tdm_reader *r, int layer, struct tdm_layer *
 static int read_layer(struct tdm_reader *r, int i, struct tdm_layer *l) {
 	const struct tdm_shape *s = &r->w->shape;
 	const struct tdm_family *f = s->family;
-	bool has_window = s->window && i % s->window_period != s->window_period - 1;
+	bool has_window = tdm_has_window(s, i);
 	l->window = has_window ? s->window : 0;
 	l->rotation = has_window && f->local_base != 0 ? TDM_LOCAL : TDM_GLOBAL;
 	if (f->unrotated && (i + 1) % f->unrotated == 0)

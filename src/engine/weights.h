@@ -4,6 +4,8 @@
 #include "engine/gguf.h"
 #include "engine/kernels.h"
 
+enum { TDM_MAX_LAYERS = 4096 };
+
 enum tdm_pooling { TDM_POOL_MEAN = 1, TDM_POOL_FIRST, TDM_POOL_LAST, TDM_POOL_CLASSES }; // values of the file format
 
 struct tdm_shape {
@@ -14,6 +16,10 @@ struct tdm_shape {
 	int window, window_period; // tokens that a layer with a window sees, the newest included; 0: no layer has one
 	float epsilon, attention_scale, attention_cap, logit_cap; // caps: 0 = none
 };
+
+static inline bool tdm_has_window(const struct tdm_shape *s, int layer) {
+	return s->window && layer % s->window_period != s->window_period - 1;
+}
 
 // Rotation by angles in proportion to the position.
 struct tdm_rotation {

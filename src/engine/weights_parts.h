@@ -3,7 +3,7 @@
 #pragma once
 #include "engine/weights.h"
 
-enum { TDM_MAX_DIMENSION = 1 << 22, TDM_MAX_LAYERS = 4096, TDM_MAX_HEAD_DIM = 1024, TDM_MAX_CONTEXT = 1 << 24 };
+enum { TDM_MAX_DIMENSION = 1 << 22, TDM_MAX_HEAD_DIM = 1024, TDM_MAX_CONTEXT = 1 << 24 };
 
 struct tdm_reader {
 	struct tdm_weights *w;

@@ -169,7 +169,7 @@ static int hear(struct voices *v, const char *path, struct tdm_engine *e, struct
 static int compare(const char *folder, const char *recipe, uint32_t type, uint64_t seed, bool show_layers, int *n_wrong,
                    struct tdm_error *err) {
 	const struct tdm_engine_options o = {.threads = 2, .cache_type = TDM_CACHE_F32};
-	const struct tdm_family_model_options made = {type, seed, true};
+	const struct tdm_family_model_options made = {.type = type, .seed = seed, .is_wide = true};
 	struct voices v = {0};
 	struct tdm_engine *e = NULL;
 	char path[1024];

@@ -61,23 +61,19 @@ static bool look(void *arg) {
 
 static int read_decoder(struct tdm_engine *e, const int32_t *tokens, struct tdm_said *s) {
 	int n_pages = tdm_pad(s->n, TDM_PAGE_TOKENS) / TDM_PAGE_TOKENS, status = TDM_OK;
-	uint8_t **pages = calloc((size_t)n_pages, sizeof *pages);
-	for (int i = 0; pages && i < n_pages; i++)
-		if (!(pages[i] = tdm_page_new(&e->cache)))
-			status = TDM_ENOMEM;
-	for (int first = 0; pages && first < s->n && !status; first += TDM_MAX_ROWS) {
+	struct tdm_pages pages = {0};
+	if (!tdm_pages_room(&pages, &e->cache, n_pages) || !tdm_pages_extend(&pages, &e->cache, n_pages))
+		status = TDM_ENOMEM;
+	for (int first = 0; first < s->n && !status; first += TDM_MAX_ROWS) {
 		struct tdm_row rows[TDM_MAX_ROWS];
 		struct watch w = {e->decoder, s, 0, first, s->n - first < TDM_MAX_ROWS ? s->n - first : TDM_MAX_ROWS};
 		for (int i = 0; i < w.n; i++)
-			rows[i] = (struct tdm_row){.token = tokens[first + i], .position = first + i, .pages = pages};
+			rows[i] = (struct tdm_row){.token = tokens[first + i], .position = first + i, .pages = &pages};
 		tdm_decoder_run(e->decoder, rows, w.n, look, &w);
 		keep(&w, e->decoder->x, s->n_layers - 1);
 	}
-	for (int i = 0; pages && i < n_pages; i++)
-		if (pages[i])
-			tdm_page_drop(&e->cache, pages[i]);
-	free(pages);
-	return pages ? status : TDM_ENOMEM;
+	tdm_pages_release(&pages, &e->cache);
+	return status;
 }
 
 static int read_encoder(struct tdm_engine *e, const int32_t *tokens, struct tdm_said *s, struct tdm_error *err) {

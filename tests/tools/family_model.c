@@ -298,7 +298,7 @@ struct maker {
 	struct tdm_gguf_writer *w;
 	struct tdm_rng rng;
 	uint32_t type;
-	int width, ff, times; // times: heads that stand for one of the recipe
+	int context, width, ff, times; // times: heads that stand for one of the recipe
 };
 
 // --- tensors
@@ -382,7 +382,7 @@ static void put_ends(struct maker *m) {
 	tensor(m, "token_embd_norm.bias", TDM_F32, 0, m->width, 0, 0.3);
 	tensor(m, "token_types.weight", TDM_F32, 2, m->width, 0, 0.5);
 	if (m->recipe->has & PLAIN)
-		tensor(m, "position_embd.weight", TDM_F32, CONTEXT, m->width, 0, 0.5);
+		tensor(m, "position_embd.weight", TDM_F32, m->context, m->width, 0, 0.5);
 }
 
 static void put_head(struct maker *m) {
@@ -450,7 +450,7 @@ static void put_keys(struct maker *m) {
 	const struct recipe *r = m->recipe;
 	tdm_gguf_put_text(m->w, "general.architecture", r->architecture);
 	tdm_gguf_put_text(m->w, "general.name", "random"); // llama.cpp takes some names for a hint
-	count(m, "context_length", CONTEXT);
+	count(m, "context_length", m->context);
 	count(m, "embedding_length", m->width);
 	count(m, "block_count", r->n_layers);
 	count(m, "feed_forward_length", m->ff);
@@ -598,7 +598,7 @@ static void set_size(struct maker *m, bool is_wide) {
 
 int tdm_family_model_write(const char *recipe, const struct tdm_family_model_options *o, const char *path,
                            struct tdm_error *err) {
-	struct maker m = {.type = o->type, .recipe = find(recipe)};
+	struct maker m = {.type = o->type, .recipe = find(recipe), .context = o->context ? o->context : CONTEXT};
 	if (!m.recipe)
 		return tdm_fail(err, TDM_EVALUE, "there is no recipe \"%s\"", recipe);
 	m.w = tdm_gguf_writer_new();

@@ -13,6 +13,7 @@ struct tdm_family_model_options {
 	uint32_t type; // of the matrices
 	uint64_t seed;
 	bool is_wide; // rows of whole blocks of every format, which those of the smaller models are not
+	int context;  // 0: 512
 };
 // Error: TDM_EVALUE for an unknown recipe, TDM_EIO.
 int tdm_family_model_write(const char *recipe, const struct tdm_family_model_options *o, const char *path,

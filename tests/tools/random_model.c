@@ -20,8 +20,8 @@ int main(int argc, char **argv) {
 	}
 	for (size_t i = 0; (name = tdm_family_model_at(i)); i++) {
 		snprintf(path, sizeof path, "%s/%s.gguf", argv[1], name);
-		const struct tdm_family_model_options o = {argc > 2 ? type_of(argv[2]) : TDM_F32,
-		                                           argc > 3 ? strtoull(argv[3], NULL, 10) : i + 1, false};
+		const struct tdm_family_model_options o = {.type = argc > 2 ? type_of(argv[2]) : TDM_F32,
+		                                           .seed = argc > 3 ? strtoull(argv[3], NULL, 10) : i + 1};
 		if (tdm_family_model_write(name, &o, path, &err) != TDM_OK) {
 			fprintf(stderr, "random_model: %s\n", err.text);
 			return 1;

@@ -37,8 +37,8 @@ static const char *path_of(const char *recipe) {
 
 static void write_model(const char *recipe, uint32_t type) {
 	struct tdm_error err = {0};
-	if (tdm_family_model_write(recipe, &(struct tdm_family_model_options){type, 5, false}, path_of(recipe), &err) !=
-	    TDM_OK)
+	if (tdm_family_model_write(recipe, &(struct tdm_family_model_options){.type = type, .seed = 5}, path_of(recipe),
+	                           &err) != TDM_OK)
 		fail_msg("%s", err.text);
 }
 

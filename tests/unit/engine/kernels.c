@@ -255,7 +255,7 @@ static void head_make(struct head *h, const struct tdm_kernels *kernels, uint32_
 	memset(h, 0, sizeof *h);
 	h->w.shape = (struct tdm_shape){.n_layers = 1, .n_kv_heads = 1, .head_dim = dim};
 	h->w.cache_type = type;
-	tdm_cache_init(&h->c, &h->w, 0);
+	tdm_cache_init(&h->c, &h->w, KEYS, 0);
 	for (int i = 0; i < KEYS; i++) {
 		uint8_t **page = &h->pages[i / TDM_PAGE_TOKENS];
 		*page = *page ? *page : tdm_page_new(&h->c);

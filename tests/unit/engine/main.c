@@ -14,6 +14,7 @@ int main(void) {
 	failed += tdm_test_batch();
 	failed += tdm_test_prefix();
 	failed += tdm_test_branch();
+	failed += tdm_test_window();
 	failed += tdm_test_adapter();
 	failed += tdm_test_families();
 	failed += tdm_test_vocab();

@@ -252,7 +252,7 @@ static void test_encoder(void **state) {
 	const float *x, *y;
 	int width;
 	double xx = 0, xy = 0;
-	assert_int_equal(tdm_family_model_write("bert", &(struct tdm_family_model_options){TDM_F32, 3, false},
+	assert_int_equal(tdm_family_model_write("bert", &(struct tdm_family_model_options){.type = TDM_F32, .seed = 3},
 	                                        "build/models-bert.gguf", &err),
 	                 TDM_OK);
 	struct tdm_tree *encoders = tree_of("models: {b: {kind: local, path: ../build/models-bert.gguf}}\n");
@@ -274,7 +274,7 @@ static void test_encoder(void **state) {
 }
 
 static struct tdm_tree *encoder_tree(const char *recipe, struct tdm_model **out) {
-	const struct tdm_family_model_options o = {TDM_F32, 3, false};
+	const struct tdm_family_model_options o = {.type = TDM_F32, .seed = 3};
 	struct tdm_error err = {0};
 	assert_int_equal(tdm_family_model_write(recipe, &o, "build/models-classes.gguf", &err), TDM_OK);
 	struct tdm_tree *encoders = tree_of("models: {c: {kind: local, path: ../build/models-classes.gguf}}\n");
