@@ -116,9 +116,7 @@ void tdm_seq_close(struct tdm_seq *s);
 int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error *err);
 void tdm_seq_use(struct tdm_seq *s, const struct tdm_adapter *a); // NULL: none; a change empties the sequence
 int tdm_seq_length(const struct tdm_seq *s);
-// Keeps the first `length` tokens; no rows. Of a model with a sliding window, what lies further back than the window
-// and 128 tokens has been given up: the next evaluation then computes it again first, with the same numbers.
-void tdm_seq_rewind(struct tdm_seq *s, int length);
+void tdm_seq_rewind(struct tdm_seq *s, int length); // keeps the first `length` tokens; no rows
 // Appends n tokens in one go. wanted: a flag for each token; NULL = logits for the last one. Error: TDM_ECONTEXT,
 // TDM_EVALUE, TDM_EGONE, TDM_ENOMEM; then the sequence is as before and has no rows.
 int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const tdm_flag *cancelled,

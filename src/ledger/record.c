@@ -87,6 +87,44 @@ void tdm_record_count(struct tdm_record *r, struct tdm_count **list, const char 
 	*list = row;
 }
 
+#define JOIN(r, list, tail, part)     \
+	do {                              \
+		*(r)->tail = (part)->list;    \
+		if ((part)->list)             \
+			(r)->tail = (part)->tail; \
+	} while (0)
+
+static void join_counts(struct tdm_record *r, struct tdm_count **list, const struct tdm_count *part) {
+	for (; part; part = part->next)
+		tdm_record_count(r, list, part->name, part->n);
+}
+
+// The weaker of two masks counts, as on one way out.
+static void join_left(struct tdm_record *r, const struct tdm_left *part) {
+	struct tdm_left *left = &r->left;
+	left->requests += part->requests;
+	left->bytes += part->bytes;
+	join_counts(r, &left->to, part->to);
+	join_counts(r, &left->entities, part->entities);
+	left->restored += part->restored;
+	left->missed_restores += part->missed_restores;
+	left->damaged += part->damaged;
+	if (same(part->method, "none"))
+		return;
+	left->level = same(left->method, part->method) && left->level < part->level ? left->level : part->level;
+	left->method = part->method;
+}
+
+void tdm_record_join(struct tdm_record *r, const struct tdm_record *part) {
+	JOIN(r, calls, last_call, part);
+	JOIN(r, decisions, last_decision, part);
+	JOIN(r, verdicts, last_verdict, part);
+	for (const struct tdm_warning *w = part->warnings; w; w = w->next)
+		tdm_record_warn(r, w->code, w->param, w->message);
+	join_left(r, &part->left);
+	r->model_us = part->model_us > r->model_us ? part->model_us : r->model_us;
+}
+
 double tdm_record_cost(const struct tdm_record *r) {
 	double sum = 0;
 	for (const struct tdm_call *c = r->calls; c; c = c->next)

@@ -1,6 +1,7 @@
 // Record: what one request did. Filled while it runs by the one thread that owns the run, written once at the end as
-// the receipt. The rule it protects: names, numbers, types and codes only; never text of a prompt or an answer, nor a
-// masked value. Strings are borrowed from the configuration or from the record's arena. Wire form: receipt.h.
+// the receipt. Parts of a request that run beside each other have records of their own, which are joined. The rule it
+// protects: names, numbers, types and codes only; never text of a prompt or an answer, nor a masked value. Strings are
+// borrowed from the configuration or from the record's arena. Wire form: receipt.h.
 #pragma once
 #include "base/arena.h"
 #include "base/random.h"
@@ -92,4 +93,7 @@ void tdm_record_warn(struct tdm_record *r, const char *code, const char *param,
                      const char *message); // once per code, param
 void tdm_record_count(struct tdm_record *r, struct tdm_count **list, const char *name,
                       int64_t n); // adds to the row of name
+// What a part of the request did, on a record of its own, goes behind what r has: its rows, which stay where they are,
+// its counts, and its time in sources where that is longer: parts run beside each other.
+void tdm_record_join(struct tdm_record *r, const struct tdm_record *part);
 double tdm_record_cost(const struct tdm_record *r);

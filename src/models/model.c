@@ -23,8 +23,12 @@ int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed) {
 	return TDM_OK;
 }
 
+static bool is_set(const atomic_bool *flag) {
+	return flag && atomic_load_explicit(flag, memory_order_relaxed);
+}
+
 int tdm_run_check(struct tdm_run *run) {
-	if (run->cancelled && atomic_load_explicit(run->cancelled, memory_order_relaxed))
+	if (is_set(run->cancelled) || is_set(run->given_up))
 		return tdm_fail(&run->error, TDM_EGONE, "the client has left");
 	if (run->deadline_us && tdm_now_us() >= run->deadline_us)
 		return tdm_fail(&run->error, TDM_EDEADLINE, "the deadline of the request has passed");

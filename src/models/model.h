@@ -6,7 +6,7 @@
 //
 // Ownership: what you receive is borrowed for the call; what you return comes from run->arena or outlives you.
 // Threads: a model is immutable after creation and may be called from many threads; a run belongs to one thread, except
-// `cancelled`, which anybody may set. The end of an answer is generate() returning.
+// `cancelled` and `given_up`, which anybody may set. The end of an answer is generate() returning.
 #pragma once
 #include "base/arena.h"
 #include "base/status.h"
@@ -48,6 +48,7 @@ struct tdm_run { // one request on its way through the tree
 	struct tdm_error error;
 	struct tdm_record *record;
 	const atomic_bool *cancelled; // NULL = never
+	const atomic_bool *given_up;  // likewise, by who called: nobody waits for this part of a request any more
 	int64_t deadline_us;          // monotonic; 0 = none
 	uint64_t seed;                // everything random comes from it
 	struct tdm_objective objective;

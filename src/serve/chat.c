@@ -4,6 +4,7 @@
 // The rule it protects: every request ends in exactly one state; a cut answer never looks whole; a receipt that was
 // shown is in the ledger. Before the commit everything can still become an HTTP error; after it, only an error event.
 #include "base/clock.h"
+#include "base/crew.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "ledger/receipt.h"
@@ -17,13 +18,20 @@
 #include <strings.h>
 
 #define INLINE_RECEIPT_BYTES 8192
-#define MAX_CHOICES 8
 #define ANSWER_LIMIT_BYTES ((size_t)64 << 20)
+
+struct chat;
 
 struct choice { // one of the answers
 	struct tdm_sink sink;
 	struct chat *chat;
-	int index, n_logprobs;
+	int index, n_logprobs, status;
+	struct tdm_run own, *run; // the first one's is the request's
+	struct tdm_arena arena;   // of the others
+	struct tdm_request request;
+	struct tdm_result result;
+	struct tdm_task task;
+	struct tdm_bytes said;       // every word that goes out, for its hash
 	bool began;                  // streamed: the role was sent
 	int n_calls;                 // streamed: calls that began
 	struct tdm_chat_choice kept; // not streamed: all of it
@@ -37,9 +45,15 @@ struct chat {
 	struct tdm_run run;
 	struct tdm_chat_head head;
 	struct tdm_chat_usage usage;
-	struct tdm_bytes event;  // of the stream, one write at a time
-	struct tdm_bytes answer; // every word that goes out, for its hash
-	enum tdm_finish last_finish;
+	struct choice choices[TDM_MOST_CHOICES];
+	int n_begun;
+	atomic_bool given_up;   // a choice has failed
+	pthread_mutex_t lock;   // guards what follows
+	struct tdm_bytes event; // of the stream, one write at a time
+	int n_ended;
+	const struct choice *last; // whose end waits for the receipt
+	int status;                // of the first choice that failed, its error
+	struct tdm_error error;
 };
 
 // --- the record
@@ -52,19 +66,28 @@ static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, c
 	snprintf(out, cap, "hmac-sha256:%s", hex);
 }
 
+static void hash_answers(struct chat *chat) {
+	struct tdm_record *r = chat->run.record;
+	struct tdm_bytes all;
+	tdm_bytes_init(&all, TDM_MOST_CHOICES * ANSWER_LIMIT_BYTES);
+	for (int i = 0; i < chat->n_begun; i++)
+		tdm_bytes_add(&all, chat->choices[i].said.data, chat->choices[i].said.len);
+	keyed_hash(chat->c->server, all.data, all.len, r->answer_hash, sizeof r->answer_hash);
+	tdm_bytes_release(&all);
+}
+
 // Closes the record and writes it. A ledger that cannot be written is a failure of the request.
 static int close_record(struct chat *chat, int status) {
 	struct tdm_record *r = chat->run.record;
-	const struct tdm_bytes *answer = &chat->answer;
 	struct tdm_run_end end = {status,
-	                          chat->last_finish,
+	                          chat->choices[chat->request.n > 0 ? chat->request.n - 1 : 0].result.finish,
 	                          chat->usage.prompt_tokens,
 	                          chat->usage.completion_tokens,
 	                          tdm_tree_dearest(chat->c->server->tree),
 	                          tdm_exchange_committed(chat->c->x)};
 	tdm_run_close(&chat->run, &end);
 	r->total_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x); // the time in the queue counts
-	keyed_hash(chat->c->server, answer->data, answer->len, r->answer_hash, sizeof r->answer_hash);
+	hash_answers(chat);
 	tdm_log(TDM_INFO, "request", r->id, " state=%s model=%s served=%s error=%s prompt=%lld completion=%lld us=%lld",
 	        tdm_state_name(r->state), r->requested ? r->requested : "-", r->served ? r->served : "-",
 	        r->error_code ? r->error_code : "-", (long long)chat->usage.prompt_tokens,
@@ -129,10 +152,10 @@ static int flush_event(struct chat *chat) {
 	return status;
 }
 
-// The first event of the stream commits it: headers, role and text go out in one write.
+// The first event of the stream, which is the first choice's, commits it: headers, role and text go out in one write.
 static void begin_choice(struct choice *choice, const char *author) {
 	struct chat *chat = choice->chat;
-	if (!chat->head.model) {
+	if (choice->index == 0) {
 		chat->head.model = author ? author : chat->model->name;
 		chat->run.record->first_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x);
 		set_commit_headers(chat, chat->head.model);
@@ -141,36 +164,36 @@ static void begin_choice(struct choice *choice, const char *author) {
 	choice->began = true;
 }
 
-static int put_stream(struct tdm_sink *sink, const struct tdm_event *event) {
-	struct choice *choice = (struct choice *)sink;
+static int put_stream(struct choice *choice, const struct tdm_event *event) {
 	struct chat *chat = choice->chat;
+	pthread_mutex_lock(&chat->lock);
 	if (!choice->began)
 		begin_choice(choice, event->author);
 	choice->n_calls += event->piece == TDM_PIECE_CALL;
 	tdm_chat_chunk_piece(&chat->event, &chat->head, choice->index, event, choice->n_calls - 1,
-	                     chat->request.request.logprobs);
-	tdm_bytes_add(&chat->answer, event->text, event->len);
+	                     choice->request.logprobs);
 	int status = flush_event(chat);
 	if (!status)
 		status = tdm_exchange_stream(chat->c->x);
-	return status == TDM_EGONE ? tdm_fail(&chat->run.error, TDM_EGONE, "the client left") : status;
+	pthread_mutex_unlock(&chat->lock);
+	return status == TDM_EGONE ? tdm_fail(&choice->run->error, TDM_EGONE, "the client left") : status;
 }
 
-static int out_of_room(struct chat *chat) {
-	return tdm_fail(&chat->run.error, TDM_ENOMEM, "the answer does not fit its memory limit");
+static int out_of_room(struct choice *choice) {
+	return tdm_fail(&choice->run->error, TDM_ENOMEM, "the answer does not fit its memory limit");
 }
 
 static int keep_call(struct choice *choice, const struct tdm_event *event) {
-	struct tdm_arena *arena = choice->chat->c->arena;
+	struct tdm_arena *arena = choice->run->arena;
 	struct tdm_chat_call *call = tdm_arena_alloc(arena, sizeof *call);
 	if (!call)
-		return out_of_room(choice->chat);
+		return out_of_room(choice);
 	call->id = tdm_arena_string(arena, event->call_id);
 	call->name = tdm_arena_copy(arena, event->text, event->len);
 	tdm_bytes_init(&call->arguments, ANSWER_LIMIT_BYTES);
 	*choice->last_call = call;
 	choice->last_call = &call->next;
-	return call->id && call->name ? TDM_OK : out_of_room(choice->chat);
+	return call->id && call->name ? TDM_OK : out_of_room(choice);
 }
 
 static struct tdm_bytes *place_of(struct choice *choice, const struct tdm_event *event) {
@@ -184,9 +207,7 @@ static struct tdm_bytes *place_of(struct choice *choice, const struct tdm_event 
 	return last ? &last->arguments : NULL;
 }
 
-static int put_whole(struct tdm_sink *sink, const struct tdm_event *event) {
-	struct choice *choice = (struct choice *)sink;
-	tdm_bytes_add(&choice->chat->answer, event->text, event->len);
+static int put_whole(struct choice *choice, const struct tdm_event *event) {
 	if (event->piece == TDM_PIECE_CALL)
 		return keep_call(choice, event);
 	struct tdm_bytes *place = place_of(choice, event);
@@ -194,17 +215,24 @@ static int put_whole(struct tdm_sink *sink, const struct tdm_event *event) {
 		tdm_bytes_add(place, event->text, event->len);
 	if (choice->kept.has_logprobs && event->piece == TDM_PIECE_TEXT)
 		tdm_chat_logprob(&choice->kept.logprobs, event, &choice->n_logprobs);
-	return place && place->failed ? out_of_room(choice->chat) : TDM_OK;
+	return place && place->failed ? out_of_room(choice) : TDM_OK;
 }
 
-static int finish_choice_streamed(struct choice *choice, const struct tdm_result *result) {
+// The choice that ends last waits for the receipt.
+static int finish_streamed(struct choice *choice) {
 	struct chat *chat = choice->chat;
+	int status = TDM_OK;
+	pthread_mutex_lock(&chat->lock);
 	if (!choice->began)
-		begin_choice(choice, result->served);
-	if (choice->index + 1 == chat->request.n)
-		return TDM_OK; // the last finish waits for the receipt
-	tdm_chat_chunk_finish(&chat->event, &chat->head, choice->index, result->finish, NULL);
-	return flush_event(chat);
+		begin_choice(choice, choice->result.served);
+	if (++chat->n_ended == chat->request.n) {
+		chat->last = choice;
+	} else {
+		tdm_chat_chunk_finish(&chat->event, &chat->head, choice->index, choice->result.finish, NULL);
+		status = flush_event(chat);
+	}
+	pthread_mutex_unlock(&chat->lock);
+	return status;
 }
 
 static void end_stream(struct chat *chat, int status, const char *receipt) {
@@ -212,7 +240,7 @@ static void end_stream(struct chat *chat, int status, const char *receipt) {
 	if (status) {
 		tdm_chat_error(&chat->event, &chat->run.error, receipt, true);
 	} else {
-		tdm_chat_chunk_finish(&chat->event, &chat->head, chat->request.n - 1, chat->last_finish, receipt);
+		tdm_chat_chunk_finish(&chat->event, &chat->head, chat->last->index, chat->last->result.finish, receipt);
 		if (chat->head.include_usage)
 			tdm_chat_chunk_usage(&chat->event, &chat->head, &chat->usage, receipt);
 		tdm_chat_done(&chat->event);
@@ -224,9 +252,9 @@ static void end_stream(struct chat *chat, int status, const char *receipt) {
 
 // --- the answer, whole
 
-static void reply_whole(struct chat *chat, const struct choice *choices, const char *receipt) {
+static void reply_whole(struct chat *chat, const char *receipt) {
 	struct tdm_bytes body;
-	struct tdm_chat_choice kept[MAX_CHOICES];
+	struct tdm_chat_choice kept[TDM_MOST_CHOICES];
 	char text[48];
 	struct tdm_record *r = chat->run.record;
 	chat->head.model = r->served ? r->served : chat->model->name;
@@ -236,38 +264,128 @@ static void reply_whole(struct chat *chat, const struct choice *choices, const c
 	snprintf(text, sizeof text, "%lld", (long long)(r->total_us > r->model_us ? r->total_us - r->model_us : 0));
 	tdm_exchange_set(chat->c->x, "x-tandem-overhead-us", text);
 	for (int i = 0; i < chat->request.n; i++)
-		kept[i] = choices[i].kept;
+		kept[i] = chat->choices[i].kept;
 	tdm_bytes_init(&body, ANSWER_LIMIT_BYTES * 6);
 	tdm_chat_whole(&body, &chat->head, kept, chat->request.n, &chat->usage, receipt);
 	tdm_exchange_reply(chat->c->x, 200, "application/json", body.data, body.len);
 	tdm_bytes_release(&body);
 }
 
-// --- the request
+// --- the choices: the first one alone until its words begin, for what it has read of the prompt is there for the
+// others then; these on threads of their own, so that a local model computes the tokens of all in one pass
 
-static int ask(struct chat *chat, struct choice *choice) {
-	struct tdm_result result;
-	chat->request.request.draw = (uint64_t)choice->index;
-	int status = tdm_generate(chat->model, &chat->run, &chat->request.request, &choice->sink, &result);
-	if (status)
-		return status;
-	choice->kept.finish = chat->last_finish = result.finish;
-	chat->run.record->served = result.served ? result.served : chat->model->name;
-	chat->usage.completion_tokens += result.completion_tokens;
-	chat->usage.prompt_tokens = result.prompt_tokens;
-	if (choice->index == 0)
-		chat->usage.cached_tokens = result.cached_tokens;
-	if (result.estimated)
-		tdm_record_warn(chat->run.record, "usage_estimated", NULL, "the upstream gave no token counts");
-	return chat->request.stream ? finish_choice_streamed(choice, &result) : TDM_OK;
+static void run_choice(void *arg) {
+	struct choice *choice = arg;
+	struct chat *chat = choice->chat;
+	choice->status = tdm_generate(chat->model, choice->run, &choice->request, &choice->sink, &choice->result);
+	choice->kept.finish = choice->result.finish;
+	if (!choice->status && chat->request.stream)
+		choice->status = finish_streamed(choice);
+	if (!choice->status)
+		return;
+	pthread_mutex_lock(&chat->lock);
+	if (!chat->status) {
+		chat->status = choice->status;
+		chat->error = choice->run->error;
+	}
+	atomic_store(&chat->given_up, true);
+	pthread_mutex_unlock(&chat->lock);
 }
 
-static int generate(struct chat *chat, struct choice *choices) {
+static int put_choice(struct tdm_sink *sink, const struct tdm_event *event);
+
+static int init_choice(struct chat *chat, int index) {
+	struct choice *choice = &chat->choices[index];
+	*choice = (struct choice){.sink = {put_choice, NULL}, .chat = chat, .index = index, .run = &chat->run};
+	choice->request = chat->request.request;
+	choice->request.draw = (uint64_t)index;
+	choice->status = TDM_EGONE; // until it has ended
+	choice->last_call = &choice->kept.calls;
+	choice->kept.has_logprobs = choice->request.logprobs && (chat->model->can & TDM_CAN_LOGPROBS);
+	struct tdm_bytes *const all[] = {&choice->said, &choice->kept.text, &choice->kept.thought, &choice->kept.logprobs};
+	for (size_t i = 0; i < TDM_COUNT(all); i++)
+		tdm_bytes_init(all[i], ANSWER_LIMIT_BYTES);
+	tdm_arena_init(&choice->arena, chat->c->arena->limit_bytes / (size_t)chat->request.n);
+	chat->n_begun++;
+	if (index == 0)
+		return TDM_OK;
+	choice->task = (struct tdm_task){.fn = run_choice, .arg = choice};
+	choice->run = &choice->own;
+	choice->own = chat->run;
+	choice->own.error = (struct tdm_error){0};
+	choice->own.arena = &choice->arena;
+	choice->own.record = tdm_arena_alloc(&choice->arena, sizeof *choice->own.record);
+	if (!choice->own.record)
+		return tdm_fail(&chat->run.error, TDM_ENOMEM, "the answers do not fit their memory limit");
+	tdm_record_init(choice->own.record, &choice->arena);
+	return TDM_OK;
+}
+
+// By the first choice's thread, once.
+static int start_others(struct chat *chat) {
 	int status = TDM_OK;
-	for (int i = 0; i < chat->request.n && !status; i++)
-		status = ask(chat, &choices[i]);
+	while (!status && chat->n_begun < chat->request.n) {
+		int index = chat->n_begun;
+		status = init_choice(chat, index);
+		if (!status)
+			tdm_task_start(&chat->choices[index].task);
+	}
 	return status;
 }
+
+static int put_choice(struct tdm_sink *sink, const struct tdm_event *event) {
+	struct choice *choice = (struct choice *)sink;
+	struct chat *chat = choice->chat;
+	tdm_bytes_add(&choice->said, event->text, event->len);
+	int status = chat->request.stream ? put_stream(choice, event) : put_whole(choice, event);
+	return status || choice->index ? status : start_others(chat);
+}
+
+// The others have ended; what they did goes to the request's record in their order.
+static void join_others(struct chat *chat) {
+	for (int i = 1; i < chat->n_begun; i++) {
+		struct choice *choice = &chat->choices[i];
+		if (!choice->own.record)
+			continue;
+		if (atomic_load(&chat->given_up))
+			tdm_task_cancel(&choice->task);
+		else
+			tdm_task_finish(&choice->task);
+	}
+	for (int i = 1; i < chat->n_begun; i++)
+		if (chat->choices[i].own.record)
+			tdm_record_join(chat->run.record, chat->choices[i].own.record);
+}
+
+static int generate(struct chat *chat) {
+	struct choice *first = &chat->choices[0];
+	if (chat->request.n > 1)
+		chat->run.given_up = &chat->given_up;
+	init_choice(chat, 0);
+	run_choice(first);
+	if (!first->status && start_others(chat)) { // an empty answer has not done it
+		chat->status = chat->run.error.status;
+		chat->error = chat->run.error;
+		atomic_store(&chat->given_up, true);
+	}
+	join_others(chat);
+	for (int i = 0; i < chat->n_begun; i++) {
+		const struct tdm_result *result = &chat->choices[i].result;
+		if (chat->choices[i].status)
+			continue;
+		chat->run.record->served = result->served ? result->served : chat->model->name;
+		chat->usage.completion_tokens += result->completion_tokens;
+		chat->usage.prompt_tokens = result->prompt_tokens;
+		if (result->estimated)
+			tdm_record_warn(chat->run.record, "usage_estimated", NULL, "the upstream gave no token counts");
+	}
+	chat->usage.cached_tokens = first->result.cached_tokens;
+	if (chat->status)
+		chat->run.error = chat->error;
+	return chat->status;
+}
+
+// --- the request
 
 static int read_headers(struct chat *chat) {
 	static const char *const names[] = {"quality", "max-cost", "max-latency-ms", "privacy",
@@ -371,29 +489,22 @@ static void begin(struct chat *chat) {
 		tdm_exchange_may_stream(chat->c->x);
 }
 
-static void open_choices(struct chat *chat, struct choice *choices) {
-	for (int i = 0; i < chat->request.n; i++) {
-		struct choice *choice = &choices[i];
-		*choice = (struct choice){.sink.put = chat->request.stream ? put_stream : put_whole, .chat = chat, .index = i};
-		choice->last_call = &choice->kept.calls;
-		choice->kept.has_logprobs = chat->request.request.logprobs && (chat->model->can & TDM_CAN_LOGPROBS);
-		tdm_bytes_init(&choice->kept.text, ANSWER_LIMIT_BYTES);
-		tdm_bytes_init(&choice->kept.thought, ANSWER_LIMIT_BYTES);
-		tdm_bytes_init(&choice->kept.logprobs, ANSWER_LIMIT_BYTES);
-	}
-}
-
-static void release_choices(struct choice *choices) {
-	for (int i = 0; i < MAX_CHOICES && choices[i].chat; i++) {
-		tdm_bytes_release(&choices[i].kept.text);
-		tdm_bytes_release(&choices[i].kept.thought);
-		tdm_bytes_release(&choices[i].kept.logprobs);
-		for (struct tdm_chat_call *call = choices[i].kept.calls; call; call = call->next)
+static void release(struct chat *chat) {
+	for (int i = 0; i < chat->n_begun; i++) {
+		struct choice *choice = &chat->choices[i];
+		tdm_bytes_release(&choice->said);
+		tdm_bytes_release(&choice->kept.text);
+		tdm_bytes_release(&choice->kept.thought);
+		tdm_bytes_release(&choice->kept.logprobs);
+		for (struct tdm_chat_call *call = choice->kept.calls; call; call = call->next)
 			tdm_bytes_release(&call->arguments);
+		tdm_arena_release(&choice->arena);
 	}
+	tdm_bytes_release(&chat->event);
+	pthread_mutex_destroy(&chat->lock);
 }
 
-static void answer(struct chat *chat, int status, const struct choice *choices) {
+static void answer(struct chat *chat, int status) {
 	status = close_record(chat, status);
 	const char *receipt = inline_receipt(chat);
 	if (chat->request.stream && (!status || tdm_exchange_committed(chat->c->x))) {
@@ -403,13 +514,12 @@ static void answer(struct chat *chat, int status, const struct choice *choices) 
 		chat->c->error.status = status;
 		tdm_reply_error(chat->c, receipt);
 	} else {
-		reply_whole(chat, choices, receipt);
+		reply_whole(chat, receipt);
 	}
 }
 
 void tdm_handle_chat(struct tdm_call_context *c) {
 	struct chat chat = {.c = c};
-	struct choice choices[MAX_CHOICES] = {0};
 	uint64_t seed;
 	if (tdm_system_random(&seed, sizeof seed) || tdm_run_init(&chat.run, c->arena, seed & INT64_MAX)) {
 		tdm_fail(&c->error, TDM_ENOMEM, "the request does not fit its memory limit");
@@ -417,15 +527,12 @@ void tdm_handle_chat(struct tdm_call_context *c) {
 		return;
 	}
 	tdm_bytes_init(&chat.event, SIZE_MAX / 4);
-	tdm_bytes_init(&chat.answer, ANSWER_LIMIT_BYTES);
+	pthread_mutex_init(&chat.lock, NULL);
 	int status = prepare(&chat);
 	if (!status) {
 		begin(&chat);
-		open_choices(&chat, choices);
-		status = generate(&chat, choices);
+		status = generate(&chat);
 	}
-	answer(&chat, status, choices);
-	tdm_bytes_release(&chat.event);
-	release_choices(choices);
-	tdm_bytes_release(&chat.answer);
+	answer(&chat, status);
+	release(&chat);
 }

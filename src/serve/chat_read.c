@@ -210,7 +210,7 @@ static int read_stream(struct tdm_reader *r, const struct tdm_value *body, struc
 }
 
 static int read_draws(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
-	static const struct number choices = {"n", 1, 8, true, 0}, seed = {"seed", -9.3e18, 9.3e18, true, 0};
+	static const struct number choices = {"n", 1, TDM_MOST_CHOICES, true, 0}, seed = {"seed", -9.3e18, 9.3e18, true, 0};
 	const struct tdm_value *v = tdm_get(body, "n");
 	int status = v ? check_number(r, v, &choices) : TDM_OK;
 	if (status)

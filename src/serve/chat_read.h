@@ -5,13 +5,15 @@
 #include "base/value.h"
 #include "models/model.h"
 
+enum { TDM_MOST_CHOICES = 8 };
+
 struct tdm_chat_request {
 	const char *model; // NULL = the default
 	struct tdm_request request;
 	bool stream, include_usage, has_seed;
 	bool older_tools; // functions instead of tools: the answer has the older shape too
 	uint64_t seed;
-	int n;
+	int n; // choices
 	struct tdm_objective objective;
 };
 

@@ -1,7 +1,8 @@
 // Chat completions, writing: events of an answer as OpenAI's JSON, whole or as a stream of chunks.
 //
-// Order of a stream: a role chunk per choice, content chunks, a finish chunk per choice (the last one carries the
-// receipt), the usage chunk when asked for, [DONE]. Without include_usage no chunk ever has empty `choices`.
+// Order of a stream: of every choice a role chunk, content chunks, a finish chunk, mixed with those of the others (the
+// very last one carries the receipt), the usage chunk when asked for, [DONE]. Without include_usage no chunk ever has
+// empty `choices`.
 #pragma once
 #include "base/bytes.h"
 #include "models/model.h"

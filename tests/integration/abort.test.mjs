@@ -111,6 +111,15 @@ test('local weights, streamed: decoding stops', async (t) => {
   assert.ok(stored.calls[0].completion_tokens < 8000);
 });
 
+test('local weights, five answers at once: all of them stop', async (t) => {
+  const from = server.stderr.length;
+  const body = { model: 'long', messages: user('hi'), stream: true, n: 5, temperature: 1 };
+  const stored = await assertCancelled(t, (await leave(body, content(30))).left, from);
+  t.diagnostic(`${stored.calls.map((c) => c.completion_tokens)} of 16000 tokens each`);
+  assert.equal(stored.calls.length, 5);
+  for (const call of stored.calls) assert.ok(call.status === 'cancelled' && call.completion_tokens < 8000);
+});
+
 test('local weights, not streamed: decoding stops', async (t) => {
   const from = server.stderr.length;
   const asked = performance.now();

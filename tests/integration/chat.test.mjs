@@ -32,7 +32,6 @@ const rules = JSON.stringify([
   { match: 'no access', answer: '', error: 'upstream_auth' },
   { answer: 'matched nothing' },
 ]);
-
 let server, client;
 before(async () => {
   server = await startTandem(settings, { files: { 'rules.json': rules } });
@@ -139,9 +138,33 @@ test('n = 2: one choice per index, each its own draw; the receipt on the last fi
   assert.equal(streamedText(list, 0), 'first answer');
   assert.equal(streamedText(list, 1), 'second answer');
   const finished = list.filter((c) => c.choices?.[0]?.finish_reason);
-  assert.deepEqual(finished.map((c) => [c.choices[0].index, 'tandem' in c]), [[0, false], [1, true]]);
+  assert.deepEqual(finished.map((c) => c.choices[0].index).sort(), [0, 1]);
+  assert.deepEqual(finished.map((c) => 'tandem' in c), [false, true]);
   const roles = list.filter((c) => c.choices?.[0]?.delta.role);
   assert.deepEqual(roles.map((c) => c.choices[0].index), [0, 1]);
+});
+
+test('n answers come side by side: their pieces are mixed, each is whole, the receipt has every call', async () => {
+  const body = { model: 'slow', messages: user('hi'), n: 4, stream_options: { include_usage: true } };
+  const started = performance.now();
+  const { events: list } = await chatStream(server, body);
+  const ms = performance.now() - started;
+  const alone = 10 * 30;
+  if (!sanitized) assert.ok(ms < 3 * alone, `${ms} ms for 4 answers of ${alone} ms each`);
+  const pieces = list.filter((c) => c.choices?.[0]?.delta.content).map((c) => c.choices[0].index);
+  assert.ok(pieces.filter((index, i) => i && index !== pieces[i - 1]).length > 8, `${pieces}`);
+  for (let i = 0; i < 4; i++) assert.equal(streamedText(list, i), '0123456789');
+  const count = (pick) => list.filter((c) => c.choices?.[0] && pick(c.choices[0])).length;
+  assert.equal(count((c) => c.delta.role), 4);
+  assert.equal(count((c) => c.finish_reason), 4);
+  const last = list.filter((c) => c.choices?.[0]?.finish_reason).at(-1);
+  const { usage } = list.at(-2);
+  assert.equal(last.tandem.calls.length, 4);
+  assert.equal(usage.completion_tokens, last.tandem.calls.reduce((sum, c) => sum + c.completion_tokens, 0));
+  const whole = await server.chat({ ...body, stream_options: undefined });
+  assert.deepEqual(whole.json.choices.map((c) => [c.index, c.message.content, c.finish_reason]),
+    [0, 1, 2, 3].map((i) => [i, '0123456789', 'stop']));
+  assert.equal(whole.json.usage.completion_tokens, usage.completion_tokens);
 });
 
 test('stop strings and max_tokens', async () => {

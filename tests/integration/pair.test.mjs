@@ -127,6 +127,29 @@ test('equal seeds give equal answers, also for the second choice; temperature ch
   assert.notDeepEqual(a, await ask(8));
 });
 
+test('n answers, decoded together: those of fewer choices and of a stream, and every call is in the receipt', { skip }, async () => {
+  const body = (model, n) => ({ model, messages: user('Write a sentence about the sea.'), temperature: 1, n, seed: 11, max_tokens: 30 });
+  const words = ({ json }) => json.choices.map((c) => c.message.content);
+  for (const model of names) {
+    const eight = await server.chat(body(model, 8));
+    assert.equal(eight.status, 200, `${model}: ${JSON.stringify(eight.json)}`);
+    const texts = words(eight);
+    if (!['route', 'cascade', 'assistant', 'guarded', 'masked'].includes(model))
+      assert.ok(new Set(texts).size > 3, `${model}: ${texts}`);
+    assert.deepEqual(words(await server.chat(body(model, 3))), texts.slice(0, 3), model);
+    assert.deepEqual(words(await server.chat(body(model, 1))), texts.slice(0, 1), model);
+    const { events: list } = await chatStream(server, body(model, 8));
+    assert.deepEqual(texts.map((_, i) => streamedText(list, i)), texts, model);
+    const { calls } = await server.receipt(eight.json.tandem.receipt);
+    assert.ok(calls.length >= 8, model);
+    const answers = calls.filter((c) => c.purpose === 'answer' && c.status === 'ok');
+    if (['small', 'large'].includes(model)) {
+      assert.equal(answers.length, 8);
+      assert.equal(answers.reduce((sum, c) => sum + c.completion_tokens, 0), eight.json.usage.completion_tokens);
+    }
+  }
+});
+
 test('concurrent requests give what they give alone', { skip }, async () => {
   const texts = Array.from({ length: 12 }, (_, i) => `What is ${i * 7 + 3} + ${i * 5 + 8}?`);
   const alone = [];

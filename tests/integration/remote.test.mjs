@@ -214,3 +214,22 @@ test('sixteen at once over kept connections', async () => {
   assert.doesNotMatch(last().head, /authorization/i);
   await sleep(20);
 });
+
+test('one of n answers fails: the others are closed, and its error is the error of the request', async () => {
+  for (const stream of [false, true]) {
+    const before = upstream.requests.length;
+    upstream.behaviour = () => (upstream.requests.length - before === 2
+      ? { pieces: wholeStream([...'half']).slice(0, 3), delay: 20, cut: true }
+      : { pieces: wholeStream(Array(500).fill('word ')), delay: 20 });
+    const started = performance.now();
+    const body = { ...ask, n: 3 };
+    const streamed = () => raw(server.port, rawPost(server.port, { ...body, stream }, { headers: ['Connection: close'] }));
+    const json = stream ? events(unchunk((await streamed()).bytes)).at(-1)
+      : (await server.chat(body)).json;
+    assert.equal(json.error.code, 'upstream_truncated');
+    assert.deepEqual(json.tandem.calls.map((c) => c.status).sort(), ['cancelled', 'cancelled', 'failed']);
+    assert.ok(performance.now() - started < 5000, 'each of the others would take 10 s');
+    assert.equal(json.tandem.state, 'failed');
+    assert.equal(json.tandem.left.requests, 3);
+  }
+});
