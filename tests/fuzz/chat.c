@@ -76,7 +76,7 @@ static int render(const struct tdm_chat_format *f, const struct tdm_vocab *v, co
 
 // Turns are divided by a byte that is in no text: 0xFF; each begins with its role.
 static size_t read_turns(const char *text, size_t n, struct tdm_message *turns) {
-	static const enum tdm_author roles[] = {.from = TDM_FROM_SYSTEM, .text = TDM_FROM_USER, .len = TDM_FROM_ASSISTANT};
+	static const enum tdm_author roles[] = {TDM_FROM_SYSTEM, TDM_FROM_USER, TDM_FROM_ASSISTANT};
 	size_t count = 0;
 	while (n && count < MAX_TURNS) {
 		const char *end = memchr(text, 0xFF, n);

@@ -23,9 +23,10 @@ static void check(const struct tdm_gguf *g, const struct tdm_vocab *v) {
 	uint64_t id;
 	const char *text;
 	size_t n, len;
-	// A tokenizer that finds no token for a character writes the unknown one, which may be a special one.
-	bool has_unknown =
-	    tdm_gguf_u64(g, "tokenizer.ggml.unknown_token_id", &id) || !tdm_gguf_strings(g, "tokenizer.ggml.merges", &n);
+	// A tokenizer that finds no token for a character writes the unknown one, which may be a special one; but where
+	// every byte is a token there is none, unless the file names one.
+	bool has_bytes = tdm_gguf_text(g, "tokenizer.ggml.model", &text, &n) && n == 4 && !memcmp(text, "gpt2", 4);
+	bool has_unknown = tdm_gguf_u64(g, "tokenizer.ggml.unknown_token_id", &id) || !has_bytes;
 	check_text(v, has_unknown, plain, sizeof plain - 1);
 	tdm_gguf_strings(g, "tokenizer.ggml.tokens", &n);
 	for (size_t i = 0; i < n && i < 600; i++) {
