@@ -5,6 +5,7 @@
 // string, the HTTP status, the error type of each API, and whether a retry may help.
 // To add a failure, add a row here; nothing else lists the codes.
 #pragma once
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -47,6 +48,7 @@ enum tdm_retry { TDM_RETRY_NO, TDM_RETRY_ONCE, TDM_RETRY_YES };
 	X(ETRUNCATED, "upstream_truncated", 502, "api_error", "api_error", ONCE)                          \
 	X(EBADBODY, "bad_upstream_body", 502, "api_error", "api_error", ONCE)                             \
 	X(EUPAUTH, "upstream_auth", 502, "api_error", "api_error", NO)                                    \
+	X(EEXHAUSTED, "upstreams_exhausted", 503, "overloaded_error", "overloaded_error", YES)            \
 	X(ELOADING, "loading", 503, "overloaded_error", "overloaded_error", YES)                          \
 	X(EDRAINING, "draining", 503, "overloaded_error", "overloaded_error", YES)                        \
 	X(EGUARD, "guard_unavailable", 503, "overloaded_error", "overloaded_error", YES)                  \
@@ -86,6 +88,7 @@ struct tdm_error {
 	int status;
 	char param[128];
 	char text[512];
+	int64_t retry_after_ms; // when it may help to ask again; 0 = not known
 };
 void tdm_error_clear(struct tdm_error *err); // an error that is set keeps its first sentence until then
 

@@ -12,6 +12,10 @@ const struct tdm_kind *const tdm_kinds[] = {
     &tdm_kind_local,
     &tdm_kind_remote,
     &tdm_kind_script,
+    // policies
+    &tdm_kind_retry,
+    &tdm_kind_fallback,
+    &tdm_kind_pool,
     // quality
     &tdm_kind_guide,
     &tdm_kind_fuse,

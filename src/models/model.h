@@ -53,6 +53,7 @@ struct tdm_run { // one request on its way through the tree
 	uint64_t seed;                // everything random comes from it
 	struct tdm_objective objective;
 	const char *tenant;
+	int n_retries; // calls of upstreams that were repeated for it
 	struct tdm_egress *egress;
 	struct tdm_tap *tap; // NULL = nobody looks
 };

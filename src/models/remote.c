@@ -9,13 +9,18 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/file.h"
+#include "models/attempt.h"
+#include "models/breaker.h"
 #include "models/form.h"
 #include "models/sources.h"
 #include "models/upstream.h"
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 
 #define POLL_MS 20
 #define N_IDLE_LIMIT 16
@@ -31,6 +36,7 @@ struct options {
 	int64_t timeout_ms, connect_timeout_ms, max_tokens;
 	double temperature;
 	struct tdm_strings forward;
+	bool breaker;
 };
 
 struct line { // one connection
@@ -44,6 +50,7 @@ struct remote {
 	struct options options;
 	const char *url, *host;
 	struct curl_slist *headers; // with the key
+	struct tdm_breaker breaker;
 	pthread_mutex_t lock;
 	struct line *idle;
 	int n_idle;
@@ -269,6 +276,7 @@ struct transfer {
 	struct line *line;
 	int64_t started_us, last_us, window_us; // last_us: of the last byte, 0 = none yet
 	size_t window_bytes;
+	int64_t retry_after_ms; // that the upstream asks for; 0 = none
 	int http;
 	CURLcode code;
 	bool sent, answered; // sent: allowed to leave; answered: a status line has come
@@ -282,6 +290,29 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *arg) {
 	t->last_us = tdm_now_us();
 	t->window_bytes += size * n;
 	return tdm_upstream_feed(t->upstream, t->http, bytes, size * n) ? 0 : size * n;
+}
+
+static bool has_name(const char *line, size_t n, const char *name) {
+	size_t length = strlen(name);
+	return n > length && !strncasecmp(line, name, length);
+}
+
+// retry-after-ms: milliseconds; retry-after: seconds, or a date. The first is the finer one and counts.
+static size_t on_header(char *line, size_t size, size_t n, void *arg) {
+	struct transfer *t = arg;
+	char text[64];
+	const char *value = memchr(line, ':', n);
+	bool is_ms = has_name(line, n, "retry-after-ms:");
+	if (!value || (!is_ms && (t->retry_after_ms || !has_name(line, n, "retry-after:"))))
+		return n;
+	snprintf(text, sizeof text, "%.*s", (int)(line + n - value - 1), value + 1);
+	double wait = strtod(text, NULL) * (is_ms ? 1 : 1000);
+	time_t date = wait > 0 ? -1 : curl_getdate(text, NULL);
+	if (date > 0)
+		wait = ((double)date - (double)tdm_wall_us() / 1e6) * 1000;
+	if (wait > 0)
+		t->retry_after_ms = wait < 86400000 ? (int64_t)ceil(wait) : 86400000;
+	return n;
 }
 
 static void set_up(struct transfer *t, const struct tdm_bytes *body) {
@@ -301,6 +332,8 @@ static void set_up(struct transfer *t, const struct tdm_bytes *body) {
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)r->options.connect_timeout_ms);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_bytes);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
 }
 
 static int timed_out(struct transfer *t, const char *what) {
@@ -374,6 +407,7 @@ static int send_request(struct transfer *t, const struct tdm_bytes *body) {
 			                "model %s: the request was not allowed to leave this machine", t->remote->model.name);
 	}
 	t->sent = true;
+	tdm_attempt_count();
 	count_left(t, body, 1);
 	set_up(t, body);
 	int status = wait_for_answer(t);
@@ -455,6 +489,8 @@ static int try_once(struct remote *r, struct tdm_run *run, const struct tdm_requ
 	int status = send_request(&t, body);
 	*again = !status && may_help_again(&t);
 	status = judge(&t, rq, status);
+	if (status)
+		run->error.retry_after_ms = t.retry_after_ms;
 	if (t.sent) // what was not allowed to leave is no call
 		record_call(&t, rq, status, attempt);
 	if (status == TDM_OK && t.code == CURLE_OK)
@@ -465,27 +501,54 @@ static int try_once(struct remote *r, struct tdm_run *run, const struct tdm_requ
 	return status;
 }
 
+static int try_twice(struct remote *r, struct tdm_run *run, const struct tdm_request *rq, const struct tdm_bytes *body,
+                     struct tdm_sink *sink, struct tdm_result *result) {
+	bool again = true;
+	int status = TDM_OK;
+	for (int attempt = 1; again && attempt <= 2; attempt++) {
+		if (status)
+			tdm_error_clear(&run->error); // of the first try
+		status = try_once(r, run, rq, body, sink, result, attempt, &again);
+	}
+	return status;
+}
+
+static enum tdm_breaker_end end_of(int status) {
+	if (status == TDM_OK || status == TDM_EREJECTED || status == TDM_ECONTEXT)
+		return TDM_BREAKER_WELL; // it answers
+	bool is_broken = status == TDM_EUPSTREAM || status == TDM_EUPTIME || status == TDM_ETRUNCATED;
+	return is_broken ? TDM_BREAKER_FAILED : TDM_BREAKER_NEITHER;
+}
+
+static int ask_unless_open(struct remote *r, struct tdm_run *run, const struct tdm_request *rq,
+                           const struct tdm_bytes *body, struct tdm_sink *sink, struct tdm_result *result) {
+	if (!r->options.breaker)
+		return try_twice(r, run, rq, body, sink, result);
+	enum tdm_breaker_pass pass = tdm_breaker_admit(&r->breaker, tdm_now_us());
+	if (pass == TDM_BREAKER_OPEN) {
+		int status = tdm_fail(&run->error, TDM_EEXHAUSTED,
+		                      "model %s: its upstream failed %d times in a row and is left alone for a moment",
+		                      r->model.name, TDM_BREAKER_FAILURES);
+		run->error.retry_after_ms = tdm_breaker_wait_us(&r->breaker, tdm_now_us()) / 1000 + 1;
+		return status;
+	}
+	int status = try_twice(r, run, rq, body, sink, result);
+	tdm_breaker_end(&r->breaker, tdm_now_us(), pass, end_of(status));
+	return status;
+}
+
 static int remote_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq,
                            struct tdm_sink *sink, struct tdm_result *result) {
 	struct remote *r = (struct remote *)m;
 	struct tdm_bytes body;
-	bool again = true;
-	int status = TDM_OK;
 	if (rq->form && !tdm_form_is_json(rq->form))
 		return tdm_fail_param(&run->error, TDM_ECAPABILITY, TDM_FORM_FIELD, TDM_CANNOT_FORM, m->name);
 	tdm_bytes_init(&body, BODY_LIMIT_BYTES);
 	write_request(&body, &r->options, run, rq);
 	warn_ignored(run, &r->options, rq);
-	if (body.failed) {
-		status = tdm_fail(&run->error, TDM_ETOOLARGE, "model %s: the request is larger than %zu MiB", m->name,
-		                  BODY_LIMIT_BYTES >> 20);
-		again = false;
-	}
-	for (int attempt = 1; again && attempt <= 2; attempt++) {
-		if (status)
-			tdm_error_clear(&run->error); // of the first try
-		status = try_once(r, run, rq, &body, sink, result, attempt, &again);
-	}
+	int status = body.failed ? tdm_fail(&run->error, TDM_ETOOLARGE, "model %s: the request is larger than %zu MiB",
+	                                    m->name, BODY_LIMIT_BYTES >> 20)
+	                         : ask_unless_open(r, run, rq, &body, sink, result);
 	tdm_bytes_release(&body);
 	return status;
 }
@@ -503,6 +566,7 @@ static void remote_destroy(struct tdm_model *m) {
 		tdm_wipe(h->data, strlen(h->data));
 	curl_slist_free_all(r->headers);
 	pthread_mutex_destroy(&r->lock);
+	tdm_breaker_release(&r->breaker);
 }
 
 static const struct tdm_model_ops remote_ops = {.generate = remote_generate, .destroy = remote_destroy};
@@ -623,6 +687,7 @@ static int remote_create(const struct tdm_build *b, const void *options, struct 
 	pthread_once(&curl_once, start_curl);
 	if (pthread_mutex_init(&r->lock, NULL) != 0)
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: no lock", b->where);
+	tdm_breaker_init(&r->breaker);
 	status = add_headers(b, r);
 	if (status)
 		remote_destroy(&r->model);
@@ -640,6 +705,8 @@ static const struct tdm_option remote_options[] = {
     {"connect_timeout_ms", TDM_OPT_INT, AT(connect_timeout_ms), "5000", 1, 600000, NULL, "wait for a connection, ms"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "0", 0, 1 << 24, NULL, "longest answer, tokens; 0 = the upstream's"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "-1", -1, 2, NULL, "negative = the upstream's own"},
+    {"breaker", TDM_OPT_BOOL, AT(breaker), "yes", 0, 0, NULL,
+     "leave the upstream alone after 5 failures in 10 s, but for a probe now and then"},
     {"forward", TDM_OPT_LIST, AT(forward), NULL, 0, 0, NULL,
      "settings that the upstream knows beyond the common ones: top_k, min_p, repeat_penalty"},
 };

@@ -13,16 +13,22 @@
 #include <strings.h>
 #include <time.h>
 
+#define LONGEST_WAIT_MS 60000
 #define ARENA_BASE_BYTES ((size_t)64 << 20) // of one request, beside 16 times its body
 
 // --- answers that every path shares
 
 void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err) {
 	const struct tdm_status_info *info = tdm_status_info(err->status);
-	tdm_exchange_set(x, "x-should-retry", info->retry == TDM_RETRY_NO ? "false" : "true");
+	bool is_long = err->retry_after_ms > LONGEST_WAIT_MS; // clients would sleep, or not wait at all
+	tdm_exchange_set(x, "x-should-retry", info->retry == TDM_RETRY_NO || is_long ? "false" : "true");
 	if (info->http == 429 || info->http == 503) {
-		tdm_exchange_set(x, "retry-after", "1");
-		tdm_exchange_set(x, "retry-after-ms", "1000");
+		char text[32];
+		int64_t wait_ms = err->retry_after_ms > 0 ? err->retry_after_ms : 1000;
+		snprintf(text, sizeof text, "%lld", (long long)(wait_ms + 999) / 1000);
+		tdm_exchange_set(x, "retry-after", text);
+		snprintf(text, sizeof text, "%lld", (long long)wait_ms);
+		tdm_exchange_set(x, "retry-after-ms", text);
 	}
 	if (info->http == 401)
 		tdm_exchange_set(x, "www-authenticate", "Bearer");

@@ -11,7 +11,7 @@ before(async () => {
   upstream = await startUpstream();
   server = await startTandem(`
 models:
-  cloud: {kind: remote, url: "${upstream.url}", model: big-1, key: "env:UPSTREAM_KEY", price: {in: 2.5, out: 10}, timeout_ms: 1500}
+  cloud: {kind: remote, url: "${upstream.url}", model: big-1, key: "env:UPSTREAM_KEY", price: {in: 2.5, out: 10}, timeout_ms: 1500, breaker: no}
   keyless: {kind: remote, url: "${upstream.url}", model: echo}
   nowhere: {kind: remote, url: "http://127.0.0.1:9/v1", model: x, connect_timeout_ms: 500}
 serve: {ping: 1}

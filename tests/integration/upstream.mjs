@@ -29,6 +29,7 @@ export async function startUpstream(behaviour = () => undefined) {
   const sockets = new Set();
   const listener = net.createServer((socket) => {
     sockets.add(socket);
+    socket.setNoDelay(true); // as every server of streams does
     let got = Buffer.alloc(0);
     socket.on('data', (d) => {
       got = Buffer.concat([got, d]);

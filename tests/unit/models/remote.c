@@ -28,7 +28,8 @@ static struct tdm_model *far;
 static void load(const char *more) {
 	char yaml[400];
 	snprintf(yaml, sizeof yaml,
-	         "models: {far: {kind: remote, url: 'http://127.0.0.1:%d/v1', model: big, price: {in: 1, out: 2}%s}}",
+	         "models: {far: {kind: remote, url: 'http://127.0.0.1:%d/v1', model: big, price: {in: 1, out: 2}, breaker: "
+	         "no%s}}",
 	         server.port, more);
 	tdm_tree_close(tree);
 	tree = tree_of(yaml);

@@ -1,0 +1,314 @@
+// retry, fallback and pool over models that fail as told, and what they are made of: attempts and the breaker.
+#include "tests.h"
+#include "../fake_kind.h"
+#include "base/clock.h"
+#include "models/attempt.h"
+#include "models/breaker.h"
+#include "models/sources.h"
+#include <stdio.h>
+
+struct plan { // a model whose n-th call fails with status[n], after its text or before it; then it answers
+	struct tdm_model model;
+	int status[8], calls;
+	bool after_text;
+	int64_t retry_after_ms;
+};
+
+static int plan_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
+                         struct tdm_sink *sink, struct tdm_result *result) {
+	struct plan *p = (struct plan *)m;
+	int status = p->calls < 8 ? p->status[p->calls] : TDM_OK;
+	p->calls++;
+	tdm_attempt_count();
+	if (!status || p->after_text) {
+		struct tdm_event e = {.text = m->name, .len = strlen(m->name), .author = m->name, .token = -1, .logprob = NAN};
+		int put = sink->put(sink, &e);
+		if (put)
+			return put < 0 ? put : TDM_OK;
+	}
+	if (!status)
+		return TDM_OK;
+	tdm_fail(&run->error, status, "%s fails as told", m->name);
+	run->error.retry_after_ms = p->retry_after_ms;
+	return status;
+}
+
+static struct plan plans[4];
+static struct asked a;
+static const char *session; // of the next request; NULL = none
+
+static void open_with(const struct tdm_kind *kind, const char *options, size_t n, bool leaves) {
+	static const struct tdm_model_ops ops = {.generate = plan_generate};
+	static const char *const names[] = {"one", "two", "three", "four"};
+	const char *roles[4];
+	struct tdm_model *parts[4];
+	for (size_t i = 0; i < 4; i++) {
+		plans[i] = (struct plan){.model = {.ops = &ops, .name = names[i], .can = TDM_CAN_TEXT, .leaves = leaves}};
+		parts[i] = &plans[i].model;
+		roles[i] = kind->roles[0].name;
+	}
+	for (int i = 0; i < 1000; i++) // so that the budget of all is no limit here
+		tdm_attempt_count();
+	assert_int_equal(asked_make(&a, kind, options, n, parts, roles), TDM_OK);
+}
+
+static void shut(void) {
+	if (a.model->ops->destroy)
+		a.model->ops->destroy(a.model);
+	asked_done(&a);
+}
+
+// Of a run of its own, so that thousands need the memory of one.
+static const char *ask(uint64_t seed) {
+	static struct tdm_arena arena;
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = "q", .len = 1};
+	struct tdm_request request;
+	tdm_request_init(&request);
+	request.messages = &message;
+	request.n_messages = 1;
+	tdm_collect_release(&a.collect);
+	tdm_arena_release(&arena);
+	tdm_arena_init(&arena, 1 << 20);
+	assert_int_equal(tdm_run_init(&a.run, &arena, seed), TDM_OK);
+	a.run.objective.session = session;
+	tdm_collect_init(&a.collect, 1000, NULL, NULL);
+	a.status = tdm_generate(a.model, &a.run, &request, &a.collect.sink, &a.result);
+	return a.collect.text.data ? a.collect.text.data : "";
+}
+
+static void test_retry(void **state) {
+	static const int passing[] = {TDM_ERATE, TDM_EUPSTREAM, TDM_ETRUNCATED, TDM_EBADBODY, TDM_EUPTIME},
+	                 lasting[] = {TDM_EREJECTED, TDM_ECONTEXT, TDM_EUPAUTH, TDM_EFILTERED, TDM_EPRIVACY, TDM_EGONE};
+	for (size_t i = 0; i < TDM_COUNT(passing); i++) {
+		open_with(&tdm_kind_retry, "{base_ms: 1}", 1, true);
+		plans[0].status[0] = plans[0].status[1] = passing[i];
+		assert_string_equal(ask(1), "one");
+		assert_true(a.status == TDM_OK && plans[0].calls == 3 && a.run.n_retries == 2);
+		assert_int_equal(a.run.error.status, TDM_OK);
+		shut();
+		open_with(&tdm_kind_retry, "{base_ms: 1, attempts: 9}", 1, true); // a request has no more than two
+		plans[0].status[0] = plans[0].status[1] = plans[0].status[2] = passing[i];
+		ask(1);
+		assert_true(a.status == passing[i] && plans[0].calls == 3);
+		shut();
+		open_with(&tdm_kind_retry, "{base_ms: 1}", 1, true); // words are never spliced
+		plans[0].status[0] = passing[i];
+		plans[0].after_text = true;
+		assert_string_equal(ask(1), "one");
+		assert_true(a.status == passing[i] && plans[0].calls == 1);
+		shut();
+	}
+	for (size_t i = 0; i < TDM_COUNT(lasting); i++) {
+		open_with(&tdm_kind_retry, "{base_ms: 1}", 1, true);
+		plans[0].status[0] = lasting[i];
+		ask(1);
+		assert_true(a.status == lasting[i] && plans[0].calls == 1);
+		shut();
+	}
+}
+
+static void test_retry_waits(void **state) {
+	open_with(&tdm_kind_retry, "{base_ms: 1, cap_ms: 100}", 1, true);
+	plans[0].status[0] = TDM_ERATE;
+	plans[0].retry_after_ms = 30;
+	int64_t start_us = tdm_now_us();
+	assert_string_equal(ask(1), "one");
+	assert_true(tdm_now_us() - start_us >= 30000);
+	plans[0].calls = 0;
+	plans[0].retry_after_ms = 101; // longer than anybody waits here: the client is told instead
+	ask(1);
+	assert_true(a.status == TDM_ERATE && plans[0].calls == 1 && a.run.error.retry_after_ms == 101);
+	shut();
+}
+
+static void test_fallback(void **state) {
+	open_with(&tdm_kind_fallback, "{}", 3, true);
+	plans[0].status[0] = TDM_EUPSTREAM;
+	plans[1].status[0] = TDM_ERATE;
+	assert_string_equal(ask(1), "three");
+	const struct tdm_decision *d = a.run.record->decisions;
+	assert_string_equal(d->choice, "two");
+	assert_string_equal(d->detail, "upstream_error after one");
+	assert_string_equal(d->next->choice, "three");
+	assert_string_equal(ask(1), "one");
+	plans[0].calls = plans[1].calls = 0;
+	plans[0].status[0] = TDM_EPRIVACY; // a refusal is nobody else's to answer
+	ask(1);
+	assert_true(a.status == TDM_EPRIVACY && plans[1].calls == 0);
+	plans[0].calls = 0;
+	plans[0].status[0] = TDM_EUPSTREAM;
+	plans[0].after_text = true;
+	assert_string_equal(ask(1), "one");
+	assert_true(a.status == TDM_EUPSTREAM && plans[1].calls == 0);
+	shut();
+	open_with(&tdm_kind_fallback, "{}", 4, false); // models of this machine are asked without end
+	for (int i = 0; i < 3; i++)
+		plans[i].status[0] = TDM_EUPSTREAM;
+	assert_string_equal(ask(1), "four");
+	assert_int_equal(a.run.n_retries, 0);
+	shut();
+}
+
+static void test_fallback_passes_over_who_cannot(void **state) {
+	static const struct tdm_tool tool = {.name = "f"};
+	struct tdm_request request;
+	static const char *const roles[] = {"models", "models", "models"};
+	open_with(&tdm_kind_fallback, "{}", 3, true);
+	struct tdm_model *parts[] = {&plans[0].model, &plans[1].model, &plans[2].model};
+	asked_done(&a);
+	plans[1].model.can |= TDM_CAN_TOOLS;
+	assert_int_equal(asked_make(&a, &tdm_kind_fallback, "{}", 3, parts, roles), TDM_OK);
+	tdm_request_init(&request);
+	request.tools = (struct tdm_toolbox){.items = &tool, .n = 1};
+	assert_string_equal(asked_answer(&a, 1, &request), "two");
+	plans[1].calls = 0;
+	plans[1].status[0] = TDM_EUPSTREAM;
+	asked_answer(&a, 1, &request);
+	assert_true(a.status == TDM_EUPSTREAM && plans[2].calls == 0);
+	shut();
+}
+
+static bool may_again(int last) {
+	a.run.n_retries = 0;
+	a.run.error.status = last;
+	return tdm_attempt_again(&a.run, &plans[0].model);
+}
+
+static void test_budget_of_all(void **state) {
+	int before = 0, granted = 0, more = 0;
+	open_with(&tdm_kind_retry, "{}", 1, true);
+	ask(1);
+	while (may_again(TDM_EUPSTREAM)) // until a tenth of the calls of this minute was repeated
+		before++;
+	assert_true(before > 0);
+	for (int i = 0; i < 1000; i++) {
+		tdm_attempt_count();
+		granted += may_again(TDM_EUPSTREAM);
+	}
+	assert_in_range(granted, 100, 101);
+	for (int i = 0; i < 100; i++)
+		more += may_again(TDM_EUPSTREAM);
+	assert_int_equal(more, 0);
+	assert_true(may_again(TDM_EEXHAUSTED)); // nobody was asked: that costs nothing
+	shut();
+}
+
+static void test_pool_spreads(void **state) {
+	int first = 0;
+	open_with(&tdm_kind_pool, "{by: weights, weights: [3, 1]}", 2, true);
+	for (uint64_t seed = 0; seed < 2000; seed++) {
+		ask(seed);
+		assert_int_equal(a.status, TDM_OK);
+		first += !strcmp(a.collect.text.data, "one");
+	}
+	assert_in_range(first, 1400, 1600); // of 2000; expected 1500, standard deviation 19
+	shut();
+	open_with(&tdm_kind_pool, "{by: latency}", 3, true);
+	for (int i = 0; i < 3; i++)
+		ask(1);
+	assert_true(plans[0].calls && plans[1].calls && plans[2].calls); // unknown ones are tried first
+	shut();
+	open_with(&tdm_kind_pool, "{}", 2, true);
+	plans[0].status[0] = TDM_EUPSTREAM;
+	assert_string_equal(ask(1), "two");
+	plans[0].calls = 0;
+	plans[0].status[0] = TDM_EREJECTED; // what one upstream refuses, the others refuse too
+	ask(1);
+	assert_int_equal(a.status, TDM_EREJECTED);
+	shut();
+}
+
+static const char *ask_in_session(const char *name) {
+	session = name;
+	const char *text = ask(1);
+	session = NULL;
+	return text;
+}
+
+static void test_pool_keeps_conversations(void **state) {
+	int counts[4] = {0};
+	char name[16], one[16];
+	open_with(&tdm_kind_pool, "{sticky: yes}", 4, true);
+	for (int i = 0; i < 200; i++) {
+		snprintf(one, sizeof one, "s%d", i);
+		snprintf(name, sizeof name, "%s", ask_in_session(one));
+		assert_string_equal(ask_in_session(one), name);
+		for (int k = 0; k < 4; k++)
+			counts[k] += !strcmp(name, plans[k].model.name);
+	}
+	for (int k = 0; k < 4; k++)
+		assert_in_range(counts[k], 25, 80); // expected 50, standard deviation 6
+	snprintf(name, sizeof name, "%s", ask_in_session("s0"));
+	for (int k = 0; k < 4; k++) {
+		plans[k].calls = 0;
+		plans[k].status[0] = strcmp(name, plans[k].model.name) ? TDM_OK : TDM_EUPSTREAM;
+	}
+	assert_string_not_equal(ask_in_session("s0"), name); // it fails: the next in the order
+	assert_string_equal(ask_in_session("s0"), name);     // it is back
+	shut();
+}
+
+static void test_bad_settings(void **state) {
+	static const struct {
+		const struct tdm_kind *kind;
+		const char *options;
+	} bad[] = {{&tdm_kind_pool, "{weights: [1]}"},    {&tdm_kind_pool, "{weights: [1, x]}"},
+	           {&tdm_kind_pool, "{weights: [1, 0]}"}, {&tdm_kind_pool, "{by: chance}"},
+	           {&tdm_kind_retry, "{attempts: 11}"},   {&tdm_kind_fallback, "{first: one}"}};
+	for (size_t i = 0; i < TDM_COUNT(bad); i++) {
+		struct asked b;
+		const char *roles[] = {bad[i].kind->roles[0].name, bad[i].kind->roles[0].name};
+		struct tdm_model *parts[] = {&plans[0].model, &plans[1].model};
+		assert_int_equal(asked_make(&b, bad[i].kind, bad[i].options, 2, parts, roles), TDM_ECONFIG);
+		asked_done(&b);
+	}
+}
+
+#define S(x) ((int64_t)(x)*1000000)
+
+static void test_breaker(void **state) {
+	struct tdm_breaker b;
+	tdm_breaker_init(&b);
+	for (int i = 0; i < 20; i++) { // one failure every 2.6 s: never 5 in 10 s
+		assert_int_equal(tdm_breaker_admit(&b, S(100) + i * 2600000), TDM_BREAKER_CLOSED);
+		tdm_breaker_end(&b, S(100) + i * 2600000, TDM_BREAKER_CLOSED, TDM_BREAKER_FAILED);
+	}
+	tdm_breaker_end(&b, S(200), TDM_BREAKER_CLOSED, TDM_BREAKER_WELL);
+	for (int i = 0; i < TDM_BREAKER_FAILURES; i++) {
+		assert_int_equal(tdm_breaker_admit(&b, S(201)), TDM_BREAKER_CLOSED);
+		tdm_breaker_end(&b, S(201), TDM_BREAKER_CLOSED, TDM_BREAKER_FAILED);
+	}
+	static const int waits[] = {1, 2, 4, 8, 16, 30, 30};
+	int64_t now = S(201);
+	for (size_t i = 0; i < TDM_COUNT(waits); i++) {
+		assert_int_equal(tdm_breaker_wait_us(&b, now), S(waits[i]));
+		assert_int_equal(tdm_breaker_admit(&b, now + S(waits[i]) - 1), TDM_BREAKER_OPEN);
+		tdm_breaker_end(&b, now + 1, TDM_BREAKER_CLOSED, TDM_BREAKER_FAILED); // a call from before: tells nothing
+		now += S(waits[i]);
+		assert_int_equal(tdm_breaker_admit(&b, now), TDM_BREAKER_PROBE);
+		assert_int_equal(tdm_breaker_admit(&b, now), TDM_BREAKER_OPEN); // one at a time
+		tdm_breaker_end(&b, now, TDM_BREAKER_PROBE, TDM_BREAKER_FAILED);
+	}
+	assert_int_equal(tdm_breaker_admit(&b, now + S(30)), TDM_BREAKER_PROBE);
+	tdm_breaker_end(&b, now + S(30), TDM_BREAKER_PROBE, TDM_BREAKER_NEITHER); // the client left: another may try
+	assert_int_equal(tdm_breaker_admit(&b, now + S(30)), TDM_BREAKER_PROBE);
+	tdm_breaker_end(&b, now + S(30), TDM_BREAKER_PROBE, TDM_BREAKER_WELL);
+	assert_int_equal(tdm_breaker_admit(&b, now + S(30)), TDM_BREAKER_CLOSED);
+	assert_int_equal(tdm_breaker_wait_us(&b, now + S(30)), 0);
+	tdm_breaker_release(&b);
+}
+
+int tdm_test_policies(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_breaker),
+	    cmocka_unit_test(test_retry),
+	    cmocka_unit_test(test_retry_waits),
+	    cmocka_unit_test(test_fallback),
+	    cmocka_unit_test(test_fallback_passes_over_who_cannot),
+	    cmocka_unit_test(test_pool_spreads),
+	    cmocka_unit_test(test_pool_keeps_conversations),
+	    cmocka_unit_test(test_bad_settings),
+	    cmocka_unit_test(test_budget_of_all),
+	};
+	return cmocka_run_group_tests_name("policies", tests, NULL, NULL);
+}
