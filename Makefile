@@ -143,6 +143,10 @@ $(B)/soak: $(B)/tests/soak/soak.o $(B)/tests/tools/family_model.o $(B)/libtandem
 soak: ## two models and 32 sessions for SOAK_SECONDS under each sanitizer
 	tests/soak/run
 
+memory: ## memory that nobody has set, looked for in unit tests and in answers of the server (clang, minutes)
+	$(MAKE) CC=clang SAN=memory OPT=-O1 unit-base unit-engine unit-models unit-cost
+	tests/integration/sanitized memory
+
 integration: all ## the real program with real clients
 	tests/integration/run
 
@@ -175,4 +179,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help libs install unit integration soak compare layers budget exports format banned rules pair bench bench-engine bench-serving fuzz clean
+.PHONY: all help libs install unit memory integration soak compare layers budget exports format banned rules pair bench bench-engine bench-serving fuzz clean

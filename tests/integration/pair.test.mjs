@@ -5,9 +5,11 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
 import OpenAI from 'openai';
-import { eventually, request, root, startTandem, streamedText, chatStream, tandem, tempDir, user, withoutPair } from './lib.mjs';
+import { eventually, request, root, sanitized, startTandem, streamedText, chatStream,
+  tandem, tempDir, user, withoutPair } from './lib.mjs';
 
 const skip = withoutPair;
+const long = skip || (sanitized && 'takes minutes under a sanitizer'); // or is not about this program
 const question = 'What is the capital of France?';
 const empty = tempDir(); // no tandem.yaml here: the embedded settings are used
 const names = ['assistant', 'cascade', 'fused', 'guarded', 'guided', 'large', 'masked', 'route', 'small', 'speculate'];
@@ -218,7 +220,7 @@ test('tandem models and config', { skip }, () => {
   assert.match(config, /^ {2}workers: 16 {2}# default$/m);
 });
 
-test('./run: prints an address and a command that works', { skip }, async () => {
+test('./run: prints an address and a command that works', { skip: long }, async () => {
   const one = await startTandem(null, { command: path.join(root, 'run') });
   await eventually('the words of welcome', () => /Stop with Ctrl-C/.test(one.stdout));
   const line = /^ {2}(curl .*)$/m.exec(one.stdout)[1];
@@ -227,7 +229,7 @@ test('./run: prints an address and a command that works', { skip }, async () => 
   await one.stop();
 });
 
-test('sampled speculation keeps the distribution of the large model; a mixture does not', { skip, timeout: 110000 }, () => {
+test('sampled speculation keeps the distribution of the large model; a mixture does not', { skip: long, timeout: 110000 }, () => {
   const kept = command('exact', '--prompts', '12', '--draws', '1200');
   assert.equal(kept.status, 0, kept.stdout + kept.stderr);
   assert.match(kept.stdout, /speculate keeps the distribution of large/);
@@ -236,7 +238,7 @@ test('sampled speculation keeps the distribution of the large model; a mixture d
   assert.match(mixed.stderr, /fused does not keep the distribution of large/);
 });
 
-test('speculation gives the greedy answer of the large model, byte for byte', { skip, timeout: 110000 }, () => {
+test('speculation gives the greedy answer of the large model, byte for byte', { skip: long, timeout: 110000 }, () => {
   const done = command('eval', 'gym', '--models', 'large,speculate', '--seed', '31', '--n', '240');
   assert.equal(done.status, 0, done.stderr);
   assert.match(done.stdout, /^equal to large +240\/240 +240\/240$/m);
