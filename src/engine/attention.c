@@ -52,19 +52,23 @@ static void normalize_and_turn(struct tdm_decoder *d, int i, int index, const fl
 		tdm_rotate(&d->w->shape, d->turns[rotation] + (size_t)i * d->turns_width, x, n_heads);
 }
 
-void tdm_attention_store(struct tdm_decoder *d, const struct tdm_row *rows, int n, int layer) {
+static void store(struct tdm_decoder *d, const void *what, int i) {
+	const struct job *job = what;
 	const struct tdm_kernels *kernels = d->w->kernels;
-	int group = d->cache->places[layer].group;
-	for (int i = 0; i < n; i++) {
-		const struct tdm_row *row = &rows[i];
-		float *k = d->k + (size_t)i * d->kv_width;
-		const float *v = d->v + (size_t)i * d->kv_width;
-		int page = row->position / TDM_PAGE_TOKENS, slot = row->position % TDM_PAGE_TOKENS;
-		normalize_and_turn(d, i, layer, d->w->layers[layer].k_norm, k, d->w->shape.n_kv_heads);
-		tdm_cache_store(d->cache, kernels, row->pages->of[group][page], slot, layer, k, v);
-		for (uint64_t also = row->also; also; also &= also - 1)
-			tdm_cache_store(d->cache, kernels, row->others[__builtin_ctzll(also)]->of[group][page], slot, layer, k, v);
-	}
+	const struct tdm_row *row = &job->rows[i];
+	int group = d->cache->places[job->layer].group;
+	float *k = d->k + (size_t)i * d->kv_width;
+	const float *v = d->v + (size_t)i * d->kv_width;
+	int page = row->position / TDM_PAGE_TOKENS, slot = row->position % TDM_PAGE_TOKENS;
+	normalize_and_turn(d, i, job->layer, d->w->layers[job->layer].k_norm, k, d->w->shape.n_kv_heads);
+	tdm_cache_store(d->cache, kernels, row->pages->of[group][page], slot, job->layer, k, v);
+	for (uint64_t also = row->also; also; also &= also - 1)
+		tdm_cache_store(d->cache, kernels, row->others[__builtin_ctzll(also)]->of[group][page], slot, job->layer, k, v);
+}
+
+void tdm_attention_store(struct tdm_decoder *d, const struct tdm_row *rows, int n, int layer) {
+	struct job job = {d, rows, layer};
+	tdm_decoder_rows(d, store, &job, n, 2 * d->kv_width);
 }
 
 static int keys_of(const struct tdm_row *row) {
@@ -85,10 +89,12 @@ static void attend_tile(const struct job *job, const struct tdm_tile *tile, int 
 	                          .type = d->cache->type,
 	                          .scale = s->attention_scale,
 	                          .soft_cap = s->attention_cap};
-	int window = d->w->layers[job->layer].window;
+	const struct tdm_layer *l = &d->w->layers[job->layer];
+	int window = l->window;
 	for (int i = 0; i < n_queries; i++) {
 		int row = tile->first + i / group, head = kv_head * group + i % group;
 		size_t place_of = (size_t)row * d->q_width + (size_t)(head * s->head_dim);
+		normalize_and_turn(d, row, job->layer, l->q_norm, d->q + place_of, 1);
 		a.q[a.n] = d->q + place_of;
 		a.out[a.n] = d->attended + place_of;
 		a.n_keys[a.n] = keys_of(&job->rows[row]);
@@ -112,9 +118,7 @@ static void attend_part(void *arg, int part, int n_parts) {
 void tdm_attention_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, int layer) {
 	struct job job = {d, rows, layer};
 	size_t bytes = 0;
-	for (int i = 0; i < n; i++) {
-		normalize_and_turn(d, i, layer, d->w->layers[layer].q_norm, d->q + (size_t)i * d->q_width, d->w->shape.n_heads);
+	for (int i = 0; i < n; i++)
 		bytes += (size_t)keys_of(&rows[i]) * d->cache->head_bytes / TDM_PAGE_TOKENS * (size_t)d->cache->n_kv_heads;
-	}
 	tdm_decoder_parts(d, attend_part, &job, bytes * 4);
 }

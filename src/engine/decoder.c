@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PART_BYTES = 1 << 17 };
+enum { PART_BYTES = 1 << 17, ELEMENT_BYTES = 10 };
 
 // --- buffers
 
@@ -97,33 +97,55 @@ void tdm_decoder_parts(struct tdm_decoder *d, tdm_pool_fn *fn, void *arg, size_t
 		fn(arg, 0, 1);
 }
 
+struct rows_job {
+	struct tdm_decoder *d;
+	tdm_row_fn *fn;
+	const void *what;
+	int n;
+};
+
+static void rows_part(void *arg, int part, int n_parts) {
+	const struct rows_job *job = arg;
+	int from = job->n * part / n_parts, to = job->n * (part + 1) / n_parts;
+	for (int row = from; row < to; row++)
+		job->fn(job->d, job->what, row);
+}
+
+// An element takes as long as some ten bytes of weights.
+void tdm_decoder_rows(struct tdm_decoder *d, tdm_row_fn *fn, const void *what, int n, size_t n_elements) {
+	struct rows_job job = {d, fn, what, n};
+	tdm_decoder_parts(d, rows_part, &job, n > 1 ? (size_t)n * n_elements * ELEMENT_BYTES : 0);
+}
+
 // --- the pass
 
-static void embed(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
+static void embed(struct tdm_decoder *d, const void *what, int row) {
+	const struct tdm_row *rows = what;
 	int width = d->w->shape.width;
-	for (int i = 0; i < n; i++) {
-		float *x = d->x + (size_t)i * d->width;
-		tdm_matrix_row(&d->w->embedding, rows[i].token, x);
-		if (d->w->shape.family->traits & TDM_SCALED_EMBEDDING)
-			tdm_rows_scale(x, sqrtf((float)width), width);
-	}
+	float *x = d->x + (size_t)row * d->width;
+	tdm_matrix_row(&d->w->embedding, rows[row].token, x);
+	if (d->w->shape.family->traits & TDM_SCALED_EMBEDDING)
+		tdm_rows_scale(x, sqrtf((float)width), width);
 }
 
-static void normalize_rows(struct tdm_decoder *d, const float *weight, int n) {
-	for (int i = 0; i < n; i++)
-		d->w->kernels->normalize(d->x + (size_t)i * d->width, weight, d->w->shape.width, d->w->shape.epsilon,
-		                         d->y + (size_t)i * d->width);
-}
+// From what one half of a layer computed to what the next one reads.
+struct joint {
+	bool has_result;    // in y, to be added to x
+	const float *after; // norm of the result, where the family has one
+	const float *next;  // norm of x to y; NULL: none
+};
 
-// x += y, which is normalised before where the family has a norm there.
-static void add_rows(struct tdm_decoder *d, const float *norm, int n) {
+static void join(struct tdm_decoder *d, const void *what, int row) {
 	const struct tdm_kernels *kernels = d->w->kernels;
-	for (int i = 0; i < n; i++) {
-		float *y = d->y + (size_t)i * d->width;
-		if (norm)
-			kernels->normalize(y, norm, d->w->shape.width, d->w->shape.epsilon, y);
-		kernels->add(d->x + (size_t)i * d->width, y, tdm_pad(d->w->shape.width, TDM_LANES));
-	}
+	const struct joint *joint = what;
+	const struct tdm_shape *s = &d->w->shape;
+	float *x = d->x + (size_t)row * d->width, *y = d->y + (size_t)row * d->width;
+	if (joint->after)
+		kernels->normalize(y, joint->after, s->width, s->epsilon, y);
+	if (joint->has_result)
+		kernels->add(x, y, tdm_pad(s->width, TDM_LANES));
+	if (joint->next)
+		kernels->normalize(x, joint->next, s->width, s->epsilon, y);
 }
 
 static void attend(struct tdm_decoder *d, const struct tdm_row *rows, int n, int index) {
@@ -135,31 +157,34 @@ static void attend(struct tdm_decoder *d, const struct tdm_row *rows, int n, int
 	tdm_decoder_multiply(d, d->attended, d->q_width, n, &(struct tdm_target){&l->o, d->y, d->width}, 1);
 }
 
+static void gate(struct tdm_decoder *d, const void *what, int row) {
+	uint32_t traits = d->w->shape.family->traits;
+	float *x = d->gate + (size_t)row * d->ff_width, *up = d->up + (size_t)row * d->ff_width;
+	for (size_t i = 0; i < d->ff_width && traits & TDM_PLAIN; i++)
+		up[i] = 1;
+	if (traits & TDM_GELU)
+		tdm_rows_gate_gelu(d->w->kernels, x, up, tdm_pad(d->w->shape.n_ff, TDM_LANES));
+	else
+		d->w->kernels->gate(x, up, tdm_pad(d->w->shape.n_ff, TDM_LANES));
+}
+
 void tdm_decoder_feed_forward(struct tdm_decoder *d, const float *x, int n, const struct tdm_layer *l) {
 	const struct tdm_target both[] = {{&l->gate, d->gate, d->ff_width}, {&l->up, d->up, d->ff_width}};
 	const struct tdm_target plain = {&l->up, d->gate, d->ff_width};
-	bool is_gelu = d->w->shape.family->traits & TDM_GELU, is_plain = d->w->shape.family->traits & TDM_PLAIN;
+	bool is_plain = d->w->shape.family->traits & TDM_PLAIN;
 	tdm_decoder_multiply(d, x, d->width, n, is_plain ? &plain : both, is_plain ? 1 : 2);
-	for (size_t i = 0; i < (size_t)n * d->ff_width && is_plain; i++)
-		d->up[i] = 1;
-	for (int i = 0; i < n; i++) {
-		float *gate = d->gate + (size_t)i * d->ff_width, *up = d->up + (size_t)i * d->ff_width;
-		if (is_gelu)
-			tdm_rows_gate_gelu(d->w->kernels, gate, up, tdm_pad(d->w->shape.n_ff, TDM_LANES));
-		else
-			d->w->kernels->gate(gate, up, tdm_pad(d->w->shape.n_ff, TDM_LANES));
-	}
+	tdm_decoder_rows(d, gate, NULL, n, d->ff_width);
 	tdm_decoder_multiply(d, d->gate, d->ff_width, n, &(struct tdm_target){&l->down, d->y, d->width}, 1);
 }
 
+// d->y holds the layer's input, normalised, and afterwards the next one's.
 static void run_layer(struct tdm_decoder *d, const struct tdm_row *rows, int n, int index) {
 	const struct tdm_layer *l = &d->w->layers[index];
-	normalize_rows(d, l->attention_norm, n);
+	const float *next = index + 1 < d->w->shape.n_layers ? l[1].attention_norm : NULL;
 	attend(d, rows, n, index);
-	add_rows(d, l->post_attention_norm, n);
-	normalize_rows(d, l->ff_norm, n);
+	tdm_decoder_rows(d, join, &(struct joint){true, l->post_attention_norm, l->ff_norm}, n, d->width);
 	tdm_decoder_feed_forward(d, d->y, n, l);
-	add_rows(d, l->post_ff_norm, n);
+	tdm_decoder_rows(d, join, &(struct joint){true, l->post_ff_norm, next}, n, d->width);
 }
 
 static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
@@ -183,7 +208,8 @@ static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
 bool tdm_decoder_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, bool (*stop)(void *), void *arg) {
 	bool is_stopped = false;
 	d->rows = rows;
-	embed(d, rows, n);
+	tdm_decoder_rows(d, embed, rows, n, d->width);
+	tdm_decoder_rows(d, join, &(struct joint){.next = d->w->layers[0].attention_norm}, n, d->width);
 	tdm_attention_begin(d, rows, n);
 	for (int layer = 0; layer < d->w->shape.n_layers && !is_stopped; layer++) {
 		is_stopped = stop && stop(arg);

@@ -27,6 +27,9 @@ struct tdm_decoder {
 
 // Runs fn in pieces that are worth a thread, for a job that reads about `bytes` of memory.
 void tdm_decoder_parts(struct tdm_decoder *d, tdm_pool_fn *fn, void *arg, size_t bytes);
+// Runs fn for each of n rows, which are independent of each other, of about n_elements numbers each; what: for fn.
+typedef void tdm_row_fn(struct tdm_decoder *d, const void *what, int row);
+void tdm_decoder_rows(struct tdm_decoder *d, tdm_row_fn *fn, const void *what, int n, size_t n_elements);
 
 // Up to TDM_MAX_TARGETS matrices with the same input are one job.
 enum { TDM_MAX_TARGETS = 3 };

@@ -22,11 +22,9 @@ static void multiply_part(void *arg, int part, int n_parts) {
 	}
 }
 
-static void quantize_part(void *arg, int part, int n_parts) {
-	const struct product *p = arg;
-	int from = p->columns.n * part / n_parts, to = p->columns.n * (part + 1) / n_parts;
-	for (int i = from; i < to; i++)
-		p->kernels->quantize(&p->columns, i);
+static void quantize(struct tdm_decoder *d, const void *what, int row) {
+	const struct product *p = what;
+	p->kernels->quantize(&p->columns, row);
 }
 
 static void set_columns(struct tdm_decoder *d, struct product *p, const float *x, size_t stride, int n) {
@@ -34,8 +32,8 @@ static void set_columns(struct tdm_decoder *d, struct product *p, const float *x
 	for (int i = 0; i < p->n_targets; i++)
 		is_quantized |= p->linears[i]->m.is_blocks;
 	p->columns = (struct tdm_columns){n, stride, x, d->quantized, d->blocks};
-	if (is_quantized) // an element takes as long as some ten bytes of weights
-		tdm_decoder_parts(d, quantize_part, p, (size_t)n * stride * 10);
+	if (is_quantized)
+		tdm_decoder_rows(d, quantize, p, n, stride);
 }
 
 static void multiply(struct tdm_decoder *d, struct product *p, const float *x, size_t stride, int n) {
