@@ -41,6 +41,7 @@ struct tdm_result {
 	int64_t prompt_tokens, completion_tokens; // of the served answer, once
 	int64_t cached_tokens;                    // of the prompt, which were not computed again
 	bool estimated;
+	const char *stop;    // the stop string that ended it; NULL = none, or not known
 	const char *served;  // name of the model whose words the client receives
 	double mean_logprob; // of the served answer's tokens; NAN when unknown
 };

@@ -136,8 +136,8 @@ static int stream_answer(struct script *s, struct tdm_run *run, const struct tdm
 	size_t n = rule->answer_bytes, at = 0;
 	double sum = 0;
 	int status = TDM_OK;
-	if (tdm_stop_find(rq->stop, rq->n_stop, rule->answer, n, true, &at))
-		n = at;
+	result->stop = tdm_stop_find(rq->stop, rq->n_stop, rule->answer, n, true, &at);
+	n = at; // all of it without one
 	for (at = 0; at < n && status == TDM_OK;) {
 		struct tdm_event event = {.text = rule->answer + at, .author = s->model.name, .token = -1, .logprob = NAN};
 		event.len = next_piece(event.text, n - at, rule->chunk);

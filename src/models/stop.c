@@ -7,7 +7,8 @@ static bool agrees(const char *stop, size_t length, const char *text, size_t n) 
 	return !memcmp(stop, text, n < length ? n : length);
 }
 
-bool tdm_stop_find(const char *const *stop, size_t n_stop, const char *text, size_t n, bool final, size_t *safe) {
+const char *tdm_stop_find(const char *const *stop, size_t n_stop, const char *text, size_t n, bool final,
+                          size_t *safe) {
 	for (size_t at = 0; at < n; at++) {
 		bool may_begin = false;
 		for (size_t i = 0; i < n_stop; i++) {
@@ -16,18 +17,18 @@ bool tdm_stop_find(const char *const *stop, size_t n_stop, const char *text, siz
 				continue;
 			if (length <= n - at) {
 				*safe = at;
-				return true;
+				return stop[i];
 			}
 			may_begin = !final;
 		}
 		// An earlier beginning may yet become the first match, so a later whole match has to wait for it.
 		if (may_begin) {
 			*safe = at;
-			return false;
+			return NULL;
 		}
 	}
 	*safe = n;
-	return false;
+	return NULL;
 }
 
 size_t tdm_stop_longest(const char *const *stop, size_t n_stop) {

@@ -31,6 +31,7 @@ struct tdm_writer {
 	double sum_logprob;
 	bool ended;
 	enum tdm_finish finish;
+	const char *stop; // the stop string that was found; NULL = none yet
 };
 
 struct tdm_writer *tdm_writer_new(struct tdm_run *run, const struct tdm_request *request, struct tdm_session *session,
@@ -206,8 +207,9 @@ static int end_and_forget(struct tdm_writer *w, enum tdm_finish finish) {
 // Sends what is safe; final: everything up to a stop string.
 static int send_safe(struct tdm_writer *w, bool final) {
 	size_t safe;
-	bool found = tdm_stop_find(w->request->stop, w->request->n_stop, w->text, w->n_text, final, &safe);
+	const char *found = tdm_stop_find(w->request->stop, w->request->n_stop, w->text, w->n_text, final, &safe);
 	int status = send(w, safe, found || final);
+	w->stop = found;
 	if (status < 0)
 		return status;
 	return found || status ? end_and_forget(w, TDM_FINISH_STOP) : TDM_OK;
@@ -229,6 +231,7 @@ int tdm_writer_token(struct tdm_writer *w, int32_t token, const float *logits, c
 int tdm_writer_end(struct tdm_writer *w, struct tdm_result *result) {
 	int status = send_safe(w, true);
 	result->finish = w->finish;
+	result->stop = w->finish == TDM_FINISH_STOP ? w->stop : NULL;
 	result->completion_tokens = w->n_tokens;
 	result->prompt_tokens = w->session->prompt_tokens;
 	result->cached_tokens = w->session->cached_tokens;

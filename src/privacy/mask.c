@@ -272,6 +272,14 @@ static int put(struct tdm_sink *sink, const struct tdm_event *event) {
 	return send_restored(s);
 }
 
+// The inner model was given masked stop strings: the client's own has the same place.
+static const char *own_stop(const struct job *j, const struct tdm_request *asked, const char *stop) {
+	for (size_t i = 0; stop && i < asked->n_stop; i++)
+		if (!strcmp(asked->stop[i], stop))
+			return j->request->stop[i];
+	return NULL;
+}
+
 static int ask(struct job *j, struct tdm_sink *sink, struct tdm_result *result) {
 	struct mask_sink s = {.base = {put, sink}, .job = j, .author = j->mask->inner->name};
 	struct tdm_request request;
@@ -284,6 +292,7 @@ static int ask(struct job *j, struct tdm_sink *sink, struct tdm_result *result) 
 	j->run->egress = &j->egress.base;
 	status = tdm_generate(j->mask->inner, j->run, &request, restoring ? &s.base : sink, result);
 	j->run->egress = j->egress.base.next;
+	result->stop = own_stop(j, &request, result->stop);
 	s.ended = s.ended || status != TDM_OK || !restoring;
 	int last = end_stream(&s);
 	tdm_bytes_release(&s.out);

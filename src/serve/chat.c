@@ -1,5 +1,5 @@
-// POST /v1/chat/completions: reads the request, asks the model, writes the answer whole or as a stream, and closes the
-// record.
+// POST of a format that answers (chat completions, messages): reads the request, asks the model, writes the answer
+// whole or as a stream, and closes the record.
 //
 // The rule it protects: every request ends in exactly one state; a cut answer never looks whole; a receipt that was
 // shown is in the ledger. Before the commit everything can still become an HTTP error; after it, only an error event.
@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "ledger/receipt.h"
 #include "models/promise.h"
-#include "serve/chat_read.h"
-#include "serve/chat_write.h"
+#include "models/sources.h"
+#include "serve/format.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,14 +32,15 @@ struct choice { // one of the answers
 	struct tdm_result result;
 	struct tdm_task task;
 	struct tdm_bytes said;       // every word that goes out, for its hash
-	bool began;                  // streamed: the role was sent
-	int n_calls;                 // streamed: calls that began
+	bool began;                  // streamed: its head was sent
+	struct tdm_stream stream;    // streamed
 	struct tdm_chat_choice kept; // not streamed: all of it
 	struct tdm_chat_call **last_call;
 };
 
 struct chat {
 	struct tdm_call_context *c;
+	const struct tdm_format *format;
 	struct tdm_chat_request request;
 	struct tdm_model *model;
 	struct tdm_run run;
@@ -51,8 +52,8 @@ struct chat {
 	pthread_mutex_t lock;   // guards what follows
 	struct tdm_bytes event; // of the stream, one write at a time
 	int n_ended;
-	const struct choice *last; // whose end waits for the receipt
-	int status;                // of the first choice that failed, its error
+	struct choice *last; // whose end waits for the receipt
+	int status;          // of the first choice that failed, its error
 	struct tdm_error error;
 };
 
@@ -160,7 +161,7 @@ static void begin_choice(struct choice *choice, const char *author) {
 		chat->run.record->first_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x);
 		set_commit_headers(chat, chat->head.model);
 	}
-	tdm_chat_chunk_role(&chat->event, &chat->head, choice->index);
+	chat->format->begin(&chat->event, &chat->head, &choice->stream);
 	choice->began = true;
 }
 
@@ -169,9 +170,7 @@ static int put_stream(struct choice *choice, const struct tdm_event *event) {
 	pthread_mutex_lock(&chat->lock);
 	if (!choice->began)
 		begin_choice(choice, event->author);
-	choice->n_calls += event->piece == TDM_PIECE_CALL;
-	tdm_chat_chunk_piece(&chat->event, &chat->head, choice->index, event, choice->n_calls - 1,
-	                     choice->request.logprobs);
+	chat->format->piece(&chat->event, &chat->head, &choice->stream, event, choice->request.logprobs);
 	int status = flush_event(chat);
 	if (!status)
 		status = tdm_exchange_stream(chat->c->x);
@@ -228,7 +227,7 @@ static int finish_streamed(struct choice *choice) {
 	if (++chat->n_ended == chat->request.n) {
 		chat->last = choice;
 	} else {
-		tdm_chat_chunk_finish(&chat->event, &chat->head, choice->index, choice->result.finish, NULL);
+		chat->format->finish(&chat->event, &chat->head, &choice->stream, &choice->result, &chat->usage, NULL);
 		status = flush_event(chat);
 	}
 	pthread_mutex_unlock(&chat->lock);
@@ -238,12 +237,11 @@ static int finish_streamed(struct choice *choice) {
 static void end_stream(struct chat *chat, int status, const char *receipt) {
 	struct tdm_exchange *x = chat->c->x;
 	if (status) {
-		tdm_chat_error(&chat->event, &chat->run.error, receipt, true);
+		chat->format->error(&chat->event, &chat->run.error, chat->c->request_id, receipt, true);
 	} else {
-		tdm_chat_chunk_finish(&chat->event, &chat->head, chat->last->index, chat->last->result.finish, receipt);
-		if (chat->head.include_usage)
-			tdm_chat_chunk_usage(&chat->event, &chat->head, &chat->usage, receipt);
-		tdm_chat_done(&chat->event);
+		struct choice *last = chat->last;
+		chat->format->finish(&chat->event, &chat->head, &last->stream, &last->result, &chat->usage, receipt);
+		chat->format->end(&chat->event, &chat->head, &chat->usage, receipt);
 	}
 	flush_event(chat);
 	tdm_exchange_stream(x);
@@ -266,7 +264,7 @@ static void reply_whole(struct chat *chat, const char *receipt) {
 	for (int i = 0; i < chat->request.n; i++)
 		kept[i] = chat->choices[i].kept;
 	tdm_bytes_init(&body, ANSWER_LIMIT_BYTES * 6);
-	tdm_chat_whole(&body, &chat->head, kept, chat->request.n, &chat->usage, receipt);
+	chat->format->whole(&body, &chat->head, kept, chat->request.n, &chat->usage, receipt);
 	tdm_exchange_reply(chat->c->x, 200, "application/json", body.data, body.len);
 	tdm_bytes_release(&body);
 }
@@ -278,7 +276,7 @@ static void run_choice(void *arg) {
 	struct choice *choice = arg;
 	struct chat *chat = choice->chat;
 	choice->status = tdm_generate(chat->model, choice->run, &choice->request, &choice->sink, &choice->result);
-	choice->kept.finish = choice->result.finish;
+	choice->kept.result = choice->result;
 	if (!choice->status && chat->request.stream)
 		choice->status = finish_streamed(choice);
 	if (!choice->status)
@@ -297,6 +295,7 @@ static int put_choice(struct tdm_sink *sink, const struct tdm_event *event);
 static int init_choice(struct chat *chat, int index) {
 	struct choice *choice = &chat->choices[index];
 	*choice = (struct choice){.sink = {put_choice, NULL}, .chat = chat, .index = index, .run = &chat->run};
+	choice->stream.index = index;
 	choice->request = chat->request.request;
 	choice->request.draw = (uint64_t)index;
 	choice->status = TDM_EGONE; // until it has ended
@@ -411,7 +410,7 @@ static int read_request(struct chat *chat) {
 		return tdm_fail(&chat->run.error, TDM_EMEDIA, "content-encoding: expected identity, got %s", encoding);
 	int status = tdm_json_parse(chat->c->arena, body->data ? body->data : "", body->len, &value, &chat->run.error);
 	if (!status)
-		status = tdm_chat_read(chat->c->arena, value, chat->run.record, &chat->request, &chat->run.error);
+		status = chat->format->read(chat->c->arena, value, chat->run.record, &chat->request, &chat->run.error);
 	return status ? status : read_headers(chat);
 }
 
@@ -463,7 +462,7 @@ static int prepare(struct chat *chat) {
 	struct tdm_call_context *c = chat->c;
 	const struct tdm_bytes *body = tdm_exchange_body(c->x);
 	struct tdm_record *r = chat->run.record;
-	r->endpoint = "chat.completions";
+	r->endpoint = chat->format->endpoint;
 	r->queue_us = tdm_now_us() - tdm_exchange_arrived_us(c->x);
 	snprintf(r->request_id, sizeof r->request_id, "%s", c->request_id);
 	keyed_hash(c->server, body->data, body->len, r->request_hash, sizeof r->request_hash);
@@ -480,13 +479,15 @@ static int prepare(struct chat *chat) {
 
 static void begin(struct chat *chat) {
 	struct tdm_server *s = chat->c->server;
-	tdm_make_id(chat->head.id, "chatcmpl-");
+	tdm_make_id(chat->head.id, chat->format->id_prefix);
+	chat->head.receipt_id = chat->run.record->id;
+	chat->head.prompt_estimate = tdm_estimate_tokens(tdm_request_bytes(&chat->request.request));
 	chat->head.created_s = tdm_wall_us() / 1000000;
 	chat->head.fingerprint = s->fingerprint;
 	chat->head.include_usage = chat->request.include_usage;
 	chat->head.older_tools = chat->request.older_tools;
 	if (chat->request.stream)
-		tdm_exchange_may_stream(chat->c->x);
+		tdm_exchange_may_stream(chat->c->x, chat->format->ping);
 }
 
 static void release(struct chat *chat) {
@@ -518,8 +519,8 @@ static void answer(struct chat *chat, int status) {
 	}
 }
 
-void tdm_handle_chat(struct tdm_call_context *c) {
-	struct chat chat = {.c = c};
+void tdm_handle_answer(struct tdm_call_context *c) {
+	struct chat chat = {.c = c, .format = c->format};
 	uint64_t seed;
 	if (tdm_system_random(&seed, sizeof seed) || tdm_run_init(&chat.run, c->arena, seed & INT64_MAX)) {
 		tdm_fail(&c->error, TDM_ENOMEM, "the request does not fit its memory limit");

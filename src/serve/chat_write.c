@@ -1,5 +1,6 @@
 // Chat completions, writing.
 #include "serve/chat_write.h"
+#include "serve/format.h"
 #include <math.h>
 #include <string.h>
 
@@ -189,7 +190,7 @@ static void put_choice(struct tdm_bytes *out, const struct tdm_chat_head *h, con
 		tdm_bytes_printf(out, "{\"content\":[%s],\"refusal\":null}", c->logprobs.data ? c->logprobs.data : "");
 	else
 		tdm_bytes_puts(out, "null");
-	tdm_bytes_printf(out, ",\"finish_reason\":\"%s\"}", tdm_finish_name(h, c->finish));
+	tdm_bytes_printf(out, ",\"finish_reason\":\"%s\"}", tdm_finish_name(h, c->result.finish));
 }
 
 void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
@@ -222,3 +223,45 @@ void tdm_chat_error(struct tdm_bytes *out, const struct tdm_error *err, const ch
 		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
 	tdm_bytes_puts(out, event ? "}\n\n" : "}");
 }
+
+// --- the table
+
+static void begin(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s) {
+	tdm_chat_chunk_role(out, h, s->index);
+}
+
+static void piece(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s, const struct tdm_event *e,
+                  bool logprobs) {
+	s->n_calls += e->piece == TDM_PIECE_CALL;
+	tdm_chat_chunk_piece(out, h, s->index, e, s->n_calls - 1, logprobs);
+}
+
+static void finish(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
+                   const struct tdm_result *result, const struct tdm_chat_usage *usage, const char *receipt) {
+	tdm_chat_chunk_finish(out, h, s->index, result->finish, receipt);
+}
+
+static void end(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *usage,
+                const char *receipt) {
+	if (h->include_usage)
+		tdm_chat_chunk_usage(out, h, usage, receipt);
+	tdm_chat_done(out);
+}
+
+static void error(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt,
+                  bool event) {
+	tdm_chat_error(out, err, receipt, event);
+}
+
+const struct tdm_format tdm_format_chat = {
+    .endpoint = "chat.completions",
+    .id_prefix = "chatcmpl-",
+    .ping = ": ping\n\n",
+    .read = tdm_chat_read,
+    .begin = begin,
+    .piece = piece,
+    .finish = finish,
+    .end = end,
+    .whole = tdm_chat_whole,
+    .error = error,
+};

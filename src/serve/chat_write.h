@@ -10,7 +10,8 @@
 struct tdm_chat_head { // what all chunks of one answer share
 	char id[TDM_ID_BYTES];
 	int64_t created_s;
-	const char *model, *fingerprint;
+	const char *model, *fingerprint, *receipt_id;
+	int64_t prompt_estimate; // tokens, before they are counted
 	bool include_usage;
 	bool older_tools; // calls as function_call
 };
@@ -43,7 +44,7 @@ struct tdm_chat_choice {
 	struct tdm_bytes logprobs; // JSON entries, comma separated
 	bool has_logprobs;         // asked for, and there can be some
 	struct tdm_chat_call *calls;
-	enum tdm_finish finish;
+	struct tdm_result result;
 };
 void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
                     const struct tdm_chat_usage *u, const char *receipt);

@@ -36,7 +36,8 @@ struct tdm_exchange {
 	pthread_cond_t room;               // the stream's buffer was read, or the client left
 	struct MHD_Connection *connection; // NULL once the connection is done
 	enum stage stage;
-	bool suspended, clean, too_large, may_stream, handed, answered, chunked; // chunked: the client speaks HTTP/1.1
+	bool suspended, clean, too_large, handed, answered, chunked; // chunked: the client speaks HTTP/1.1
+	const char *ping;                                            // NULL: it may not stream yet
 	int references, http_status, fd;
 	char *method, *path;
 	const char *content_type;
@@ -148,9 +149,9 @@ void tdm_exchange_set(struct tdm_exchange *x, const char *name, const char *valu
 	pthread_mutex_unlock(&x->mutex);
 }
 
-void tdm_exchange_may_stream(struct tdm_exchange *x) {
+void tdm_exchange_may_stream(struct tdm_exchange *x, const char *ping) {
 	pthread_mutex_lock(&x->mutex);
-	x->may_stream = true;
+	x->ping = ping;
 	x->wrote_us = tdm_now_us();
 	pthread_mutex_unlock(&x->mutex);
 }
@@ -404,8 +405,8 @@ static void ping_silent(struct tdm_http *h) {
 	pthread_mutex_lock(&h->mutex);
 	for (struct tdm_exchange *x = h->working; x; x = x->next) {
 		pthread_mutex_lock(&x->mutex);
-		if (x->may_stream && x->wrote_us < latest && (x->stage == WORKING || x->stage == STREAMING) && !x->out.len) {
-			tdm_bytes_puts(&x->out, ": ping\n\n");
+		if (x->ping && x->wrote_us < latest && (x->stage == WORKING || x->stage == STREAMING) && !x->out.len) {
+			tdm_bytes_puts(&x->out, x->ping);
 			x->wrote_us = tdm_now_us();
 			commit_stream(x);
 			resume(x);

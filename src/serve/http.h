@@ -41,8 +41,8 @@ int64_t tdm_exchange_arrived_us(const struct tdm_exchange *x);
 
 // Answer headers, before the commit. Characters that are not printable ASCII are percent-encoded.
 void tdm_exchange_set(struct tdm_exchange *x, const char *name, const char *value);
-// From here on a silence of ping_s seconds commits the stream and sends a comment.
-void tdm_exchange_may_stream(struct tdm_exchange *x);
+// From here on a silence of ping_s seconds commits the stream and sends `ping`, which must outlive the exchange.
+void tdm_exchange_may_stream(struct tdm_exchange *x, const char *ping);
 bool tdm_exchange_committed(struct tdm_exchange *x);
 // Answers whole; false (and nothing done) when the exchange is committed already. With true the exchange is gone.
 bool tdm_exchange_reply(struct tdm_exchange *x, int http_status, const char *content_type, const void *body, size_t n);

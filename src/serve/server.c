@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "serve/chat_write.h"
+#include "serve/format.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ void tdm_reply_error(struct tdm_call_context *c, const char *receipt) {
 	struct tdm_bytes body;
 	tdm_bytes_init(&body, 1 << 20);
 	tdm_set_error_headers(c->x, &c->error);
-	tdm_chat_error(&body, &c->error, receipt, false);
+	c->format->error(&body, &c->error, c->request_id, receipt, false);
 	tdm_exchange_reply(c->x, tdm_status_info(c->error.status)->http, "application/json", body.data ? body.data : "{}",
 	                   body.data ? body.len : 2);
 	tdm_bytes_release(&body);
@@ -171,7 +171,8 @@ struct route {
 };
 
 static const struct route routes[] = {
-    {"POST", "/chat/completions", true, tdm_handle_chat, NULL},
+    {"POST", "/chat/completions", true, tdm_handle_answer, NULL},
+    {"POST", "/messages", true, tdm_handle_answer, NULL},
     {"GET", "/models", true, handle_list, NULL},
     {"GET", "/models/", true, NULL, tdm_handle_models},
     {"GET", "/receipts/", true, NULL, tdm_handle_receipt},
@@ -248,6 +249,8 @@ static void run_route(struct tdm_call_context *c, const struct route *r, const c
 
 static void dispatch(struct tdm_call_context *c) {
 	const char *path = plain_path(c), *allow = NULL;
+	if (!strncmp(path, "/messages", 9))
+		c->format = &tdm_format_messages;
 	for (size_t i = 0; i < TDM_COUNT(routes); i++) {
 		const char *id = match(&routes[i], path);
 		if (!id)
@@ -281,7 +284,7 @@ static void set_request_id(struct tdm_call_context *c) {
 
 static void answer(struct tdm_server *s, struct tdm_exchange *x) {
 	struct tdm_arena arena;
-	struct tdm_call_context c = {.server = s, .x = x, .arena = &arena};
+	struct tdm_call_context c = {.server = s, .x = x, .arena = &arena, .format = &tdm_format_chat};
 	tdm_arena_init(&arena, ARENA_BASE_BYTES + 16 * tdm_exchange_body(x)->len);
 	set_request_id(&c);
 	dispatch(&c);
@@ -311,7 +314,7 @@ static void *work_loop(void *context) {
 }
 
 static void refuse_full(struct tdm_server *s, struct tdm_exchange *x) {
-	struct tdm_call_context c = {.server = s, .x = x};
+	struct tdm_call_context c = {.server = s, .x = x, .format = &tdm_format_chat};
 	set_request_id(&c);
 	tdm_fail(&c.error, TDM_EQUEUE, "all %zu workers are busy and %zu requests wait already", s->n_workers, s->capacity);
 	tdm_reply_error(&c, NULL);

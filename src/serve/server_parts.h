@@ -35,13 +35,14 @@ struct tdm_call_context {
 	struct tdm_server *server;
 	struct tdm_exchange *x;
 	struct tdm_arena *arena;
+	const struct tdm_format *format; // of the answer, errors included
 	char request_id[TDM_REQUEST_ID_BYTES];
 	struct tdm_error error;
 };
 
-void tdm_handle_chat(struct tdm_call_context *c);
+void tdm_handle_answer(struct tdm_call_context *c);
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
 void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
-// Answers with c->error in OpenAI's shape; receipt: JSON or NULL.
+// Answers with c->error in the shape of c->format; receipt: JSON or NULL.
 void tdm_reply_error(struct tdm_call_context *c, const char *receipt);
 void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err);

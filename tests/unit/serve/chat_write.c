@@ -87,9 +87,9 @@ static void test_whole(void **state) {
 	struct tdm_chat_call second = {"call_2", "g", bytes_of("{\"x\":\"\\n\"}"), NULL},
 	                     first = {"call_1", "f", bytes_of("{}"), &second};
 	const struct tdm_chat_choice choices[3] = {
-	    {.text = bytes_of("one"), .has_logprobs = true, .finish = TDM_FINISH_STOP},
-	    {.text = bytes_of("two"), .thought = bytes_of("hm"), .finish = TDM_FINISH_FILTER},
-	    {.calls = &first, .finish = TDM_FINISH_CALLS},
+	    {.text = bytes_of("one"), .has_logprobs = true, .result = {.finish = TDM_FINISH_STOP}},
+	    {.text = bytes_of("two"), .thought = bytes_of("hm"), .result = {.finish = TDM_FINISH_FILTER}},
+	    {.calls = &first, .result = {.finish = TDM_FINISH_CALLS}},
 	};
 	struct tdm_chat_head older = head;
 	tdm_bytes_init(&b, 1 << 16);

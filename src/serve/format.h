@@ -1,0 +1,34 @@
+// Format: one wire format as a table: how a request is read, how an answer is written, whole and as a stream. Between
+// the two everything is the same for all of them, so that no format can pass by a mask, a guard or the ledger.
+#pragma once
+#include "serve/chat_read.h"
+#include "serve/chat_write.h"
+
+struct tdm_stream { // what a format remembers of one choice while it streams
+	int index;
+	int n_calls;          // that began
+	int n_blocks;         // that began; the last one is open
+	enum tdm_piece piece; // of the open block
+};
+
+struct tdm_format {
+	const char *endpoint, *id_prefix;
+	const char *ping; // what a silent stream gets
+	int (*read)(struct tdm_arena *arena, const struct tdm_value *body, struct tdm_record *record,
+	            struct tdm_chat_request *out, struct tdm_error *err);
+	// Of a stream, in this order: begin, pieces, finish of each choice (receipt: of the last one), end.
+	void (*begin)(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s);
+	void (*piece)(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s, const struct tdm_event *e,
+	              bool logprobs);
+	void (*finish)(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
+	               const struct tdm_result *result, const struct tdm_chat_usage *usage, const char *receipt);
+	void (*end)(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *usage,
+	            const char *receipt);
+	void (*whole)(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
+	              const struct tdm_chat_usage *usage, const char *receipt);
+	// event: as one of the stream.
+	void (*error)(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt,
+	              bool event);
+};
+
+extern const struct tdm_format tdm_format_chat, tdm_format_messages;

@@ -1,0 +1,188 @@
+// Messages, writing: an answer in the shape of Anthropic's API. A stream is message_start, then for every block
+// content_block_start, its deltas and content_block_stop, one block open at a time, then message_delta and
+// message_stop.
+#include "serve/format.h"
+#include "serve/messages.h"
+#include <string.h>
+
+static void put_string(struct tdm_bytes *out, const char *before, const char *text) {
+	tdm_bytes_puts(out, before);
+	if (text)
+		tdm_bytes_json(out, text, strlen(text));
+	else
+		tdm_bytes_puts(out, "null");
+}
+
+static void put_bytes(struct tdm_bytes *out, const char *before, const struct tdm_bytes *text) {
+	tdm_bytes_puts(out, before);
+	tdm_bytes_json(out, text->data ? text->data : "", text->len);
+}
+
+static const char *stop_reason(const struct tdm_result *result) {
+	static const char *const names[] = {"end_turn", "max_tokens", "refusal", "tool_use"};
+	return result->finish == TDM_FINISH_STOP && result->stop ? "stop_sequence" : names[result->finish];
+}
+
+static void put_usage(struct tdm_bytes *out, int64_t prompt, int64_t cached, int64_t completion) {
+	tdm_bytes_printf(out,
+	                 "\"usage\":{\"input_tokens\":%lld,\"output_tokens\":%lld,\"cache_creation_input_tokens\":0,"
+	                 "\"cache_read_input_tokens\":%lld}",
+	                 (long long)(prompt - cached), (long long)completion, (long long)cached);
+}
+
+static void put_head(struct tdm_bytes *out, const struct tdm_chat_head *h) {
+	put_string(out, "{\"id\":", h->id);
+	put_string(out, ",\"type\":\"message\",\"role\":\"assistant\",\"model\":", h->model);
+}
+
+// --- as a stream
+
+static void event(struct tdm_bytes *out, const char *name) {
+	tdm_bytes_printf(out, "event: %s\ndata: {\"type\":\"%s\"", name, name);
+}
+
+static void begin(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s) {
+	event(out, "message_start");
+	tdm_bytes_puts(out, ",\"message\":");
+	put_head(out, h);
+	tdm_bytes_puts(out, ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,");
+	put_usage(out, h->prompt_estimate, 0, 0);
+	put_string(out, ",\"tandem\":{\"receipt\":", h->receipt_id);
+	tdm_bytes_puts(out, "}}}\n\n");
+}
+
+static void end_block(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_stream *s) {
+	if (!s->n_blocks)
+		return;
+	if (s->piece == TDM_PIECE_THOUGHT) {
+		event(out, "content_block_delta");
+		tdm_bytes_printf(out, ",\"index\":%d,\"delta\":{\"type\":\"signature_delta\",\"signature\":", s->n_blocks - 1);
+		put_string(out, "", h->id); // opaque to clients, and not looked at when it comes back
+		tdm_bytes_puts(out, "}}\n\n");
+	}
+	event(out, "content_block_stop");
+	tdm_bytes_printf(out, ",\"index\":%d}\n\n", s->n_blocks - 1);
+}
+
+static void begin_block(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
+                        const struct tdm_event *e) {
+	end_block(out, h, s);
+	s->piece = e->piece;
+	event(out, "content_block_start");
+	tdm_bytes_printf(out, ",\"index\":%d,\"content_block\":", s->n_blocks++);
+	if (e->piece == TDM_PIECE_CALL) {
+		put_string(out, "{\"type\":\"tool_use\",\"id\":", e->call_id);
+		tdm_bytes_puts(out, ",\"name\":");
+		tdm_bytes_json(out, e->text, e->len);
+		tdm_bytes_puts(out, ",\"input\":{}}}\n\n");
+	} else {
+		tdm_bytes_puts(out, e->piece == TDM_PIECE_TEXT
+		                        ? "{\"type\":\"text\",\"text\":\"\"}}\n\n"
+		                        : "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}}\n\n");
+	}
+}
+
+static void piece(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s, const struct tdm_event *e,
+                  bool logprobs) {
+	static const char *const deltas[] = {
+	    [TDM_PIECE_TEXT] = "\"text_delta\",\"text\":",
+	    [TDM_PIECE_THOUGHT] = "\"thinking_delta\",\"thinking\":",
+	    [TDM_PIECE_ARGUMENTS] = "\"input_json_delta\",\"partial_json\":",
+	};
+	bool goes_on = s->n_blocks && (e->piece == s->piece || e->piece == TDM_PIECE_ARGUMENTS);
+	if (!goes_on || e->piece == TDM_PIECE_CALL)
+		begin_block(out, h, s, e);
+	if (e->piece == TDM_PIECE_CALL)
+		return;
+	event(out, "content_block_delta");
+	tdm_bytes_printf(out, ",\"index\":%d,\"delta\":{\"type\":%s", s->n_blocks - 1, deltas[e->piece]);
+	tdm_bytes_json(out, e->text, e->len);
+	tdm_bytes_puts(out, "}}\n\n");
+}
+
+static void finish(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
+                   const struct tdm_result *result, const struct tdm_chat_usage *usage, const char *receipt) {
+	end_block(out, h, s);
+	event(out, "message_delta");
+	put_string(out, ",\"delta\":{\"stop_reason\":", stop_reason(result));
+	put_string(out, ",\"stop_sequence\":", result->finish == TDM_FINISH_STOP ? result->stop : NULL);
+	tdm_bytes_puts(out, "},");
+	put_usage(out, usage->prompt_tokens, usage->cached_tokens, usage->completion_tokens);
+	if (receipt)
+		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_bytes_puts(out, "}\n\n");
+}
+
+static void end(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *usage,
+                const char *receipt) {
+	event(out, "message_stop");
+	tdm_bytes_puts(out, "}\n\n");
+}
+
+// --- whole
+
+static void put_content(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *c) {
+	const char *comma = "";
+	if (c->thought.len) {
+		put_bytes(out, "{\"type\":\"thinking\",\"thinking\":", &c->thought);
+		put_string(out, ",\"signature\":", h->id);
+		tdm_bytes_putc(out, '}');
+		comma = ",";
+	}
+	if (c->text.len) {
+		tdm_bytes_puts(out, comma);
+		put_bytes(out, "{\"type\":\"text\",\"text\":", &c->text);
+		tdm_bytes_putc(out, '}');
+		comma = ",";
+	}
+	for (const struct tdm_chat_call *call = c->calls; call; call = call->next) {
+		tdm_bytes_puts(out, comma);
+		put_string(out, "{\"type\":\"tool_use\",\"id\":", call->id);
+		put_string(out, ",\"name\":", call->name);
+		tdm_bytes_puts(out, ",\"input\":");
+		// Arguments cut by the length of the answer are no JSON: the object is empty then.
+		bool is_whole = c->result.finish == TDM_FINISH_CALLS && call->arguments.len;
+		tdm_bytes_puts(out, is_whole ? call->arguments.data : "{}");
+		tdm_bytes_putc(out, '}');
+		comma = ",";
+	}
+}
+
+static void whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
+                  const struct tdm_chat_usage *usage, const char *receipt) {
+	put_head(out, h);
+	tdm_bytes_puts(out, ",\"content\":[");
+	put_content(out, h, choices);
+	put_string(out, "],\"stop_reason\":", stop_reason(&choices->result));
+	put_string(out, ",\"stop_sequence\":", choices->result.finish == TDM_FINISH_STOP ? choices->result.stop : NULL);
+	tdm_bytes_putc(out, ',');
+	put_usage(out, usage->prompt_tokens, usage->cached_tokens, usage->completion_tokens);
+	if (receipt)
+		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_bytes_putc(out, '}');
+}
+
+static void error(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt,
+                  bool is_event) {
+	if (is_event)
+		tdm_bytes_puts(out, "event: error\ndata: ");
+	put_string(out, "{\"type\":\"error\",\"error\":{\"type\":", tdm_status_info(err->status)->messages);
+	put_string(out, ",\"message\":", err->text[0] ? err->text : "the request failed");
+	put_string(out, "},\"request_id\":", request_id);
+	if (receipt)
+		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_bytes_puts(out, is_event ? "}\n\n" : "}");
+}
+
+const struct tdm_format tdm_format_messages = {
+    .endpoint = "messages",
+    .id_prefix = "msg_",
+    .ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+    .read = tdm_messages_read,
+    .begin = begin,
+    .piece = piece,
+    .finish = finish,
+    .end = end,
+    .whole = whole,
+    .error = error,
+};
