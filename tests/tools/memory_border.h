@@ -1,6 +1,6 @@
-// Functions that our code calls past the border of the build that looks for memory nobody has set; memory.c says why. The
-// Makefile reads this list too, a name a line. WRITES: memory.c has a function that knows what it writes; CROSS: it is
-// only called.
+// Functions that our code calls past the border of the build that looks for memory nobody has set; memory.c says why.
+// The Makefile reads this list too, a name a line. WRITES: memory.c has a function that knows what it writes; CROSS: it
+// is only called.
 // clang-format off
 WRITES(malloc)
 WRITES(realloc)
