@@ -65,6 +65,13 @@ static int render(struct local *l, struct tdm_run *run, const struct tdm_request
 	return out->n > cap ? too_long(l, run, out->n) : TDM_OK;
 }
 
+static int local_count(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, int64_t *n) {
+	struct local *l = (struct local *)m;
+	int count = tdm_engine_render(l->engine, rq->messages, rq->n_messages, NULL, 0, &run->error);
+	*n = count > 0 ? count : 0;
+	return count < 0 ? count : TDM_OK;
+}
+
 // --- sessions
 
 // Appends tokens with a row for each of them.
@@ -395,6 +402,7 @@ static const struct tdm_model_ops local_ops = {
     .generate = local_generate,
     .score = local_score,
     .embed = local_embed,
+    .count = local_count,
     .open = local_open,
     .destroy = local_destroy,
 };

@@ -2,7 +2,7 @@
 // or a negative status with one sentence in run->error, and a run that is cancelled or late starts nothing.
 #include "models/model.h"
 #include "base/clock.h"
-#include "models/kind.h"
+#include "models/sources.h"
 
 void tdm_request_init(struct tdm_request *r) {
 	*r = (struct tdm_request){.temperature = -1, .top_p = -1, .min_p = -1, .top_k = -1};
@@ -66,6 +66,23 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 	status = m->ops->generate(m, run, request, sink, result);
 	if (status < 0) // a model that forgot its sentence still gives one
 		return tdm_fail(&run->error, status, "model %s failed", m->name);
+	return TDM_OK;
+}
+
+static struct tdm_model *counter_of(struct tdm_model *m) {
+	struct tdm_model *found = m->ops->count ? m : NULL;
+	for (size_t i = 0; i < m->n_parts && !found; i++)
+		found = counter_of(m->parts[i]);
+	return found;
+}
+
+int tdm_count_prompt(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, int64_t *n,
+                     bool *estimated) {
+	struct tdm_model *counter = counter_of(m);
+	*estimated = !counter;
+	if (counter)
+		return counter->ops->count(counter, run, request, n);
+	*n = tdm_estimate_tokens(tdm_request_bytes(request));
 	return TDM_OK;
 }
 

@@ -75,6 +75,8 @@ struct tdm_model_ops {
 	             size_t n, double *logprobs, int *n_tokens);
 	// out: *width floats in run->arena, length 1. NULL without TDM_CAN_EMBED.
 	int (*embed)(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out, int *width);
+	// *n: tokens of the prompt as it would be read. NULL: this model does not know.
+	int (*count)(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, int64_t *n);
 	int (*open)(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out); // NULL without TDM_CAN_STEP
 	void (*destroy)(struct tdm_model *m);                                            // NULL = nothing to free
 };
@@ -108,3 +110,6 @@ struct tdm_model { // first member of every implementation
 // Checks TDM_CAN_TEXT and the run, clears *result, then calls the model. The way to call a model.
 int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                  struct tdm_result *result);
+// Tokens of the prompt, by the first model from m downwards that knows; *estimated: none does.
+int tdm_count_prompt(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, int64_t *n,
+                     bool *estimated);

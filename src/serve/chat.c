@@ -118,17 +118,6 @@ static const char *inline_receipt(struct chat *chat) {
 
 // --- headers at the commit
 
-static void set_warnings(struct chat *chat) {
-	struct tdm_bytes list;
-	tdm_bytes_init(&list, 1024);
-	for (const struct tdm_warning *w = chat->run.record->warnings; w; w = w->next)
-		tdm_bytes_printf(&list, "%s%s%s%s", list.len ? "," : "", w->code, w->param ? "=" : "",
-		                 w->param ? w->param : "");
-	if (list.len)
-		tdm_exchange_set(chat->c->x, "x-tandem-warnings", list.data);
-	tdm_bytes_release(&list);
-}
-
 static void set_commit_headers(struct chat *chat, const char *served) {
 	struct tdm_exchange *x = chat->c->x;
 	const struct tdm_decision *d = chat->run.record->decisions;
@@ -142,7 +131,7 @@ static void set_commit_headers(struct chat *chat, const char *served) {
 	}
 	snprintf(text, sizeof text, "%lld", (long long)(tdm_now_us() - tdm_exchange_arrived_us(x)) / 1000);
 	tdm_exchange_set(x, "openai-processing-ms", text);
-	set_warnings(chat);
+	tdm_set_warnings(x, chat->run.record);
 }
 
 // --- the answer, streamed
@@ -403,39 +392,17 @@ static int read_headers(struct chat *chat) {
 }
 
 static int read_request(struct chat *chat) {
-	const struct tdm_bytes *body = tdm_exchange_body(chat->c->x);
-	const char *encoding = tdm_exchange_header(chat->c->x, "content-encoding");
 	struct tdm_value *value;
-	if (encoding && strcasecmp(encoding, "identity"))
-		return tdm_fail(&chat->run.error, TDM_EMEDIA, "content-encoding: expected identity, got %s", encoding);
-	int status = tdm_json_parse(chat->c->arena, body->data ? body->data : "", body->len, &value, &chat->run.error);
+	int status = tdm_read_body(chat->c, &value, &chat->run.error);
 	if (!status)
 		status = chat->format->read(chat->c->arena, value, chat->run.record, &chat->request, &chat->run.error);
 	return status ? status : read_headers(chat);
 }
 
-static int unknown_model(struct chat *chat, const char *name) {
-	struct tdm_model *const *models;
-	const char *names[256];
-	size_t n = tdm_tree_models(chat->c->server->tree, &models), n_names = 0;
-	for (size_t i = 0; i < n && n_names < 256; i++)
-		if (!models[i]->hidden)
-			names[n_names++] = models[i]->name;
-	const char *near = tdm_nearest(name, names, n_names);
-	return tdm_fail_param(&chat->run.error, TDM_EMODEL, "model", "there is no model \"%s\"%s%s%s", name,
-	                      near ? " (nearest: \"" : "", near ? near : "", near ? "\")" : "");
-}
-
 static int find_model(struct chat *chat) {
-	const char *name = chat->request.model;
-	if (name && !strncmp(name, "tandem/", 7))
-		name += 7;
-	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "default"))
-		chat->model = chat->c->server->standard;
-	else
-		chat->model = tdm_tree_model(chat->c->server->tree, name);
-	if (!chat->model || (chat->model->hidden && chat->model != chat->c->server->standard))
-		return unknown_model(chat, name);
+	chat->model = tdm_find_model(chat->c->server, chat->request.model, &chat->run.error);
+	if (!chat->model)
+		return chat->run.error.status;
 	chat->run.record->requested = chat->model->name;
 	return TDM_OK;
 }

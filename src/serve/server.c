@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "serve/format.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
@@ -46,6 +47,51 @@ void tdm_reply_error(struct tdm_call_context *c, const char *receipt) {
 
 static void reply_json(struct tdm_call_context *c, const struct tdm_bytes *body) {
 	tdm_exchange_reply(c->x, 200, "application/json", body->data ? body->data : "", body->len);
+}
+
+void tdm_set_warnings(struct tdm_exchange *x, const struct tdm_record *r) {
+	struct tdm_bytes list;
+	tdm_bytes_init(&list, 1024);
+	for (const struct tdm_warning *w = r->warnings; w; w = w->next)
+		tdm_bytes_printf(&list, "%s%s%s%s", list.len ? "," : "", w->code, w->param ? "=" : "",
+		                 w->param ? w->param : "");
+	if (list.len)
+		tdm_exchange_set(x, "x-tandem-warnings", list.data);
+	tdm_bytes_release(&list);
+}
+
+// --- what every request for an answer needs
+
+int tdm_read_body(struct tdm_call_context *c, struct tdm_value **out, struct tdm_error *err) {
+	const struct tdm_bytes *body = tdm_exchange_body(c->x);
+	const char *encoding = tdm_exchange_header(c->x, "content-encoding");
+	if (encoding && strcasecmp(encoding, "identity"))
+		return tdm_fail(err, TDM_EMEDIA, "content-encoding: expected identity, got %s", encoding);
+	return tdm_json_parse(c->arena, body->data ? body->data : "", body->len, out, err);
+}
+
+static void no_model(const struct tdm_server *s, const char *name, struct tdm_error *err) {
+	struct tdm_model *const *models;
+	const char *names[256];
+	size_t n = tdm_tree_models(s->tree, &models), n_names = 0;
+	for (size_t i = 0; i < n && n_names < 256; i++)
+		if (!models[i]->hidden)
+			names[n_names++] = models[i]->name;
+	const char *near = tdm_nearest(name, names, n_names);
+	tdm_fail_param(err, TDM_EMODEL, "model", "there is no model \"%s\"%s%s%s", name, near ? " (nearest: \"" : "",
+	               near ? near : "", near ? "\")" : "");
+}
+
+struct tdm_model *tdm_find_model(const struct tdm_server *s, const char *name, struct tdm_error *err) {
+	if (name && !strncmp(name, "tandem/", 7))
+		name += 7;
+	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "default"))
+		return s->standard;
+	struct tdm_model *m = tdm_tree_model(s->tree, name);
+	if (m && (!m->hidden || m == s->standard))
+		return m;
+	no_model(s, name, err);
+	return NULL;
 }
 
 // --- models, receipts, health
@@ -173,6 +219,7 @@ struct route {
 static const struct route routes[] = {
     {"POST", "/chat/completions", true, tdm_handle_answer, NULL},
     {"POST", "/messages", true, tdm_handle_answer, NULL},
+    {"POST", "/messages/count_tokens", true, tdm_handle_count, NULL},
     {"GET", "/models", true, handle_list, NULL},
     {"GET", "/models/", true, NULL, tdm_handle_models},
     {"GET", "/receipts/", true, NULL, tdm_handle_receipt},

@@ -3,6 +3,7 @@
 #include "ledger/store.h"
 #include "serve/http.h"
 #include "serve/server.h"
+#include "base/value.h"
 #include <pthread.h>
 
 #define TDM_MAX_KEYS 64
@@ -41,8 +42,14 @@ struct tdm_call_context {
 };
 
 void tdm_handle_answer(struct tdm_call_context *c);
+void tdm_handle_count(struct tdm_call_context *c);
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
 void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
 // Answers with c->error in the shape of c->format; receipt: JSON or NULL.
 void tdm_reply_error(struct tdm_call_context *c, const char *receipt);
 void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err);
+void tdm_set_warnings(struct tdm_exchange *x, const struct tdm_record *r); // of the record, as a header
+// The body as JSON in the arena. TDM_OK, TDM_EJSON, TDM_EMEDIA.
+int tdm_read_body(struct tdm_call_context *c, struct tdm_value **out, struct tdm_error *err);
+// The model that a client means; NULL, "auto" and "default": the default one. NULL with TDM_EMODEL: there is none.
+struct tdm_model *tdm_find_model(const struct tdm_server *s, const char *name, struct tdm_error *err);

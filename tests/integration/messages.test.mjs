@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
-import { eventually, post, raw, rawPost, startTandem, user } from './lib.mjs';
+import { eventually, hasPair, post, raw, rawPost, startTandem, user, withoutPair } from './lib.mjs';
 import { chunk, delta, event, jsonAnswer, startUpstream, usage, wholeStream } from './upstream.mjs';
 
 let server, upstream, client;
@@ -16,6 +16,8 @@ models:
   cloud: {kind: remote, url: "${upstream.url}", model: big-1, breaker: no}
   private: {kind: mask, inner: cloud, level: 2}
   careful: {kind: guard, inner: hello}
+  pair: {kind: ${hasPair ? 'local, path: "embedded:small"' : 'script, answers: [x]'}}
+  kept: {kind: guard, inner: pair}
 serve: {ping: 1}
 `);
   client = new Anthropic({ baseURL: server.origin, apiKey: 'k', maxRetries: 0 });
@@ -129,6 +131,21 @@ test('a mask works here as it does there', async () => {
   const final = await client.messages.stream({ ...ask, model: 'private', messages: user(`write to ${address}`) }).finalMessage();
   assert.equal(final.content[0].text, `Dear ${address}!`);
   assert.ok(!upstream.received.includes(address));
+});
+
+test('tokens of a prompt are counted without an answer', { skip: withoutPair }, async () => {
+  const long = { model: 'pair', system: 'be brief', messages: [...user('What is 12 + 7?'), { role: 'assistant', content: '19' }, ...user('And 3 more?')] };
+  const { input_tokens: n } = await client.messages.countTokens(long);
+  for (const model of ['pair', 'kept']) {
+    const { usage: used } = await client.messages.create({ ...long, model, max_tokens: 4 });
+    assert.equal((await client.messages.countTokens({ ...long, model })).input_tokens, n);
+    assert.equal(used.input_tokens + used.cache_read_input_tokens, n);
+  }
+  const far = await post(`${server.base}/messages/count_tokens`, { ...long, model: 'cloud' });
+  assert.deepEqual([far.status, far.headers['x-tandem-warnings']], [200, 'usage_estimated']);
+  assert.ok(far.json.input_tokens > 5);
+  const wrong = await post(`${server.base}/messages/count_tokens`, { ...long, model: 'pear' });
+  assert.deepEqual([wrong.status, wrong.json.error.type], [404, 'not_found_error']);
 });
 
 test('a prefill is continued; a system turn in the middle is one', async () => {
