@@ -113,11 +113,13 @@ test('local weights, streamed: decoding stops', async (t) => {
 
 test('local weights, five answers at once: all of them stop', async (t) => {
   const from = server.stderr.length;
-  const body = { model: 'long', messages: user('hi'), stream: true, n: 5, temperature: 1 };
+  const body = { model: 'long', messages: user('hi'), stream: true, n: 5, temperature: 1, seed: 1 };
   const stored = await assertCancelled(t, (await leave(body, content(30))).left, from);
   t.diagnostic(`${stored.calls.map((c) => c.completion_tokens)} of 16000 tokens each`);
   assert.equal(stored.calls.length, 5);
-  for (const call of stored.calls) assert.ok(call.status === 'cancelled' && call.completion_tokens < 8000);
+  const ended = stored.calls.filter((c) => c.status === 'ok'); // by itself, as an answer of random weights may
+  assert.ok(ended.length < 5 && ended.every((c) => c.completion_tokens < 1000));
+  for (const call of stored.calls) assert.ok(['cancelled', 'ok'].includes(call.status) && call.completion_tokens < 8000);
 });
 
 test('local weights, not streamed: decoding stops', async (t) => {
