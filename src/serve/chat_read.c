@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_STOPS 16
-
 // --- messages
 
 static const struct {
@@ -178,27 +176,6 @@ static int read_limits(struct tdm_reader *r, const struct tdm_value *body, struc
 	return TDM_OK;
 }
 
-static int read_stop(struct tdm_reader *r, const struct tdm_value *body, struct tdm_request *out) {
-	const struct tdm_value *stop = tdm_get(body, "stop");
-	if (!stop)
-		return TDM_OK;
-	const struct tdm_value *items = stop->type == TDM_LIST ? stop->items : stop;
-	size_t n = stop->type == TDM_LIST ? stop->n : 1;
-	if (n > MAX_STOPS)
-		return tdm_fail_param(r->err, TDM_EVALUE, "stop", "stop: expected at most %d strings, got %zu", MAX_STOPS, n);
-	const char **stops = tdm_arena_array(r->arena, n + 1, sizeof *stops);
-	if (!stops)
-		return tdm_reader_memory(r);
-	for (size_t i = 0; i < n; i++) {
-		if (items[i].type != TDM_STRING || !items[i].len)
-			return tdm_reader_wrong(r, "stop", "a string, or a list of strings, none empty", &items[i]);
-		stops[i] = items[i].text;
-	}
-	out->stop = stops;
-	out->n_stop = n;
-	return TDM_OK;
-}
-
 static int read_stream(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
 	const struct tdm_value *options = tdm_get(body, "stream_options");
 	int status = tdm_reader_bool(r, body, "stream", "stream", &out->stream);
@@ -294,7 +271,7 @@ static int read_settings(struct tdm_reader *r, const struct tdm_value *body, str
 	if (!status)
 		status = read_limits(r, body, &out->request);
 	if (!status)
-		status = read_stop(r, body, &out->request);
+		status = tdm_reader_stop(r, tdm_get(body, "stop"), "stop", &out->request);
 	if (!status)
 		status = read_stream(r, body, out);
 	if (!status)

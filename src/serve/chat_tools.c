@@ -5,37 +5,6 @@
 #define MAX_TOOLS 1024
 #define MAX_CALLS 64
 
-// --- shared by the readers
-
-int tdm_reader_wrong(struct tdm_reader *r, const char *param, const char *expected, const struct tdm_value *got) {
-	return tdm_fail_param(r->err, TDM_EVALUE, param, "%s: expected %s, got %s", param, expected,
-	                      got ? tdm_type_name(got->type) : "nothing");
-}
-
-int tdm_reader_memory(struct tdm_reader *r) {
-	return tdm_fail(r->err, TDM_ENOMEM, "the request does not fit its memory limit");
-}
-
-int tdm_reader_bool(struct tdm_reader *r, const struct tdm_value *map, const char *key, const char *param, bool *out) {
-	const struct tdm_value *v = tdm_get(map, key);
-	if (!v)
-		return TDM_OK;
-	if (v->type != TDM_BOOL)
-		return tdm_reader_wrong(r, param, "true or false", v);
-	*out = v->truth;
-	return TDM_OK;
-}
-
-const char *tdm_reader_json(struct tdm_reader *r, const struct tdm_value *value, size_t *len) {
-	struct tdm_bytes text;
-	tdm_bytes_init(&text, r->arena->limit_bytes);
-	tdm_value_write(&text, value);
-	const char *copy = text.failed ? NULL : tdm_arena_copy(r->arena, text.data, text.len);
-	*len = text.len;
-	tdm_bytes_release(&text);
-	return copy;
-}
-
 // --- tools
 
 static bool is_name(const struct tdm_value *v) {

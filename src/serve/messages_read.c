@@ -4,7 +4,6 @@
 #include "serve/reader.h"
 #include <string.h>
 
-#define MAX_STOPS 16
 #define MAX_TOOLS 1024
 
 struct growing { // the messages so far
@@ -254,25 +253,6 @@ static int read_count(struct tdm_reader *r, const struct tdm_value *body, const 
 	return TDM_OK;
 }
 
-static int read_stops(struct tdm_reader *r, const struct tdm_value *body, struct tdm_request *out) {
-	const struct tdm_value *list = tdm_get(body, "stop_sequences");
-	if (!list)
-		return TDM_OK;
-	if (list->type != TDM_LIST || list->n > MAX_STOPS)
-		return tdm_reader_wrong(r, "stop_sequences", "a list of at most 16 strings", list);
-	const char **stops = tdm_arena_array(r->arena, list->n + 1, sizeof *stops);
-	if (!stops)
-		return tdm_reader_memory(r);
-	for (size_t i = 0; i < list->n; i++) {
-		if (list->items[i].type != TDM_STRING || !list->items[i].len)
-			return tdm_reader_wrong(r, "stop_sequences", "strings, none empty", &list->items[i]);
-		stops[i] = list->items[i].text;
-	}
-	out->stop = stops;
-	out->n_stop = list->n;
-	return TDM_OK;
-}
-
 static int read_settings(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
 	const struct tdm_value *model = tdm_get(body, "model"), *thinking = tdm_get(body, "thinking");
 	struct tdm_request *q = &out->request;
@@ -289,7 +269,7 @@ static int read_settings(struct tdm_reader *r, const struct tdm_value *body, str
 	if (!status)
 		status = read_count(r, body, "top_k", 0, &q->top_k);
 	if (!status)
-		status = read_stops(r, body, q);
+		status = tdm_reader_stop(r, tdm_get(body, "stop_sequences"), "stop_sequences", q);
 	return status ? status : tdm_reader_bool(r, body, "stream", "stream", &out->stream);
 }
 

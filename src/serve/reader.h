@@ -15,6 +15,8 @@ int tdm_reader_memory(struct tdm_reader *r);
 int tdm_reader_bool(struct tdm_reader *r, const struct tdm_value *map, const char *key, const char *param, bool *out);
 // A value as JSON text in the arena; NULL when out of memory.
 const char *tdm_reader_json(struct tdm_reader *r, const struct tdm_value *value, size_t *len);
+// A string, or a list of at most 16, none empty; NULL: none.
+int tdm_reader_stop(struct tdm_reader *r, const struct tdm_value *stop, const char *param, struct tdm_request *out);
 
 // Chat completions: tools, tool_choice and parallel_tool_calls, or the older functions and function_call (*older).
 int tdm_read_tools(struct tdm_reader *r, const struct tdm_value *body, struct tdm_toolbox *out, bool *older);
