@@ -41,12 +41,21 @@ struct tdm_call_context {
 	struct tdm_error error;
 };
 
+void tdm_answer(struct tdm_server *s, struct tdm_exchange *x);  // on a worker: finds the handler of the path
+int tdm_keys_read(struct tdm_server *s, struct tdm_error *err); // of the settings
+bool tdm_keys_right(const struct tdm_server *s, const struct tdm_exchange *x);
+
 void tdm_handle_answer(struct tdm_call_context *c);
 void tdm_handle_count(struct tdm_call_context *c);
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
 void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
+void tdm_handle_health(struct tdm_call_context *c);
+void tdm_handle_live(struct tdm_call_context *c);
+void tdm_reply_json(struct tdm_call_context *c, const struct tdm_bytes *body);
 // Answers with c->error in the shape of c->format; receipt: JSON or NULL.
 void tdm_reply_error(struct tdm_call_context *c, const char *receipt);
+// The client's own id, if it is a good one, or a new one. Every answer carries it.
+void tdm_set_request_id(struct tdm_call_context *c);
 void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err);
 void tdm_set_warnings(struct tdm_exchange *x, const struct tdm_record *r); // of the record, as a header
 // The body as JSON in the arena. TDM_OK, TDM_EJSON, TDM_EMEDIA.

@@ -1,0 +1,137 @@
+// Info: what the server says about itself: its models, its receipts, its health.
+#include "serve/server_parts.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void no_model(const struct tdm_server *s, const char *name, struct tdm_error *err) {
+	struct tdm_model *const *models;
+	const char *names[256];
+	size_t n = tdm_tree_models(s->tree, &models), n_names = 0;
+	for (size_t i = 0; i < n && n_names < 256; i++)
+		if (!models[i]->hidden)
+			names[n_names++] = models[i]->name;
+	const char *near = tdm_nearest(name, names, n_names);
+	tdm_fail_param(err, TDM_EMODEL, "model", "there is no model \"%s\"%s%s%s", name, near ? " (nearest: \"" : "",
+	               near ? near : "", near ? "\")" : "");
+}
+
+struct tdm_model *tdm_find_model(const struct tdm_server *s, const char *name, struct tdm_error *err) {
+	if (name && !strncmp(name, "tandem/", 7))
+		name += 7;
+	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "default"))
+		return s->standard;
+	struct tdm_model *m = tdm_tree_model(s->tree, name);
+	if (m && (!m->hidden || m == s->standard))
+		return m;
+	no_model(s, name, err);
+	return NULL;
+}
+
+static void put_model(struct tdm_call_context *c, struct tdm_bytes *out, const struct tdm_model *m) {
+	static const char *const caps[] = {"text", "logprobs", "score", "embed", "step", "tools"};
+	char when[32];
+	time_t started = (time_t)c->server->started_s;
+	struct tm tm;
+	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&started, &tm));
+	tdm_bytes_puts(out, "{\"id\":");
+	tdm_bytes_json(out, m->name, strlen(m->name));
+	tdm_bytes_printf(out, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"tandem\",\"type\":\"model\"",
+	                 (long long)started);
+	tdm_bytes_puts(out, ",\"display_name\":");
+	tdm_bytes_json(out, m->name, strlen(m->name));
+	tdm_bytes_printf(out, ",\"created_at\":\"%s\",\"tandem\":{\"kind\":\"%s\",\"can\":[", when, m->kind->name);
+	for (size_t i = 0, n = 0; i < TDM_COUNT(caps); i++)
+		if (m->can & 1u << i)
+			tdm_bytes_printf(out, "%s\"%s\"", n++ ? "," : "", caps[i]);
+	tdm_bytes_printf(out, "],\"default\":%s}}", m == c->server->standard ? "true" : "false");
+}
+
+static int by_name(const void *a, const void *b) {
+	return strcmp((*(struct tdm_model *const *)a)->name, (*(struct tdm_model *const *)b)->name);
+}
+
+// The models a client may see, sorted, the default first.
+static size_t visible_models(struct tdm_call_context *c, const struct tdm_model **out, size_t cap) {
+	struct tdm_model *const *all;
+	size_t n_all = tdm_tree_models(c->server->tree, &all), n = 0;
+	out[n++] = c->server->standard;
+	for (size_t i = 0; i < n_all && n < cap; i++)
+		if (!all[i]->hidden && all[i] != c->server->standard)
+			out[n++] = all[i];
+	qsort(out + 1, n - 1, sizeof *out, by_name);
+	return n;
+}
+
+void tdm_handle_models(struct tdm_call_context *c, const char *id) {
+	const struct tdm_model *models[256];
+	size_t n = visible_models(c, models, 256), shown = 0;
+	struct tdm_bytes body;
+	tdm_bytes_init(&body, 1 << 20);
+	if (!id)
+		tdm_bytes_puts(&body, "{\"object\":\"list\",\"data\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (id && strcmp(models[i]->name, id))
+			continue;
+		if (shown++)
+			tdm_bytes_putc(&body, ',');
+		put_model(c, &body, models[i]);
+	}
+	if (!id) {
+		tdm_bytes_puts(&body, "],\"has_more\":false,\"first_id\":");
+		tdm_bytes_json(&body, models[0]->name, strlen(models[0]->name));
+		tdm_bytes_puts(&body, ",\"last_id\":");
+		tdm_bytes_json(&body, models[n - 1]->name, strlen(models[n - 1]->name));
+		tdm_bytes_putc(&body, '}');
+	}
+	if (shown) {
+		tdm_reply_json(c, &body);
+	} else {
+		tdm_fail_param(&c->error, TDM_EMODEL, "model", "there is no model \"%s\"; GET /v1/models lists them", id);
+		tdm_reply_error(c, NULL);
+	}
+	tdm_bytes_release(&body);
+}
+
+void tdm_handle_receipt(struct tdm_call_context *c, const char *id) {
+	struct tdm_bytes body;
+	tdm_bytes_init(&body, 4 << 20);
+	if (tdm_ledger_receipt(c->server->ledger, id, NULL, &body, &c->error)) {
+		tdm_reply_error(c, NULL);
+	} else {
+		tdm_exchange_set(c->x, "cache-control", "private");
+		tdm_reply_json(c, &body);
+	}
+	tdm_bytes_release(&body);
+}
+
+void tdm_handle_health(struct tdm_call_context *c) {
+	pthread_mutex_lock(&c->server->mutex);
+	bool draining = c->server->draining;
+	pthread_mutex_unlock(&c->server->mutex);
+	if (draining) {
+		tdm_fail(&c->error, TDM_EDRAINING, "the server is about to stop");
+		tdm_reply_error(c, NULL);
+		return;
+	}
+	struct tdm_bytes body;
+	struct tdm_model *const *models;
+	size_t n = tdm_tree_models(c->server->tree, &models);
+	tdm_bytes_init(&body, 1 << 20);
+	tdm_bytes_puts(&body, "{\"status\":\"ok\",\"models\":{");
+	for (size_t i = 0, shown = 0; i < n; i++) {
+		if (models[i]->hidden)
+			continue;
+		tdm_bytes_puts(&body, shown++ ? "," : "");
+		tdm_bytes_json(&body, models[i]->name, strlen(models[i]->name));
+		tdm_bytes_puts(&body, ":\"ok\"");
+	}
+	tdm_bytes_puts(&body, "}}");
+	tdm_reply_json(c, &body);
+	tdm_bytes_release(&body);
+}
+
+void tdm_handle_live(struct tdm_call_context *c) {
+	tdm_exchange_reply(c->x, 200, "application/json", "{\"status\":\"ok\"}", 15);
+}

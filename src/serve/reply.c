@@ -1,0 +1,57 @@
+// Reply: what every path shares of reading a request and answering it.
+#include "base/text.h"
+#include "serve/format.h"
+#include "serve/server_parts.h"
+#include <stdio.h>
+#include <strings.h>
+
+#define LONGEST_WAIT_MS 60000
+
+void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err) {
+	const struct tdm_status_info *info = tdm_status_info(err->status);
+	bool is_long = err->retry_after_ms > LONGEST_WAIT_MS; // clients would sleep, or not wait at all
+	tdm_exchange_set(x, "x-should-retry", info->retry == TDM_RETRY_NO || is_long ? "false" : "true");
+	if (info->http == 429 || info->http == 503) {
+		char text[32];
+		int64_t wait_ms = err->retry_after_ms > 0 ? err->retry_after_ms : 1000;
+		snprintf(text, sizeof text, "%lld", (long long)(wait_ms + 999) / 1000);
+		tdm_exchange_set(x, "retry-after", text);
+		snprintf(text, sizeof text, "%lld", (long long)wait_ms);
+		tdm_exchange_set(x, "retry-after-ms", text);
+	}
+	if (info->http == 401)
+		tdm_exchange_set(x, "www-authenticate", "Bearer");
+}
+
+void tdm_reply_error(struct tdm_call_context *c, const char *receipt) {
+	struct tdm_bytes body;
+	tdm_bytes_init(&body, 1 << 20);
+	tdm_set_error_headers(c->x, &c->error);
+	c->format->error(&body, &c->error, c->request_id, receipt, false);
+	tdm_exchange_reply(c->x, tdm_status_info(c->error.status)->http, "application/json", body.data ? body.data : "{}",
+	                   body.data ? body.len : 2);
+	tdm_bytes_release(&body);
+}
+
+void tdm_reply_json(struct tdm_call_context *c, const struct tdm_bytes *body) {
+	tdm_exchange_reply(c->x, 200, "application/json", body->data ? body->data : "", body->len);
+}
+
+void tdm_set_warnings(struct tdm_exchange *x, const struct tdm_record *r) {
+	struct tdm_bytes list;
+	tdm_bytes_init(&list, 1024);
+	for (const struct tdm_warning *w = r->warnings; w; w = w->next)
+		tdm_bytes_printf(&list, "%s%s%s%s", list.len ? "," : "", w->code, w->param ? "=" : "",
+		                 w->param ? w->param : "");
+	if (list.len)
+		tdm_exchange_set(x, "x-tandem-warnings", list.data);
+	tdm_bytes_release(&list);
+}
+
+int tdm_read_body(struct tdm_call_context *c, struct tdm_value **out, struct tdm_error *err) {
+	const struct tdm_bytes *body = tdm_exchange_body(c->x);
+	const char *encoding = tdm_exchange_header(c->x, "content-encoding");
+	if (encoding && strcasecmp(encoding, "identity"))
+		return tdm_fail(err, TDM_EMEDIA, "content-encoding: expected identity, got %s", encoding);
+	return tdm_json_parse(c->arena, body->data ? body->data : "", body->len, out, err);
+}

@@ -1,0 +1,120 @@
+// Routes: from a path to its handler. A new path: a row in `routes`.
+#include "serve/format.h"
+#include "serve/server_parts.h"
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define ARENA_BASE_BYTES ((size_t)64 << 20) // of one request, beside 16 times its body
+
+static void handle_list(struct tdm_call_context *c) {
+	tdm_handle_models(c, NULL);
+}
+
+struct route {
+	const char *method, *path;
+	bool needs_key;
+	void (*handle)(struct tdm_call_context *c);                    // the path is whole
+	void (*handle_id)(struct tdm_call_context *c, const char *id); // the path is a prefix; the rest is an id
+};
+
+static const struct route routes[] = {
+    {"POST", "/chat/completions", true, tdm_handle_answer, NULL},
+    {"POST", "/messages", true, tdm_handle_answer, NULL},
+    {"POST", "/messages/count_tokens", true, tdm_handle_count, NULL},
+    {"GET", "/models", true, handle_list, NULL},
+    {"GET", "/models/", true, NULL, tdm_handle_models},
+    {"GET", "/receipts/", true, NULL, tdm_handle_receipt},
+    {"GET", "/health", false, tdm_handle_health, NULL},
+    {"GET", "/health/live", false, tdm_handle_live, NULL},
+};
+
+// Every path is also served under /v1; one trailing slash is ignored.
+static const char *plain_path(struct tdm_call_context *c) {
+	const char *path = tdm_exchange_path(c->x);
+	if (!strncmp(path, "/v1/", 4))
+		path += 3;
+	size_t n = strlen(path);
+	return n > 1 && path[n - 1] == '/' ? tdm_arena_copy(c->arena, path, n - 1) : path;
+}
+
+static const char *match(const struct route *r, const char *path) {
+	size_t n = strlen(r->path);
+	if (r->handle)
+		return strcmp(path, r->path) ? NULL : "";
+	return !strncmp(path, r->path, n) && path[n] ? path + n : NULL;
+}
+
+static bool same_method(const char *asked, const char *known) {
+	return !strcmp(asked, known) || (!strcmp(asked, "HEAD") && !strcmp(known, "GET"));
+}
+
+static void no_route(struct tdm_call_context *c, const char *path, const char *allow) {
+	if (allow) {
+		tdm_exchange_set(c->x, "allow", allow);
+		tdm_fail(&c->error, TDM_EMETHOD, "%s expects %s, got %s", path, allow, tdm_exchange_method(c->x));
+	} else if (!strncmp(path, "/v1/", 4)) {
+		tdm_fail(&c->error, TDM_EPATH, "there is no path %s: the base URL already ends in /v1",
+		         tdm_exchange_path(c->x));
+	} else {
+		tdm_fail(&c->error, TDM_EPATH, "there is no path %s here", tdm_exchange_path(c->x));
+	}
+	tdm_reply_error(c, NULL);
+}
+
+static void run_route(struct tdm_call_context *c, const struct route *r, const char *id) {
+	if (r->needs_key && !tdm_keys_right(c->server, c->x)) {
+		tdm_fail(&c->error, TDM_EKEY, "the API key is missing or not one of this server's");
+		tdm_reply_error(c, NULL);
+	} else if (tdm_exchange_too_large(c->x)) {
+		tdm_fail(&c->error, TDM_ETOOLARGE, "the body is larger than %lld bytes (serve.max_body_bytes)",
+		         (long long)c->server->settings->max_body_bytes);
+		tdm_reply_error(c, NULL);
+	} else if (r->handle) {
+		r->handle(c);
+	} else {
+		r->handle_id(c, id);
+	}
+}
+
+static void dispatch(struct tdm_call_context *c) {
+	const char *path = plain_path(c), *allow = NULL;
+	if (!strncmp(path, "/messages", 9))
+		c->format = &tdm_format_messages;
+	for (size_t i = 0; i < TDM_COUNT(routes); i++) {
+		const char *id = match(&routes[i], path);
+		if (!id)
+			continue;
+		if (same_method(tdm_exchange_method(c->x), routes[i].method)) {
+			run_route(c, &routes[i], id);
+			return;
+		}
+		allow = routes[i].method;
+	}
+	no_route(c, path, allow);
+}
+
+static bool good_request_id(const char *id) {
+	size_t n = id ? strlen(id) : 0;
+	return n && n <= 64 && strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == n;
+}
+
+// The client's own id, if it is a good one, or a new one. Every answer carries it.
+void tdm_set_request_id(struct tdm_call_context *c) {
+	const char *given = tdm_exchange_header(c->x, "x-request-id");
+	if (good_request_id(given))
+		snprintf(c->request_id, sizeof c->request_id, "%s", given);
+	else
+		tdm_make_id(c->request_id, "req_");
+	tdm_exchange_set(c->x, "x-request-id", c->request_id);
+	tdm_exchange_set(c->x, "request-id", c->request_id);
+}
+
+void tdm_answer(struct tdm_server *s, struct tdm_exchange *x) {
+	struct tdm_arena arena;
+	struct tdm_call_context c = {.server = s, .x = x, .arena = &arena, .format = &tdm_format_chat};
+	tdm_arena_init(&arena, ARENA_BASE_BYTES + 16 * tdm_exchange_body(x)->len);
+	tdm_set_request_id(&c);
+	dispatch(&c);
+	tdm_arena_release(&arena);
+}
