@@ -1,4 +1,5 @@
 // Info: what the server says about itself: its models, its receipts, its health.
+#include "base/text.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 // Reply: what every path shares of reading a request and answering it.
-#include "base/text.h"
 #include "serve/format.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
