@@ -26,6 +26,7 @@ enum tdm_cap {
 	TDM_CAN_STEP = 16,    // open: sessions with full logits and rewind
 	TDM_CAN_TOOLS = 32,   // tool calls
 	TDM_CAN_FORM = 64,    // sources: answers of a wanted form (struct tdm_form)
+	TDM_CAN_ECHO = 128,   // tokens of a raw prompt with their logprobs (struct tdm_echo)
 };
 
 // One scan of the final bytes that are about to leave the machine. A mask pushes its own before it calls its inner

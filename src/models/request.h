@@ -1,5 +1,6 @@
 // Request: what is asked of a model, whatever format it came in.
 #pragma once
+#include "models/event.h"
 #include "models/form.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,27 @@ struct tdm_toolbox {
 	bool one_call;      // at most one call in an answer
 };
 
+struct tdm_echoed {   // one token of a prompt, as the model that answers saw it
+	const char *text; // its bytes, which may end inside a character; none: a special token
+	size_t len;
+	float logprob; // NAN: nothing is before it
+	const struct tdm_alternative *alternatives;
+	int n_alternatives;
+};
+struct tdm_echo { // what a source with TDM_CAN_ECHO fills before the first event; allocated in run->arena
+	const struct tdm_echoed *tokens;
+	int n;
+};
+
+// A prompt that is no conversation: the text of the one message is continued as it stands, without a chat format.
+struct tdm_raw {
+	const int32_t *tokens; // the prompt as tokens of the vocabulary vocab_id; NULL: the text is split
+	int n_tokens;
+	uint64_t vocab_id;
+	bool only_echo;        // nothing is to be written
+	struct tdm_echo *echo; // NULL = the prompt's tokens are not wanted
+};
+
 struct tdm_request {
 	const struct tdm_message *messages; // a last message of the assistant is a prefill: continue it, do not repeat it
 	size_t n_messages;
@@ -36,8 +58,9 @@ struct tdm_request {
 	uint64_t draw;    // which of several draws of the same request (n choices, samples): a random stream of its own
 	const struct tdm_form *form; // NULL = any
 	struct tdm_toolbox tools;
-	bool wants_seed;     // the run's seed is the client's wish: an upstream may be told
-	const char *purpose; // what a source writes into its call record; NULL = "answer"
+	bool wants_seed;           // the run's seed is the client's wish: an upstream may be told
+	const struct tdm_raw *raw; // NULL = a conversation
+	const char *purpose;       // what a source writes into its call record; NULL = "answer"
 };
 // No messages, every setting "the model's own", logprobs off.
 void tdm_request_init(struct tdm_request *r);
