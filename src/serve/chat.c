@@ -5,19 +5,10 @@
 // shown is in the ledger. Before the commit everything can still become an HTTP error; after it, only an error event.
 #include "base/clock.h"
 #include "base/crew.h"
-#include "base/crypto.h"
-#include "base/log.h"
-#include "ledger/receipt.h"
 #include "models/promise.h"
 #include "models/sources.h"
-#include "serve/format.h"
-#include "serve/server_parts.h"
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
+#include "serve/entry.h"
 
-#define INLINE_RECEIPT_BYTES 8192
 #define ANSWER_LIMIT_BYTES ((size_t)64 << 20)
 
 struct chat;
@@ -59,79 +50,20 @@ struct chat {
 
 // --- the record
 
-static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, char *out, size_t cap) {
-	uint8_t hash[TDM_SHA256_BYTES];
-	char hex[2 * TDM_SHA256_BYTES + 1];
-	tdm_hmac_sha256(s->hash_key, sizeof s->hash_key, data ? data : "", n, hash);
-	tdm_hex(hash, sizeof hash, hex);
-	snprintf(out, cap, "hmac-sha256:%s", hex);
-}
-
-static void hash_answers(struct chat *chat) {
-	struct tdm_record *r = chat->run.record;
+static int close_record(struct chat *chat, int status) {
 	struct tdm_bytes all;
 	tdm_bytes_init(&all, TDM_MOST_CHOICES * ANSWER_LIMIT_BYTES);
 	for (int i = 0; i < chat->n_begun; i++)
 		tdm_bytes_add(&all, chat->choices[i].said.data, chat->choices[i].said.len);
-	keyed_hash(chat->c->server, all.data, all.len, r->answer_hash, sizeof r->answer_hash);
+	struct tdm_run_end end = {
+	    .status = status,
+	    .finish = chat->choices[chat->request.n > 0 ? chat->request.n - 1 : 0].result.finish,
+	    .prompt_tokens = chat->usage.prompt_tokens,
+	    .completion_tokens = chat->usage.completion_tokens,
+	};
+	status = tdm_entry_close(chat->c, &chat->run, end, all.data, all.len);
 	tdm_bytes_release(&all);
-}
-
-// Closes the record and writes it. A ledger that cannot be written is a failure of the request.
-static int close_record(struct chat *chat, int status) {
-	struct tdm_record *r = chat->run.record;
-	struct tdm_run_end end = {status,
-	                          chat->choices[chat->request.n > 0 ? chat->request.n - 1 : 0].result.finish,
-	                          chat->usage.prompt_tokens,
-	                          chat->usage.completion_tokens,
-	                          tdm_tree_dearest(chat->c->server->tree),
-	                          tdm_exchange_committed(chat->c->x)};
-	tdm_run_close(&chat->run, &end);
-	r->total_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x); // the time in the queue counts
-	hash_answers(chat);
-	tdm_log(TDM_INFO, "request", r->id, " state=%s model=%s served=%s error=%s prompt=%lld completion=%lld us=%lld",
-	        tdm_state_name(r->state), r->requested ? r->requested : "-", r->served ? r->served : "-",
-	        r->error_code ? r->error_code : "-", (long long)chat->usage.prompt_tokens,
-	        (long long)chat->usage.completion_tokens, (long long)r->total_us);
-	struct tdm_error err = {0};
-	int written = tdm_ledger_write(chat->c->server->ledger, r, &err);
-	if (written && !status)
-		return tdm_fail(&chat->run.error, written, "%s", err.text);
 	return status;
-}
-
-// The receipt as the client wants it, in the arena; NULL for none.
-static const char *inline_receipt(struct chat *chat) {
-	const struct tdm_record *r = chat->run.record;
-	struct tdm_bytes b;
-	if (r->objective.receipt == 2)
-		return NULL;
-	if (r->objective.receipt == 1)
-		return tdm_arena_printf(chat->c->arena, "{\"receipt\":\"%s\",\"state\":\"%s\"}", r->id,
-		                        tdm_state_name(r->state));
-	tdm_bytes_init(&b, 2 * INLINE_RECEIPT_BYTES);
-	tdm_receipt_write_inline(&b, r, INLINE_RECEIPT_BYTES);
-	char *copy = tdm_arena_copy(chat->c->arena, b.data ? b.data : "null", b.data ? b.len : 4);
-	tdm_bytes_release(&b);
-	return copy;
-}
-
-// --- headers at the commit
-
-static void set_commit_headers(struct chat *chat, const char *served) {
-	struct tdm_exchange *x = chat->c->x;
-	const struct tdm_decision *d = chat->run.record->decisions;
-	char text[160];
-	tdm_exchange_set(x, "x-tandem-requested", chat->model->name);
-	if (served)
-		tdm_exchange_set(x, "x-tandem-served", served);
-	if (d) {
-		snprintf(text, sizeof text, "%s=%s", d->kind, d->choice);
-		tdm_exchange_set(x, "x-tandem-decision", text);
-	}
-	snprintf(text, sizeof text, "%lld", (long long)(tdm_now_us() - tdm_exchange_arrived_us(x)) / 1000);
-	tdm_exchange_set(x, "openai-processing-ms", text);
-	tdm_set_warnings(x, chat->run.record);
 }
 
 // --- the answer, streamed
@@ -148,7 +80,7 @@ static void begin_choice(struct choice *choice, const char *author) {
 	if (choice->index == 0) {
 		chat->head.model = author ? author : chat->model->name;
 		chat->run.record->first_us = tdm_now_us() - tdm_exchange_arrived_us(chat->c->x);
-		set_commit_headers(chat, chat->head.model);
+		tdm_entry_commit(chat->c, chat->run.record, chat->head.model);
 	}
 	chat->format->begin(&chat->event, &chat->head, &choice->stream);
 	choice->began = true;
@@ -242,14 +174,10 @@ static void end_stream(struct chat *chat, int status, const char *receipt) {
 static void reply_whole(struct chat *chat, const char *receipt) {
 	struct tdm_bytes body;
 	struct tdm_chat_choice kept[TDM_MOST_CHOICES];
-	char text[48];
 	struct tdm_record *r = chat->run.record;
 	chat->head.model = r->served ? r->served : chat->model->name;
-	set_commit_headers(chat, chat->head.model);
-	snprintf(text, sizeof text, "%.9g", tdm_record_cost(r));
-	tdm_exchange_set(chat->c->x, "x-tandem-cost", text);
-	snprintf(text, sizeof text, "%lld", (long long)(r->total_us > r->model_us ? r->total_us - r->model_us : 0));
-	tdm_exchange_set(chat->c->x, "x-tandem-overhead-us", text);
+	tdm_entry_commit(chat->c, chat->run.record, chat->head.model);
+	tdm_entry_figures(chat->c, r);
 	for (int i = 0; i < chat->request.n; i++)
 		kept[i] = chat->choices[i].kept;
 	tdm_bytes_init(&body, ANSWER_LIMIT_BYTES * 6);
@@ -375,72 +303,24 @@ static int generate(struct chat *chat) {
 
 // --- the request
 
-static int read_headers(struct chat *chat) {
-	static const char *const names[] = {"quality", "max-cost", "max-latency-ms", "privacy",
-	                                    "trust",   "strict",   "session",        "receipt"};
-	for (size_t i = 0; i < TDM_COUNT(names); i++) {
-		char header[48];
-		snprintf(header, sizeof header, "x-tandem-%s", names[i]);
-		const char *value = tdm_exchange_header(chat->c->x, header);
-		int status =
-		    value ? tdm_objective_header(chat->c->arena, names[i], value, &chat->request.objective, &chat->run.error)
-		          : TDM_OK;
-		if (status)
-			return status;
-	}
-	return TDM_OK;
-}
-
 static int read_request(struct chat *chat) {
 	struct tdm_value *value;
 	int status = tdm_read_body(chat->c, &value, &chat->run.error);
 	if (!status)
 		status = chat->format->read(chat->c->arena, value, chat->run.record, &chat->request, &chat->run.error);
-	return status ? status : read_headers(chat);
-}
-
-static int find_model(struct chat *chat) {
-	chat->model = tdm_find_model(chat->c->server, chat->request.model, &chat->run.error);
-	if (!chat->model)
-		return chat->run.error.status;
-	chat->run.record->requested = chat->model->name;
-	return TDM_OK;
-}
-
-static void set_run(struct chat *chat) {
-	struct tdm_run *run = &chat->run;
-	struct tdm_record *r = run->record;
-	int64_t longest = chat->c->server->settings->timeout_s * 1000000;
-	if (chat->request.objective.strict && chat->request.objective.max_latency_ms &&
-	    chat->request.objective.max_latency_ms * 1000 < longest)
-		longest = chat->request.objective.max_latency_ms * 1000;
-	run->deadline_us = tdm_exchange_arrived_us(chat->c->x) + longest;
-	if (chat->request.has_seed)
-		run->seed = chat->request.seed;
-	run->objective = chat->request.objective;
-	r->objective = run->objective;
-	r->seed = run->seed;
-	r->config_hash = tdm_tree_hash(chat->c->server->tree);
-	if (chat->request.request.logprobs && !(chat->model->can & TDM_CAN_LOGPROBS))
-		tdm_record_warn(r, "parameter_ignored", "logprobs", "this model cannot give log-probabilities");
+	return status ? status : tdm_entry_wishes(chat->c, &chat->request.objective, &chat->run.error);
 }
 
 static int prepare(struct chat *chat) {
-	struct tdm_call_context *c = chat->c;
-	const struct tdm_bytes *body = tdm_exchange_body(c->x);
-	struct tdm_record *r = chat->run.record;
-	r->endpoint = chat->format->endpoint;
-	r->queue_us = tdm_now_us() - tdm_exchange_arrived_us(c->x);
-	snprintf(r->request_id, sizeof r->request_id, "%s", c->request_id);
-	keyed_hash(c->server, body->data, body->len, r->request_hash, sizeof r->request_hash);
-	tdm_exchange_set(c->x, "x-tandem-receipt", r->id);
-	chat->run.cancelled = tdm_exchange_cancelled(c->x);
 	int status = read_request(chat);
+	if (!status && chat->request.has_seed)
+		chat->run.seed = chat->request.seed;
 	if (!status)
-		status = find_model(chat);
+		status = tdm_entry_aim(chat->c, &chat->run, chat->request.model, &chat->request.objective, &chat->model);
 	if (status)
 		return status;
-	set_run(chat);
+	if (chat->request.request.logprobs && !(chat->model->can & TDM_CAN_LOGPROBS))
+		tdm_record_warn(chat->run.record, "parameter_ignored", "logprobs", "this model cannot give log-probabilities");
 	return tdm_check_objective(chat->model, &chat->request.request, &chat->run);
 }
 
@@ -474,7 +354,7 @@ static void release(struct chat *chat) {
 
 static void answer(struct chat *chat, int status) {
 	status = close_record(chat, status);
-	const char *receipt = inline_receipt(chat);
+	const char *receipt = tdm_entry_receipt(chat->c, chat->run.record);
 	if (chat->request.stream && (!status || tdm_exchange_committed(chat->c->x))) {
 		end_stream(chat, status, receipt);
 	} else if (status) {
@@ -488,9 +368,7 @@ static void answer(struct chat *chat, int status) {
 
 void tdm_handle_answer(struct tdm_call_context *c) {
 	struct chat chat = {.c = c, .format = c->format};
-	uint64_t seed;
-	if (tdm_system_random(&seed, sizeof seed) || tdm_run_init(&chat.run, c->arena, seed & INT64_MAX)) {
-		tdm_fail(&c->error, TDM_ENOMEM, "the request does not fit its memory limit");
+	if (tdm_entry_begin(c, &chat.run, c->format->endpoint)) {
 		tdm_reply_error(c, NULL);
 		return;
 	}

@@ -1,0 +1,122 @@
+// Entry: what every request to a model has in common, whatever its format: its run, its record, its receipt.
+//
+// The rule it protects: no endpoint asks a model without a record that is closed and in the ledger before the answer
+// ends. What must hold for all endpoints (limits, keys, deadlines) belongs here, not into one of them.
+#include "serve/entry.h"
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "ledger/receipt.h"
+#include <stdio.h>
+
+#define INLINE_RECEIPT_BYTES 8192
+
+static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, char *out, size_t cap) {
+	uint8_t hash[TDM_SHA256_BYTES];
+	char hex[2 * TDM_SHA256_BYTES + 1];
+	tdm_hmac_sha256(s->hash_key, sizeof s->hash_key, data ? data : "", n, hash);
+	tdm_hex(hash, sizeof hash, hex);
+	snprintf(out, cap, "hmac-sha256:%s", hex);
+}
+
+int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char *endpoint) {
+	const struct tdm_bytes *body = tdm_exchange_body(c->x);
+	uint64_t seed;
+	if (tdm_system_random(&seed, sizeof seed) || tdm_run_init(run, c->arena, seed & INT64_MAX))
+		return tdm_fail(&c->error, TDM_ENOMEM, "the request does not fit its memory limit");
+	struct tdm_record *r = run->record;
+	r->endpoint = endpoint;
+	r->queue_us = tdm_now_us() - tdm_exchange_arrived_us(c->x);
+	snprintf(r->request_id, sizeof r->request_id, "%s", c->request_id);
+	keyed_hash(c->server, body->data, body->len, r->request_hash, sizeof r->request_hash);
+	tdm_exchange_set(c->x, "x-tandem-receipt", r->id);
+	run->cancelled = tdm_exchange_cancelled(c->x);
+	return TDM_OK;
+}
+
+int tdm_entry_wishes(struct tdm_call_context *c, struct tdm_objective *o, struct tdm_error *err) {
+	static const char *const names[] = {"quality", "max-cost", "max-latency-ms", "privacy",
+	                                    "trust",   "strict",   "session",        "receipt"};
+	for (size_t i = 0; i < TDM_COUNT(names); i++) {
+		char header[48];
+		snprintf(header, sizeof header, "x-tandem-%s", names[i]);
+		const char *value = tdm_exchange_header(c->x, header);
+		int status = value ? tdm_objective_header(c->arena, names[i], value, o, err) : TDM_OK;
+		if (status)
+			return status;
+	}
+	return TDM_OK;
+}
+
+int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *name, const struct tdm_objective *o,
+                  struct tdm_model **out) {
+	struct tdm_record *r = run->record;
+	*out = tdm_find_model(c->server, name, &run->error);
+	if (!*out)
+		return run->error.status;
+	r->requested = (*out)->name;
+	int64_t longest = c->server->settings->timeout_s * 1000000;
+	if (o->strict && o->max_latency_ms && o->max_latency_ms * 1000 < longest)
+		longest = o->max_latency_ms * 1000;
+	run->deadline_us = tdm_exchange_arrived_us(c->x) + longest;
+	run->objective = r->objective = *o;
+	r->seed = run->seed;
+	r->config_hash = tdm_tree_hash(c->server->tree);
+	return TDM_OK;
+}
+
+int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_run_end end, const void *answer,
+                    size_t n) {
+	struct tdm_record *r = run->record;
+	end.dearest = tdm_tree_dearest(c->server->tree);
+	end.shown = tdm_exchange_committed(c->x);
+	tdm_run_close(run, &end);
+	r->total_us = tdm_now_us() - tdm_exchange_arrived_us(c->x); // the time in the queue counts
+	keyed_hash(c->server, answer, n, r->answer_hash, sizeof r->answer_hash);
+	tdm_log(TDM_INFO, "request", r->id, " state=%s model=%s served=%s error=%s prompt=%lld completion=%lld us=%lld",
+	        tdm_state_name(r->state), r->requested ? r->requested : "-", r->served ? r->served : "-",
+	        r->error_code ? r->error_code : "-", (long long)end.prompt_tokens, (long long)end.completion_tokens,
+	        (long long)r->total_us);
+	struct tdm_error err = {0};
+	int written = tdm_ledger_write(c->server->ledger, r, &err);
+	if (written && !end.status)
+		return tdm_fail(&run->error, written, "%s", err.text);
+	return end.status;
+}
+
+const char *tdm_entry_receipt(struct tdm_call_context *c, const struct tdm_record *r) {
+	struct tdm_bytes b;
+	if (r->objective.receipt == 2)
+		return NULL;
+	if (r->objective.receipt == 1)
+		return tdm_arena_printf(c->arena, "{\"receipt\":\"%s\",\"state\":\"%s\"}", r->id, tdm_state_name(r->state));
+	tdm_bytes_init(&b, 2 * INLINE_RECEIPT_BYTES);
+	tdm_receipt_write_inline(&b, r, INLINE_RECEIPT_BYTES);
+	char *copy = tdm_arena_copy(c->arena, b.data ? b.data : "null", b.data ? b.len : 4);
+	tdm_bytes_release(&b);
+	return copy;
+}
+
+void tdm_entry_commit(struct tdm_call_context *c, const struct tdm_record *r, const char *served) {
+	struct tdm_exchange *x = c->x;
+	const struct tdm_decision *d = r->decisions;
+	char text[160];
+	tdm_exchange_set(x, "x-tandem-requested", r->requested);
+	if (served)
+		tdm_exchange_set(x, "x-tandem-served", served);
+	if (d) {
+		snprintf(text, sizeof text, "%s=%s", d->kind, d->choice);
+		tdm_exchange_set(x, "x-tandem-decision", text);
+	}
+	snprintf(text, sizeof text, "%lld", (long long)(tdm_now_us() - tdm_exchange_arrived_us(x)) / 1000);
+	tdm_exchange_set(x, "openai-processing-ms", text);
+	tdm_set_warnings(x, r);
+}
+
+void tdm_entry_figures(struct tdm_call_context *c, const struct tdm_record *r) {
+	char text[48];
+	snprintf(text, sizeof text, "%.9g", tdm_record_cost(r));
+	tdm_exchange_set(c->x, "x-tandem-cost", text);
+	snprintf(text, sizeof text, "%lld", (long long)(r->total_us > r->model_us ? r->total_us - r->model_us : 0));
+	tdm_exchange_set(c->x, "x-tandem-overhead-us", text);
+}
