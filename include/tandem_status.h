@@ -29,6 +29,8 @@ enum tdm_retry { TDM_RETRY_NO, TDM_RETRY_ONCE, TDM_RETRY_YES };
 	X(EREJECTED, "upstream_rejected", 400, "invalid_request_error", "invalid_request_error", NO)      \
 	X(EKEY, "invalid_api_key", 401, "authentication_error", "authentication_error", NO)               \
 	X(EQUOTA, "insufficient_quota", 402, "insufficient_quota", "billing_error", NO)                   \
+	X(EFORBIDDEN, "model_not_allowed", 403, "permission_error", "permission_error", NO)               \
+	X(EADMIN, "admin_required", 403, "permission_error", "permission_error", NO)                      \
 	X(EPRIVACY, "privacy_refused", 403, "permission_error", "permission_error", NO)                   \
 	X(EEGRESS, "egress_blocked", 403, "permission_error", "permission_error", NO)                     \
 	X(EPATH, "path_not_found", 404, "not_found_error", "not_found_error", NO)                         \
@@ -53,6 +55,7 @@ enum tdm_retry { TDM_RETRY_NO, TDM_RETRY_ONCE, TDM_RETRY_YES };
 	X(EDRAINING, "draining", 503, "overloaded_error", "overloaded_error", YES)                        \
 	X(EGUARD, "guard_unavailable", 503, "overloaded_error", "overloaded_error", YES)                  \
 	X(ELEDGER, "ledger_unavailable", 503, "overloaded_error", "overloaded_error", YES)                \
+	X(ESTATE, "state_unavailable", 503, "overloaded_error", "overloaded_error", YES)                  \
 	X(ENOMEM, "out_of_memory", 503, "overloaded_error", "overloaded_error", YES)                      \
 	X(EDEADLINE, "deadline_exceeded", 504, "timeout_error", "timeout_error", ONCE)                    \
 	X(EUPTIME, "upstream_timeout", 504, "timeout_error", "timeout_error", ONCE)

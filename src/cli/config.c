@@ -2,6 +2,7 @@
 #include "cli/app.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
+#include "ledger/shared_settings.h"
 #include "serve/settings.h"
 #include <stddef.h>
 #include <stdio.h>
@@ -83,6 +84,8 @@ static int run(const struct tdm_command_call *call) {
 		print_model(&app, models->keys[i], &models->items[i]);
 	printf("serve:\n");
 	print_options(&app, status ? NULL : tdm_get(root, "serve"), tdm_serve_options, tdm_n_serve_options);
+	printf("state:\n");
+	print_options(&app, status ? NULL : tdm_get(root, "state"), tdm_shared_settings, tdm_n_shared_settings);
 	tdm_app_close(&app);
 	return status;
 }

@@ -3,6 +3,7 @@
 // sentence. The list of kinds is cli/kinds.c; it is passed down as a parameter, nothing below cli knows it.
 #pragma once
 #include "base/option.h"
+#include "ledger/shared.h"
 #include "models/model.h"
 
 enum tdm_family { TDM_SOURCE, TDM_POLICY, TDM_STRATEGY };
@@ -25,6 +26,7 @@ struct tdm_build {           // what create() sees
 	const char **part_roles;
 	size_t n_parts;
 	const void *(*embedded)(const char *name, size_t *n); // data inside the program; NULL when it has none
+	struct tdm_shared *state;                             // what requests and replicas share; lives as long as the tree
 };
 struct tdm_model *tdm_build_role(const struct tdm_build *b, const char *role); // the first model in that role, or NULL
 size_t tdm_build_roles(const struct tdm_build *b, const char *role, struct tdm_model **out, size_t cap); // the count

@@ -6,6 +6,7 @@
 // row in `common_options`.
 #include "models/tree.h"
 #include "base/crypto.h"
+#include "ledger/shared_settings.h"
 #include <ctype.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ struct tdm_tree {
 	char hash[8 + 2 * TDM_SHA256_BYTES];
 	const struct tdm_kind *const *kinds;
 	const void *(*embedded)(const char *, size_t *);
+	struct tdm_shared *state;
 	struct tdm_error *err; // of the load in progress
 };
 
@@ -54,7 +56,7 @@ static const struct tdm_option price_options[] = {
     {"out", TDM_OPT_NUMBER, PRICE(out), "0", 0, 1e9, NULL, "per million tokens of the answer"},
 };
 
-static const char *const sections[] = {"models", "serve", "ledger", "log"};
+static const char *const sections[] = {"models", "serve", "ledger", "log", "state"};
 
 static int build_entry(struct tdm_tree *t, struct entry *e, int depth);
 
@@ -270,8 +272,8 @@ static int create_model(struct tdm_tree *t, struct entry *e, const struct tdm_ki
 		status = build_parts(t, e, kind, depth, &parts);
 	if (status)
 		return status;
-	const struct tdm_build b = {&t->arena, t->err,       e->name,     e->where, t->folder,
-	                            kind,      parts.models, parts.roles, parts.n,  t->embedded};
+	const struct tdm_build b = {&t->arena,    t->err,      e->name, e->where,    t->folder, kind,
+	                            parts.models, parts.roles, parts.n, t->embedded, t->state};
 	status = kind->create(&b, options, &model);
 	if (status || !model)
 		return tdm_fail(t->err, status ? status : TDM_EINTERNAL, "%s: kind %s could not be made", e->where, kind->name);
@@ -353,7 +355,10 @@ static int load(struct tdm_tree *t, const char *name, const char *folder, const 
 	int status = tdm_yaml_parse(&t->arena, t->name, text, n, &t->root, t->err);
 	if (!status)
 		status = check_sections(t);
-	return status ? status : build_all(t);
+	const char *where = status ? NULL : tdm_arena_printf(&t->arena, "%s: state", t->name);
+	if (where)
+		status = tdm_shared_from_settings(&t->arena, where, t->folder, tdm_get(t->root, "state"), &t->state, t->err);
+	return status ? status : where ? build_all(t) : no_memory(t);
 }
 
 int tdm_tree_load(const char *name, const char *folder, const char *text, size_t n, const struct tdm_kind *const *kinds,
@@ -386,6 +391,7 @@ void tdm_tree_close(struct tdm_tree *t) {
 	for (size_t i = t->n_built; i-- > 0;)
 		if (t->built[i]->ops->destroy)
 			t->built[i]->ops->destroy(t->built[i]);
+	tdm_shared_close(t->state);
 	struct tdm_arena arena = t->arena;
 	tdm_arena_release(&arena);
 }
@@ -404,6 +410,10 @@ size_t tdm_tree_models(const struct tdm_tree *t, struct tdm_model *const **out) 
 
 const struct tdm_value *tdm_tree_section(const struct tdm_tree *t, const char *name) {
 	return tdm_get(t->root, name);
+}
+
+struct tdm_shared *tdm_tree_state(const struct tdm_tree *t) {
+	return t->state;
 }
 
 const char *tdm_tree_hash(const struct tdm_tree *t) {

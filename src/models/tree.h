@@ -1,6 +1,7 @@
 // Tree: the settings file made into models.
 //
 //   models: {NAME: {kind: KIND, ROLE: NAME or inline mapping, OPTION: VALUE, price: {in, out}, hidden: yes}, ...}
+//   state: what requests and replicas share (ledger/shared_settings.c)
 //   serve:, ledger:, log:   sections for others, found by tdm_tree_section
 //
 // A bad tree is refused with one sentence naming file, line, model and reason: unknown kind or option (with the nearest
@@ -16,5 +17,6 @@ void tdm_tree_close(struct tdm_tree *t);
 struct tdm_model *tdm_tree_model(const struct tdm_tree *t, const char *name);         // NULL when unknown
 size_t tdm_tree_models(const struct tdm_tree *t, struct tdm_model *const **out);      // named ones, in file order
 const struct tdm_value *tdm_tree_section(const struct tdm_tree *t, const char *name); // "serve" ...; NULL when absent
+struct tdm_shared *tdm_tree_state(const struct tdm_tree *t);                          // of the section `state`
 const char *tdm_tree_hash(const struct tdm_tree *t);         // "sha256:..." of the settings text
 struct tdm_price tdm_tree_dearest(const struct tdm_tree *t); // what a token costs on the dearest source of the tree

@@ -9,3 +9,4 @@
 int tdm_test_record(void);
 int tdm_test_receipt(void);
 int tdm_test_store(void);
+int tdm_test_shared(void);
