@@ -36,12 +36,21 @@ static const char *folder_of(struct tdm_arena *arena, const char *path) {
 	return slash ? tdm_arena_copy(arena, path, (size_t)(slash - path)) : ".";
 }
 
-int tdm_app_open(struct tdm_arena *arena, const char *config, struct tdm_app *app, struct tdm_error *err) {
+int tdm_app_read(struct tdm_arena *arena, const char *config, struct tdm_app *app, struct tdm_error *err) {
 	int status = tdm_app_settings(arena, config, app, err);
 	if (status)
 		return status;
-	return tdm_tree_load(app->settings_name, folder_of(arena, app->settings_name), app->settings_text,
+	return tdm_tree_read(app->settings_name, folder_of(arena, app->settings_name), app->settings_text,
 	                     app->settings_bytes, tdm_kinds, tdm_embedded, &app->tree, err);
+}
+
+int tdm_app_open(struct tdm_arena *arena, const char *config, struct tdm_app *app, struct tdm_error *err) {
+	int status = tdm_app_read(arena, config, app, err);
+	if (!status)
+		status = tdm_tree_build(app->tree, NULL, err);
+	if (status)
+		tdm_app_close(app);
+	return status;
 }
 
 void tdm_app_close(struct tdm_app *app) {

@@ -12,6 +12,8 @@ struct tdm_app {
 // config: path of a settings file; NULL = ./tandem.yaml when it exists, else the embedded one. Strings live in the
 // arena.
 int tdm_app_settings(struct tdm_arena *arena, const char *config, struct tdm_app *app, struct tdm_error *err);
+int tdm_app_read(struct tdm_arena *arena, const char *config, struct tdm_app *app,
+                 struct tdm_error *err); // and the tree, no model of it made: tdm_tree_build
 int tdm_app_open(struct tdm_arena *arena, const char *config, struct tdm_app *app,
                  struct tdm_error *err); // and the tree
 void tdm_app_close(struct tdm_app *app);

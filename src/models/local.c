@@ -6,6 +6,7 @@
 #include "models/local.h"
 #include "base/clock.h"
 #include "models/encoded.h"
+#include "models/engines.h"
 #include "models/joint.h"
 #include "models/forms.h"
 #include "models/keeper.h"
@@ -393,9 +394,8 @@ static int local_embed(struct tdm_model *m, struct tdm_run *run, const char *tex
 
 static void local_destroy(struct tdm_model *m) {
 	struct local *l = (struct local *)m;
-	tdm_forms_forget(tdm_engine_tokens_made(l->engine));
 	tdm_adapter_close(l->adapter);
-	tdm_engine_close(l->engine);
+	tdm_engines_leave(l->engine);
 }
 
 static const struct tdm_model_ops local_ops = {
@@ -421,6 +421,16 @@ static int open_embedded(const struct tdm_build *b, const char *name, const stru
 	return tdm_engine_memory(name, data, n, o, out, why);
 }
 
+// Everything that tells one engine from another.
+static const char *key_of(const struct tdm_build *b, const struct options *o) {
+	const char *const paths[] = {strncmp(o->path, "embedded:", 9) ? file_at(b, o->path) : o->path,
+	                             o->adapter ? file_at(b, o->adapter) : NULL};
+	const char *rest =
+	    tdm_arena_printf(b->arena, "%d %d %s %s %d %lld %.9g", (int)o->threads, (int)o->context, o->chat ? o->chat : "",
+	                     o->kernels ? o->kernels : "", o->cache_type, (long long)o->cache_mb, o->adapter_scale);
+	return rest ? tdm_engines_key(b->arena, b->name, rest, paths, TDM_COUNT(paths)) : NULL;
+}
+
 static int open_engine(const struct tdm_build *b, const struct options *o, struct tdm_engine **out) {
 	const struct tdm_engine_options engine = {.threads = (int)o->threads,
 	                                          .context = (int)o->context,
@@ -429,14 +439,18 @@ static int open_engine(const struct tdm_build *b, const struct options *o, struc
 	                                          .cache_type = (enum tdm_cache_type)o->cache_type,
 	                                          .cache_bytes = (size_t)o->cache_mb << 20};
 	struct tdm_error why = {0};
-	const char *path = o->path;
+	const char *path = o->path, *key = key_of(b, o);
 	int status;
+	if (!key || (*out = tdm_engines_find(key)))
+		return key ? TDM_OK : TDM_ENOMEM;
 	if (!strncmp(path, "embedded:", 9)) {
 		status = open_embedded(b, path + 9, &engine, out, &why);
 	} else {
 		path = file_at(b, path);
 		status = path ? tdm_engine_open(path, &engine, out, &why) : TDM_ENOMEM;
 	}
+	if (!status)
+		tdm_engines_add(key, *out);
 	return status ? tdm_fail(b->error, status, "%s: %s", b->where, why.text) : TDM_OK;
 }
 
@@ -479,7 +493,7 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 		status = no_chat(b);
 	if (status) {
 		tdm_adapter_close(l->adapter);
-		tdm_engine_close(l->engine);
+		tdm_engines_leave(l->engine);
 		return status;
 	}
 	if (info->is_encoder)

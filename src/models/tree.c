@@ -327,7 +327,7 @@ static int check_sections(struct tdm_tree *t) {
 	return TDM_OK;
 }
 
-static int build_all(struct tdm_tree *t) {
+static int build_all(struct tdm_tree *t, struct tdm_tree_watch *watch) {
 	const struct tdm_value *models = tdm_get(t->root, "models");
 	struct entry *e;
 	int status = TDM_OK;
@@ -336,6 +336,8 @@ static int build_all(struct tdm_tree *t) {
 	for (size_t i = 0; i < models->n && !status; i++)
 		status = add_entry(t, models->keys[i], &models->items[i], true, &e);
 	for (size_t i = 0; i < models->n && !status; i++) {
+		if (watch)
+			watch->making(watch, models->keys[i], i, models->n);
 		status = build_entry(t, &t->entries[i], 1);
 		t->named[i] = t->entries[i].model;
 	}
@@ -343,7 +345,7 @@ static int build_all(struct tdm_tree *t) {
 	return status;
 }
 
-static int load(struct tdm_tree *t, const char *name, const char *folder, const char *text, size_t n) {
+static int read_text(struct tdm_tree *t, const char *name, const char *folder, const char *text, size_t n) {
 	uint8_t digest[TDM_SHA256_BYTES];
 	t->name = tdm_arena_string(&t->arena, name);
 	t->folder = tdm_arena_string(&t->arena, folder);
@@ -353,15 +355,10 @@ static int load(struct tdm_tree *t, const char *name, const char *folder, const 
 	memcpy(t->hash, "sha256:", 7);
 	tdm_hex(digest, sizeof digest, t->hash + 7);
 	int status = tdm_yaml_parse(&t->arena, t->name, text, n, &t->root, t->err);
-	if (!status)
-		status = check_sections(t);
-	const char *where = status ? NULL : tdm_arena_printf(&t->arena, "%s: state", t->name);
-	if (where)
-		status = tdm_shared_from_settings(&t->arena, where, t->folder, tdm_get(t->root, "state"), &t->state, t->err);
-	return status ? status : where ? build_all(t) : no_memory(t);
+	return status ? status : check_sections(t);
 }
 
-int tdm_tree_load(const char *name, const char *folder, const char *text, size_t n, const struct tdm_kind *const *kinds,
+int tdm_tree_read(const char *name, const char *folder, const char *text, size_t n, const struct tdm_kind *const *kinds,
                   const void *(*embedded)(const char *, size_t *), struct tdm_tree **out, struct tdm_error *err) {
 	struct tdm_arena arena;
 	tdm_arena_init(&arena, ARENA_LIMIT_BYTES);
@@ -375,7 +372,7 @@ int tdm_tree_load(const char *name, const char *folder, const char *text, size_t
 	t->kinds = kinds;
 	t->embedded = embedded;
 	t->err = err;
-	int status = load(t, name, folder, text, n);
+	int status = read_text(t, name, folder, text, n);
 	t->err = NULL;
 	if (status) {
 		tdm_tree_close(t);
@@ -383,6 +380,34 @@ int tdm_tree_load(const char *name, const char *folder, const char *text, size_t
 	}
 	*out = t;
 	return TDM_OK;
+}
+
+static int open_state(struct tdm_tree *t) {
+	const char *where = tdm_arena_printf(&t->arena, "%s: state", t->name);
+	if (!where)
+		return no_memory(t);
+	return tdm_shared_from_settings(&t->arena, where, t->folder, tdm_get(t->root, "state"), &t->state, t->err);
+}
+
+int tdm_tree_build(struct tdm_tree *t, struct tdm_tree_watch *watch, struct tdm_error *err) {
+	t->err = err;
+	int status = open_state(t);
+	if (!status)
+		status = build_all(t, watch);
+	t->err = NULL;
+	return status;
+}
+
+int tdm_tree_load(const char *name, const char *folder, const char *text, size_t n, const struct tdm_kind *const *kinds,
+                  const void *(*embedded)(const char *, size_t *), struct tdm_tree **out, struct tdm_error *err) {
+	int status = tdm_tree_read(name, folder, text, n, kinds, embedded, out, err);
+	if (!status)
+		status = tdm_tree_build(*out, NULL, err);
+	if (status) {
+		tdm_tree_close(*out);
+		*out = NULL;
+	}
+	return status;
 }
 
 void tdm_tree_close(struct tdm_tree *t) {

@@ -13,6 +13,13 @@ struct tdm_tree;
 
 int tdm_tree_load(const char *name, const char *folder, const char *text, size_t n, const struct tdm_kind *const *kinds,
                   const void *(*embedded)(const char *, size_t *), struct tdm_tree **out, struct tdm_error *err);
+// The same in two steps, for who does something between them. Reading makes no model: text and sections are checked.
+int tdm_tree_read(const char *name, const char *folder, const char *text, size_t n, const struct tdm_kind *const *kinds,
+                  const void *(*embedded)(const char *, size_t *), struct tdm_tree **out, struct tdm_error *err);
+struct tdm_tree_watch { // is told of every named model before it is made: the n-th of `total`
+	void (*making)(struct tdm_tree_watch *self, const char *model, size_t n, size_t total);
+};
+int tdm_tree_build(struct tdm_tree *t, struct tdm_tree_watch *watch, struct tdm_error *err); // watch may be NULL
 void tdm_tree_close(struct tdm_tree *t);
 struct tdm_model *tdm_tree_model(const struct tdm_tree *t, const char *name);         // NULL when unknown
 size_t tdm_tree_models(const struct tdm_tree *t, struct tdm_model *const **out);      // named ones, in file order

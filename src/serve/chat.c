@@ -325,12 +325,11 @@ static int prepare(struct chat *chat) {
 }
 
 static void begin(struct chat *chat) {
-	struct tdm_server *s = chat->c->server;
 	tdm_make_id(chat->head.id, chat->format->id_prefix);
 	chat->head.receipt_id = chat->run.record->id;
 	chat->head.prompt_estimate = tdm_estimate_tokens(tdm_request_bytes(&chat->request.request));
 	chat->head.created_s = tdm_wall_us() / 1000000;
-	chat->head.fingerprint = s->fingerprint;
+	chat->head.fingerprint = chat->c->setup->fingerprint;
 	chat->head.include_usage = chat->request.include_usage;
 	chat->head.older_tools = chat->request.older_tools;
 	if (chat->request.stream)

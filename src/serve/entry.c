@@ -51,24 +51,24 @@ int tdm_entry_wishes(struct tdm_call_context *c, struct tdm_objective *o, struct
 int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *name, const struct tdm_objective *o,
                   struct tdm_model **out) {
 	struct tdm_record *r = run->record;
-	*out = tdm_find_model(c->server, name, &run->error);
+	*out = tdm_find_model(c->setup, name, &run->error);
 	if (!*out)
 		return run->error.status;
 	r->requested = (*out)->name;
-	int64_t longest = c->server->settings->timeout_s * 1000000;
+	int64_t longest = c->setup->settings.timeout_s * 1000000;
 	if (o->strict && o->max_latency_ms && o->max_latency_ms * 1000 < longest)
 		longest = o->max_latency_ms * 1000;
 	run->deadline_us = tdm_exchange_arrived_us(c->x) + longest;
 	run->objective = r->objective = *o;
 	r->seed = run->seed;
-	r->config_hash = tdm_tree_hash(c->server->tree);
+	r->config_hash = tdm_tree_hash(c->setup->tree);
 	return TDM_OK;
 }
 
 int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_run_end end, const void *answer,
                     size_t n) {
 	struct tdm_record *r = run->record;
-	end.dearest = tdm_tree_dearest(c->server->tree);
+	end.dearest = tdm_tree_dearest(c->setup->tree);
 	end.shown = tdm_exchange_committed(c->x);
 	tdm_run_close(run, &end);
 	r->total_us = tdm_now_us() - tdm_exchange_arrived_us(c->x); // the time in the queue counts

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define TDM_HTTP_CONNECTIONS 4096 // at the same time
+
 struct tdm_http;
 struct tdm_exchange;
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-static void no_model(const struct tdm_server *s, const char *name, struct tdm_error *err) {
+static void no_model(const struct tdm_setup *s, const char *name, struct tdm_error *err) {
 	struct tdm_model *const *models;
 	const char *names[256];
 	size_t n = tdm_tree_models(s->tree, &models), n_names = 0;
@@ -18,7 +18,7 @@ static void no_model(const struct tdm_server *s, const char *name, struct tdm_er
 	               near ? near : "", near ? "\")" : "");
 }
 
-struct tdm_model *tdm_find_model(const struct tdm_server *s, const char *name, struct tdm_error *err) {
+struct tdm_model *tdm_find_model(const struct tdm_setup *s, const char *name, struct tdm_error *err) {
 	if (name && !strncmp(name, "tandem/", 7))
 		name += 7;
 	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "default"))
@@ -33,7 +33,7 @@ struct tdm_model *tdm_find_model(const struct tdm_server *s, const char *name, s
 static void put_model(struct tdm_call_context *c, struct tdm_bytes *out, const struct tdm_model *m) {
 	static const char *const caps[] = {"text", "logprobs", "score", "embed", "step", "tools"};
 	char when[32];
-	time_t started = (time_t)c->server->started_s;
+	time_t started = (time_t)c->setup->made_s;
 	struct tm tm;
 	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&started, &tm));
 	tdm_bytes_puts(out, "{\"id\":");
@@ -46,7 +46,7 @@ static void put_model(struct tdm_call_context *c, struct tdm_bytes *out, const s
 	for (size_t i = 0, n = 0; i < TDM_COUNT(caps); i++)
 		if (m->can & 1u << i)
 			tdm_bytes_printf(out, "%s\"%s\"", n++ ? "," : "", caps[i]);
-	tdm_bytes_printf(out, "],\"default\":%s}}", m == c->server->standard ? "true" : "false");
+	tdm_bytes_printf(out, "],\"default\":%s}}", m == c->setup->standard ? "true" : "false");
 }
 
 static int by_name(const void *a, const void *b) {
@@ -56,10 +56,10 @@ static int by_name(const void *a, const void *b) {
 // The models a client may see, sorted, the default first.
 static size_t visible_models(struct tdm_call_context *c, const struct tdm_model **out, size_t cap) {
 	struct tdm_model *const *all;
-	size_t n_all = tdm_tree_models(c->server->tree, &all), n = 0;
-	out[n++] = c->server->standard;
+	size_t n_all = tdm_tree_models(c->setup->tree, &all), n = 0;
+	out[n++] = c->setup->standard;
 	for (size_t i = 0; i < n_all && n < cap; i++)
-		if (!all[i]->hidden && all[i] != c->server->standard)
+		if (!all[i]->hidden && all[i] != c->setup->standard)
 			out[n++] = all[i];
 	qsort(out + 1, n - 1, sizeof *out, by_name);
 	return n;
@@ -107,18 +107,28 @@ void tdm_handle_receipt(struct tdm_call_context *c, const char *id) {
 	tdm_bytes_release(&body);
 }
 
+static void reply_unready(struct tdm_call_context *c) {
+	struct tdm_bytes body;
+	const struct tdm_status_info *info = tdm_status_info(c->error.status);
+	tdm_bytes_init(&body, 4096);
+	tdm_set_error_headers(c->x, &c->error);
+	tdm_bytes_printf(&body, "{\"status\":\"%s\",\"error\":{\"message\":", info->code);
+	tdm_bytes_json(&body, c->error.text, strlen(c->error.text));
+	tdm_bytes_printf(&body, ",\"type\":\"unavailable_error\",\"param\":null,\"code\":\"%s\"}}", info->code);
+	tdm_exchange_reply(c->x, info->http, "application/json", body.data, body.len);
+	tdm_bytes_release(&body);
+}
+
+// What a load balancer asks: no key. Why the last reload failed is for who has one: the sentence names files.
 void tdm_handle_health(struct tdm_call_context *c) {
-	pthread_mutex_lock(&c->server->mutex);
-	bool draining = c->server->draining;
-	pthread_mutex_unlock(&c->server->mutex);
-	if (draining) {
-		tdm_fail(&c->error, TDM_EDRAINING, "the server is about to stop");
-		tdm_reply_error(c, NULL);
-		return;
-	}
 	struct tdm_bytes body;
 	struct tdm_model *const *models;
-	size_t n = tdm_tree_models(c->server->tree, &models);
+	char fault[sizeof c->server->fault];
+	if (tdm_ready(c, &c->error)) {
+		reply_unready(c);
+		return;
+	}
+	size_t n = tdm_tree_models(c->setup->tree, &models);
 	tdm_bytes_init(&body, 1 << 20);
 	tdm_bytes_puts(&body, "{\"status\":\"ok\",\"models\":{");
 	for (size_t i = 0, shown = 0; i < n; i++) {
@@ -127,6 +137,15 @@ void tdm_handle_health(struct tdm_call_context *c) {
 		tdm_bytes_puts(&body, shown++ ? "," : "");
 		tdm_bytes_json(&body, models[i]->name, strlen(models[i]->name));
 		tdm_bytes_puts(&body, ":\"ok\"");
+	}
+	pthread_mutex_lock(&c->server->mutex);
+	memcpy(fault, c->server->fault, sizeof fault);
+	pthread_mutex_unlock(&c->server->mutex);
+	tdm_bytes_printf(&body, "},\"settings\":{\"hash\":\"%s\",\"reload\":\"%s\"", tdm_tree_hash(c->setup->tree),
+	                 *fault ? "failed" : "ok");
+	if (*fault && tdm_keys_right(c->setup, c->x)) {
+		tdm_bytes_puts(&body, ",\"error\":");
+		tdm_bytes_json(&body, fault, strlen(fault));
 	}
 	tdm_bytes_puts(&body, "}}");
 	tdm_reply_json(c, &body);

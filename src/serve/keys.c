@@ -27,8 +27,8 @@ static int read_key(const char *spec, char *out, size_t cap, struct tdm_error *e
 	return *out ? TDM_OK : tdm_fail(err, TDM_ECONFIG, "serve.keys: %s is empty", spec + 5);
 }
 
-int tdm_keys_read(struct tdm_server *s, struct tdm_error *err) {
-	const struct tdm_strings *keys = &s->settings->keys;
+int tdm_keys_read(struct tdm_setup *s, struct tdm_error *err) {
+	const struct tdm_strings *keys = &s->settings.keys;
 	if (keys->n > TDM_MAX_KEYS)
 		return tdm_fail(err, TDM_ECONFIG, "serve.keys: expected at most %d keys, got %zu", TDM_MAX_KEYS, keys->n);
 	for (size_t i = 0; i < keys->n; i++) {
@@ -50,7 +50,7 @@ static const char *given_key(const struct tdm_exchange *x) {
 }
 
 // Every accepted key is compared, each in constant time.
-bool tdm_keys_right(const struct tdm_server *s, const struct tdm_exchange *x) {
+bool tdm_keys_right(const struct tdm_setup *s, const struct tdm_exchange *x) {
 	const char *key = given_key(x);
 	uint8_t hash[32];
 	bool right = s->n_keys == 0;

@@ -13,10 +13,15 @@ static void handle_list(struct tdm_call_context *c) {
 
 struct route {
 	const char *method, *path;
-	bool needs_key;
+	bool needs_key; // false: also served while models load and while the server is about to stop
 	void (*handle)(struct tdm_call_context *c);                    // the path is whole
 	void (*handle_id)(struct tdm_call_context *c, const char *id); // the path is a prefix; the rest is an id
 };
+
+bool tdm_is_quick(const struct tdm_exchange *x) {
+	const char *path = tdm_exchange_path(x);
+	return !strncmp(path, "/health", 7) || !strncmp(path, "/v1/health", 10);
+}
 
 static const struct route routes[] = {
     {"POST", "/chat/completions", true, tdm_handle_answer, NULL},
@@ -62,9 +67,17 @@ static void no_route(struct tdm_call_context *c, const char *path, const char *a
 	tdm_reply_error(c, NULL);
 }
 
-static void run_route(struct tdm_call_context *c, const struct route *r, const char *id) {
-	if (r->needs_key && !tdm_keys_right(c->server, c->x)) {
+static bool may_run(struct tdm_call_context *c, const struct route *r) {
+	if (!r->needs_key)
+		return true;
+	tdm_ready(c, &c->error);
+	if (!c->error.status && !tdm_keys_right(c->setup, c->x))
 		tdm_fail(&c->error, TDM_EKEY, "the API key is missing or not one of this server's");
+	return !c->error.status;
+}
+
+static void run_route(struct tdm_call_context *c, const struct route *r, const char *id) {
+	if (!may_run(c, r)) {
 		tdm_reply_error(c, NULL);
 	} else if (tdm_exchange_too_large(c->x)) {
 		tdm_fail(&c->error, TDM_ETOOLARGE, "the body is larger than %lld bytes (serve.max_body_bytes)",
@@ -110,9 +123,9 @@ void tdm_set_request_id(struct tdm_call_context *c) {
 	tdm_exchange_set(c->x, "request-id", c->request_id);
 }
 
-void tdm_answer(struct tdm_server *s, struct tdm_exchange *x) {
+void tdm_answer(struct tdm_server *s, const struct tdm_setup *setup, struct tdm_exchange *x) {
 	struct tdm_arena arena;
-	struct tdm_call_context c = {.server = s, .x = x, .arena = &arena, .format = &tdm_format_chat};
+	struct tdm_call_context c = {.server = s, .setup = setup, .x = x, .arena = &arena, .format = &tdm_format_chat};
 	tdm_arena_init(&arena, ARENA_BASE_BYTES + 16 * tdm_exchange_body(x)->len);
 	tdm_set_request_id(&c);
 	dispatch(&c);

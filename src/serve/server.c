@@ -11,6 +11,19 @@
 #include <string.h>
 #include <time.h>
 
+// With the mutex held.
+static struct tdm_setup *keep_setup(struct tdm_server *s) {
+	if (s->setup)
+		atomic_fetch_add(&s->setup->n_running, 1);
+	return s->setup;
+}
+
+static void answer(struct tdm_server *s, struct tdm_setup *setup, struct tdm_exchange *x) {
+	tdm_answer(s, setup, x);
+	if (setup)
+		atomic_fetch_sub(&setup->n_running, 1);
+}
+
 static void *work_loop(void *context) {
 	struct tdm_server *s = context;
 	pthread_mutex_lock(&s->mutex);
@@ -23,8 +36,9 @@ static void *work_loop(void *context) {
 		s->first = (s->first + 1) % s->capacity;
 		s->waiting--;
 		s->busy++;
+		struct tdm_setup *setup = keep_setup(s);
 		pthread_mutex_unlock(&s->mutex);
-		tdm_answer(s, x);
+		answer(s, setup, x);
 		pthread_mutex_lock(&s->mutex);
 		s->busy--;
 		pthread_cond_broadcast(&s->idle);
@@ -40,10 +54,17 @@ static void refuse_full(struct tdm_server *s, struct tdm_exchange *x) {
 	tdm_reply_error(&c, NULL);
 }
 
-// A request may start at once when a worker is free; beyond that `queue` may wait. Never a hidden queue.
+// A request may start at once when a worker is free; beyond that `queue` may wait. Never a hidden queue. What only
+// tells how the server is needs no worker, so that a busy one is not taken for a dead one.
 static void on_exchange(void *context, struct tdm_exchange *x) {
 	struct tdm_server *s = context;
 	pthread_mutex_lock(&s->mutex);
+	if (s->stopping || tdm_is_quick(x)) {
+		struct tdm_setup *setup = keep_setup(s);
+		pthread_mutex_unlock(&s->mutex);
+		answer(s, setup, x);
+		return;
+	}
 	size_t room = s->n_workers - (size_t)s->busy + (size_t)s->settings->queue;
 	bool full = s->waiting >= room || s->waiting == s->capacity;
 	if (!full) {
@@ -57,36 +78,14 @@ static void on_exchange(void *context, struct tdm_exchange *x) {
 
 // --- opening
 
-static int parse_listen(const char *listen, char *address, size_t cap, int *port, struct tdm_error *err) {
-	const char *colon = strrchr(listen, ':');
-	char *end = NULL;
-	long number = colon ? strtol(colon + 1, &end, 10) : -1;
-	size_t n = colon ? (size_t)(colon - listen) : 0;
-	if (n > 1 && listen[0] == '[' && listen[n - 1] == ']') {
-		listen++;
-		n -= 2;
-	}
-	if (!colon || end == colon + 1 || *end || number < 0 || number > 65535 || !n || n >= cap)
-		return tdm_fail(err, TDM_ECONFIG, "serve.listen: expected \"address:port\", got \"%s\"", listen);
-	memcpy(address, listen, n);
-	address[n] = 0;
-	*port = (int)number;
-	return TDM_OK;
-}
-
-static bool is_loopback(const char *address) {
-	return !strncmp(address, "127.", 4) || !strcmp(address, "::1");
-}
-
 static int start_listening(struct tdm_server *s, struct tdm_error *err) {
 	char address[64];
 	int port = 0;
-	int status = parse_listen(s->settings->listen, address, sizeof address, &port, err);
+	int status = tdm_serve_check(s->settings, err);
+	if (!status)
+		status = tdm_listen_parse(s->settings->listen, address, sizeof address, &port, err);
 	if (status)
 		return status;
-	if (!s->n_keys && !is_loopback(address) && !s->settings->open)
-		return tdm_fail(err, TDM_ECONFIG, "serve.listen: %s is not loopback; set serve.keys, or serve.open: yes",
-		                address);
 	struct tdm_http_options o = {.address = address,
 	                             .port = (uint16_t)port,
 	                             .max_body_bytes = (size_t)s->settings->max_body_bytes,
@@ -113,35 +112,27 @@ static int start_workers(struct tdm_server *s, struct tdm_error *err) {
 	return TDM_OK;
 }
 
-static int find_standard(struct tdm_server *s, struct tdm_error *err) {
-	struct tdm_model *const *models;
-	size_t n = tdm_tree_models(s->tree, &models);
-	const char *name = s->settings->standard;
-	s->standard = name ? tdm_tree_model(s->tree, name) : n ? models[0] : NULL;
-	if (s->standard)
-		return TDM_OK;
-	return tdm_fail(err, TDM_ECONFIG, "serve.default: there is no model \"%s\"", name ? name : "");
+// Waiting is measured on the monotonic clock: a wall clock that jumps must not end it, nor keep it up.
+static void init_locks(struct tdm_server *s) {
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&s->mutex, NULL);
+	pthread_cond_init(&s->work, NULL);
+	pthread_cond_init(&s->idle, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 }
 
-int tdm_server_open(const struct tdm_tree *tree, const struct tdm_serve_settings *settings, struct tdm_server **out,
-                    struct tdm_error *err) {
+int tdm_server_open(const struct tdm_serve_settings *settings, struct tdm_server **out, struct tdm_error *err) {
 	struct tdm_server *s = calloc(1, sizeof *s);
 	if (!s)
 		return tdm_fail(err, TDM_ENOMEM, "out of memory");
-	s->tree = tree;
 	s->settings = settings;
-	s->started_s = tdm_wall_us() / 1000000;
-	pthread_mutex_init(&s->mutex, NULL);
-	pthread_cond_init(&s->work, NULL);
-	pthread_cond_init(&s->idle, NULL);
-	snprintf(s->fingerprint, sizeof s->fingerprint, "tdm_%.8s", tdm_tree_hash(tree) + strlen("sha256:"));
+	init_locks(s);
+	snprintf(s->loading, sizeof s->loading, "loading the models");
 	int status = tdm_system_random(s->hash_key, sizeof s->hash_key);
 	if (status)
 		tdm_fail(err, status, "the system gives no random numbers");
-	if (!status)
-		status = find_standard(s, err);
-	if (!status)
-		status = tdm_keys_read(s, err);
 	if (!status)
 		status = tdm_ledger_open(settings->ledger, &s->ledger, err);
 	if (!status)
@@ -160,14 +151,71 @@ const char *tdm_server_url(const struct tdm_server *s) {
 	return s->url;
 }
 
+// --- setups
+
+int tdm_ready(const struct tdm_call_context *c, struct tdm_error *err) {
+	struct tdm_server *s = c->server;
+	int64_t draining_us = atomic_load(&s->draining_us);
+	if (draining_us && tdm_exchange_arrived_us(c->x) >= draining_us)
+		return tdm_fail(err, TDM_EDRAINING, "the server is about to stop");
+	if (c->setup)
+		return TDM_OK;
+	pthread_mutex_lock(&s->mutex);
+	tdm_fail(err, TDM_ELOADING, "%s", s->loading);
+	pthread_mutex_unlock(&s->mutex);
+	return TDM_ELOADING;
+}
+
+void tdm_server_loading(struct tdm_server *s, const char *model, size_t n, size_t total) {
+	pthread_mutex_lock(&s->mutex);
+	snprintf(s->loading, sizeof s->loading, "loading model %s: %zu %%", model, 100 * n / total);
+	pthread_mutex_unlock(&s->mutex);
+}
+
+int tdm_server_use(struct tdm_server *s, struct tdm_setup *setup, struct tdm_error *err) {
+	struct tdm_serve_settings next = setup->settings;
+	next.listen = s->settings->listen; // which no reload changes
+	int status = tdm_serve_check(&next, err);
+	if (status)
+		return status;
+	pthread_mutex_lock(&s->mutex);
+	struct tdm_setup *old = s->setup;
+	s->setup = setup;
+	s->fault[0] = 0;
+	pthread_mutex_unlock(&s->mutex);
+	if (old) {
+		old->next = s->older;
+		s->older = old;
+	}
+	return TDM_OK;
+}
+
+bool tdm_server_tend(struct tdm_server *s) {
+	for (struct tdm_setup **at = &s->older; *at;) {
+		struct tdm_setup *setup = *at;
+		if (atomic_load(&setup->n_running)) {
+			at = &setup->next;
+			continue;
+		}
+		*at = setup->next;
+		tdm_setup_close(setup);
+	}
+	return s->older != NULL;
+}
+
+void tdm_server_fault(struct tdm_server *s, const char *why) {
+	pthread_mutex_lock(&s->mutex);
+	snprintf(s->fault, sizeof s->fault, "%s", why);
+	pthread_mutex_unlock(&s->mutex);
+}
+
 // --- closing
 
 static void drain(struct tdm_server *s, int drain_s) {
 	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += drain_s;
 	pthread_mutex_lock(&s->mutex);
-	s->draining = true;
 	while ((s->busy || s->waiting) && !pthread_cond_timedwait(&s->idle, &s->mutex, &until))
 		;
 	s->stopping = true;
@@ -176,18 +224,20 @@ static void drain(struct tdm_server *s, int drain_s) {
 }
 
 void tdm_server_close(struct tdm_server *s, int drain_s) {
-	if (s->http)
-		tdm_http_stop_accepting(s->http);
+	atomic_store(&s->draining_us, tdm_now_us());
 	drain(s, drain_s);
-	if (s->http)
+	if (s->http) {
+		tdm_http_stop_accepting(s->http);
 		tdm_http_cancel_all(s->http);
+	}
 	for (size_t i = 0; i < s->n_workers; i++)
 		pthread_join(s->workers[i], NULL);
 	if (s->http)
 		tdm_http_close(s->http);
 	if (s->ledger)
 		tdm_ledger_close(s->ledger);
-	tdm_wipe(s->keys, sizeof s->keys);
+	tdm_server_tend(s);
+	tdm_setup_close(s->setup);
 	free(s->queue);
 	free(s->workers);
 	free(s);

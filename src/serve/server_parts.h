@@ -6,27 +6,26 @@
 #include "base/value.h"
 #include <pthread.h>
 
-#define TDM_MAX_KEYS 64
 #define TDM_REQUEST_ID_BYTES 72 // a client's own has at most 64 characters
 
 struct tdm_server {
-	const struct tdm_tree *tree;
-	const struct tdm_serve_settings *settings;
-	struct tdm_model *standard; // the default model
+	const struct tdm_serve_settings *settings; // of the start: what no reload changes
 	struct tdm_ledger *ledger;
 	struct tdm_http *http;
-	char url[96], fingerprint[32];
-	uint8_t keys[TDM_MAX_KEYS][32]; // SHA-256 of each accepted key
-	size_t n_keys;
+	char url[96];
 	uint8_t hash_key[32]; // of the keyed hashes in receipts, made at start
-	int64_t started_s;
 
 	pthread_mutex_t mutex; // guards what follows
 	pthread_cond_t work, idle;
 	struct tdm_exchange **queue; // a ring
 	size_t first, waiting, capacity;
-	int busy; // workers that are answering
-	bool draining, stopping;
+	int busy;                // workers that are answering
+	struct tdm_setup *setup; // that requests begin with; NULL while the first models load
+	struct tdm_setup *older; // that were replaced; of the thread that replaces them
+	char loading[160];       // while they do: which one, how far
+	char fault[560];         // of the last reload; empty: it went well
+	bool stopping;
+	atomic_int_least64_t draining_us; // since when it is about to stop; 0 = it is not
 	pthread_t *workers;
 	size_t n_workers;
 };
@@ -34,6 +33,7 @@ struct tdm_server {
 // One request: everything a handler needs. Handlers answer x exactly once.
 struct tdm_call_context {
 	struct tdm_server *server;
+	const struct tdm_setup *setup; // for as long as the request lasts; NULL while the first models load
 	struct tdm_exchange *x;
 	struct tdm_arena *arena;
 	const struct tdm_format *format; // of the answer, errors included
@@ -41,9 +41,13 @@ struct tdm_call_context {
 	struct tdm_error error;
 };
 
-void tdm_answer(struct tdm_server *s, struct tdm_exchange *x);  // on a worker: finds the handler of the path
-int tdm_keys_read(struct tdm_server *s, struct tdm_error *err); // of the settings
-bool tdm_keys_right(const struct tdm_server *s, const struct tdm_exchange *x);
+// On a worker: finds the handler of the path. setup NULL: the first models are still loading.
+void tdm_answer(struct tdm_server *s, const struct tdm_setup *setup, struct tdm_exchange *x);
+bool tdm_is_quick(const struct tdm_exchange *x); // answered on the HTTP thread: never waits
+// TDM_OK, TDM_ELOADING, or TDM_EDRAINING for what arrived after that had begun.
+int tdm_ready(const struct tdm_call_context *c, struct tdm_error *err);
+int tdm_keys_read(struct tdm_setup *s, struct tdm_error *err); // of the settings
+bool tdm_keys_right(const struct tdm_setup *s, const struct tdm_exchange *x);
 
 void tdm_handle_answer(struct tdm_call_context *c);
 void tdm_handle_count(struct tdm_call_context *c);
@@ -61,4 +65,4 @@ void tdm_set_warnings(struct tdm_exchange *x, const struct tdm_record *r); // of
 // The body as JSON in the arena. TDM_OK, TDM_EJSON, TDM_EMEDIA.
 int tdm_read_body(struct tdm_call_context *c, struct tdm_value **out, struct tdm_error *err);
 // The model that a client means; NULL, "auto" and "default": the default one. NULL with TDM_EMODEL: there is none.
-struct tdm_model *tdm_find_model(const struct tdm_server *s, const char *name, struct tdm_error *err);
+struct tdm_model *tdm_find_model(const struct tdm_setup *s, const char *name, struct tdm_error *err);

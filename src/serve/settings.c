@@ -1,6 +1,9 @@
-// Settings of the server: one row per option.
+// Settings of the server: one row per option, and what depends on the table alone. An option that a reload cannot
+// change: its name also in `of_the_start`.
 #include "serve/settings.h"
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define AT(field) offsetof(struct tdm_serve_settings, field)
 
@@ -14,6 +17,7 @@ const struct tdm_option tdm_serve_options[] = {
     {"timeout", TDM_OPT_INT, AT(timeout_s), "600", 1, 86400, NULL, "longest time for one request, in seconds"},
     {"ping", TDM_OPT_INT, AT(ping_s), "10", 1, 15, NULL,
      "a stream without an event for so many seconds gets a comment"},
+    {"drain", TDM_OPT_INT, AT(drain_s), "25", 0, 3600, NULL, "seconds that running requests get to end after SIGTERM"},
     {"ledger", TDM_OPT_STRING, AT(ledger), "tandem.db", 0, 0, NULL,
      "file of the receipts; \":memory:\" keeps them until the end"},
     {"keys", TDM_OPT_LIST, AT(keys), NULL, 0, 0, NULL,
@@ -21,3 +25,81 @@ const struct tdm_option tdm_serve_options[] = {
     {"open", TDM_OPT_BOOL, AT(open), "no", 0, 0, NULL, "allow keyless use on an address that is not loopback"},
 };
 const size_t tdm_n_serve_options = sizeof tdm_serve_options / sizeof tdm_serve_options[0];
+
+static const char *const of_the_start[] = {"listen", "workers", "queue", "max_body_bytes", "ping", "drain", "ledger"};
+
+static const struct tdm_option *find(const char *name) {
+	for (size_t i = 0; i < tdm_n_serve_options; i++)
+		if (!strcmp(tdm_serve_options[i].name, name))
+			return &tdm_serve_options[i];
+	return NULL;
+}
+
+static bool same(const struct tdm_option *o, const struct tdm_serve_settings *a, const struct tdm_serve_settings *b) {
+	const char *x = (const char *)a + o->offset, *y = (const char *)b + o->offset;
+	if (o->type == TDM_OPT_STRING) {
+		const char *s = *(const char *const *)x, *t = *(const char *const *)y;
+		return s && t ? !strcmp(s, t) : s == t;
+	}
+	return *(const int64_t *)x == *(const int64_t *)y; // the others of that list are numbers
+}
+
+size_t tdm_serve_needs_restart(const struct tdm_serve_settings *now, const struct tdm_serve_settings *next,
+                               const char **names, size_t cap) {
+	size_t n = 0;
+	for (size_t i = 0; i < sizeof of_the_start / sizeof of_the_start[0]; i++) {
+		const struct tdm_option *o = find(of_the_start[i]);
+		if (o && !same(o, now, next) && n < cap)
+			names[n++] = o->name;
+	}
+	return n;
+}
+
+int tdm_serve_settings_copy(struct tdm_arena *arena, const struct tdm_serve_settings *from,
+                            struct tdm_serve_settings *out, struct tdm_error *err) {
+	bool failed = false;
+	*out = *from;
+	for (size_t i = 0; i < tdm_n_serve_options; i++) {
+		const struct tdm_option *o = &tdm_serve_options[i];
+		void *at = (char *)out + o->offset;
+		if (o->type == TDM_OPT_STRING && *(const char **)at) {
+			*(const char **)at = tdm_arena_string(arena, *(const char **)at);
+			failed |= !*(const char **)at;
+		} else if (o->type == TDM_OPT_LIST) {
+			struct tdm_strings *list = at;
+			const char **items = tdm_arena_array(arena, list->n + 1, sizeof *items);
+			for (size_t k = 0; items && k < list->n; k++)
+				failed |= !(items[k] = tdm_arena_string(arena, list->items[k]));
+			list->items = items;
+			failed |= !items;
+		} else if (o->type == TDM_OPT_VALUE) {
+			*(const void **)at = NULL;
+		}
+	}
+	return failed ? tdm_fail(err, TDM_ENOMEM, "out of memory for the settings") : TDM_OK;
+}
+
+int tdm_listen_parse(const char *listen, char *address, size_t cap, int *port, struct tdm_error *err) {
+	const char *text = listen, *colon = strrchr(listen, ':');
+	char *end = NULL;
+	long number = colon ? strtol(colon + 1, &end, 10) : -1;
+	size_t n = colon ? (size_t)(colon - listen) : 0;
+	if (n > 1 && text[0] == '[' && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	}
+	if (!colon || end == colon + 1 || *end || number < 0 || number > 65535 || !n || n >= cap)
+		return tdm_fail(err, TDM_ECONFIG, "serve.listen: expected \"address:port\", got \"%s\"", listen);
+	memcpy(address, text, n);
+	address[n] = 0;
+	*port = (int)number;
+	return TDM_OK;
+}
+
+int tdm_serve_check(const struct tdm_serve_settings *s, struct tdm_error *err) {
+	char address[64];
+	int port, status = tdm_listen_parse(s->listen, address, sizeof address, &port, err);
+	if (status || s->keys.n || s->open || !strncmp(address, "127.", 4) || !strcmp(address, "::1"))
+		return status;
+	return tdm_fail(err, TDM_ECONFIG, "serve.listen: %s is not loopback; set serve.keys, or serve.open: yes", address);
+}

@@ -4,7 +4,7 @@
 
 struct tdm_serve_settings {
 	const char *listen, *standard; // "address:port"; the default model
-	int64_t workers, queue, max_body_bytes, timeout_s, ping_s;
+	int64_t workers, queue, max_body_bytes, timeout_s, ping_s, drain_s;
 	const char *ledger;
 	struct tdm_strings keys;
 	bool open;
@@ -12,3 +12,13 @@ struct tdm_serve_settings {
 
 extern const struct tdm_option tdm_serve_options[];
 extern const size_t tdm_n_serve_options;
+
+// Names of options that differ and that only a start can change.
+size_t tdm_serve_needs_restart(const struct tdm_serve_settings *now, const struct tdm_serve_settings *next,
+                               const char **names, size_t cap);
+// A copy whose strings live in the arena; values that are read by their owners (TDM_OPT_VALUE) are left out.
+int tdm_serve_settings_copy(struct tdm_arena *arena, const struct tdm_serve_settings *from,
+                            struct tdm_serve_settings *out, struct tdm_error *err);
+int tdm_listen_parse(const char *listen, char *address, size_t cap, int *port, struct tdm_error *err);
+// What no single row can check: the address can be read, and keyless use is on loopback or allowed.
+int tdm_serve_check(const struct tdm_serve_settings *s, struct tdm_error *err);

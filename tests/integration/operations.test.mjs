@@ -1,0 +1,198 @@
+// Running it: start, reload, drain, what a load balancer sees. The program is the real one; what it must not do while
+// something changes is looked at from a stream that is under way.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { eventually, events, hasPair, post, program, request, root, sleep, startTandem, streamedText, tandem, tempDir, user,
+  weights, withoutPair, writeTemp } from './lib.mjs';
+import { startUpstream, wholeStream } from './upstream.mjs';
+
+const tree = (upstream, { model = 'plain', more = '', serve = '' } = {}) => `models:
+  big: {kind: remote, url: "${upstream.url}", model: ${model}, price: {in: 1, out: 2}}
+${more}
+serve: {default: big${serve}}
+`;
+const slow = (rq) => (rq.json.model === 'slow' ? { pieces: wholeStream(Array(60).fill('word ')), delay: 15 } : undefined);
+const settingsOf = (server) => path.join(server.dir, 'settings.yaml');
+const ask = (server, body = {}) => server.chat({ messages: user('hello'), ...body });
+const health = (server, headers) => request(`${server.origin}/health`, { headers });
+const hangUp = (server) => server.child.kill('SIGHUP');
+
+async function reload(server, text, want) {
+  const before = (await health(server)).json.settings.hash;
+  if (text) writeFileSync(settingsOf(server), text);
+  hangUp(server);
+  if (want === 'failed') await eventually('a refused reload', async () => (await health(server)).json.settings.reload === 'failed');
+  else await eventually('a reload', async () => (await health(server)).json.settings.hash !== before);
+}
+
+test('F45 SIGHUP takes new settings at once and drops no stream: what runs keeps the old ones', async () => {
+  const upstream = await startUpstream(slow);
+  const server = await startTandem(tree(upstream, { model: 'slow' }));
+  const running = ask(server, { stream: true });
+  await eventually('the first call', () => upstream.requests.length === 1);
+  await reload(server, tree(upstream, { model: 'echo' }));
+  const next = await ask(server);
+  assert.equal(next.json.choices[0].message.content, 'You said: hello', 'the next request has the new settings');
+  const list = events((await running).text);
+  assert.equal(list.at(-1), '[DONE]', 'the running stream ends by itself');
+  assert.match(streamedText(list), /^(word )+$/);
+  assert.equal(upstream.requests[0].json.model, 'slow');
+  assert.notEqual(list[0].system_fingerprint, next.json.system_fingerprint, 'each tells which settings it had');
+  await server.stop();
+  await upstream.close();
+});
+
+test('F46 a bad file changes nothing, and is told in one sentence in the log and in /health', async () => {
+  const upstream = await startUpstream();
+  const server = await startTandem(tree(upstream, { model: 'echo' }));
+  const hash = (await health(server)).json.settings.hash;
+  const bad = [
+    [tree(upstream, { more: '  other: {kind: remote, url: "http://127.0.0.1:1/v1", modle: x}' }), /nearest: "model"/],
+    [tree(upstream, { serve: ', defualt: big' }), /nearest: "default"/],
+    ['models: {big: {kind: local, path: none.gguf}}\n', /none\.gguf/],
+    ['models: [\n', /line 2/],
+    [tree(upstream).replace('default: big', 'default: bog'), /no model "bog"/],
+  ];
+  for (const [text, why] of bad) {
+    await reload(server, text, 'failed');
+    await eventually('the sentence', async () => why.test((await health(server)).json.settings.error));
+    const { json } = await health(server);
+    assert.equal(json.status, 'ok');
+    assert.equal(json.settings.hash, hash, 'nothing of the bad file is used');
+    assert.equal((await ask(server)).json.choices[0].message.content, 'You said: hello');
+    const lines = server.stderr.split('\n').filter((l) => l.includes(' settings.kept '));
+    assert.match(lines.at(-1), why);
+  }
+  await reload(server, tree(upstream, { model: 'plain' }));
+  assert.equal((await health(server)).json.settings.reload, 'ok', 'a good file ends the report');
+  assert.equal((await ask(server)).json.choices[0].message.content, 'Hello from upstream');
+  await server.stop();
+  await upstream.close();
+});
+
+test('F45 settings that only a start can change are named at a reload', async () => {
+  const upstream = await startUpstream();
+  const server = await startTandem(tree(upstream));
+  await reload(server, tree(upstream, { serve: ', workers: 3, queue: 7' }));
+  await eventually('two lines', () => server.stderr.split(' settings.restart ').length === 3);
+  assert.match(server.stderr, /settings\.restart option=serve\.workers effect="at the next start"/);
+  assert.match(server.stderr, /settings\.restart option=serve\.queue /);
+  await server.stop();
+  await upstream.close();
+});
+
+test('F45 a reload under load: every request is answered by one setup or the other, none fails', async () => {
+  const upstream = await startUpstream();
+  const server = await startTandem(tree(upstream, { model: 'echo' }));
+  let stop = false, n = 0;
+  const clients = Array.from({ length: 6 }, async () => {
+    while (!stop) {
+      const answer = await ask(server, { stream: n++ % 2 === 0 });
+      assert.equal(answer.status, 200, answer.text);
+      assert.match(answer.text, /hello|Hello|"content":"h"/);
+    }
+  });
+  for (let i = 0; i < 8; i++) await reload(server, tree(upstream, { model: i % 2 ? 'echo' : 'plain', more: `# ${i}\n` }));
+  stop = true;
+  await Promise.all(clients);
+  assert.ok(n > 8, `${n} requests`);
+  await server.stop();
+  await upstream.close();
+});
+
+test('F45 local models that did not change stay loaded through a reload', { skip: withoutPair }, async () => {
+  const text = (more) => `models:\n  large: {kind: local, path: "${weights('large')}"${more}}\nserve: {default: large}\n`;
+  const server = await startTandem(text(''));
+  const body = { max_tokens: 2, temperature: 0, messages: user('What is the capital of France? '.repeat(8)) };
+  const first = await ask(server, body);
+  assert.equal(first.json.usage.prompt_tokens_details?.cached_tokens ?? 0, 0);
+  await reload(server, text(', max_tokens: 3') + '# the answer may be longer\n');
+  const again = await ask(server, body);
+  assert.equal(again.json.choices[0].message.content, first.json.choices[0].message.content);
+  assert.ok(again.json.usage.prompt_tokens_details.cached_tokens > 0, 'its remembered prompts are still there');
+  await reload(server, text(', context: 128'));
+  const fresh = await ask(server, body);
+  assert.equal(fresh.json.usage.prompt_tokens_details?.cached_tokens ?? 0, 0, 'another option: another engine');
+  await server.stop();
+});
+
+// Many models that are all different take a while.
+const manyModels = (n) => `models:\n${Array.from({ length: n }, (_, i) =>
+  `  m${i}: {kind: local, path: "${weights('large')}", context: ${64 + i}}`).join('\n')}\nserve: {default: m0}\n`;
+
+function spawnServe(config, more = []) {
+  const dir = tempDir(), file = path.join(dir, 'settings.yaml');
+  writeFileSync(file, config);
+  const child = spawn(program, ['serve', '--config', file, '--listen', '127.0.0.1:0', '--ledger', path.join(dir, 'l.db'), ...more],
+    { stdio: ['ignore', 'pipe', 'pipe'] });
+  const server = { child, stdout: '', stderr: '', exit: new Promise((r) => child.on('exit', (...x) => r(x))) };
+  child.stdout.on('data', (d) => (server.stdout += d));
+  child.stderr.on('data', (d) => (server.stderr += d));
+  for (const handle of [child, child.stdout, child.stderr]) handle.unref();
+  process.on('exit', () => child.kill('SIGKILL'));
+  return server;
+}
+
+test('health: the port opens at once and answers 503 loading with how far it is, then 200', { skip: withoutPair }, async () => {
+  const server = spawnServe(manyModels(40));
+  await eventually('the port', () => /^opened http/m.test(server.stdout));
+  const [, origin, files] = /^opened (\S+), files=(\d+)$/m.exec(server.stdout);
+  assert.ok(Number(files) >= 4096, `descriptors: ${files}`);
+  const early = await request(`${origin}/health`);
+  assert.equal(early.status, 503, early.text);
+  assert.equal(early.headers['retry-after'], '1');
+  assert.equal(early.json.status, 'loading');
+  assert.match(early.json.error.message, /^loading (model m\d+: \d+ %|the models)$/);
+  assert.deepEqual([early.json.error.type, early.json.error.code], ['unavailable_error', 'loading']);
+  assert.equal((await request(`${origin}/health/live`)).status, 200, 'it is alive all the same');
+  const chat = await post(`${origin}/v1/chat/completions`, { messages: user('hi') });
+  assert.deepEqual([chat.status, chat.json?.error?.code, chat.headers['retry-after']], [503, 'loading', '1'], chat.text);
+  await eventually('ready', async () => (await request(`${origin}/health`)).status === 200, 60000);
+  assert.equal((await request(`${origin}/health`)).json.status, 'ok');
+  server.child.kill('SIGTERM');
+  server.child.ref();
+  assert.deepEqual(await server.exit, [0, null]);
+});
+
+test('F45 SIGTERM drains: health is 503 draining, new requests are refused, the running stream ends whole', async () => {
+  const upstream = await startUpstream(slow);
+  const server = await startTandem(tree(upstream, { model: 'slow' }));
+  const running = ask(server, { stream: true });
+  await eventually('the call', () => upstream.requests.length === 1);
+  await sleep(100);
+  const started = performance.now();
+  server.child.kill('SIGTERM');
+  await eventually('draining', async () => (await health(server)).json.status === 'draining');
+  const state = await health(server);
+  assert.deepEqual([state.status, state.json.error.code, state.headers['retry-after']], [503, 'draining', '1']);
+  const refused = await ask(server);
+  assert.deepEqual([refused.status, refused.json.error.code], [503, 'draining']);
+  assert.equal((await request(`${server.origin}/health/live`)).status, 200);
+  const list = events((await running).text);
+  assert.equal(list.at(-1), '[DONE]');
+  server.child.ref();
+  const [code] = await server.exit;
+  assert.equal(code, 0);
+  assert.ok(performance.now() - started < 30000);
+  await upstream.close();
+});
+
+test('F45 after serve.drain seconds what still runs is cut, visibly, and the program ends', async () => {
+  const upstream = await startUpstream();
+  const server = await startTandem(tree(upstream, { model: 'mute', serve: ', drain: 1' }));
+  const running = ask(server, { stream: true }).catch((e) => e);
+  await eventually('the call', () => upstream.requests.length === 1);
+  const started = performance.now();
+  server.child.kill('SIGTERM');
+  server.child.ref();
+  assert.deepEqual(await server.exit, [0, null]);
+  const took = performance.now() - started;
+  assert.ok(took > 900 && took < 5000, `${took} ms`);
+  const answer = await running;
+  assert.ok(answer instanceof Error || !String(answer.text).includes('[DONE]'), 'no whole answer');
+  await upstream.close();
+});
