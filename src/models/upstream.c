@@ -1,9 +1,12 @@
-// Upstream: chunks of a chat completion to events. Every repair of api.md's table is one function here; a new shape of
-// error is a line in read_error or error_class.
+// Upstream: what all dialects have in common: the shape of the body, errors in any shape, words, calls and tokens on
+// their way to the sink, the end and the counts. Every repair of api.md's table is one function here or in the file of
+// the dialect; a new shape of error is a line in read_error or class_of.
 #include "models/upstream.h"
+#include "base/log.h"
 #include "base/text.h"
-#include "base/value.h"
+#include "models/dialect.h"
 #include "models/sources.h"
+#include "models/stop.h"
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -11,22 +14,26 @@
 #define BODY_LIMIT_BYTES ((size_t)64 << 10)
 #define EVENT_ARENA_BYTES ((size_t)64 << 20)
 #define MESSAGE_LIMIT_BYTES 300
-#define N_CHOICES_LIMIT 128
+#define HELD_LIMIT_BYTES ((size_t)1 << 20)
 
 static int on_event(void *arg, const char *data, size_t n);
 
-void tdm_upstream_init(struct tdm_upstream *u, const char *author, struct tdm_run *run,
-                       const struct tdm_request *request, struct tdm_sink *sink, struct tdm_result *result) {
-	*u = (struct tdm_upstream){.author = author, .run = run, .sink = sink, .result = result};
-	u->wants_logprobs = request->logprobs;
+void tdm_upstream_init(struct tdm_upstream *u, const struct tdm_dialect *dialect, const char *author,
+                       struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                       struct tdm_result *result) {
+	*u = (struct tdm_upstream){.dialect = dialect, .author = author, .run = run, .sink = sink, .result = result};
+	u->request = request;
+	u->prompt_tokens = u->output_tokens = u->cached_tokens = -1;
 	tdm_sse_init(&u->sse, on_event, u);
 	tdm_bytes_init(&u->body, BODY_LIMIT_BYTES);
+	tdm_bytes_init(&u->held, HELD_LIMIT_BYTES);
 	tdm_calls_init(&u->calls, run, sink, author);
 }
 
 void tdm_upstream_release(struct tdm_upstream *u) {
 	tdm_sse_release(&u->sse);
 	tdm_bytes_release(&u->body);
+	tdm_bytes_release(&u->held);
 	tdm_calls_release(&u->calls);
 }
 
@@ -37,23 +44,27 @@ struct fault { // what an error body says
 	int http; // a status inside the body; 0 = none
 };
 
+// An error as a text or as a map of its own.
+static struct fault read_fault(const struct tdm_value *error) {
+	struct fault f = {0};
+	if (error->type == TDM_STRING)
+		return (struct fault){.message = error->text};
+	f.message = tdm_get_string(error, "message");
+	f.code = tdm_get_string(error, "code");
+	f.type = tdm_get_string(error, "type");
+	f.http = (int)tdm_get_number(error, "code", tdm_get_number(error, "status", 0));
+	return f;
+}
+
 static bool read_error(const struct tdm_value *body, struct fault *f) {
 	const struct tdm_value *error = tdm_get(body, "error");
 	const char *object = tdm_get_string(body, "object");
 	*f = (struct fault){0};
 	if (!error && object && !strcmp(object, "error"))
 		error = body; // {"object":"error","message":...}
-	if (!error)
-		return false;
-	if (error->type == TDM_STRING) {
-		f->message = error->text;
-		return true;
-	}
-	f->message = tdm_get_string(error, "message");
-	f->code = tdm_get_string(error, "code");
-	f->type = tdm_get_string(error, "type");
-	f->http = (int)tdm_get_number(error, "code", tdm_get_number(error, "status", 0));
-	return true;
+	if (error)
+		*f = read_fault(error);
+	return error != NULL;
 }
 
 static bool says(const char *text, const char *const *words, size_t n) {
@@ -64,14 +75,14 @@ static bool says(const char *text, const char *const *words, size_t n) {
 }
 
 static bool is_about_context(const struct fault *f) {
-	static const char *const words[] = {"context_length", "context length",  "maximum context",   "context window",
-	                                    "context size",   "too many tokens", "prompt is too long"};
+	static const char *const words[] = {"context_length", "context length",  "maximum context",    "context window",
+	                                    "context size",   "too many tokens", "prompt is too long", "exceed_context"};
 	size_t n = sizeof words / sizeof words[0];
 	return says(f->code, words, n) || says(f->message, words, n) || says(f->type, words, n);
 }
 
 static int class_of_http(int http) {
-	if (http == 401 || http == 403)
+	if (http == 401 || http == 402 || http == 403)
 		return TDM_EUPAUTH;
 	if (http == 408 || http == 504)
 		return TDM_EUPTIME;
@@ -81,14 +92,14 @@ static int class_of_http(int http) {
 }
 
 static int class_of(const struct fault *f, int http) {
-	static const char *const auth[] = {"authentication", "invalid_api_key", "permission"},
+	static const char *const auth[] = {"authentication", "invalid_api_key", "permission", "billing"},
 	                         *const rate[] = {"rate_limit"}, *const request[] = {"invalid_request"};
 	int status = class_of_http(http != 200 ? http : f->http);
 	if ((status == TDM_EREJECTED || http == 200) && is_about_context(f))
 		return TDM_ECONTEXT;
 	if (http != 200 || f->http >= 400)
 		return status;
-	if (says(f->type, auth, 3) || says(f->code, auth, 3))
+	if (says(f->type, auth, 4) || says(f->code, auth, 4))
 		return TDM_EUPAUTH;
 	if (says(f->type, rate, 1) || says(f->code, rate, 1))
 		return TDM_ERATE;
@@ -111,7 +122,7 @@ static int fail_with(struct tdm_upstream *u, const struct fault *f, int http) {
 	                n ? ": " : "", (int)n, n ? message : "");
 }
 
-static int bad_body(struct tdm_upstream *u, const char *what) {
+int tdm_upstream_bad(struct tdm_upstream *u, const char *what) {
 	// A last piece that cannot be read was cut off, not wrong.
 	if (u->ending)
 		return tdm_fail(&u->run->error, TDM_ETRUNCATED, "model %s: the upstream's stream ended inside an event",
@@ -119,22 +130,52 @@ static int bad_body(struct tdm_upstream *u, const char *what) {
 	return tdm_fail(&u->run->error, TDM_EBADBODY, "model %s: the upstream sent %s", u->author, what);
 }
 
-// --- one chunk
+// --- what an event says
 
-static int put_event(struct tdm_upstream *u, const struct tdm_value *text, struct tdm_event event) {
-	event.text = text->text;
-	event.len = text->len;
+static int put_event(struct tdm_upstream *u, const char *text, size_t n, struct tdm_event event) {
+	event.text = text;
+	event.len = n;
 	event.author = u->author;
 	event.token = -1;
-	u->n_answer_bytes += text->len;
-	return text->len ? u->sink->put(u->sink, &event) : TDM_OK;
+	u->n_answer_bytes += n;
+	return n ? u->sink->put(u->sink, &event) : TDM_OK;
+}
+
+// Does the dialect leave it to us to end at stop strings?
+static bool stops_here(const struct tdm_upstream *u) {
+	return u->request->n_stop && !(u->dialect->knows & TDM_KNOWS_STOP);
+}
+
+// Sends what can hold no stop string; final: all that is held. Ends the answer at the first one.
+static int put_until_stop(struct tdm_upstream *u, bool final) {
+	size_t safe = 0;
+	const char *stop = tdm_stop_find(u->request->stop, u->request->n_stop, u->held.data ? u->held.data : "",
+	                                 u->held.len, final, &safe);
+	int status = put_event(u, u->held.data, safe, (struct tdm_event){.logprob = NAN});
+	tdm_bytes_drop(&u->held, safe);
+	if (status || !stop)
+		return status;
+	tdm_bytes_clear(&u->held);
+	u->finished = u->done = true;
+	u->result->finish = TDM_FINISH_STOP;
+	u->result->stop = stop;
+	return TDM_SINK_ENOUGH;
 }
 
 // Words that come inside a call follow it; thoughts that do are dropped.
-static int put(struct tdm_upstream *u, enum tdm_piece piece, const struct tdm_value *text) {
-	if (tdm_calls_hold(&u->calls, text->text, piece == TDM_PIECE_TEXT ? text->len : 0))
+int tdm_upstream_text(struct tdm_upstream *u, const char *text, size_t n) {
+	if (tdm_calls_hold(&u->calls, text, n))
 		return TDM_OK;
-	return put_event(u, text, (struct tdm_event){.piece = piece, .logprob = NAN});
+	if (!stops_here(u))
+		return put_event(u, text, n, (struct tdm_event){.logprob = NAN});
+	tdm_bytes_add(&u->held, text, n);
+	return u->held.failed ? tdm_upstream_bad(u, "a line that is too long") : put_until_stop(u, false);
+}
+
+int tdm_upstream_thought(struct tdm_upstream *u, const char *text, size_t n) {
+	if (tdm_calls_hold(&u->calls, text, 0))
+		return TDM_OK;
+	return put_event(u, text, n, (struct tdm_event){.piece = TDM_PIECE_THOUGHT, .logprob = NAN});
 }
 
 // Do the tokens of the logprobs, joined, make the content?
@@ -166,85 +207,62 @@ static int read_alternatives(struct tdm_arena *arena, const struct tdm_value *en
 }
 
 // A chunk with logprobs: one event per token where the tokens are whole characters, else one for all of them.
-static int put_tokens(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *content,
-                      const struct tdm_value *entries) {
+int tdm_upstream_tokens(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *content,
+                        const struct tdm_value *entries) {
 	double sum = 0;
 	struct tdm_alternative *alternatives;
+	if (!u->request->logprobs || !entries || entries->type != TDM_LIST || !entries->n || u->calls.n || stops_here(u))
+		return tdm_upstream_text(u, content->text, content->len);
 	for (size_t i = 0; i < entries->n; i++)
 		sum += tdm_get_number(&entries->items[i], "logprob", (double)NAN);
 	u->sum_logprob += sum;
 	u->n_logprobs += (int64_t)entries->n;
 	if (!tokens_make(entries, content))
-		return put_event(u, content, (struct tdm_event){.logprob = (float)sum});
+		return put_event(u, content->text, content->len, (struct tdm_event){.logprob = (float)sum});
 	int status = TDM_OK;
 	for (size_t i = 0; i < entries->n && !status; i++) {
 		const struct tdm_value *entry = &entries->items[i];
 		struct tdm_event event = {.logprob = (float)tdm_get_number(entry, "logprob", (double)NAN)};
 		event.n_alternatives = read_alternatives(arena, entry, &alternatives);
 		event.alternatives = alternatives;
-		status = put_event(u, tdm_get(entry, "token"), event);
+		const struct tdm_value *token = tdm_get(entry, "token");
+		status = put_event(u, token->text, token->len, event);
 	}
 	return status;
 }
 
-static int read_content(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *choice) {
-	const struct tdm_value *content = tdm_get(tdm_get(choice, "delta"), "content");
-	const struct tdm_value *entries = tdm_get(tdm_get(choice, "logprobs"), "content");
-	if (!content || content->type != TDM_STRING || content->len == 0)
-		return TDM_OK;
-	if (u->wants_logprobs && entries && entries->type == TDM_LIST && entries->n && !u->calls.n)
-		return put_tokens(u, arena, content, entries);
-	return put(u, TDM_PIECE_TEXT, content);
-}
-
-static int read_thought(struct tdm_upstream *u, const struct tdm_value *delta) {
-	static const char *const names[] = {"reasoning_content", "reasoning", "thinking"};
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-		const struct tdm_value *thought = tdm_get(delta, names[i]);
-		if (thought && thought->type == TDM_STRING && thought->len)
-			return put(u, TDM_PIECE_THOUGHT, thought);
-	}
-	return TDM_OK;
-}
-
 static int judge_calls(struct tdm_upstream *u, int status, const char *why) {
-	return status == TDM_EBADBODY ? bad_body(u, why) : status;
+	return status == TDM_EBADBODY ? tdm_upstream_bad(u, why) : status;
 }
 
-// The calls of a delta; an older shape has one, without an id.
-static int read_calls(struct tdm_upstream *u, const struct tdm_value *delta) {
-	const struct tdm_value *calls = tdm_get(delta, "tool_calls"), *old = tdm_get(delta, "function_call");
-	const char *why = "", *key = "function";
-	struct tdm_value function = old ? *old : (struct tdm_value){0};
-	struct tdm_value call = {.type = TDM_MAP, .n = 1, .items = &function, .keys = &key};
-	struct tdm_value list = {.type = TDM_LIST, .n = 1, .items = &call};
-	if (!calls && !old)
-		return TDM_OK;
-	int status = tdm_calls_put(&u->calls, calls ? calls : &list, &why);
+int tdm_upstream_calls(struct tdm_upstream *u, const struct tdm_value *pieces) {
+	const char *why = "";
+	int status = tdm_calls_put(&u->calls, pieces, &why);
 	return judge_calls(u, status, why);
 }
 
-static int read_delta(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *choice) {
-	const struct tdm_value *delta = tdm_get(choice, "delta");
-	int status = read_thought(u, delta);
-	if (!status)
-		status = read_content(u, arena, choice);
-	return status ? status : read_calls(u, delta);
+static struct tdm_value text_value(const char *text) {
+	return text ? (struct tdm_value){.type = TDM_STRING, .text = text, .len = strlen(text)} : (struct tdm_value){0};
 }
 
-static void read_finish(struct tdm_upstream *u, const char *reason) {
-	static const struct {
-		const char *reason;
-		enum tdm_finish finish;
-	} known[] = {
-	    {"stop", TDM_FINISH_STOP},       {"length", TDM_FINISH_LENGTH},      {"content_filter", TDM_FINISH_FILTER},
-	    {"tool_calls", TDM_FINISH_STOP}, {"function_call", TDM_FINISH_STOP}, {"eos", TDM_FINISH_STOP},
-	    {"end_turn", TDM_FINISH_STOP}};
+int tdm_upstream_call(struct tdm_upstream *u, int64_t index, const char *id, const char *name,
+                      const struct tdm_value *arguments) {
+	const char *function_keys[] = {"name", "arguments"}, *keys[] = {"index", "id", "function"};
+	struct tdm_value inner[] = {text_value(name), arguments ? *arguments : (struct tdm_value){0}};
+	struct tdm_value number = {.type = TDM_NUMBER, .is_integer = true, .integer = index, .number = (double)index};
+	struct tdm_value function = {.type = TDM_MAP, .n = 2, .items = inner, .keys = function_keys};
+	struct tdm_value items[] = {number, text_value(id), function};
+	struct tdm_value piece = {.type = TDM_MAP, .n = 3, .items = items, .keys = keys};
+	struct tdm_value list = {.type = TDM_LIST, .n = 1, .items = &piece};
+	return tdm_upstream_calls(u, &list);
+}
+
+static void read_reason(struct tdm_upstream *u, const struct tdm_reason *known, const char *reason) {
 	u->finished = true;
 	u->result->finish = TDM_FINISH_STOP;
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-		if (!strcmp(known[i].reason, reason)) {
-			u->result->finish = known[i].finish;
+	for (; known->reason; known++)
+		if (!strcmp(known->reason, reason)) {
+			u->result->finish = known->finish;
 			return;
 		}
 	tdm_record_warn(u->run->record, "parameter_ignored", "finish_reason",
@@ -252,73 +270,102 @@ static void read_finish(struct tdm_upstream *u, const char *reason) {
 }
 
 // Calls make the end: whatever the upstream calls it, somebody has to run them.
-static int end_answer(struct tdm_upstream *u, const char *reason) {
+int tdm_upstream_finish(struct tdm_upstream *u, const struct tdm_reason *known, const char *reason) {
 	const char *why = "";
-	read_finish(u, reason);
+	int status = stops_here(u) ? put_until_stop(u, true) : TDM_OK;
+	if (status)
+		return status;
+	read_reason(u, known, reason);
 	if (u->calls.n && u->result->finish == TDM_FINISH_STOP)
 		u->result->finish = TDM_FINISH_CALLS;
 	u->n_answer_bytes += u->calls.n_bytes;
 	bool cut = u->result->finish == TDM_FINISH_LENGTH || u->result->finish == TDM_FINISH_FILTER;
-	int status = tdm_calls_end(&u->calls, cut, &why);
+	status = tdm_calls_end(&u->calls, cut, &why);
 	return judge_calls(u, status, why);
 }
 
-static void read_usage(struct tdm_upstream *u, const struct tdm_value *usage) {
-	double prompt = tdm_get_number(usage, "prompt_tokens", -1);
-	double completion = tdm_get_number(usage, "completion_tokens", -1);
-	if (prompt < 0 || completion < 0 || prompt > 1e12 || completion > 1e12)
+void tdm_upstream_stopped_by(struct tdm_upstream *u, const char *stop) {
+	for (size_t i = 0; stop && i < u->request->n_stop; i++)
+		if (!strcmp(u->request->stop[i], stop))
+			u->result->stop = u->request->stop[i];
+}
+
+void tdm_upstream_model(struct tdm_upstream *u, const char *name) {
+	if (name && !u->upstream_model)
+		u->upstream_model = tdm_arena_string(u->run->arena, name);
+}
+
+static bool is_count(double n) {
+	return n >= 0 && n <= 1e12;
+}
+
+void tdm_upstream_usage(struct tdm_upstream *u, double prompt, double output, double cached) {
+	u->prompt_tokens = is_count(prompt) ? prompt : u->prompt_tokens;
+	u->output_tokens = is_count(output) ? output : u->output_tokens;
+	u->cached_tokens = is_count(cached) ? cached : u->cached_tokens;
+	if (u->prompt_tokens < 0 || u->output_tokens < 0)
 		return;
 	u->has_usage = true;
-	u->result->prompt_tokens = (int64_t)prompt;
-	u->result->completion_tokens = (int64_t)completion;
-	double cached = tdm_get_number(tdm_get(usage, "prompt_tokens_details"), "cached_tokens", 0);
-	u->result->cached_tokens = cached >= 0 && cached <= prompt ? (int64_t)cached : 0;
+	u->result->prompt_tokens = (int64_t)u->prompt_tokens;
+	u->result->completion_tokens = (int64_t)u->output_tokens;
+	bool has_cached = u->cached_tokens > 0 && u->cached_tokens <= u->prompt_tokens;
+	u->result->cached_tokens = has_cached ? (int64_t)u->cached_tokens : 0;
 }
 
-static int read_choices(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *choices) {
-	if (choices->type != TDM_LIST || choices->n > N_CHOICES_LIMIT)
-		return bad_body(u, "choices that are no list of at most 128");
-	for (size_t i = 0; i < choices->n; i++) {
-		const struct tdm_value *choice = &choices->items[i];
-		if (tdm_get_number(choice, "index", 0) != 0 || u->finished)
-			continue; // one choice was asked for, and nothing belongs to it after its end
-		int status = read_delta(u, arena, choice);
-		if (status)
-			return status;
-		if (tdm_get_string(choice, "finish_reason"))
-			status = end_answer(u, tdm_get_string(choice, "finish_reason"));
-		if (status)
-			return status;
-	}
-	return TDM_OK;
+int tdm_upstream_fault(struct tdm_upstream *u, const struct tdm_value *error) {
+	struct fault fault = read_fault(error);
+	return fail_with(u, &fault, 200);
 }
 
-static int read_chunk(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *chunk) {
+int tdm_upstream_refused(struct tdm_upstream *u, int http, const struct tdm_value *body) {
+	struct fault fault = {0};
+	bool known = body && read_error(body, &fault);
+	if (body && !known && http != 200)
+		fault.message =
+		    tdm_get_string(body, "message") ? tdm_get_string(body, "message") : tdm_get_string(body, "detail");
+	return known || http != 200 ? fail_with(u, &fault, http) : tdm_upstream_bad(u, "an answer that is no event stream");
+}
+
+// --- one event
+
+static int read_event(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *event) {
 	struct fault fault;
-	if (chunk->type != TDM_MAP)
-		return bad_body(u, "an event that is no JSON object");
-	if (read_error(chunk, &fault))
+	if (event->type != TDM_MAP)
+		return tdm_upstream_bad(u, "an event that is no JSON object");
+	if (read_error(event, &fault))
 		return fail_with(u, &fault, 200);
-	if (!u->upstream_model && tdm_get_string(chunk, "model"))
-		u->upstream_model = tdm_arena_string(u->run->arena, tdm_get_string(chunk, "model"));
-	if (tdm_get(chunk, "usage"))
-		read_usage(u, tdm_get(chunk, "usage"));
-	return tdm_get(chunk, "choices") ? read_choices(u, arena, tdm_get(chunk, "choices")) : TDM_OK;
+	return u->dialect->read(u, arena, event);
+}
+
+// Parses the event; halves of characters that the upstream cut apart are joined on the way.
+static int parse_event(struct tdm_upstream *u, struct tdm_arena *arena, const char *data, size_t n,
+                       struct tdm_value **out) {
+	struct tdm_bytes marked;
+	tdm_bytes_init(&marked, 3 * n + 16);
+	bool halved = memmem(data, n, "\\u", 2) && tdm_mend_mark(data, n, &marked);
+	int status = marked.failed ? TDM_ENOMEM
+	             : halved      ? tdm_json_parse(arena, marked.data, marked.len, out, NULL)
+	                           : tdm_json_parse(arena, data, n, out, NULL);
+	if (!status && (halved || *u->mend.key) && !tdm_mend_join(&u->mend, arena, *out))
+		status = TDM_ENOMEM;
+	tdm_bytes_release(&marked);
+	return status;
 }
 
 static int on_event(void *arg, const char *data, size_t n) {
 	struct tdm_upstream *u = arg;
 	struct tdm_arena arena;
-	struct tdm_value *chunk;
-	if (u->done || (n == 0))
+	struct tdm_value *event;
+	u->n_dropped += u->done;
+	if (u->done || n == 0)
 		return TDM_OK;
 	if (n == 6 && !memcmp(data, "[DONE]", 6)) {
 		u->done = true;
 		return TDM_OK;
 	}
 	tdm_arena_init(&arena, EVENT_ARENA_BYTES);
-	int status = tdm_json_parse(&arena, data, n, &chunk, NULL);
-	status = status ? bad_body(u, "an event that is not JSON") : read_chunk(u, &arena, chunk);
+	int status = parse_event(u, &arena, data, n, &event);
+	status = status ? tdm_upstream_bad(u, "an event that is not JSON") : read_event(u, &arena, event);
 	tdm_arena_release(&arena);
 	return status;
 }
@@ -340,12 +387,15 @@ static void find_shape(struct tdm_upstream *u, int http, const char *bytes, size
 
 // The reader of lines has no sentence of its own.
 static int line_limit(struct tdm_upstream *u, int status) {
-	return status == TDM_EBADBODY && u->run->error.status == TDM_OK ? bad_body(u, "a line that is too long") : status;
+	return status == TDM_EBADBODY && u->run->error.status == TDM_OK ? tdm_upstream_bad(u, "a line that is too long")
+	                                                                : status;
 }
 
 int tdm_upstream_feed(struct tdm_upstream *u, int http, const char *bytes, size_t n) {
 	if (u->status)
 		return u->status;
+	if (u->is_encoded && http == 200)
+		return u->status = tdm_upstream_bad(u, "a compressed answer, which was not asked for");
 	if (u->shape == TDM_BODY_UNKNOWN)
 		find_shape(u, http, bytes, n);
 	if (u->shape == TDM_BODY_OTHER) { // longer than any error needs to be: the rest is not read
@@ -361,15 +411,10 @@ int tdm_upstream_feed(struct tdm_upstream *u, int http, const char *bytes, size_
 static int end_other(struct tdm_upstream *u, int http) {
 	struct tdm_arena arena;
 	struct tdm_value *body = NULL;
-	struct fault fault = {0};
-	bool known = false;
 	tdm_arena_init(&arena, EVENT_ARENA_BYTES);
-	if (u->body.len && tdm_json_parse(&arena, u->body.data, u->body.len, &body, NULL) == TDM_OK)
-		known = read_error(body, &fault);
-	if (body && !known && http != 200)
-		fault.message =
-		    tdm_get_string(body, "message") ? tdm_get_string(body, "message") : tdm_get_string(body, "detail");
-	int status = known || http != 200 ? fail_with(u, &fault, http) : bad_body(u, "an answer that is no event stream");
+	if (u->body.len)
+		tdm_json_parse(&arena, u->body.data, u->body.len, &body, NULL);
+	int status = tdm_upstream_refused(u, http, body);
 	tdm_arena_release(&arena);
 	return status;
 }
@@ -385,26 +430,35 @@ static int end_stream(struct tdm_upstream *u) {
 		return TDM_OK;
 	u->ending = false;
 	if (u->sse.n_events == 0 && u->shape == TDM_BODY_STREAM)
-		return bad_body(u, "an answer without events");
+		return tdm_upstream_bad(u, "an answer without events");
 	return tdm_fail(&u->run->error, TDM_ETRUNCATED, "model %s: the upstream's stream ended without a finish_reason",
 	                u->author);
 }
 
-void tdm_upstream_estimate(struct tdm_upstream *u, const struct tdm_request *request) {
+void tdm_upstream_estimate(struct tdm_upstream *u) {
 	if (u->n_logprobs)
 		u->result->mean_logprob = u->sum_logprob / (double)u->n_logprobs;
 	if (u->has_usage)
 		return;
-	u->result->prompt_tokens = tdm_estimate_tokens(tdm_request_bytes(request));
+	u->result->prompt_tokens = tdm_estimate_tokens(tdm_request_bytes(u->request));
 	u->result->completion_tokens = tdm_estimate_tokens(u->n_answer_bytes);
 	u->result->estimated = true;
 }
 
-int tdm_upstream_end(struct tdm_upstream *u, int http, const struct tdm_request *request) {
+// What was repaired is counted in the log, never quoted.
+static void log_repairs(const struct tdm_upstream *u) {
+	if (u->n_dropped || u->sse.n_invalid || u->mend.n_alone)
+		tdm_log(TDM_WARN, "upstream.repaired", u->run->record->id,
+		        " model=%s dropped=%zu invalid_lines=%zu half_characters=%zu", u->author, u->n_dropped,
+		        u->sse.n_invalid, u->mend.n_alone);
+}
+
+int tdm_upstream_end(struct tdm_upstream *u, int http) {
 	int status = u->status;
 	if (status == TDM_OK)
 		status = u->shape == TDM_BODY_OTHER || http != 200 ? end_other(u, http) : end_stream(u);
-	tdm_upstream_estimate(u, request);
+	tdm_upstream_estimate(u);
+	log_repairs(u);
 	if (status >= 0 && !u->has_usage)
 		tdm_record_warn(u->run->record, "usage_estimated", NULL,
 		                "the upstream did not count tokens; the counts are estimates");

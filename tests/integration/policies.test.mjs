@@ -13,7 +13,7 @@ before(async () => {
 models:
   east: {kind: remote, url: "${east.url}", model: m}
   west: {kind: remote, url: "${west.url}", model: m}
-  lone: {kind: remote, url: "${east.url}", model: m}
+  lone: {kind: remote, url: "${east.url}", model: m, breaker: no}
   home: {kind: script, answers: ["at home"]}
   patient: {kind: retry, inner: lone, base_ms: 5}
   either: {kind: fallback, models: [east, west]}

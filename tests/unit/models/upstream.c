@@ -1,7 +1,7 @@
 // Bodies of upstreams, good, odd and bad, fed whole and byte by byte: what becomes of each.
 #include "tests.h"
 #include "models/kind.h"
-#include "models/upstream.h"
+#include "models/dialect.h"
 #include <stdio.h>
 
 #define SAY(text) "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text "\"}}]}\n\n"
@@ -99,10 +99,10 @@ static void feed(size_t i, size_t step) {
 	struct tdm_upstream u;
 	size_t n = strlen(cases[i].body);
 	bench_open(&b, "a question");
-	tdm_upstream_init(&u, "far", &b.run, &b.request, &b.collect.sink, &b.result);
+	tdm_upstream_init(&u, &tdm_dialect_openai, "far", &b.run, &b.request, &b.collect.sink, &b.result);
 	for (size_t at = 0; at < n && !u.status; at += step)
 		tdm_upstream_feed(&u, cases[i].http, cases[i].body + at, step < n - at ? step : n - at);
-	int status = tdm_upstream_end(&u, cases[i].http, &b.request);
+	int status = tdm_upstream_end(&u, cases[i].http);
 	if (status != cases[i].status)
 		fail_msg("%s: status %d, expected %d (%s)", cases[i].name, status, cases[i].status, b.run.error.text);
 	if (status == TDM_OK) {
@@ -132,16 +132,16 @@ static void test_usage(void **state) {
 	struct bench b;
 	struct tdm_upstream u;
 	bench_open(&b, "a question");
-	tdm_upstream_init(&u, "far", &b.run, &b.request, &b.collect.sink, &b.result);
+	tdm_upstream_init(&u, &tdm_dialect_openai, "far", &b.run, &b.request, &b.collect.sink, &b.result);
 	tdm_upstream_feed(&u, 200, body, sizeof body - 1);
-	assert_int_equal(tdm_upstream_end(&u, 200, &b.request), TDM_OK);
+	assert_int_equal(tdm_upstream_end(&u, 200), TDM_OK);
 	assert_true(b.result.prompt_tokens == 9 && b.result.completion_tokens == 4 && b.result.cached_tokens == 5);
 	assert_string_equal(u.upstream_model, "big-1-0613");
 	assert_null(b.run.record->warnings);
 	tdm_upstream_release(&u);
-	tdm_upstream_init(&u, "far", &b.run, &b.request, &b.collect.sink, &b.result);
+	tdm_upstream_init(&u, &tdm_dialect_openai, "far", &b.run, &b.request, &b.collect.sink, &b.result);
 	tdm_upstream_feed(&u, 200, SAY("12345") END("stop"), sizeof SAY("12345") END("stop") - 1);
-	assert_int_equal(tdm_upstream_end(&u, 200, &b.request), TDM_OK);
+	assert_int_equal(tdm_upstream_end(&u, 200), TDM_OK);
 	assert_true(b.result.estimated && b.result.prompt_tokens == 3 && b.result.completion_tokens == 2);
 	assert_string_equal(b.run.record->warnings->code, "usage_estimated");
 	tdm_upstream_release(&u);
@@ -160,9 +160,9 @@ static void test_logprobs(void **state) {
 	struct tdm_upstream u;
 	bench_open(&b, "a question");
 	b.request.logprobs = true;
-	tdm_upstream_init(&u, "far", &b.run, &b.request, &b.collect.sink, &b.result);
+	tdm_upstream_init(&u, &tdm_dialect_openai, "far", &b.run, &b.request, &b.collect.sink, &b.result);
 	tdm_upstream_feed(&u, 200, body, sizeof body - 1);
-	assert_int_equal(tdm_upstream_end(&u, 200, &b.request), TDM_OK);
+	assert_int_equal(tdm_upstream_end(&u, 200), TDM_OK);
 	assert_string_equal(b.collect.text.data, "ab\xc3\xa4");
 	assert_int_equal(b.collect.n, 3); // two tokens, and one event for the two that share a character
 	assert_true(b.collect.logprobs.sum == -8 && b.collect.logprobs.least == -5);
@@ -180,9 +180,9 @@ static void test_message_is_cut(void **state) {
 		n += snprintf(body + n, sizeof body - (size_t)n, "\xc3\xa4");
 	n += snprintf(body + n, sizeof body - (size_t)n, "\"}}");
 	bench_open(&b, "q");
-	tdm_upstream_init(&u, "far", &b.run, &b.request, &b.collect.sink, &b.result);
+	tdm_upstream_init(&u, &tdm_dialect_openai, "far", &b.run, &b.request, &b.collect.sink, &b.result);
 	tdm_upstream_feed(&u, 422, body, (size_t)n);
-	assert_int_equal(tdm_upstream_end(&u, 422, &b.request), TDM_EREJECTED);
+	assert_int_equal(tdm_upstream_end(&u, 422), TDM_EREJECTED);
 	const char *message = strstr(b.run.error.text, "\xc3\xa4");
 	assert_int_equal(strlen(message), 300);
 	tdm_upstream_release(&u);
