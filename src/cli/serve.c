@@ -18,6 +18,7 @@
 #include <time.h>
 
 #define SETTINGS_LIMIT_BYTES ((size_t)64 << 20)
+#define LOADING_LINE_US 200000
 #define N_SPARE_FILES 64 // beside connections and workers: ledger, log, models
 
 struct options {
@@ -83,10 +84,18 @@ static int make_setup(struct reading *r, struct tdm_tree_watch *watch, struct td
 struct loading {
 	struct tdm_tree_watch watch;
 	struct tdm_server *server;
+	int64_t told_us; // a line of the log now and then, none when it is quick
 };
 
 static void tell_loading(struct tdm_tree_watch *watch, const char *model, size_t n, size_t total) {
-	tdm_server_loading(((struct loading *)watch)->server, model, n, total);
+	struct loading *l = (struct loading *)watch;
+	int64_t now_us = tdm_now_us();
+	tdm_server_loading(l->server, model, n, total);
+	if (now_us < l->told_us + LOADING_LINE_US)
+		return;
+	l->told_us = now_us;
+	tdm_log(TDM_INFO, "serve.loading", NULL, " url=%s model=%s done=%zu of=%zu", tdm_server_url(l->server), model, n,
+	        total);
 }
 
 // --- signals
@@ -178,7 +187,7 @@ static int dry_run(struct reading *r, struct tdm_error *err) {
 
 // The port is open; the models are made while it says so.
 static int load_first(struct reading *r, struct tdm_server *server, struct tdm_error *err) {
-	struct loading loading = {{tell_loading}, server};
+	struct loading loading = {{tell_loading}, server, tdm_now_us()};
 	struct tdm_setup *setup = NULL;
 	int status = make_setup(r, &loading.watch, &setup, err);
 	if (!status && (status = tdm_server_use(server, setup, err)))
@@ -204,10 +213,10 @@ static int run(const struct tdm_command_call *call) {
 	status = tdm_server_open(&settings, &server, call->error);
 	if (status)
 		return status;
-	printf("opened %s, files=%lu\n", tdm_server_url(server), files);
-	fflush(stdout);
 	status = load_first(&r, server, call->error);
 	if (!status) {
+		tdm_log(TDM_INFO, "serve.start", NULL, " url=%s files=%lu workers=%lld queue=%lld ledger=%s",
+		        tdm_server_url(server), files, (long long)settings.workers, (long long)settings.queue, settings.ledger);
 		printf("listening on %s\n", tdm_server_url(server));
 		if (o->hello)
 			print_hello(tdm_server_url(server));

@@ -137,11 +137,10 @@ function spawnServe(config, more = []) {
   return server;
 }
 
-test('health: the port opens at once and answers 503 loading with how far it is, then 200', { skip: withoutPair }, async () => {
-  const server = spawnServe(manyModels(40));
-  await eventually('the port', () => /^opened http/m.test(server.stdout));
-  const [, origin, files] = /^opened (\S+), files=(\d+)$/m.exec(server.stdout);
-  assert.ok(Number(files) >= 4096, `descriptors: ${files}`);
+test('F33 health: descriptors are raised; the port opens at once and answers 503 loading with how far it is, then 200', { skip: withoutPair }, async () => {
+  const server = spawnServe(manyModels(60));
+  const line = await eventually('a line of progress', () => / serve\.loading url=(\S+) model=m\d+ done=\d+ of=60$/m.exec(server.stderr));
+  const origin = line[1];
   const early = await request(`${origin}/health`);
   assert.equal(early.status, 503, early.text);
   assert.equal(early.headers['retry-after'], '1');
@@ -153,6 +152,8 @@ test('health: the port opens at once and answers 503 loading with how far it is,
   assert.deepEqual([chat.status, chat.json?.error?.code, chat.headers['retry-after']], [503, 'loading', '1'], chat.text);
   await eventually('ready', async () => (await request(`${origin}/health`)).status === 200, 60000);
   assert.equal((await request(`${origin}/health`)).json.status, 'ok');
+  const [, files] = / serve\.start url=\S+ files=(\d+) /.exec(server.stderr);
+  assert.ok(Number(files) >= 4096, `F33: descriptors: ${files}`);
   server.child.kill('SIGTERM');
   server.child.ref();
   assert.deepEqual(await server.exit, [0, null]);
