@@ -8,6 +8,8 @@
 #include "models/promise.h"
 #include "models/sources.h"
 #include "serve/entry.h"
+#include "serve/responses.h"
+#include <string.h>
 
 #define ANSWER_LIMIT_BYTES ((size_t)64 << 20)
 
@@ -74,6 +76,14 @@ static int flush_event(struct chat *chat) {
 	return status;
 }
 
+static int out_of_room(struct choice *choice) {
+	return tdm_fail(&choice->run->error, TDM_ENOMEM, "the answer does not fit its memory limit");
+}
+
+static bool is_full(const struct tdm_stream *s) {
+	return s->text.failed || s->output.failed || s->logprobs.failed || s->name.failed;
+}
+
 // The first event of the stream, which is the first choice's, commits it: headers, role and text go out in one write.
 static void begin_choice(struct choice *choice, const char *author) {
 	struct chat *chat = choice->chat;
@@ -96,11 +106,9 @@ static int put_stream(struct choice *choice, const struct tdm_event *event) {
 	if (!status)
 		status = tdm_exchange_stream(chat->c->x);
 	pthread_mutex_unlock(&chat->lock);
+	if (!status && is_full(&choice->stream))
+		return out_of_room(choice);
 	return status == TDM_EGONE ? tdm_fail(&choice->run->error, TDM_EGONE, "the client left") : status;
-}
-
-static int out_of_room(struct choice *choice) {
-	return tdm_fail(&choice->run->error, TDM_ENOMEM, "the answer does not fit its memory limit");
 }
 
 static int keep_call(struct choice *choice, const struct tdm_event *event) {
@@ -158,10 +166,15 @@ static int finish_streamed(struct choice *choice) {
 static void end_stream(struct chat *chat, int status, const char *receipt) {
 	struct tdm_exchange *x = chat->c->x;
 	if (status) {
-		chat->format->error(&chat->event, &chat->run.error, chat->c->request_id, receipt, true);
+		struct tdm_stream *stream = &chat->choices[0].stream;
+		if (!chat->head.model)
+			chat->head.model = chat->model->name; // committed by a ping
+		chat->format->fail(&chat->event, &chat->head, stream, &chat->run.error, chat->c->request_id, receipt);
 	} else {
 		struct choice *last = chat->last;
 		chat->format->finish(&chat->event, &chat->head, &last->stream, &last->result, &chat->usage, receipt);
+		if (last->stream.kept.len)
+			chat->format->keep(chat->c, &chat->request, last->stream.kept.data, last->stream.kept.len);
 		chat->format->end(&chat->event, &chat->head, &chat->usage, receipt);
 	}
 	flush_event(chat);
@@ -182,6 +195,8 @@ static void reply_whole(struct chat *chat, const char *receipt) {
 		kept[i] = chat->choices[i].kept;
 	tdm_bytes_init(&body, ANSWER_LIMIT_BYTES * 6);
 	chat->format->whole(&body, &chat->head, kept, chat->request.n, &chat->usage, receipt);
+	if (chat->request.store && body.len)
+		chat->format->keep(chat->c, &chat->request, body.data, body.len);
 	tdm_exchange_reply(chat->c->x, 200, "application/json", body.data, body.len);
 	tdm_bytes_release(&body);
 }
@@ -189,10 +204,24 @@ static void reply_whole(struct chat *chat, const char *receipt) {
 // --- the choices: the first one alone until its words begin, for what it has read of the prompt is there for the
 // others then; these on threads of their own, so that a local model computes the tokens of all in one pass
 
+// A conversation that does not fit loses its oldest turns where the client wants that: one, two, four ... of them.
+static int generate_fitting(struct choice *choice) {
+	struct chat *chat = choice->chat;
+	int status = tdm_generate(chat->model, choice->run, &choice->request, &choice->sink, &choice->result);
+	for (size_t n = 1; status == TDM_ECONTEXT && chat->request.may_drop; n *= 2) {
+		if (!tdm_responses_drop(choice->run->arena, &choice->request, n))
+			break;
+		tdm_error_clear(&choice->run->error);
+		tdm_record_warn(choice->run->record, "history_truncated", "input", "the oldest turns did not fit");
+		status = tdm_generate(chat->model, choice->run, &choice->request, &choice->sink, &choice->result);
+	}
+	return status;
+}
+
 static void run_choice(void *arg) {
 	struct choice *choice = arg;
 	struct chat *chat = choice->chat;
-	choice->status = tdm_generate(chat->model, choice->run, &choice->request, &choice->sink, &choice->result);
+	choice->status = generate_fitting(choice);
 	choice->kept.result = choice->result;
 	if (!choice->status && chat->request.stream)
 		choice->status = finish_streamed(choice);
@@ -209,6 +238,16 @@ static void run_choice(void *arg) {
 
 static int put_choice(struct tdm_sink *sink, const struct tdm_event *event);
 
+#define N_BUFFERS 9
+
+static void buffers(struct choice *choice, struct tdm_bytes *out[N_BUFFERS]) {
+	struct tdm_stream *s = &choice->stream;
+	struct tdm_bytes *const all[N_BUFFERS] = {&choice->said,          &choice->kept.text, &choice->kept.thought,
+	                                          &choice->kept.logprobs, &s->name,           &s->text,
+	                                          &s->logprobs,           &s->output,         &s->kept};
+	memcpy(out, all, sizeof all);
+}
+
 static int init_choice(struct chat *chat, int index) {
 	struct choice *choice = &chat->choices[index];
 	*choice = (struct choice){.sink = {put_choice, NULL}, .chat = chat, .index = index, .run = &chat->run};
@@ -218,8 +257,9 @@ static int init_choice(struct chat *chat, int index) {
 	choice->status = TDM_EGONE; // until it has ended
 	choice->last_call = &choice->kept.calls;
 	choice->kept.has_logprobs = choice->request.logprobs && (chat->model->can & TDM_CAN_LOGPROBS);
-	struct tdm_bytes *const all[] = {&choice->said, &choice->kept.text, &choice->kept.thought, &choice->kept.logprobs};
-	for (size_t i = 0; i < TDM_COUNT(all); i++)
+	struct tdm_bytes *all[N_BUFFERS];
+	buffers(choice, all);
+	for (size_t i = 0; i < N_BUFFERS; i++)
 		tdm_bytes_init(all[i], ANSWER_LIMIT_BYTES);
 	tdm_arena_init(&choice->arena, chat->c->arena->limit_bytes / (size_t)chat->request.n);
 	chat->n_begun++;
@@ -268,9 +308,12 @@ static void join_others(struct chat *chat) {
 		else
 			tdm_task_finish(&choice->task);
 	}
-	for (int i = 1; i < chat->n_begun; i++)
-		if (chat->choices[i].own.record)
-			tdm_record_join(chat->run.record, chat->choices[i].own.record);
+	for (int i = 1; i < chat->n_begun; i++) {
+		if (!chat->choices[i].own.record)
+			continue;
+		tdm_record_join(chat->run.record, chat->choices[i].own.record);
+		chat->run.n_retries += chat->choices[i].own.n_retries;
+	}
 }
 
 static int generate(struct chat *chat) {
@@ -307,6 +350,9 @@ static int read_request(struct chat *chat) {
 	struct tdm_value *value;
 	int status = tdm_read_body(chat->c, &value, &chat->run.error);
 	if (!status)
+		status =
+		    chat->format->resolve ? chat->format->resolve(chat->c, chat->run.record, value, &chat->run.error) : TDM_OK;
+	if (!status)
 		status = chat->format->read(chat->c->arena, value, chat->run.record, &chat->request, &chat->run.error);
 	return status ? status : tdm_entry_wishes(chat->c, &chat->request.objective, &chat->run.error);
 }
@@ -332,6 +378,8 @@ static void begin(struct chat *chat) {
 	chat->head.fingerprint = chat->c->setup->fingerprint;
 	chat->head.include_usage = chat->request.include_usage;
 	chat->head.older_tools = chat->request.older_tools;
+	chat->head.echo = chat->request.echo;
+	chat->head.store = chat->request.store;
 	if (chat->request.stream)
 		tdm_exchange_may_stream(chat->c->x, chat->format->ping);
 }
@@ -339,10 +387,10 @@ static void begin(struct chat *chat) {
 static void release(struct chat *chat) {
 	for (int i = 0; i < chat->n_begun; i++) {
 		struct choice *choice = &chat->choices[i];
-		tdm_bytes_release(&choice->said);
-		tdm_bytes_release(&choice->kept.text);
-		tdm_bytes_release(&choice->kept.thought);
-		tdm_bytes_release(&choice->kept.logprobs);
+		struct tdm_bytes *all[N_BUFFERS];
+		buffers(choice, all);
+		for (size_t k = 0; k < N_BUFFERS; k++)
+			tdm_bytes_release(all[k]);
 		for (struct tdm_chat_call *call = choice->kept.calls; call; call = call->next)
 			tdm_bytes_release(&call->arguments);
 		tdm_arena_release(&choice->arena);

@@ -205,50 +205,54 @@ static int read_draws(struct tdm_reader *r, const struct tdm_value *body, struct
 
 // --- the form of the answer
 
-// The schema as text, compiled once here so that a bad one is refused before anything runs.
-static int read_schema(struct tdm_reader *r, const struct tdm_value *schema, struct tdm_form *form) {
+// What the client calls the schema, for an upstream that wants to know.
+static int read_schema_name(struct tdm_reader *r, const struct tdm_value *schema, const char *at,
+                            struct tdm_form *form) {
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+	const struct tdm_value *name = tdm_get(schema, "name");
+	if (name && (name->type != TDM_STRING || !name->len || name->len > 64 || strspn(name->text, allowed) != name->len))
+		return tdm_reader_wrong(r, tdm_arena_printf(r->arena, "%s.name", at), "1 to 64 letters, digits, _ or -", name);
+	form->name = name ? name->text : NULL;
+	return tdm_reader_bool(r, schema, "strict", tdm_arena_printf(r->arena, "%s.strict", at), &form->strict);
+}
+
+// The schema as text, compiled once here so that a bad one is refused before anything runs. holder: what has it.
+static int read_schema(struct tdm_reader *r, const struct tdm_value *holder, const char *at, struct tdm_form *form) {
+	const struct tdm_value *schema = tdm_get(holder, "schema");
 	struct tdm_error err = {0};
 	if (!schema || (schema->type != TDM_MAP && schema->type != TDM_BOOL))
-		return tdm_reader_wrong(r, "response_format.json_schema.schema", "a schema", schema);
+		return tdm_reader_wrong(r, tdm_arena_printf(r->arena, "%s.schema", at), "a schema", schema);
 	form->text = tdm_reader_json(r, schema, &form->len);
 	if (!form->text)
 		return tdm_reader_memory(r);
 	int status = tdm_forms_check(form, &err);
-	return status ? tdm_fail_param(r->err, status, TDM_FORM_FIELD, "response_format: %s", err.text) : TDM_OK;
+	if (status)
+		return tdm_fail_param(r->err, status, TDM_FORM_FIELD, "response_format: %s", err.text);
+	return read_schema_name(r, holder, at, form);
 }
 
-// What the client calls the schema, for an upstream that wants to know.
-static int read_schema_name(struct tdm_reader *r, const struct tdm_value *schema, struct tdm_form *form) {
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-	const struct tdm_value *name = tdm_get(schema, "name");
-	if (name && (name->type != TDM_STRING || !name->len || name->len > 64 || strspn(name->text, allowed) != name->len))
-		return tdm_reader_wrong(r, "response_format.json_schema.name", "1 to 64 letters, digits, _ or -", name);
-	form->name = name ? name->text : NULL;
-	return tdm_reader_bool(r, schema, "strict", "response_format.json_schema.strict", &form->strict);
-}
-
-static int read_form(struct tdm_reader *r, const struct tdm_value *body, struct tdm_request *out) {
-	const struct tdm_value *format = tdm_get(body, TDM_FORM_FIELD), *type = tdm_get(format, "type");
+int tdm_read_form(struct tdm_reader *r, const struct tdm_value *format, const char *at, bool flat,
+                  struct tdm_request *out) {
+	const struct tdm_value *type = tdm_get(format, "type");
+	char *type_at = tdm_arena_printf(r->arena, "%s.type", at);
 	if (!format)
 		return TDM_OK;
 	if (format->type != TDM_MAP)
-		return tdm_reader_wrong(r, TDM_FORM_FIELD, "an object", format);
+		return tdm_reader_wrong(r, at, "an object", format);
 	if (!type || type->type != TDM_STRING)
-		return tdm_reader_wrong(r, "response_format.type", "a string", type);
+		return tdm_reader_wrong(r, type_at, "a string", type);
 	if (!strcmp(type->text, "text"))
 		return TDM_OK;
 	bool has_schema = !strcmp(type->text, "json_schema");
 	if (!has_schema && strcmp(type->text, "json_object"))
-		return tdm_fail_param(r->err, TDM_EVALUE, "response_format.type",
-		                      "response_format.type: expected text, json_object or json_schema");
+		return tdm_fail_param(r->err, TDM_EVALUE, type_at, "%s: expected text, json_object or json_schema", type_at);
 	struct tdm_form *form = tdm_arena_alloc(r->arena, sizeof *form);
-	if (!form)
+	const char *schema_at = flat ? at : tdm_arena_printf(r->arena, "%s.json_schema", at);
+	if (!form || !schema_at)
 		return tdm_reader_memory(r);
 	form->kind = has_schema ? TDM_GRAMMAR_SCHEMA : TDM_GRAMMAR_JSON;
 	out->form = form;
-	const struct tdm_value *schema = tdm_get(format, "json_schema");
-	int status = has_schema ? read_schema(r, tdm_get(schema, "schema"), form) : TDM_OK;
-	return has_schema && !status ? read_schema_name(r, schema, form) : status;
+	return has_schema ? read_schema(r, flat ? format : tdm_get(format, "json_schema"), schema_at, form) : TDM_OK;
 }
 
 // What this form of the program cannot do is said, never silently dropped.
@@ -279,7 +283,7 @@ static int read_settings(struct tdm_reader *r, const struct tdm_value *body, str
 	if (!status)
 		status = tdm_reader_bool(r, body, "logprobs", "logprobs", &out->request.logprobs);
 	if (!status)
-		status = read_form(r, body, &out->request);
+		status = tdm_read_form(r, tdm_get(body, TDM_FORM_FIELD), TDM_FORM_FIELD, false, &out->request);
 	if (!status)
 		status = tdm_read_tools(r, body, &out->request.tools, &out->older_tools);
 	warn_ignored(r, body);

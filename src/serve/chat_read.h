@@ -15,6 +15,11 @@ struct tdm_chat_request {
 	uint64_t seed;
 	int n; // choices
 	struct tdm_objective objective;
+	// Responses only
+	const char *echo; // the request's settings as JSON members, for the answer
+	bool store;       // the answer and `input` are to be kept
+	bool may_drop;    // a conversation that does not fit may lose its oldest turns
+	const struct tdm_value *input;
 };
 
 // record receives warnings (parameter_ignored ...). Everything returned lives in the arena or the value.

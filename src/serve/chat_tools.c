@@ -12,6 +12,9 @@ static bool is_name(const struct tdm_value *v) {
 	return v && v->type == TDM_STRING && v->len && v->len <= 64 && strspn(v->text, allowed) == v->len;
 }
 
+// Where a function stands: in a tool, alone in functions, or flat in a tool.
+enum shape { NESTED, OLDER, FLAT };
+
 #define A_NAME "1 to 64 letters, digits, _ or -"
 
 static int read_function(struct tdm_reader *r, const struct tdm_value *function, const char *param,
@@ -31,27 +34,28 @@ static int read_function(struct tdm_reader *r, const struct tdm_value *function,
 }
 
 // A tool of another type than function is dropped, with a warning.
-static int read_tool(struct tdm_reader *r, const struct tdm_value *tool, size_t index, bool older,
+static int read_tool(struct tdm_reader *r, const struct tdm_value *tool, size_t index, enum shape shape,
                      struct tdm_toolbox *out, struct tdm_tool *items) {
-	char *param = tdm_arena_printf(r->arena, older ? "functions[%zu]" : "tools[%zu].function", index);
+	static const char *const places[] = {"tools[%zu].function", "functions[%zu]", "tools[%zu]"};
+	char *param = tdm_arena_printf(r->arena, places[shape], index);
 	const char *type = tdm_get_string(tool, "type");
 	if (!param)
 		return tdm_reader_memory(r);
-	if (!older && type && strcmp(type, "function") != 0) {
+	if (shape != OLDER && type && strcmp(type, "function") != 0) {
 		tdm_record_warn(r->record, "tool_dropped", "tools", "only tools of the type function can be called");
 		return TDM_OK;
 	}
-	return read_function(r, older ? tool : tdm_get(tool, "function"), param, &items[out->n++]);
+	return read_function(r, shape == NESTED ? tdm_get(tool, "function") : tool, param, &items[out->n++]);
 }
 
-static int read_list(struct tdm_reader *r, const struct tdm_value *list, bool older, struct tdm_toolbox *out) {
-	const char *param = older ? "functions" : "tools";
+static int read_list(struct tdm_reader *r, const struct tdm_value *list, enum shape shape, struct tdm_toolbox *out) {
+	const char *param = shape == OLDER ? "functions" : "tools";
 	if (list->type != TDM_LIST || list->n > MAX_TOOLS)
 		return tdm_reader_wrong(r, param, "a list of at most 1024", list);
 	struct tdm_tool *items = tdm_arena_array(r->arena, list->n + 1, sizeof *items);
 	int status = items ? TDM_OK : tdm_reader_memory(r);
 	for (size_t i = 0; i < list->n && !status; i++)
-		status = read_tool(r, &list->items[i], i, older, out, items);
+		status = read_tool(r, &list->items[i], i, shape, out, items);
 	out->items = items;
 	return status;
 }
@@ -83,7 +87,7 @@ static int choose_word(struct tdm_reader *r, const struct tdm_value *word, const
 }
 
 // {"mode": "auto", "tools": [...]}: the others do not exist for this answer.
-static int choose_some(struct tdm_reader *r, const struct tdm_value *allowed, struct tdm_toolbox *out) {
+static int choose_some(struct tdm_reader *r, const struct tdm_value *allowed, bool flat, struct tdm_toolbox *out) {
 	const struct tdm_value *list = tdm_get(allowed, "tools");
 	struct tdm_tool *some = tdm_arena_array(r->arena, out->n + 1, sizeof *some);
 	size_t n = 0;
@@ -93,7 +97,8 @@ static int choose_some(struct tdm_reader *r, const struct tdm_value *allowed, st
 		return tdm_reader_memory(r);
 	for (size_t i = 0; i < out->n; i++)
 		for (size_t k = 0; k < list->n; k++) {
-			const char *name = tdm_get_string(tdm_get(&list->items[k], "function"), "name");
+			const struct tdm_value *tool = &list->items[k];
+			const char *name = tdm_get_string(flat ? tool : tdm_get(tool, "function"), "name");
 			if (!name || strcmp(name, out->items[i].name) != 0)
 				continue;
 			some[n++] = out->items[i];
@@ -104,16 +109,19 @@ static int choose_some(struct tdm_reader *r, const struct tdm_value *allowed, st
 	return choose_word(r, tdm_get(allowed, "mode"), "tool_choice.allowed_tools.mode", out);
 }
 
-static int read_choice(struct tdm_reader *r, const struct tdm_value *choice, bool older, struct tdm_toolbox *out) {
-	const char *type = tdm_get_string(choice, "type"), *param = older ? "function_call" : "tool_choice";
+static int read_choice(struct tdm_reader *r, const struct tdm_value *choice, enum shape shape,
+                       struct tdm_toolbox *out) {
+	const char *type = tdm_get_string(choice, "type"), *param = shape == OLDER ? "function_call" : "tool_choice";
 	if (choice->type != TDM_MAP)
 		return choose_word(r, choice, param, out);
-	if (older)
+	if (shape == OLDER)
 		return choose_one(r, tdm_get(choice, "name"), "function_call.name", out);
+	if (type && !strcmp(type, "function") && shape == FLAT)
+		return choose_one(r, tdm_get(choice, "name"), "tool_choice.name", out);
 	if (type && !strcmp(type, "function"))
 		return choose_one(r, tdm_get(tdm_get(choice, "function"), "name"), "tool_choice.function.name", out);
 	if (type && !strcmp(type, "allowed_tools"))
-		return choose_some(r, tdm_get(choice, "allowed_tools"), out);
+		return choose_some(r, shape == FLAT ? choice : tdm_get(choice, "allowed_tools"), shape == FLAT, out);
 	return tdm_fail_param(r->err, TDM_ETOOL, param, "%s: a tool of this type cannot be called here", param);
 }
 
@@ -123,19 +131,32 @@ int tdm_read_tools(struct tdm_reader *r, const struct tdm_value *body, struct td
 	*older = !tools && functions;
 	if (!tools && !functions)
 		return TDM_OK;
-	int status = read_list(r, *older ? functions : tools, *older, out);
+	enum shape shape = *older ? OLDER : NESTED;
+	int status = read_list(r, *older ? functions : tools, shape, out);
 	const struct tdm_value *choice = tdm_get(body, *older ? "function_call" : "tool_choice");
 	if (!status && choice)
-		status = read_choice(r, choice, *older, out);
+		status = read_choice(r, choice, shape, out);
 	if (!status)
 		status = tdm_reader_bool(r, body, "parallel_tool_calls", "parallel_tool_calls", &many);
 	out->one_call = *older || !many;
 	return status;
 }
 
+int tdm_read_flat_tools(struct tdm_reader *r, const struct tdm_value *body, struct tdm_toolbox *out) {
+	const struct tdm_value *tools = tdm_get(body, "tools"), *choice = tdm_get(body, "tool_choice");
+	bool many = true;
+	int status = tools ? read_list(r, tools, FLAT, out) : TDM_OK;
+	if (!status && choice)
+		status = read_choice(r, choice, FLAT, out);
+	if (!status)
+		status = tdm_reader_bool(r, body, "parallel_tool_calls", "parallel_tool_calls", &many);
+	out->one_call = !many;
+	return status;
+}
+
 // --- calls of earlier answers
 
-static int read_call(struct tdm_reader *r, const struct tdm_value *call, const char *param, struct tdm_tool_call *out) {
+int tdm_read_call(struct tdm_reader *r, const struct tdm_value *call, const char *param, struct tdm_tool_call *out) {
 	const struct tdm_value *name = tdm_get(call, "name"), *arguments = tdm_get(call, "arguments");
 	if (!is_name(name))
 		return tdm_reader_wrong(r, tdm_arena_printf(r->arena, "%s.name", param), A_NAME, name);
@@ -156,7 +177,7 @@ static int read_older_call(struct tdm_reader *r, const struct tdm_value *call, s
 		return tdm_reader_memory(r);
 	out->calls = one;
 	out->n_calls = 1;
-	return read_call(r, call, param, one);
+	return tdm_read_call(r, call, param, one);
 }
 
 int tdm_read_calls(struct tdm_reader *r, const struct tdm_value *message, size_t index, struct tdm_message *out) {
@@ -176,7 +197,7 @@ int tdm_read_calls(struct tdm_reader *r, const struct tdm_value *message, size_t
 		if (!id || id->type != TDM_STRING || !id->len)
 			return tdm_reader_wrong(r, param, "a call with an id", id);
 		calls[i].id = id->text;
-		status = read_call(r, tdm_get(&list->items[i], "function"), param, &calls[i]);
+		status = tdm_read_call(r, tdm_get(&list->items[i], "function"), param, &calls[i]);
 	}
 	out->calls = calls;
 	out->n_calls = list->n;

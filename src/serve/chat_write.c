@@ -248,9 +248,13 @@ static void end(struct tdm_bytes *out, const struct tdm_chat_head *h, const stru
 	tdm_chat_done(out);
 }
 
-static void error(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt,
-                  bool event) {
-	tdm_chat_error(out, err, receipt, event);
+static void error(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt) {
+	tdm_chat_error(out, err, receipt, false);
+}
+
+static void fail(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
+                 const struct tdm_error *err, const char *request_id, const char *receipt) {
+	tdm_chat_error(out, err, receipt, true);
 }
 
 const struct tdm_format tdm_format_chat = {
@@ -264,4 +268,5 @@ const struct tdm_format tdm_format_chat = {
     .end = end,
     .whole = tdm_chat_whole,
     .error = error,
+    .fail = fail,
 };

@@ -11,9 +11,11 @@ struct tdm_chat_head { // what all chunks of one answer share
 	char id[TDM_ID_BYTES];
 	int64_t created_s;
 	const char *model, *fingerprint, *receipt_id;
+	const char *echo;        // of the request, as JSON members; Responses only
 	int64_t prompt_estimate; // tokens, before they are counted
 	bool include_usage;
 	bool older_tools; // calls as function_call
+	bool store;       // the answer is to be kept
 };
 
 struct tdm_chat_usage {

@@ -67,6 +67,7 @@ int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *n
 
 int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_run_end end, const void *answer,
                     size_t n) {
+	c->retried = run->n_retries > 0;
 	struct tdm_record *r = run->record;
 	end.dearest = tdm_tree_dearest(c->setup->tree);
 	end.shown = tdm_exchange_committed(c->x);

@@ -9,11 +9,24 @@ struct tdm_stream { // what a format remembers of one choice while it streams
 	int n_calls;          // that began
 	int n_blocks;         // that began; the last one is open
 	enum tdm_piece piece; // of the open block
+	// Formats that say everything again at the end of a block, and of the answer:
+	int n_events, n_logprobs;    // that were numbered; entries in logprobs
+	char item_id[TDM_ID_BYTES];  // of the open block
+	char call_id[80];            // of a call
+	struct tdm_bytes name, text; // of a call; of the open block: words, thoughts or arguments
+	struct tdm_bytes logprobs;   // of the open block: JSON, comma separated
+	struct tdm_bytes output;     // the blocks that ended, likewise
+	struct tdm_bytes kept;       // the whole answer, if it is to be stored
 };
+
+struct tdm_call_context;
 
 struct tdm_format {
 	const char *endpoint, *id_prefix;
 	const char *ping; // what a silent stream gets
+	// Before read, NULL for none: what the body refers to and the server has kept is put into it.
+	int (*resolve)(struct tdm_call_context *c, struct tdm_record *record, struct tdm_value *body,
+	               struct tdm_error *err);
 	int (*read)(struct tdm_arena *arena, const struct tdm_value *body, struct tdm_record *record,
 	            struct tdm_chat_request *out, struct tdm_error *err);
 	// Of a stream, in this order: begin, pieces, finish of each choice (receipt: of the last one), end.
@@ -26,9 +39,12 @@ struct tdm_format {
 	            const char *receipt);
 	void (*whole)(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
 	              const struct tdm_chat_usage *usage, const char *receipt);
-	// event: as one of the stream.
-	void (*error)(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt,
-	              bool event);
+	void (*error)(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt);
+	// The last of a stream that fails, also of one that has not begun.
+	void (*fail)(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
+	             const struct tdm_error *err, const char *request_id, const char *receipt);
+	// The answer as it went out, for who asks for it again; NULL for none.
+	void (*keep)(struct tdm_call_context *c, const struct tdm_chat_request *request, const char *answer, size_t n);
 };
 
-extern const struct tdm_format tdm_format_chat, tdm_format_messages;
+extern const struct tdm_format tdm_format_chat, tdm_format_messages, tdm_format_responses;

@@ -111,7 +111,7 @@ static void reply_unready(struct tdm_call_context *c) {
 	struct tdm_bytes body;
 	const struct tdm_status_info *info = tdm_status_info(c->error.status);
 	tdm_bytes_init(&body, 4096);
-	tdm_set_error_headers(c->x, &c->error);
+	tdm_set_error_headers(c->x, &c->error, false);
 	tdm_bytes_printf(&body, "{\"status\":\"%s\",\"error\":{\"message\":", info->code);
 	tdm_bytes_json(&body, c->error.text, strlen(c->error.text));
 	tdm_bytes_printf(&body, ",\"type\":\"unavailable_error\",\"param\":null,\"code\":\"%s\"}}", info->code);

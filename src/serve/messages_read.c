@@ -229,30 +229,6 @@ static int read_tools(struct tdm_reader *r, const struct tdm_value *body, struct
 
 // --- settings
 
-static int read_number(struct tdm_reader *r, const struct tdm_value *body, const char *name, double max, float *out) {
-	const struct tdm_value *v = tdm_get(body, name);
-	if (!v)
-		return TDM_OK;
-	if (v->type != TDM_NUMBER)
-		return tdm_reader_wrong(r, name, "a number", v);
-	if (v->number < 0 || v->number > max)
-		return tdm_fail_param(r->err, TDM_EVALUE, name, "%s: expected 0 to %g, got %g", name, max, v->number);
-	*out = (float)v->number;
-	return TDM_OK;
-}
-
-static int read_count(struct tdm_reader *r, const struct tdm_value *body, const char *name, int least, int *out) {
-	const struct tdm_value *v = tdm_get(body, name);
-	if (!v)
-		return TDM_OK;
-	if (v->type != TDM_NUMBER || !v->is_integer)
-		return tdm_reader_wrong(r, name, "an integer", v);
-	if (v->integer < least || v->integer > 1 << 30)
-		return tdm_fail_param(r->err, TDM_EVALUE, name, "%s: expected at least %d", name, least);
-	*out = (int)v->integer;
-	return TDM_OK;
-}
-
 static int read_settings(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
 	const struct tdm_value *model = tdm_get(body, "model"), *thinking = tdm_get(body, "thinking");
 	struct tdm_request *q = &out->request;
@@ -261,13 +237,13 @@ static int read_settings(struct tdm_reader *r, const struct tdm_value *body, str
 	out->model = model && model->len ? model->text : NULL;
 	if (thinking && tdm_get_string(thinking, "type") && strcmp(tdm_get_string(thinking, "type"), "disabled") != 0)
 		tdm_record_warn(r->record, "parameter_ignored", "thinking", "no model of this tree has this setting");
-	int status = read_count(r, body, "max_tokens", 1, &q->max_tokens);
+	int status = tdm_body_count(r, body, "max_tokens", 1, &q->max_tokens);
 	if (!status)
-		status = read_number(r, body, "temperature", 2, &q->temperature);
+		status = tdm_body_number(r, body, "temperature", 2, &q->temperature);
 	if (!status)
-		status = read_number(r, body, "top_p", 1, &q->top_p);
+		status = tdm_body_number(r, body, "top_p", 1, &q->top_p);
 	if (!status)
-		status = read_count(r, body, "top_k", 0, &q->top_k);
+		status = tdm_body_count(r, body, "top_k", 0, &q->top_k);
 	if (!status)
 		status = tdm_reader_stop(r, tdm_get(body, "stop_sequences"), "stop_sequences", q);
 	return status ? status : tdm_reader_bool(r, body, "stream", "stream", &out->stream);

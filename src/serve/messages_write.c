@@ -162,16 +162,20 @@ static void whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const st
 	tdm_bytes_putc(out, '}');
 }
 
-static void error(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt,
-                  bool is_event) {
-	if (is_event)
-		tdm_bytes_puts(out, "event: error\ndata: ");
+static void error(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt) {
 	put_string(out, "{\"type\":\"error\",\"error\":{\"type\":", tdm_status_info(err->status)->messages);
 	put_string(out, ",\"message\":", err->text[0] ? err->text : "the request failed");
 	put_string(out, "},\"request_id\":", request_id);
 	if (receipt)
 		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
-	tdm_bytes_puts(out, is_event ? "}\n\n" : "}");
+	tdm_bytes_putc(out, '}');
+}
+
+static void fail(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
+                 const struct tdm_error *err, const char *request_id, const char *receipt) {
+	tdm_bytes_puts(out, "event: error\ndata: ");
+	error(out, err, request_id, receipt);
+	tdm_bytes_puts(out, "\n\n");
 }
 
 const struct tdm_format tdm_format_messages = {
@@ -185,4 +189,5 @@ const struct tdm_format tdm_format_messages = {
     .end = end,
     .whole = whole,
     .error = error,
+    .fail = fail,
 };

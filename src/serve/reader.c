@@ -52,3 +52,27 @@ int tdm_reader_stop(struct tdm_reader *r, const struct tdm_value *stop, const ch
 	out->n_stop = n;
 	return TDM_OK;
 }
+
+int tdm_body_number(struct tdm_reader *r, const struct tdm_value *body, const char *name, double max, float *out) {
+	const struct tdm_value *v = tdm_get(body, name);
+	if (!v)
+		return TDM_OK;
+	if (v->type != TDM_NUMBER)
+		return tdm_reader_wrong(r, name, "a number", v);
+	if (v->number < 0 || v->number > max)
+		return tdm_fail_param(r->err, TDM_EVALUE, name, "%s: expected 0 to %g, got %g", name, max, v->number);
+	*out = (float)v->number;
+	return TDM_OK;
+}
+
+int tdm_body_count(struct tdm_reader *r, const struct tdm_value *body, const char *name, int least, int *out) {
+	const struct tdm_value *v = tdm_get(body, name);
+	if (!v)
+		return TDM_OK;
+	if (v->type != TDM_NUMBER || !v->is_integer)
+		return tdm_reader_wrong(r, name, "an integer", v);
+	if (v->integer < least || v->integer > 1 << 30)
+		return tdm_fail_param(r->err, TDM_EVALUE, name, "%s: expected at least %d", name, least);
+	*out = (int)v->integer;
+	return TDM_OK;
+}

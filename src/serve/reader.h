@@ -17,7 +17,18 @@ int tdm_reader_bool(struct tdm_reader *r, const struct tdm_value *map, const cha
 const char *tdm_reader_json(struct tdm_reader *r, const struct tdm_value *value, size_t *len);
 // A string, or a list of at most 16, none empty; NULL: none.
 int tdm_reader_stop(struct tdm_reader *r, const struct tdm_value *stop, const char *param, struct tdm_request *out);
+// A number from 0 to max, a whole one of at least `least`; what is absent leaves *out.
+int tdm_body_number(struct tdm_reader *r, const struct tdm_value *body, const char *name, double max, float *out);
+int tdm_body_count(struct tdm_reader *r, const struct tdm_value *body, const char *name, int least, int *out);
 
+// The form that an answer must have (NULL: any). at: where it stands in the body; flat: a schema lies in it, not in its
+// json_schema.
+int tdm_read_form(struct tdm_reader *r, const struct tdm_value *format, const char *at, bool flat,
+                  struct tdm_request *out);
+// Responses: tools and tool_choice whose functions are flat; parallel_tool_calls.
+int tdm_read_flat_tools(struct tdm_reader *r, const struct tdm_value *body, struct tdm_toolbox *out);
+// One call with name and arguments, which may be an object. param: where it stands.
+int tdm_read_call(struct tdm_reader *r, const struct tdm_value *call, const char *param, struct tdm_tool_call *out);
 // Chat completions: tools, tool_choice and parallel_tool_calls, or the older functions and function_call (*older).
 int tdm_read_tools(struct tdm_reader *r, const struct tdm_value *body, struct tdm_toolbox *out, bool *older);
 // The calls of an assistant's message (messages[index]), the older function_call included.

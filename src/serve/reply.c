@@ -6,10 +6,13 @@
 
 #define LONGEST_WAIT_MS 60000
 
-void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err) {
+// Clients are told to try again only where that may help and nobody has tried again here: their tries and ours
+// multiply.
+void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err, bool retried) {
 	const struct tdm_status_info *info = tdm_status_info(err->status);
 	bool is_long = err->retry_after_ms > LONGEST_WAIT_MS; // clients would sleep, or not wait at all
-	tdm_exchange_set(x, "x-should-retry", info->retry == TDM_RETRY_NO || is_long ? "false" : "true");
+	bool helps = info->retry != TDM_RETRY_NO && !is_long && !retried;
+	tdm_exchange_set(x, "x-should-retry", helps ? "true" : "false");
 	if (info->http == 429 || info->http == 503) {
 		char text[32];
 		int64_t wait_ms = err->retry_after_ms > 0 ? err->retry_after_ms : 1000;
@@ -25,8 +28,8 @@ void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err) 
 void tdm_reply_error(struct tdm_call_context *c, const char *receipt) {
 	struct tdm_bytes body;
 	tdm_bytes_init(&body, 1 << 20);
-	tdm_set_error_headers(c->x, &c->error);
-	c->format->error(&body, &c->error, c->request_id, receipt, false);
+	tdm_set_error_headers(c->x, &c->error, c->retried);
+	c->format->error(&body, &c->error, c->request_id, receipt);
 	tdm_exchange_reply(c->x, tdm_status_info(c->error.status)->http, "application/json", body.data ? body.data : "{}",
 	                   body.data ? body.len : 2);
 	tdm_bytes_release(&body);

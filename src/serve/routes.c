@@ -27,6 +27,11 @@ static const struct route routes[] = {
     {"POST", "/chat/completions", true, tdm_handle_answer, NULL},
     {"POST", "/messages", true, tdm_handle_answer, NULL},
     {"POST", "/messages/count_tokens", true, tdm_handle_count, NULL},
+    {"POST", "/responses", true, tdm_handle_answer, NULL},
+    {"POST", "/responses/input_tokens", true, tdm_handle_count, NULL},
+    {"POST", "/responses/", true, NULL, tdm_handle_response_cancel},
+    {"GET", "/responses/", true, NULL, tdm_handle_response},
+    {"DELETE", "/responses/", true, NULL, tdm_handle_response_delete},
     {"GET", "/models", true, handle_list, NULL},
     {"GET", "/models/", true, NULL, tdm_handle_models},
     {"GET", "/receipts/", true, NULL, tdm_handle_receipt},
@@ -94,6 +99,8 @@ static void dispatch(struct tdm_call_context *c) {
 	const char *path = plain_path(c), *allow = NULL;
 	if (!strncmp(path, "/messages", 9))
 		c->format = &tdm_format_messages;
+	else if (!strncmp(path, "/responses", 10))
+		c->format = &tdm_format_responses;
 	for (size_t i = 0; i < TDM_COUNT(routes); i++) {
 		const char *id = match(&routes[i], path);
 		if (!id)
@@ -102,7 +109,7 @@ static void dispatch(struct tdm_call_context *c) {
 			run_route(c, &routes[i], id);
 			return;
 		}
-		allow = routes[i].method;
+		allow = allow ? tdm_arena_printf(c->arena, "%s, %s", allow, routes[i].method) : routes[i].method;
 	}
 	no_route(c, path, allow);
 }

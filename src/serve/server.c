@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "serve/format.h"
+#include "serve/responses.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,6 +136,8 @@ int tdm_server_open(const struct tdm_serve_settings *settings, struct tdm_server
 		tdm_fail(err, status, "the system gives no random numbers");
 	if (!status)
 		status = tdm_ledger_open(settings->ledger, &s->ledger, err);
+	if (!status && settings->responses)
+		status = tdm_responses_open((size_t)settings->responses_bytes, settings->responses_ttl_s, &s->responses);
 	if (!status)
 		status = start_workers(s, err);
 	if (!status)
@@ -238,6 +241,7 @@ void tdm_server_close(struct tdm_server *s, int drain_s) {
 		tdm_ledger_close(s->ledger);
 	tdm_server_tend(s);
 	tdm_setup_close(s->setup);
+	tdm_responses_close(s->responses);
 	free(s->queue);
 	free(s->workers);
 	free(s);

@@ -12,6 +12,7 @@ struct tdm_server {
 	const struct tdm_serve_settings *settings; // of the start: what no reload changes
 	struct tdm_ledger *ledger;
 	struct tdm_http *http;
+	struct tdm_responses *responses; // NULL: none are stored
 	char url[96];
 	uint8_t hash_key[32]; // of the keyed hashes in receipts, made at start
 
@@ -39,6 +40,7 @@ struct tdm_call_context {
 	const struct tdm_format *format; // of the answer, errors included
 	char request_id[TDM_REQUEST_ID_BYTES];
 	struct tdm_error error;
+	bool retried; // calls of upstreams were repeated for it
 };
 
 // On a worker: finds the handler of the path. setup NULL: the first models are still loading.
@@ -51,6 +53,9 @@ bool tdm_keys_right(const struct tdm_setup *s, const struct tdm_exchange *x);
 
 void tdm_handle_answer(struct tdm_call_context *c);
 void tdm_handle_count(struct tdm_call_context *c);
+void tdm_handle_response(struct tdm_call_context *c, const char *rest); // rest: an id, or ID/input_items
+void tdm_handle_response_delete(struct tdm_call_context *c, const char *id);
+void tdm_handle_response_cancel(struct tdm_call_context *c, const char *rest); // rest: ID/cancel
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
 void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
 void tdm_handle_health(struct tdm_call_context *c);
@@ -60,7 +65,7 @@ void tdm_reply_json(struct tdm_call_context *c, const struct tdm_bytes *body);
 void tdm_reply_error(struct tdm_call_context *c, const char *receipt);
 // The client's own id, if it is a good one, or a new one. Every answer carries it.
 void tdm_set_request_id(struct tdm_call_context *c);
-void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err);
+void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err, bool retried);
 void tdm_set_warnings(struct tdm_exchange *x, const struct tdm_record *r); // of the record, as a header
 // The body as JSON in the arena. TDM_OK, TDM_EJSON, TDM_EMEDIA.
 int tdm_read_body(struct tdm_call_context *c, struct tdm_value **out, struct tdm_error *err);

@@ -22,6 +22,11 @@ const struct tdm_option tdm_serve_options[] = {
      "file of the receipts; \":memory:\" keeps them until the end"},
     {"keys", TDM_OPT_LIST, AT(keys), NULL, 0, 0, NULL,
      "accepted API keys, each \"env:NAME\" or \"file:PATH\"; none: keyless"},
+    {"responses", TDM_OPT_BOOL, AT(responses), "no", 0, 0, NULL,
+     "keep answers of /v1/responses in memory, so that previous_response_id works"},
+    {"responses_ttl", TDM_OPT_INT, AT(responses_ttl_s), "3600", 1, 1 << 30, NULL, "for so many seconds"},
+    {"responses_bytes", TDM_OPT_INT, AT(responses_bytes), "67108864", 65536, (double)((int64_t)1 << 40), NULL,
+     "at most so much of them; the oldest make room"},
     {"open", TDM_OPT_BOOL, AT(open), "no", 0, 0, NULL, "allow keyless use on an address that is not loopback"},
 };
 const size_t tdm_n_serve_options = sizeof tdm_serve_options / sizeof tdm_serve_options[0];

@@ -7,7 +7,8 @@ struct tdm_serve_settings {
 	int64_t workers, queue, max_body_bytes, timeout_s, ping_s, drain_s;
 	const char *ledger;
 	struct tdm_strings keys;
-	bool open;
+	int64_t responses_ttl_s, responses_bytes;
+	bool responses, open;
 };
 
 extern const struct tdm_option tdm_serve_options[];
