@@ -66,7 +66,8 @@ $(B)/%.o: %.c
 $(B)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
-$(B)/src/cli/embedded_data.o: tandem.yaml $(wildcard weights/*.gguf weights/*.json web/*)
+$(B)/src/cli/embedded_data.o: tandem.yaml $(wildcard weights/*.gguf weights/*.json)
+$(B)/src/serve/pages_data.o: $(wildcard web/*)
 
 define MODULE
 $(call archive,$(1)): $(call objects,$(1))

@@ -1,4 +1,4 @@
-// Embedded: the files inside the program (the default pair, its router, the default settings, the pages).
+// Embedded: the files inside the program (the default pair, its router, the default settings).
 #pragma once
 #include <stddef.h>
 

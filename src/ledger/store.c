@@ -29,7 +29,7 @@ static const char schema[] =
     "NOT NULL,"
     " score REAL, threshold REAL);";
 
-enum statement { ADD_REQUEST, ADD_CALL, ADD_DECISION, GET_RECEIPT, LAST_CHAIN, N_STATEMENTS };
+enum statement { ADD_REQUEST, ADD_CALL, ADD_DECISION, GET_RECEIPT, LAST_CHAIN, NEWEST, AFTER, N_STATEMENTS };
 static const char *const statements[N_STATEMENTS] = {
     [ADD_REQUEST] =
         ("INSERT INTO requests (id, tenant, state, created, requested, served, error, cost, total_us, receipt,"
@@ -37,6 +37,8 @@ static const char *const statements[N_STATEMENTS] = {
     [ADD_CALL] = "INSERT INTO calls VALUES (?,?,?,?,?,?,?,?)",
     [ADD_DECISION] = "INSERT INTO decisions VALUES (?,?,?,?,?,?)",
     [GET_RECEIPT] = "SELECT receipt FROM requests WHERE id = ?1 AND (?2 IS NULL OR tenant IS ?2)",
+    [NEWEST] = "SELECT coalesce(max(number), 0) FROM requests",
+    [AFTER] = "SELECT number, receipt FROM requests WHERE number > ?1 ORDER BY number LIMIT ?2",
     [LAST_CHAIN] = "SELECT chain FROM requests ORDER BY number DESC LIMIT 1",
 };
 
@@ -230,6 +232,35 @@ int tdm_ledger_receipt(struct tdm_ledger *l, const char *id, const char *tenant,
 	sqlite3_reset(s);
 	pthread_mutex_unlock(&l->database);
 	return result == SQLITE_ROW ? TDM_OK : tdm_fail(err, TDM_ERECEIPT, "there is no receipt with this id");
+}
+
+int tdm_ledger_newest(struct tdm_ledger *l, int64_t *number, struct tdm_error *err) {
+	pthread_mutex_lock(&l->database);
+	sqlite3_stmt *s = l->prepared[NEWEST];
+	int result = sqlite3_step(s);
+	if (result == SQLITE_ROW)
+		*number = sqlite3_column_int64(s, 0);
+	int status = result == SQLITE_ROW ? TDM_OK : database_error(l, "reading", err);
+	sqlite3_reset(s);
+	pthread_mutex_unlock(&l->database);
+	return status;
+}
+
+int tdm_ledger_after(struct tdm_ledger *l, int64_t *number, int most, struct tdm_bytes *out, struct tdm_error *err) {
+	int result;
+	pthread_mutex_lock(&l->database);
+	sqlite3_stmt *s = l->prepared[AFTER];
+	sqlite3_bind_int64(s, 1, *number);
+	sqlite3_bind_int(s, 2, most);
+	while ((result = sqlite3_step(s)) == SQLITE_ROW) {
+		*number = sqlite3_column_int64(s, 0);
+		tdm_bytes_add(out, sqlite3_column_text(s, 1), (size_t)sqlite3_column_bytes(s, 1));
+		tdm_bytes_putc(out, '\n');
+	}
+	int status = result == SQLITE_DONE ? TDM_OK : database_error(l, "reading", err);
+	sqlite3_reset(s);
+	pthread_mutex_unlock(&l->database);
+	return status;
 }
 
 static int check_row(sqlite3_stmt *s, char *chain, struct tdm_error *err) {

@@ -18,5 +18,9 @@ int tdm_ledger_write(struct tdm_ledger *l, const struct tdm_record *r, struct td
 // The receipt of a tenant (NULL tenant = any) appended to out. Error: TDM_ERECEIPT (also for another tenant's).
 int tdm_ledger_receipt(struct tdm_ledger *l, const char *id, const char *tenant, struct tdm_bytes *out,
                        struct tdm_error *err);
+// The number of the newest request in the ledger; 0 = none.
+int tdm_ledger_newest(struct tdm_ledger *l, int64_t *number, struct tdm_error *err);
+// Appends the receipts of at most `most` requests above *number, oldest first, a line each; *number becomes the last.
+int tdm_ledger_after(struct tdm_ledger *l, int64_t *number, int most, struct tdm_bytes *out, struct tdm_error *err);
 // Walks the hash chain: TDM_OK, or TDM_ELEDGER naming the first row that does not fit.
 int tdm_ledger_verify(struct tdm_ledger *l, struct tdm_error *err);

@@ -377,6 +377,7 @@ static void begin(struct chat *chat) {
 	chat->head.created_s = tdm_wall_us() / 1000000;
 	chat->head.fingerprint = chat->c->setup->fingerprint;
 	chat->head.include_usage = chat->request.include_usage;
+	chat->head.trace = chat->request.objective.trace;
 	chat->head.older_tools = chat->request.older_tools;
 	chat->head.echo = chat->request.echo;
 	chat->head.store = chat->request.store;

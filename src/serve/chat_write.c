@@ -102,6 +102,18 @@ static void put_call_piece(struct tdm_bytes *out, const struct tdm_chat_head *h,
 	tdm_bytes_puts(out, h->older_tools ? "}}" : "}}]}");
 }
 
+static void end_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *author) {
+	struct tdm_bytes tandem;
+	tdm_bytes_init(&tandem, 4096);
+	if (h->trace && author) {
+		tdm_bytes_puts(&tandem, "{\"author\":");
+		tdm_bytes_json(&tandem, author, strlen(author));
+		tdm_bytes_putc(&tandem, '}');
+	}
+	chunk_end(out, h, NULL, tandem.data);
+	tdm_bytes_release(&tandem);
+}
+
 void tdm_chat_chunk_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e,
                           int call, bool logprobs) {
 	bool is_text = e->piece == TDM_PIECE_TEXT;
@@ -121,7 +133,7 @@ void tdm_chat_chunk_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, 
 	} else {
 		tdm_bytes_puts(out, "null");
 	}
-	chunk_end(out, h, NULL, NULL);
+	end_piece(out, h, e->author);
 }
 
 void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, enum tdm_finish finish,

@@ -16,6 +16,7 @@ struct tdm_chat_head { // what all chunks of one answer share
 	bool include_usage;
 	bool older_tools; // calls as function_call
 	bool store;       // the answer is to be kept
+	bool trace;       // every piece names its author
 };
 
 struct tdm_chat_usage {

@@ -35,8 +35,8 @@ int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char 
 }
 
 int tdm_entry_wishes(struct tdm_call_context *c, struct tdm_objective *o, struct tdm_error *err) {
-	static const char *const names[] = {"quality", "max-cost", "max-latency-ms", "privacy",
-	                                    "trust",   "strict",   "session",        "receipt"};
+	static const char *const names[] = {"quality", "max-cost", "max-latency-ms", "privacy", "trust",
+	                                    "strict",  "session",  "receipt",        "trace"};
 	for (size_t i = 0; i < TDM_COUNT(names); i++) {
 		char header[48];
 		snprintf(header, sizeof header, "x-tandem-%s", names[i]);
@@ -62,6 +62,7 @@ int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *n
 	run->objective = r->objective = *o;
 	r->seed = run->seed;
 	r->config_hash = tdm_tree_hash(c->setup->tree);
+	tdm_live_begin(c, r);
 	return TDM_OK;
 }
 
@@ -69,6 +70,7 @@ int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_
                     size_t n) {
 	c->retried = run->n_retries > 0;
 	struct tdm_record *r = run->record;
+	tdm_live_end(c);
 	end.dearest = tdm_tree_dearest(c->setup->tree);
 	end.shown = tdm_exchange_committed(c->x);
 	tdm_run_close(run, &end);

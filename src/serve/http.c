@@ -131,6 +131,15 @@ const char *tdm_exchange_header(const struct tdm_exchange *x, const char *name) 
 	return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 }
 
+bool tdm_exchange_is_local(const struct tdm_exchange *x) {
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *address = info ? info->client_addr : NULL;
+	if (address && address->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 == 127;
+	return address && address->sa_family == AF_INET6 &&
+	       IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+}
+
 static char *printable(const char *value) {
 	struct tdm_bytes b;
 	tdm_bytes_init(&b, 4096);

@@ -36,6 +36,7 @@ void tdm_http_close(struct tdm_http *h);      // every exchange must have been a
 const char *tdm_exchange_method(const struct tdm_exchange *x);
 const char *tdm_exchange_path(const struct tdm_exchange *x);                     // percent-decoded, without the query
 const char *tdm_exchange_header(const struct tdm_exchange *x, const char *name); // NULL when absent
+bool tdm_exchange_is_local(const struct tdm_exchange *x); // the client's address is a loopback address
 const struct tdm_bytes *tdm_exchange_body(const struct tdm_exchange *x);
 bool tdm_exchange_too_large(const struct tdm_exchange *x); // the body was over the limit and not kept
 const atomic_bool *tdm_exchange_cancelled(const struct tdm_exchange *x);

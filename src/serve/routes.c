@@ -35,6 +35,11 @@ static const struct route routes[] = {
     {"GET", "/models", true, handle_list, NULL},
     {"GET", "/models/", true, NULL, tdm_handle_models},
     {"GET", "/receipts/", true, NULL, tdm_handle_receipt},
+    {"GET", "/tree", true, tdm_handle_tree, NULL},
+    {"GET", "/", false, tdm_handle_page, NULL},
+    {"GET", "/admin", false, tdm_handle_page, NULL},
+    {"GET", "/web/", false, NULL, tdm_handle_page_file},
+    {"GET", "/admin/stats/", false, NULL, tdm_handle_stats}, // a rule of its own says who may see it
     {"GET", "/health", false, tdm_handle_health, NULL},
     {"GET", "/health/live", false, tdm_handle_live, NULL},
 };

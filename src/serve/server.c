@@ -119,6 +119,7 @@ static void init_locks(struct tdm_server *s) {
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&s->mutex, NULL);
+	pthread_mutex_init(&s->live.mutex, NULL);
 	pthread_cond_init(&s->work, NULL);
 	pthread_cond_init(&s->idle, &monotonic);
 	pthread_condattr_destroy(&monotonic);
@@ -138,6 +139,8 @@ int tdm_server_open(const struct tdm_serve_settings *settings, struct tdm_server
 		status = tdm_ledger_open(settings->ledger, &s->ledger, err);
 	if (!status && settings->responses)
 		status = tdm_responses_open((size_t)settings->responses_bytes, settings->responses_ttl_s, &s->responses);
+	if (!status && !(s->stats = tdm_stats_new()))
+		status = tdm_fail(err, TDM_ENOMEM, "out of memory");
 	if (!status)
 		status = start_workers(s, err);
 	if (!status)
@@ -242,6 +245,8 @@ void tdm_server_close(struct tdm_server *s, int drain_s) {
 	tdm_server_tend(s);
 	tdm_setup_close(s->setup);
 	tdm_responses_close(s->responses);
+	if (s->stats)
+		tdm_stats_free(s->stats);
 	free(s->queue);
 	free(s->workers);
 	free(s);

@@ -1,12 +1,24 @@
 // Parts of the server that its files share; nothing outside serve/ includes this.
 #pragma once
-#include "ledger/store.h"
+#include "ledger/stats.h"
 #include "serve/http.h"
 #include "serve/server.h"
 #include "base/value.h"
 #include <pthread.h>
 
 #define TDM_REQUEST_ID_BYTES 72 // a client's own has at most 64 characters
+
+struct tdm_live { // a request that is being answered, on its worker's stack
+	bool listed;
+	char id[TDM_ID_BYTES], model[64];
+	const char *endpoint;
+	int64_t arrived_us;
+	struct tdm_live *next, *previous;
+};
+struct tdm_live_list {
+	pthread_mutex_t mutex; // guards the list and what is on it
+	struct tdm_live *first;
+};
 
 struct tdm_server {
 	const struct tdm_serve_settings *settings; // of the start: what no reload changes
@@ -15,6 +27,8 @@ struct tdm_server {
 	struct tdm_responses *responses; // NULL: none are stored
 	char url[96];
 	uint8_t hash_key[32]; // of the keyed hashes in receipts, made at start
+	struct tdm_live_list live;
+	struct tdm_stats *stats;
 
 	pthread_mutex_t mutex; // guards what follows
 	pthread_cond_t work, idle;
@@ -39,6 +53,7 @@ struct tdm_call_context {
 	struct tdm_arena *arena;
 	const struct tdm_format *format; // of the answer, errors included
 	char request_id[TDM_REQUEST_ID_BYTES];
+	struct tdm_live live;
 	struct tdm_error error;
 	bool retried; // calls of upstreams were repeated for it
 };
@@ -51,6 +66,10 @@ int tdm_ready(const struct tdm_call_context *c, struct tdm_error *err);
 int tdm_keys_read(struct tdm_setup *s, struct tdm_error *err); // of the settings
 bool tdm_keys_right(const struct tdm_setup *s, const struct tdm_exchange *x);
 
+void tdm_live_begin(struct tdm_call_context *c, const struct tdm_record *r); // the record has its model
+void tdm_live_end(struct tdm_call_context *c);                               // also when it never began
+void tdm_live_write(struct tdm_live_list *l, struct tdm_bytes *out);         // a JSON list
+
 void tdm_handle_answer(struct tdm_call_context *c);
 void tdm_handle_count(struct tdm_call_context *c);
 void tdm_handle_response(struct tdm_call_context *c, const char *rest); // rest: an id, or ID/input_items
@@ -60,6 +79,10 @@ void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
 void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
 void tdm_handle_health(struct tdm_call_context *c);
 void tdm_handle_live(struct tdm_call_context *c);
+void tdm_handle_page(struct tdm_call_context *c);
+void tdm_handle_page_file(struct tdm_call_context *c, const char *id);
+void tdm_handle_tree(struct tdm_call_context *c);
+void tdm_handle_stats(struct tdm_call_context *c, const char *window); // "hour", "day"
 void tdm_reply_json(struct tdm_call_context *c, const struct tdm_bytes *body);
 // Answers with c->error in the shape of c->format; receipt: JSON or NULL.
 void tdm_reply_error(struct tdm_call_context *c, const char *receipt);

@@ -409,7 +409,7 @@ test('paths: without /v1, trailing slash, query, HEAD; anything else is a JSON 4
   const head = await request(`${server.base}/models`, { method: 'HEAD' });
   assert.deepEqual([head.status, head.text], [200, '']);
   assert.ok(Number(head.headers['content-length']) > 0);
-  for (const where of ['/', '/nowhere', '/v1', '/v1/', '/v1/receipts/', '/v1/chat/completions/x']) {
+  for (const where of ['/nowhere', '/web/', '/v1/admin', '/v1', '/v1/', '/v1/receipts/', '/v1/chat/completions/x']) {
     const { status, headers, json } = await request(server.origin + where);
     assert.deepEqual([status, json.error.code, headers['content-type']], [404, 'path_not_found', 'application/json'], where);
   }

@@ -1,0 +1,68 @@
+// Admin: GET /admin/stats/hour and /admin/stats/day, the figures of the admin page.
+//
+// The rule it protects: who may see them. A server with keys asks for one; a keyless one answers clients of its own
+// machine only.
+#include "base/clock.h"
+#include "serve/server_parts.h"
+#include <string.h>
+
+static const char *const windows[TDM_N_WINDOWS] = {[TDM_LAST_HOUR] = "hour", [TDM_LAST_DAY] = "day"};
+
+static int check_right(struct tdm_call_context *c) {
+	if (!c->setup)
+		return tdm_ready(c, &c->error);
+	if (c->setup->n_keys && !tdm_keys_right(c->setup, c->x))
+		return tdm_fail(&c->error, TDM_EKEY, "the API key is missing or not one of this server's");
+	if (!c->setup->n_keys && !tdm_exchange_is_local(c->x))
+		return tdm_fail(&c->error, TDM_EKEY, "a server without keys shows its figures on its own machine only");
+	return TDM_OK;
+}
+
+static int find_window(struct tdm_call_context *c, const char *name, enum tdm_window *out) {
+	for (int i = 0; i < TDM_N_WINDOWS; i++)
+		if (!strcmp(windows[i], name)) {
+			*out = (enum tdm_window)i;
+			return TDM_OK;
+		}
+	return tdm_fail(&c->error, TDM_EPATH, "there are no figures of \"%s\": expected hour or day", name);
+}
+
+static void put_queue(struct tdm_call_context *c, struct tdm_bytes *out) {
+	struct tdm_server *s = c->server;
+	pthread_mutex_lock(&s->mutex);
+	tdm_bytes_printf(out, "\"running\":%d,\"waiting\":%zu,\"workers\":%zu,\"queue\":%lld,\"draining\":%s", s->busy - 1,
+	                 s->waiting, s->n_workers, (long long)s->settings->queue, // this request is no work
+	                 atomic_load(&s->draining_us) ? "true" : "false");
+	pthread_mutex_unlock(&s->mutex);
+}
+
+static int put_stats(struct tdm_call_context *c, enum tdm_window window, struct tdm_bytes *out) {
+	int64_t now_s = tdm_wall_us() / 1000000;
+	tdm_bytes_printf(out, "{\"object\":\"stats\",\"window\":\"%s\",\"now\":%lld,\"live\":{", windows[window],
+	                 (long long)now_s);
+	put_queue(c, out);
+	tdm_bytes_puts(out, ",\"requests\":");
+	tdm_live_write(&c->server->live, out);
+	tdm_bytes_puts(out, "},");
+	int status = tdm_ledger_stats(c->server->ledger, c->server->stats, window, now_s, out, &c->error);
+	tdm_bytes_putc(out, '}');
+	return status;
+}
+
+void tdm_handle_stats(struct tdm_call_context *c, const char *name) {
+	enum tdm_window window = TDM_LAST_HOUR;
+	struct tdm_bytes body;
+	tdm_bytes_init(&body, 16 << 20);
+	int status = check_right(c);
+	if (!status)
+		status = find_window(c, name, &window);
+	if (!status)
+		status = put_stats(c, window, &body);
+	if (status) {
+		tdm_reply_error(c, NULL);
+	} else {
+		tdm_exchange_set(c->x, "cache-control", "no-store");
+		tdm_reply_json(c, &body);
+	}
+	tdm_bytes_release(&body);
+}
