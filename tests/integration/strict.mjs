@@ -15,7 +15,7 @@ function blocksOf(bytes, named) {
   assert.ok(!text.includes('\r'), 'no carriage returns');
   assert.ok(text === '' || text.endsWith('\n\n'), 'the last event is whole');
   return text.split('\n\n').slice(0, -1).filter((block) => block !== ': ping').map((block) => {
-    const found = (named ? /^event: ([a-z_.]+)\ndata: (.+)$/ : /^data: (.+)$/).exec(block);
+    const found = (named ? /^event: ([a-z_.]+)\ndata: ([^\n]+)$/ : /^data: ([^\n]+)$/).exec(block);
     assert.ok(found, `an event: ${block}`);
     if (!named && found[1] === '[DONE]') return { data: '[DONE]' };
     const data = JSON.parse(found.at(-1));
@@ -299,6 +299,7 @@ function itemDone(at, { output_index: index, item }) {
 
 const terminal = (status) => (at, { response }) => {
   assert.ok(!at.open || status === 'failed', 'every item is done');
+  if (at.open && at.open.item.type !== 'function_call') at[at.open.item.type === 'message' ? 'text' : 'thought'] += at.open.text;
   checkResponse(response);
   assert.equal(response.status, status);
   assert.equal(response.id, at.id, 'one id');
