@@ -110,11 +110,15 @@ static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct
 
 // --- what is answered
 
+// A refusal is words: many clients show nothing of it where it is something else.
 static int read_content(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *choice) {
-	const struct tdm_value *content = tdm_get(tdm_get(choice, "delta"), "content");
-	if (!content || content->type != TDM_STRING || content->len == 0)
-		return TDM_OK;
-	return tdm_upstream_tokens(u, arena, content, tdm_get(tdm_get(choice, "logprobs"), "content"));
+	static const char *const names[] = {"content", "refusal"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const struct tdm_value *words = tdm_get(tdm_get(choice, "delta"), names[i]);
+		if (words && words->type == TDM_STRING && words->len)
+			return tdm_upstream_tokens(u, arena, words, tdm_get(tdm_get(choice, "logprobs"), names[i]));
+	}
+	return TDM_OK;
 }
 
 static int read_thought(struct tdm_upstream *u, const struct tdm_value *delta) {
