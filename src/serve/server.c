@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "ledger/metric.h"
 #include "serve/format.h"
 #include "serve/responses.h"
 #include "serve/server_parts.h"
@@ -52,6 +53,7 @@ static void refuse_full(struct tdm_server *s, struct tdm_exchange *x) {
 	struct tdm_call_context c = {.server = s, .x = x, .format = &tdm_format_chat};
 	tdm_set_request_id(&c);
 	tdm_fail(&c.error, TDM_EQUEUE, "all %zu workers are busy and %zu requests wait already", s->n_workers, s->capacity);
+	tdm_metric_add(TDM_METRIC_REJECTED, 1, TDM_LABELS(tdm_status_info(TDM_EQUEUE)->code));
 	tdm_reply_error(&c, NULL);
 }
 
@@ -130,6 +132,7 @@ int tdm_server_open(const struct tdm_serve_settings *settings, struct tdm_server
 	if (!s)
 		return tdm_fail(err, TDM_ENOMEM, "out of memory");
 	s->settings = settings;
+	s->started_us = tdm_wall_us();
 	init_locks(s);
 	snprintf(s->loading, sizeof s->loading, "loading the models");
 	int status = tdm_system_random(s->hash_key, sizeof s->hash_key);
@@ -189,6 +192,7 @@ int tdm_server_use(struct tdm_server *s, struct tdm_setup *setup, struct tdm_err
 	s->setup = setup;
 	s->fault[0] = 0;
 	pthread_mutex_unlock(&s->mutex);
+	tdm_metric_add(TDM_METRIC_RELOADS, 1, TDM_LABELS("ok"));
 	if (old) {
 		old->next = s->older;
 		s->older = old;
@@ -212,6 +216,7 @@ bool tdm_server_tend(struct tdm_server *s) {
 void tdm_server_fault(struct tdm_server *s, const char *why) {
 	pthread_mutex_lock(&s->mutex);
 	snprintf(s->fault, sizeof s->fault, "%s", why);
+	tdm_metric_add(TDM_METRIC_RELOADS, 1, TDM_LABELS("failed"));
 	pthread_mutex_unlock(&s->mutex);
 }
 
