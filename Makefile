@@ -27,7 +27,7 @@ USES_eval     := models engine ledger assure base
 USES_serve    := models engine ledger assure base
 USES_cli      := serve eval learn choose trust privacy cost quality models engine ledger assure base
 
-PKGS     := libmicrohttpd libcurl sqlite3 jansson yaml-0.1 libpcre2-8 libhs libutf8proc libcrypto
+PKGS     := libcurl sqlite3 jansson yaml-0.1 libpcre2-8 libhs libutf8proc libcrypto
 CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 $(shell pkg-config --cflags $(PKGS))
 CFLAGS   += -std=c17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-psabi \
             -fPIC -fvisibility=hidden -fno-omit-frame-pointer -ffp-contract=off -pthread $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
@@ -57,11 +57,6 @@ FLAGS_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -
 FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
 # Checks for undefined behaviour make minutes of work of an optimised kernel, so there kernels are not optimised.
 isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) $(if $(and $(findstring undefined,$(SAN)),$(findstring /kernels_,$(1))),-O0)
-
-# The commit that this was built from, for whoever asks the program: written only when it changed.
-COMMIT := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
-$(shell mkdir -p $(B) && echo '#define TDM_COMMIT "$(COMMIT)"' | cmp -s - $(B)/commit.h || echo '#define TDM_COMMIT "$(COMMIT)"' >$(B)/commit.h)
-$(B)/src/serve/metrics.o: CPPFLAGS += -include $(B)/commit.h -DTDM_VERSION='"0"'
 
 $(B)/tests/tools/memory.o: CFLAGS += -fno-sanitize=memory -fno-builtin
 $(B)/tests/%.o: CPPFLAGS += -DTDM_SANITIZED=$(if $(SAN),1,0)
@@ -130,6 +125,11 @@ $(B)/random_model: $(B)/tests/tools/random_model.o $(B)/tests/tools/family_model
 $(B)/llama2c: $(B)/tests/tools/llama2c.o $(call archive,engine) $(call archive,base) # a model of llama2.c as a weight file
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
+# --- for bench/gateway: upstream and load of streams
+$(B)/stream_%: tests/tools/stream_%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $< -o $@
+
 $(B)/bench_model: $(B)/tests/tools/bench_model.o $(call archive,engine) $(call archive,base) # for bench/engine
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
@@ -178,6 +178,8 @@ bench-engine: all ## the engine beside llama.cpp and its forks, whose programs a
 	bench/engine $(PEERS)
 bench-serving: all ## many sessions, a busy machine, memory: beside llama.cpp and its forks, in PEERS=folder
 	bench/serving $(PEERS)
+bench-gateway: all $(B)/stream_upstream $(B)/stream_load ## the gateway beside nginx, HAProxy and Portkey
+	bench/gateway
 fuzz: ## libFuzzer on the parsers, FUZZ_SECONDS each
 	tests/fuzz/run
 
@@ -185,4 +187,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help libs install unit memory integration soak compare layers budget exports format banned rules pair bench bench-engine bench-serving fuzz clean
+.PHONY: all help libs install unit memory integration soak compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway fuzz clean

@@ -148,7 +148,7 @@ static void obey_signals(const sigset_t *set, const struct options *o, struct td
 // A server that runs out of descriptors refuses clients, so it takes as many as it may use, where the system lets it.
 static unsigned long raise_file_limit(const struct tdm_serve_settings *s) {
 	struct rlimit limit;
-	rlim_t wanted = (rlim_t)TDM_HTTP_CONNECTIONS + (rlim_t)s->workers * 2 + N_SPARE_FILES;
+	rlim_t wanted = (rlim_t)s->connections + (rlim_t)s->workers * 2 + N_SPARE_FILES;
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return 0;
 	if (limit.rlim_cur < wanted) {

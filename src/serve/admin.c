@@ -29,11 +29,11 @@ static int find_window(struct tdm_call_context *c, const char *name, enum tdm_wi
 
 static void put_queue(struct tdm_call_context *c, struct tdm_bytes *out) {
 	struct tdm_server *s = c->server;
-	pthread_mutex_lock(&s->mutex);
-	tdm_bytes_printf(out, "\"running\":%d,\"waiting\":%zu,\"workers\":%zu,\"queue\":%lld,\"draining\":%s", s->busy - 1,
-	                 s->waiting, s->n_workers, (long long)s->settings->queue, // this request is no work
-	                 atomic_load(&s->draining_us) ? "true" : "false");
-	pthread_mutex_unlock(&s->mutex);
+	size_t busy, waiting;
+	tdm_http_load(s->http, &busy, &waiting);
+	tdm_bytes_printf(out, "\"running\":%zu,\"waiting\":%zu,\"workers\":%lld,\"queue\":%lld,\"draining\":%s",
+	                 busy ? busy - 1 : 0, waiting, (long long)s->settings->workers, // this request is no work
+	                 (long long)s->settings->queue, atomic_load(&s->draining_us) ? "true" : "false");
 }
 
 static int put_stats(struct tdm_call_context *c, enum tdm_window window, struct tdm_bytes *out) {

@@ -1,454 +1,621 @@
-// HTTP over libmicrohttpd: one thread for all connections, one that watches the sockets of requests in progress.
+// HTTP: listening, connections and their threads; see http.h for the shape and http_parts.h for the locks.
 //
-// Locks: exchange->mutex guards everything of an exchange that changes after the hand-over; http->mutex guards the list
-// of exchanges in progress. Order: http->mutex before exchange->mutex before libmicrohttpd's own. References: the
-// connection holds one, whoever answers holds one; the last one frees.
-#include "serve/http.h"
+// Sockets are watched edge by edge in one epoll set, where each stays from its first byte to its last: an event that
+// comes while a connection has an owner leaves a mark, which the owner looks at before it lets go. So a request costs
+// one epoll_wait, one recv and one send.
 #include "base/clock.h"
+#include "serve/http_parts.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <microhttpd.h>
-#include <pthread.h>
+#include <malloc.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-#define CONNECTION_MEMORY_BYTES (24 * 1024)
-#define CONNECTION_TIMEOUT_S 120
-#define STREAM_BUFFER_BYTES (256 * 1024)
-#define MAX_HEADERS 24
-#define WATCH_EVENTS 64
-#define WATCH_TICK_MS 250 // a silent stream gets its comment at most so much late
+#define READ_BYTES 16384
+#define STACK_BYTES ((size_t)1 << 20) // address space; what is never used costs nothing
+#define BACKLOG 4096
+#define LISTENER UINT64_MAX
+#define STOP (UINT64_MAX - 1)
+#define KEEPER_TICK_MS 100
+#define LINGER_US 2000000     // for a client to read its last answer before its connection is closed
+#define BODY_STEP_BYTES 65536 // of a body in body_s seconds
+#define SPARE_THREADS 2
+#define SPARE_MS 2000 // a thread beyond these ends after so long without work
 
-enum stage { READING, WORKING, REPLIED, STREAMING, ENDED };
+// --- connections
 
-struct header {
-	char *name, *value;
-};
+static uint64_t name_of(const struct tdm_exchange *x) {
+	return (uint64_t)x->generation << 32 | x->slot;
+}
 
-struct tdm_exchange {
-	struct tdm_http *http;
-	pthread_mutex_t mutex;
-	pthread_cond_t room;               // the stream's buffer was read, or the client left
-	struct MHD_Connection *connection; // NULL once the connection is done
-	enum stage stage;
-	bool suspended, clean, too_large, handed, answered, chunked; // chunked: the client speaks HTTP/1.1
-	const char *ping;                                            // NULL: it may not stream yet
-	int references, http_status, fd;
-	char *method, *path;
-	const char *content_type;
-	struct tdm_bytes body, out; // out: the reply, or what of the stream was not sent yet
-	struct header headers[MAX_HEADERS];
-	int n_headers;
-	atomic_bool cancelled;
-	int64_t arrived_us, wrote_us;
-	uint64_t id;
-	struct tdm_exchange *next, *previous; // in http->working
-};
+// With x->mutex held.
+static void set_deadline(struct tdm_exchange *x, int64_t wait_us) {
+	x->deadline_us = tdm_now_us() + wait_us;
+}
 
-struct tdm_http {
-	struct tdm_http_options options;
-	struct MHD_Daemon *daemon;
-	int epoll, wake; // wake: a pipe's writing end; closing it ends the watcher
-	pthread_t watcher;
-	pthread_mutex_t mutex;
-	struct tdm_exchange *working;
-	uint64_t last_id;
-};
+static void free_memory(struct tdm_exchange *x) {
+	tdm_bytes_release(&x->in);
+	tdm_bytes_release(&x->head_text);
+	tdm_bytes_release(&x->body);
+	tdm_bytes_release(&x->out);
+	tdm_bytes_release(&x->early);
+	tdm_bytes_release(&x->headers);
+	x->sent = x->looked = 0;
+}
 
-// --- exchanges
+// By the owner. A stream that was cut and is not framed needs a reset, or its end would look like the end.
+static void close_connection(struct tdm_exchange *x) {
+	struct tdm_http *h = x->http;
+	struct linger now = {.l_onoff = 1};
+	pthread_mutex_lock(&x->mutex);
+	if (x->stage >= TDM_STREAMING && !x->clean && !x->framed)
+		setsockopt(x->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	close(x->fd);
+	x->fd = -1;
+	x->generation++;
+	x->stage = TDM_READING;
+	free_memory(x);
+	pthread_mutex_unlock(&x->mutex);
+	pthread_mutex_lock(&h->mutex);
+	h->open--;
+	x->next = h->free;
+	h->free = x;
+	pthread_mutex_unlock(&h->mutex);
+}
 
-static struct tdm_exchange *exchange_new(struct tdm_http *h, struct MHD_Connection *c, const char *path,
-                                         const char *method) {
+// By the owner: from here on events may find a new one.
+static void let_go(struct tdm_exchange *x, bool again) {
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = name_of(x)};
+	pthread_mutex_lock(&x->mutex);
+	x->again = again || x->readable;
+	x->owned = x->readable = false;
+	if (x->again) // there is more to do: an event of its own brings it back
+		epoll_ctl(x->http->epoll, EPOLL_CTL_MOD, x->fd, &event);
+	pthread_mutex_unlock(&x->mutex);
+}
+
+// By the owner: the last answer was sent; what the client still sends is read and dropped until it closes, for closing
+// at once could take the answer away from it.
+static void linger(struct tdm_exchange *x) {
+	pthread_mutex_lock(&x->mutex);
+	bool cut = x->broken || (!x->clean && !x->framed);
+	if (!cut) {
+		shutdown(x->fd, SHUT_WR);
+		x->stage = TDM_LINGERING;
+		set_deadline(x, LINGER_US);
+	}
+	pthread_mutex_unlock(&x->mutex);
+	if (cut)
+		close_connection(x);
+	else
+		let_go(x, true);
+}
+
+static void drop_input(struct tdm_exchange *x) {
+	char bytes[READ_BYTES];
+	ssize_t n = 1;
+	for (int i = 0; n > 0 && i < 64; i++)
+		n = recv(x->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		close_connection(x);
+	else
+		let_go(x, n > 0);
+}
+
+static struct tdm_exchange *new_slot(struct tdm_http *h) {
 	struct tdm_exchange *x = calloc(1, sizeof *x);
+	pthread_condattr_t monotonic;
 	if (!x)
 		return NULL;
 	x->http = h;
-	x->connection = c;
-	x->references = 1;
-	x->path = strdup(path);
-	x->method = strdup(method);
-	x->arrived_us = tdm_now_us();
 	x->fd = -1;
 	pthread_mutex_init(&x->mutex, NULL);
-	pthread_cond_init(&x->room, NULL);
-	tdm_bytes_init(&x->body, h->options.max_body_bytes + 1);
-	tdm_bytes_init(&x->out, SIZE_MAX / 2);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&x->room, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	x->slot = (uint32_t)h->n_slots;
+	h->slots[h->n_slots++] = x;
 	return x;
 }
 
-static void exchange_free(struct tdm_exchange *x) {
-	for (int i = 0; i < x->n_headers; i++) {
-		free(x->headers[i].name);
-		free(x->headers[i].value);
-	}
-	tdm_bytes_release(&x->body);
-	tdm_bytes_release(&x->out);
-	pthread_cond_destroy(&x->room);
-	pthread_mutex_destroy(&x->mutex);
-	free(x->path);
-	free(x->method);
-	free(x);
+static struct tdm_exchange *free_slot(struct tdm_http *h) {
+	pthread_mutex_lock(&h->mutex);
+	struct tdm_exchange *x = h->free;
+	if (x)
+		h->free = x->next;
+	else if (h->n_slots < h->options.connections)
+		x = new_slot(h);
+	h->open += x != NULL;
+	pthread_mutex_unlock(&h->mutex);
+	return x;
 }
 
-// Called with x->mutex held; unlocks it.
-static void drop_reference(struct tdm_exchange *x) {
-	bool last = --x->references == 0;
-	pthread_mutex_unlock(&x->mutex);
-	if (last)
-		exchange_free(x);
-}
-
-const char *tdm_exchange_method(const struct tdm_exchange *x) {
-	return x->method;
-}
-
-const char *tdm_exchange_path(const struct tdm_exchange *x) {
-	return x->path;
-}
-
-const struct tdm_bytes *tdm_exchange_body(const struct tdm_exchange *x) {
-	return &x->body;
-}
-
-bool tdm_exchange_too_large(const struct tdm_exchange *x) {
-	return x->too_large;
-}
-
-const atomic_bool *tdm_exchange_cancelled(const struct tdm_exchange *x) {
-	return &x->cancelled;
-}
-
-int64_t tdm_exchange_arrived_us(const struct tdm_exchange *x) {
-	return x->arrived_us;
-}
-
-// The connection is suspended while an exchange is worked on, so that its headers stay where they are.
-const char *tdm_exchange_header(const struct tdm_exchange *x, const char *name) {
-	return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
-}
-
-bool tdm_exchange_is_local(const struct tdm_exchange *x) {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct sockaddr *address = info ? info->client_addr : NULL;
-	if (address && address->sa_family == AF_INET)
-		return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 == 127;
-	return address && address->sa_family == AF_INET6 &&
-	       IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
-}
-
-static char *printable(const char *value) {
-	struct tdm_bytes b;
-	tdm_bytes_init(&b, 4096);
-	for (const unsigned char *p = (const unsigned char *)value; *p; p++)
-		tdm_bytes_printf(&b, *p >= 0x20 && *p < 0x7f ? "%c" : "%%%02X", *p);
-	char *copy = strdup(b.data ? b.data : "");
-	tdm_bytes_release(&b);
-	return copy;
-}
-
-void tdm_exchange_set(struct tdm_exchange *x, const char *name, const char *value) {
-	pthread_mutex_lock(&x->mutex);
-	if (x->stage == WORKING && x->n_headers < MAX_HEADERS)
-		x->headers[x->n_headers++] = (struct header){strdup(name), printable(value)};
-	pthread_mutex_unlock(&x->mutex);
-}
-
-void tdm_exchange_may_stream(struct tdm_exchange *x, const char *ping) {
-	pthread_mutex_lock(&x->mutex);
-	x->ping = ping;
-	x->wrote_us = tdm_now_us();
-	pthread_mutex_unlock(&x->mutex);
-}
-
-bool tdm_exchange_committed(struct tdm_exchange *x) {
-	pthread_mutex_lock(&x->mutex);
-	bool committed = x->stage > WORKING;
-	pthread_mutex_unlock(&x->mutex);
-	return committed;
-}
-
-// Called with x->mutex held.
-static void resume(struct tdm_exchange *x) {
-	if (!x->suspended || !x->connection)
-		return;
-	x->suspended = false;
-	MHD_resume_connection(x->connection);
-}
-
-bool tdm_exchange_reply(struct tdm_exchange *x, int http_status, const char *content_type, const void *body, size_t n) {
-	pthread_mutex_lock(&x->mutex);
-	if (x->stage != WORKING) {
-		pthread_mutex_unlock(&x->mutex);
-		return false;
-	}
-	x->stage = REPLIED;
-	x->http_status = http_status;
-	x->content_type = content_type;
-	tdm_bytes_add(&x->out, body, n);
-	resume(x);
-	drop_reference(x);
-	return true;
-}
-
-// Called with x->mutex held.
-static void commit_stream(struct tdm_exchange *x) {
-	if (x->stage != WORKING)
-		return;
-	x->stage = STREAMING;
-	resume(x);
-}
-
-int tdm_exchange_stream(struct tdm_exchange *x) {
-	pthread_mutex_lock(&x->mutex);
-	commit_stream(x);
-	pthread_mutex_unlock(&x->mutex);
-	return atomic_load(&x->cancelled) ? TDM_EGONE : TDM_OK;
-}
-
-int tdm_exchange_write(struct tdm_exchange *x, const void *data, size_t n) {
-	pthread_mutex_lock(&x->mutex);
-	while (x->out.len > STREAM_BUFFER_BYTES && x->connection && !atomic_load(&x->cancelled))
-		pthread_cond_wait(&x->room, &x->mutex);
-	bool gone = !x->connection || atomic_load(&x->cancelled);
-	if (!gone) {
-		tdm_bytes_add(&x->out, data, n);
-		x->wrote_us = tdm_now_us();
-		if (x->stage == STREAMING)
-			resume(x);
-	}
-	pthread_mutex_unlock(&x->mutex);
-	return gone ? TDM_EGONE : TDM_OK;
-}
-
-void tdm_exchange_end(struct tdm_exchange *x, bool clean) {
-	pthread_mutex_lock(&x->mutex);
-	x->stage = ENDED;
-	x->clean = clean;
-	resume(x);
-	drop_reference(x);
-}
-
-// --- the connection's side
-
-// A stream without chunks ends with its connection; only a reset tells the client that this one was cut.
-static void reset_connection(const struct tdm_exchange *x) {
-	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-	if (!x->chunked && x->fd >= 0)
-		(void)!connect(x->fd, &nobody, sizeof nobody);
-}
-
-static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_t max) {
-	struct tdm_exchange *x = context;
-	ssize_t n = 0;
-	(void)position;
-	pthread_mutex_lock(&x->mutex);
-	if (x->out.len) {
-		n = (ssize_t)(x->out.len < max ? x->out.len : max);
-		memcpy(buffer, x->out.data, (size_t)n);
-		tdm_bytes_drop(&x->out, (size_t)n);
-		pthread_cond_broadcast(&x->room);
-	} else if (x->stage == ENDED) {
-		if (!x->clean)
-			reset_connection(x);
-		n = x->clean ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
-	} else {
-		x->suspended = true;
-		MHD_suspend_connection(x->connection);
-	}
-	pthread_mutex_unlock(&x->mutex);
+static size_t n_slots(struct tdm_http *h) {
+	pthread_mutex_lock(&h->mutex);
+	size_t n = h->n_slots;
+	pthread_mutex_unlock(&h->mutex);
 	return n;
 }
 
-static void add_headers(struct tdm_exchange *x, struct MHD_Response *response, const char *content_type) {
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-	for (int i = 0; i < x->n_headers; i++)
-		if (x->headers[i].name && x->headers[i].value)
-			MHD_add_response_header(response, x->headers[i].name, x->headers[i].value);
-}
-
-static enum MHD_Result queue_whole(struct tdm_exchange *x) {
-	struct MHD_Response *response =
-	    MHD_create_response_from_buffer(x->out.len, x->out.data ? x->out.data : (char *)"", MHD_RESPMEM_MUST_COPY);
-	if (!response)
-		return MHD_NO;
-	add_headers(x, response, x->content_type);
-	enum MHD_Result result = MHD_queue_response(x->connection, (unsigned)x->http_status, response);
-	MHD_destroy_response(response);
-	return result;
-}
-
-static enum MHD_Result queue_stream(struct tdm_exchange *x) {
-	struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_stream, x, NULL);
-	if (!response)
-		return MHD_NO;
-	add_headers(x, response, "text/event-stream; charset=utf-8");
-	MHD_add_response_header(response, "Cache-Control", "no-cache");
-	MHD_add_response_header(response, "X-Accel-Buffering", "no");
-	enum MHD_Result result = MHD_queue_response(x->connection, MHD_HTTP_OK, response);
-	MHD_destroy_response(response);
-	return result;
-}
-
-// Not under x->mutex: libmicrohttpd holds a lock of the response when it calls read_stream. Nothing that is read here
-// changes after the commit.
-static enum MHD_Result queue_answer(struct tdm_exchange *x) {
+// Becomes the owner of a connection that nobody owns, if its time is over before `now_us`.
+static bool take_late(struct tdm_exchange *x, int64_t now_us) {
 	pthread_mutex_lock(&x->mutex);
-	bool ready = !x->answered && x->stage > WORKING; // else resumed without an answer: nothing to do yet
-	bool whole = x->stage == REPLIED;
-	x->answered |= ready;
+	bool take = x->fd >= 0 && !x->owned && now_us > x->deadline_us;
+	x->owned |= take;
 	pthread_mutex_unlock(&x->mutex);
-	if (!ready)
-		return MHD_YES;
-	return whole ? queue_whole(x) : queue_stream(x);
+	return take;
 }
 
-static void watch(struct tdm_http *h, struct tdm_exchange *x) {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	pthread_mutex_lock(&h->mutex);
-	x->id = ++h->last_id;
-	x->next = h->working;
-	if (h->working)
-		h->working->previous = x;
-	h->working = x;
-	x->fd = info ? info->connect_fd : -1;
-	struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data.u64 = x->id};
-	if (x->fd >= 0)
-		epoll_ctl(h->epoll, EPOLL_CTL_ADD, x->fd, &event);
-	pthread_mutex_unlock(&h->mutex);
-}
-
-static void unwatch(struct tdm_http *h, struct tdm_exchange *x) {
-	pthread_mutex_lock(&h->mutex);
-	if (x->id) {
-		if (x->fd >= 0)
-			epoll_ctl(h->epoll, EPOLL_CTL_DEL, x->fd, NULL);
-		if (x->next)
-			x->next->previous = x->previous;
-		if (x->previous)
-			x->previous->next = x->next;
-		else
-			h->working = x->next;
-		x->id = 0;
-	}
-	pthread_mutex_unlock(&h->mutex);
-}
-
-static enum MHD_Result hand_over(struct tdm_http *h, struct tdm_exchange *x) {
-	x->handed = true;
-	x->stage = WORKING;
-	x->references = 2;
-	x->suspended = true;
-	if (x->body.failed)
-		x->too_large = true;
-	MHD_suspend_connection(x->connection);
-	watch(h, x);
-	h->options.handle(h->options.context, x);
-	return MHD_YES;
-}
-
-static enum MHD_Result on_access(void *context, struct MHD_Connection *c, const char *url, const char *method,
-                                 const char *version, const char *upload, size_t *upload_bytes, void **state) {
-	struct tdm_http *h = context;
-	struct tdm_exchange *x = *state;
-	if (!x) {
-		*state = x = exchange_new(h, c, url, method);
-		if (x)
-			x->chunked = !strcmp(version, MHD_HTTP_VERSION_1_1);
-		return x && x->path && x->method ? MHD_YES : MHD_NO;
-	}
-	if (x->handed)
-		return queue_answer(x);
-	if (!*upload_bytes)
-		return hand_over(h, x);
-	tdm_bytes_add(&x->body, upload, *upload_bytes); // over the limit it fails, and the rest is read and dropped
-	*upload_bytes = 0;
-	return MHD_YES;
-}
-
-static void on_completed(void *context, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode code) {
-	struct tdm_exchange *x = *state;
-	(void)c;
-	if (!x)
-		return;
-	*state = NULL;
-	unwatch(context, x);
-	pthread_mutex_lock(&x->mutex);
-	x->connection = NULL;
-	if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
-		atomic_store(&x->cancelled, true);
-	pthread_cond_broadcast(&x->room);
-	drop_reference(x);
-}
-
-// --- the watcher: clients that left, streams that are silent
-
-static void cancel(struct tdm_exchange *x) {
-	pthread_mutex_lock(&x->mutex);
-	atomic_store(&x->cancelled, true);
-	pthread_cond_broadcast(&x->room);
-	pthread_mutex_unlock(&x->mutex);
-}
-
-static void client_left(struct tdm_http *h, uint64_t id) {
-	pthread_mutex_lock(&h->mutex);
-	for (struct tdm_exchange *x = h->working; x; x = x->next)
-		if (x->id == id)
-			cancel(x);
-	pthread_mutex_unlock(&h->mutex);
-}
-
-void tdm_http_cancel_all(struct tdm_http *h) {
-	pthread_mutex_lock(&h->mutex);
-	for (struct tdm_exchange *x = h->working; x; x = x->next)
-		cancel(x);
-	pthread_mutex_unlock(&h->mutex);
-}
-
-static void ping_silent(struct tdm_http *h) {
-	int64_t latest = tdm_now_us() - (int64_t)h->options.ping_s * 1000000;
-	pthread_mutex_lock(&h->mutex);
-	for (struct tdm_exchange *x = h->working; x; x = x->next) {
+// The connection that has waited longest for a request makes place for a new one.
+static bool evict_oldest(struct tdm_http *h) {
+	struct tdm_exchange *oldest = NULL;
+	int64_t since = INT64_MAX;
+	for (size_t i = 0, n = n_slots(h); i < n; i++) {
+		struct tdm_exchange *x = h->slots[i];
 		pthread_mutex_lock(&x->mutex);
-		if (x->ping && x->wrote_us < latest && (x->stage == WORKING || x->stage == STREAMING) && !x->out.len) {
-			tdm_bytes_puts(&x->out, x->ping);
-			x->wrote_us = tdm_now_us();
-			commit_stream(x);
-			resume(x);
+		if (x->fd >= 0 && !x->owned && x->deadline_us < since) {
+			oldest = x;
+			since = x->deadline_us;
 		}
 		pthread_mutex_unlock(&x->mutex);
 	}
-	pthread_mutex_unlock(&h->mutex);
+	if (!oldest || !take_late(oldest, INT64_MAX))
+		return false;
+	close_connection(oldest);
+	return true;
 }
 
-static void *watch_loop(void *context) {
-	struct tdm_http *h = context;
-	struct epoll_event events[WATCH_EVENTS];
-	for (;;) {
-		int n = epoll_wait(h->epoll, events, WATCH_EVENTS, WATCH_TICK_MS);
-		for (int i = 0; i < n; i++) {
-			if (!events[i].data.u64) // the wake pipe was closed
-				return NULL;
-			client_left(h, events[i].data.u64);
-		}
-		ping_silent(h);
+// --- accepting
+
+static void turn_away(int fd) {
+	static const char full[] =
+	    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 112"
+	    "\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{\"error\":{\"message\":\"the server has no "
+	    "room for another connection\",\"type\":\"overloaded_error\",\"code\":\"loading\"}}";
+	char bytes[READ_BYTES];
+	(void)!recv(fd, bytes, sizeof bytes, MSG_DONTWAIT); // unread bytes would turn the answer into a reset
+	(void)!send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	shutdown(fd, SHUT_WR);
+	close(fd);
+}
+
+static bool is_local(const struct sockaddr_storage *from) {
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)from)->sin6_addr;
+	if (from->ss_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)from)->sin_addr.s_addr) >> 24 == 127;
+	return from->ss_family == AF_INET6 &&
+	       (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+}
+
+static void add_connection(struct tdm_http *h, int fd, const struct sockaddr_storage *from) {
+	struct tdm_exchange *x = free_slot(h);
+	int one = 1;
+	if (!x && evict_oldest(h))
+		x = free_slot(h);
+	if (!x) {
+		turn_away(fd);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	pthread_mutex_lock(&x->mutex);
+	x->fd = fd;
+	x->is_local = is_local(from);
+	x->stage = TDM_READING;
+	x->wait = TDM_WAIT_REQUEST;
+	x->owned = x->readable = x->again = x->hung_up = x->broken = x->last = x->has_head = false;
+	tdm_bytes_init(&x->in, TDM_HEAD_BYTES + READ_BYTES);
+	tdm_bytes_init(&x->head_text, TDM_HEAD_BYTES);
+	tdm_bytes_init(&x->out, SIZE_MAX / 2);
+	tdm_bytes_init(&x->early, SIZE_MAX / 2);
+	tdm_bytes_init(&x->headers, TDM_HEAD_BYTES * 4);
+	set_deadline(x, (int64_t)h->options.idle_s * 1000000);
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = name_of(x)};
+	bool watched = epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+	x->owned = !watched;
+	pthread_mutex_unlock(&x->mutex);
+	if (!watched)
+		close_connection(x);
+}
+
+// With no file descriptor left, the one in reserve takes the connection and tells it so; otherwise it would wait in the
+// kernel, and the listener would be ready again and again.
+static bool out_of_files(struct tdm_http *h) {
+	bool had = h->reserve >= 0;
+	if (had)
+		close(h->reserve);
+	int fd = accept4(h->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		turn_away(fd);
+	h->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	atomic_store(&h->short_of_files, fd < 0); // then the keeper looks again
+	return fd >= 0;
+}
+
+static void accept_all(struct tdm_http *h) {
+	pthread_mutex_lock(&h->accepting);
+	for (bool more = true; more && h->listener >= 0;) {
+		struct sockaddr_storage from = {0};
+		socklen_t n = sizeof from;
+		int fd = accept4(h->listener, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0)
+			add_connection(h, fd, &from);
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			more = out_of_files(h);
+		else
+			more = errno == EINTR || errno == ECONNABORTED;
+	}
+	pthread_mutex_unlock(&h->accepting);
+}
+
+// --- reading a request
+
+enum turn { WAIT, READY, CLOSE, REJECT };
+
+static enum turn reject(struct tdm_exchange *x, int status, const char *code, const char *why) {
+	x->unread = true;
+	tdm_exchange_reject(x, status, code, why);
+	return REJECT;
+}
+
+static const char *code_of(int status) {
+	return status == 431 ? "headers_too_large" : status == 405 ? "method_not_allowed" : "bad_request";
+}
+
+static bool has_other_coding(const struct tdm_head *h) {
+	const char *coding = tdm_head_value(h, "content-encoding");
+	return coding && *coding && strcasecmp(coding, "identity") != 0;
+}
+
+static void say_continue(struct tdm_exchange *x) {
+	static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	(void)!send(x->fd, line, sizeof line - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+// The head is whole. What will not be used is not read: a body that is too large, or in a coding that nobody decodes.
+static enum turn begin_body(struct tdm_exchange *x, size_t head_bytes) {
+	struct tdm_head *h = &x->head;
+	const char *upgrade;
+	x->too_large = x->unread = false;
+	tdm_bytes_clear(&x->head_text);
+	tdm_bytes_add(&x->head_text, x->in.data, head_bytes);
+	tdm_bytes_drop(&x->in, head_bytes);
+	x->looked = 0;
+	if (x->head_text.failed)
+		return reject(x, 503, "out_of_memory", "there is no memory for this request");
+	if (!tdm_head_read(h, x->head_text.data, head_bytes))
+		return reject(x, h->refused, code_of(h->refused), h->why);
+	if (!strcmp(h->method, "CONNECT"))
+		return reject(x, 405, "method_not_allowed", "this server is no proxy");
+	if ((upgrade = tdm_head_value(h, "upgrade")) && !strcasecmp(upgrade, "websocket"))
+		return reject(x, 426, "upgrade_required", "this server has no WebSocket; streams are server-sent events");
+	x->has_head = true;
+	x->chunks = (struct tdm_chunks){0};
+	tdm_bytes_init(&x->body, x->http->options.max_body_bytes);
+	x->too_large = h->has_length && h->length > x->http->options.max_body_bytes;
+	x->unread = x->too_large || ((h->chunked || h->length) && has_other_coding(h));
+	if (h->wants_continue && !x->unread && (h->chunked || h->length))
+		say_continue(x);
+	return READY;
+}
+
+// What has come of the body is taken; *whole: nothing of the request is missing.
+static enum turn take_body(struct tdm_exchange *x, bool *whole) {
+	size_t used = 0;
+	*whole = x->unread;
+	if (x->unread)
+		return READY;
+	if (x->head.chunked) {
+		used = tdm_chunks_read(&x->chunks, x->in.data, x->in.len, &x->body);
+		if (used == SIZE_MAX)
+			return reject(x, 400, "bad_request", "the body is not in chunks");
+		*whole = x->chunks.state == TDM_CHUNK_DONE;
+		x->too_large = x->unread = x->body.failed;
+		*whole |= x->unread;
+	} else {
+		size_t left = (size_t)x->head.length - x->body.len;
+		used = left < x->in.len ? left : x->in.len;
+		tdm_bytes_add(&x->body, x->in.data, used);
+		*whole = x->body.len == x->head.length;
+	}
+	if (used)
+		tdm_bytes_drop(&x->in, used);
+	return READY;
+}
+
+// Looks at what has come: WAIT = more is needed.
+static enum turn look(struct tdm_exchange *x) {
+	bool whole = false;
+	if (!x->has_head) {
+		size_t n = tdm_head_find(&x->head, x->in.data, x->in.len, &x->looked);
+		if (x->head.refused)
+			return reject(x, x->head.refused, code_of(x->head.refused), x->head.why);
+		if (!n)
+			return WAIT;
+		enum turn turn = begin_body(x, n);
+		if (turn != READY)
+			return turn;
+	}
+	enum turn turn = take_body(x, &whole);
+	return turn == READY && !whole ? WAIT : turn;
+}
+
+// Receives once. WAIT: nothing is there. READY: look again.
+static enum turn receive(struct tdm_exchange *x, bool *drained) {
+	char bytes[READ_BYTES];
+	if (*drained)
+		return WAIT;
+	ssize_t n = recv(x->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		return CLOSE;
+	if (n < 0)
+		return errno == EINTR ? READY : WAIT;
+	tdm_bytes_add(&x->in, bytes, (size_t)n);
+	*drained = (size_t)n < sizeof bytes && !x->hung_up; // the next byte comes with an event of its own
+	return READY;
+}
+
+// A new time limit: of the head from its first byte on, of the body at each of its steps, of the next request.
+static void set_limit(struct tdm_exchange *x) {
+	const struct tdm_http_options *o = &x->http->options;
+	size_t step = x->body.len / BODY_STEP_BYTES;
+	enum tdm_wait wait = x->has_head ? TDM_WAIT_BODY : x->in.len ? TDM_WAIT_HEAD : TDM_WAIT_REQUEST;
+	if (wait == x->wait && (wait != TDM_WAIT_BODY || step == x->step))
+		return;
+	pthread_mutex_lock(&x->mutex);
+	set_deadline(x, (int64_t)(wait == TDM_WAIT_BODY   ? o->body_s
+	                          : wait == TDM_WAIT_HEAD ? o->header_s
+	                                                  : o->idle_s) *
+	                    1000000);
+	x->wait = wait;
+	x->step = step;
+	pthread_mutex_unlock(&x->mutex);
+}
+
+static enum turn read_request(struct tdm_exchange *x) {
+	bool drained = false;
+	enum turn turn = READY;
+	while (turn == READY) {
+		turn = x->in.len || x->has_head ? look(x) : WAIT;
+		if (turn != WAIT)
+			return turn;
+		turn = receive(x, &drained);
+	}
+	if (turn == WAIT)
+		set_limit(x);
+	if (turn == WAIT && !x->in.len)
+		tdm_bytes_release(&x->in);
+	return turn;
+}
+
+// --- answering
+
+// A request was answered and sent. false: so was the connection.
+static bool go_on(struct tdm_exchange *x, bool patient) {
+	tdm_exchange_finish(x, patient);
+	if (x->last) {
+		linger(x);
+		return false;
+	}
+	tdm_bytes_release(&x->body);
+	tdm_bytes_release(&x->head_text);
+	x->has_head = false;
+	pthread_mutex_lock(&x->mutex);
+	x->stage = TDM_READING;
+	x->wait = TDM_WAIT_ANSWER;
+	set_deadline(x, (int64_t)x->http->options.idle_s * 1000000);
+	pthread_mutex_unlock(&x->mutex);
+	return true;
+}
+
+static void *serve(void *context);
+
+// With h->mutex held. As long as it fails, whoever is there does the work.
+static bool start_thread(struct tdm_http *h) {
+	pthread_attr_t attributes;
+	pthread_t thread;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	bool started = pthread_create(&thread, &attributes, serve, h) == 0;
+	pthread_attr_destroy(&attributes);
+	h->threads += started;
+	return started;
+}
+
+enum place { NOW, LATER, NEVER, ASIDE };
+
+// Whether a request may begin now, must wait in the queue (and is there), or is one too many. Whoever begins leaves a
+// thread behind that is free.
+static enum place admit(struct tdm_http *h, struct tdm_exchange *x) {
+	enum place place = NEVER;
+	if (h->options.is_quick && h->options.is_quick(x))
+		return ASIDE;
+	pthread_mutex_lock(&h->mutex);
+	if (h->busy < h->options.workers && (h->threads > h->busy + 1 || start_thread(h))) {
+		h->busy++;
+		place = NOW;
+	} else if (h->waiting < h->options.queue) {
+		h->waiting++;
+		x->next = NULL;
+		*h->last = x;
+		h->last = &x->next;
+		place = LATER;
+	}
+	pthread_mutex_unlock(&h->mutex);
+	return place;
+}
+
+// The next of the queue, in the place of the one that has ended; NULL: there is none.
+static struct tdm_exchange *next_waiting(struct tdm_http *h) {
+	pthread_mutex_lock(&h->mutex);
+	struct tdm_exchange *x = h->first;
+	if (x) {
+		h->first = x->next;
+		h->last = h->first ? h->last : &h->first;
+		h->waiting--;
+	} else if (!--h->busy) {
+		pthread_cond_broadcast(&h->idle);
+	}
+	pthread_mutex_unlock(&h->mutex);
+	return x;
+}
+
+// Bytes of a next request may have come with this one.
+static void pass_on(struct tdm_exchange *x) {
+	bool again = x->in.len > 0;
+	if (!again)
+		tdm_bytes_release(&x->in);
+	let_go(x, again);
+}
+
+static void answer(struct tdm_http *h, struct tdm_exchange *x) {
+	for (; x; x = next_waiting(h)) {
+		h->options.handle(h->options.context, x);
+		if (go_on(x, true))
+			pass_on(x);
 	}
 }
 
-static int start_watcher(struct tdm_http *h, struct tdm_error *err) {
-	int ends[2];
-	h->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (h->epoll < 0 || pipe2(ends, O_CLOEXEC))
-		return tdm_fail(err, TDM_EIO, "the server cannot watch its sockets: %s", strerror(errno));
-	struct epoll_event event = {.events = EPOLLIN | EPOLLHUP, .data.u64 = 0};
-	epoll_ctl(h->epoll, EPOLL_CTL_ADD, ends[0], &event);
-	h->wake = ends[1];
-	if (pthread_create(&h->watcher, NULL, watch_loop, h))
-		return tdm_fail(err, TDM_EIO, "the server cannot start a thread");
-	return TDM_OK;
+static void begin(struct tdm_http *h, struct tdm_exchange *x) {
+	tdm_exchange_begin(x);
+	enum place place = admit(h, x);
+	if (place == NOW)
+		answer(h, x);
+	else if (place == ASIDE)
+		h->options.handle(h->options.context, x);
+	else if (place == NEVER)
+		h->options.refuse(h->options.context, x);
+	if ((place == ASIDE || place == NEVER) && go_on(x, false))
+		pass_on(x);
+}
+
+// By the owner: reads what is there, and answers the request that it completes.
+static void attend(struct tdm_http *h, struct tdm_exchange *x) {
+	if (x->stage == TDM_LINGERING) {
+		drop_input(x);
+		return;
+	}
+	enum turn turn = read_request(x);
+	if (turn == READY)
+		begin(h, x);
+	else if (turn == CLOSE)
+		close_connection(x);
+	else if (turn == WAIT)
+		let_go(x, false);
+	else if (go_on(x, false))
+		pass_on(x);
+}
+
+// --- threads
+
+// Whether the caller owns the connection from here on.
+static bool take_event(struct tdm_exchange *x, uint64_t name, uint32_t events) {
+	bool gone = events & (EPOLLHUP | EPOLLERR), mine = false;
+	pthread_mutex_lock(&x->mutex);
+	if (x->fd >= 0 && name_of(x) == name) {
+		x->hung_up |= (events & EPOLLRDHUP) || gone;
+		if ((gone || (x->hung_up && !x->http->options.half_close)) && x->owned && x->stage != TDM_READING)
+			tdm_exchange_cancel(x);
+		if ((events & EPOLLOUT) && x->out.len && !x->held)
+			tdm_exchange_push(x);
+		mine = !x->owned && (x->again || (events & ~(uint32_t)EPOLLOUT));
+		x->readable |= x->owned && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+		x->owned |= mine;
+	}
+	pthread_mutex_unlock(&x->mutex);
+	return mine;
+}
+
+// A thread that has had nothing to do for a while ends, as long as others are free.
+static bool is_spare(struct tdm_http *h) {
+	pthread_mutex_lock(&h->mutex);
+	bool spare = h->threads - h->busy > SPARE_THREADS;
+	h->threads -= spare;
+	pthread_mutex_unlock(&h->mutex);
+	return spare;
+}
+
+static void *serve(void *context) {
+	struct tdm_http *h = context;
+	struct epoll_event event;
+	for (;;) {
+		int n = epoll_wait(h->epoll, &event, 1, SPARE_MS);
+		if (n == 0 && is_spare(h))
+			return NULL;
+		if (n <= 0)
+			continue;
+		uint64_t name = event.data.u64;
+		if (name == STOP)
+			break;
+		if (name == LISTENER)
+			accept_all(h);
+		else if (take_event(h->slots[(uint32_t)name], name, event.events))
+			attend(h, h->slots[(uint32_t)name]);
+	}
+	pthread_mutex_lock(&h->mutex);
+	h->threads--;
+	pthread_cond_broadcast(&h->idle);
+	pthread_mutex_unlock(&h->mutex);
+	return NULL;
+}
+
+// --- the keeper: time limits, comments on silent streams, memory
+
+static void end_late(struct tdm_exchange *x) {
+	bool asking = x->stage == TDM_READING && (x->has_head || x->in.len);
+	if (!asking) {
+		close_connection(x);
+		return;
+	}
+	reject(x, 408, "request_timeout", x->has_head ? "the body came too slowly" : "the head came too slowly");
+	go_on(x, false);
+}
+
+static void keep(struct tdm_exchange *x, int64_t now_us) {
+	pthread_mutex_lock(&x->mutex);
+	if (x->fd >= 0 && x->owned && (x->stage == TDM_WORKING || x->stage == TDM_STREAMING))
+		tdm_exchange_ping(x, now_us);
+	pthread_mutex_unlock(&x->mutex);
+	if (take_late(x, now_us))
+		end_late(x);
+}
+
+// Memory of a load that is over goes back to the system.
+static void give_back(struct tdm_http *h, size_t *most) {
+	size_t busy, waiting;
+	tdm_http_load(h, &busy, &waiting);
+	if (busy > *most)
+		*most = busy;
+	if (busy || *most < 8)
+		return;
+	*most = 0;
+	malloc_trim(0);
+}
+
+static void *keep_all(void *context) {
+	struct tdm_http *h = context;
+	struct pollfd stop = {.fd = h->stop, .events = POLLIN};
+	size_t most = 0;
+	while (poll(&stop, 1, KEEPER_TICK_MS) == 0) {
+		int64_t now_us = tdm_now_us();
+		for (size_t i = 0, n = n_slots(h); i < n; i++)
+			keep(h->slots[i], now_us);
+		if (atomic_load(&h->short_of_files))
+			accept_all(h);
+		give_back(h, &most);
+	}
+	return NULL;
 }
 
 // --- opening and closing
@@ -470,61 +637,145 @@ static int parse_address(const struct tdm_http_options *o, struct sockaddr_stora
 	return tdm_fail(err, TDM_ECONFIG, "serve.listen: expected a numeric address, got \"%s\"", o->address);
 }
 
-static int start_daemon(struct tdm_http *h, struct tdm_error *err) {
-	struct sockaddr_storage address;
-	int status = parse_address(&h->options, &address, err);
+static uint16_t bound_port(int fd) {
+	struct sockaddr_storage at;
+	socklen_t n = sizeof at;
+	if (getsockname(fd, (struct sockaddr *)&at, &n))
+		return 0;
+	return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
+	                                      : ((struct sockaddr_in *)&at)->sin_port);
+}
+
+static int start_listening(struct tdm_http *h, struct tdm_error *err) {
+	struct sockaddr_storage at;
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u64 = LISTENER};
+	int one = 1, status = parse_address(&h->options, &at, err);
 	if (status)
 		return status;
-	unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
-	if (address.ss_family == AF_INET6)
-		flags |= MHD_USE_IPv6;
-	h->daemon = MHD_start_daemon(
-	    flags, 0, NULL, NULL, on_access, h, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-	    h, MHD_OPTION_CONNECTION_LIMIT, TDM_HTTP_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-	    (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S, MHD_OPTION_END);
-	if (!h->daemon)
+	h->listener = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (h->listener >= 0)
+		setsockopt(h->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	socklen_t n = at.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	if (h->listener < 0 || bind(h->listener, (struct sockaddr *)&at, n) || listen(h->listener, BACKLOG) ||
+	    epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->listener, &event))
 		return tdm_fail(err, TDM_EIO, "cannot listen on %s port %d: %s", h->options.address, h->options.port,
 		                strerror(errno));
+	h->port = bound_port(h->listener);
+	return TDM_OK;
+}
+
+static int start_threads(struct tdm_http *h, struct tdm_error *err) {
+	pthread_mutex_lock(&h->mutex);
+	bool ok = start_thread(h) && start_thread(h);
+	pthread_mutex_unlock(&h->mutex);
+	if (!ok || pthread_create(&h->keeper, NULL, keep_all, h))
+		return tdm_fail(err, TDM_EIO, "the server cannot start its threads");
 	return TDM_OK;
 }
 
 int tdm_http_open(const struct tdm_http_options *o, struct tdm_http **out, struct tdm_error *err) {
 	struct tdm_http *h = calloc(1, sizeof *h);
-	if (!h)
-		return tdm_fail(err, TDM_ENOMEM, "out of memory");
-	h->options = *o;
-	pthread_mutex_init(&h->mutex, NULL);
-	int status = start_watcher(h, err);
-	if (!status)
-		status = start_daemon(h, err);
-	if (status) {
-		if (h->watcher) {
-			close(h->wake);
-			pthread_join(h->watcher, NULL);
-		}
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = STOP};
+	if (!h || !(h->slots = calloc(o->connections, sizeof(struct tdm_exchange *)))) {
 		free(h);
-		return status;
+		return tdm_fail(err, TDM_ENOMEM, "out of memory for %zu connections", o->connections);
 	}
-	*out = h;
-	return TDM_OK;
+	h->options = *o;
+	h->last = &h->first;
+	pthread_mutex_init(&h->mutex, NULL);
+	pthread_mutex_init(&h->accepting, NULL);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&h->idle, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	h->listener = -1;
+	h->epoll = epoll_create1(EPOLL_CLOEXEC);
+	h->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	h->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int status = h->epoll < 0 || h->stop < 0 || epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->stop, &event)
+	                 ? tdm_fail(err, TDM_EIO, "the server cannot watch its sockets: %s", strerror(errno))
+	                 : start_listening(h, err);
+	if (!status)
+		status = start_threads(h, err);
+	if (status)
+		tdm_http_close(h);
+	else
+		*out = h;
+	return status;
 }
 
 uint16_t tdm_http_port(const struct tdm_http *h) {
-	const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_BIND_PORT);
-	return info ? info->port : h->options.port;
+	return h->port;
+}
+
+void tdm_http_load(struct tdm_http *h, size_t *busy, size_t *waiting) {
+	pthread_mutex_lock(&h->mutex);
+	*busy = h->busy;
+	*waiting = h->waiting;
+	pthread_mutex_unlock(&h->mutex);
 }
 
 void tdm_http_stop_accepting(struct tdm_http *h) {
-	MHD_socket listening = MHD_quiesce_daemon(h->daemon);
-	if (listening != MHD_INVALID_SOCKET)
-		close(listening);
+	atomic_store(&h->closing, true);
+	pthread_mutex_lock(&h->accepting);
+	if (h->listener >= 0)
+		close(h->listener);
+	h->listener = -1;
+	pthread_mutex_unlock(&h->accepting);
+}
+
+bool tdm_http_wait_idle(struct tdm_http *h, int seconds) {
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += seconds;
+	pthread_mutex_lock(&h->mutex);
+	while (h->busy && !pthread_cond_timedwait(&h->idle, &h->mutex, &until))
+		;
+	bool idle = !h->busy;
+	pthread_mutex_unlock(&h->mutex);
+	return idle;
+}
+
+void tdm_http_cancel_all(struct tdm_http *h) {
+	for (size_t i = 0, n = n_slots(h); i < n; i++) {
+		struct tdm_exchange *x = h->slots[i];
+		pthread_mutex_lock(&x->mutex);
+		if (x->fd >= 0 && x->owned && x->stage != TDM_READING)
+			tdm_exchange_cancel(x);
+		pthread_mutex_unlock(&x->mutex);
+	}
+}
+
+static void free_slots(struct tdm_http *h) {
+	for (size_t i = 0; i < h->n_slots; i++) {
+		struct tdm_exchange *x = h->slots[i];
+		if (x->fd >= 0)
+			close(x->fd);
+		free_memory(x);
+		pthread_cond_destroy(&x->room);
+		pthread_mutex_destroy(&x->mutex);
+		free(x);
+	}
+	free(h->slots);
 }
 
 void tdm_http_close(struct tdm_http *h) {
-	MHD_stop_daemon(h->daemon);
-	close(h->wake);
-	pthread_join(h->watcher, NULL);
-	close(h->epoll);
+	if (h->stop >= 0)
+		(void)!eventfd_write(h->stop, 1);
+	pthread_mutex_lock(&h->mutex);
+	while (h->threads)
+		pthread_cond_wait(&h->idle, &h->mutex);
+	pthread_mutex_unlock(&h->mutex);
+	if (h->keeper)
+		pthread_join(h->keeper, NULL);
+	free_slots(h);
+	const int files[] = {h->listener, h->epoll, h->stop, h->reserve};
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+		if (files[i] >= 0)
+			close(files[i]);
+	pthread_cond_destroy(&h->idle);
+	pthread_mutex_destroy(&h->accepting);
 	pthread_mutex_destroy(&h->mutex);
 	free(h);
 }

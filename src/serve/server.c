@@ -1,82 +1,37 @@
-// Server: queue and workers; opening and closing.
+// Server: which setup a request begins with; opening and closing.
 #include "serve/server.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "ledger/metric.h"
 #include "serve/format.h"
 #include "serve/responses.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-// With the mutex held.
-static struct tdm_setup *keep_setup(struct tdm_server *s) {
-	if (s->setup)
-		atomic_fetch_add(&s->setup->n_running, 1);
-	return s->setup;
-}
-
-static void answer(struct tdm_server *s, struct tdm_setup *setup, struct tdm_exchange *x) {
+static void on_exchange(void *context, struct tdm_exchange *x) {
+	struct tdm_server *s = context;
+	pthread_mutex_lock(&s->mutex);
+	struct tdm_setup *setup = s->setup;
+	if (setup)
+		atomic_fetch_add(&setup->n_running, 1);
+	pthread_mutex_unlock(&s->mutex);
 	tdm_answer(s, setup, x);
 	if (setup)
 		atomic_fetch_sub(&setup->n_running, 1);
 }
 
-static void *work_loop(void *context) {
-	struct tdm_server *s = context;
-	pthread_mutex_lock(&s->mutex);
-	for (;;) {
-		while (!s->waiting && !s->stopping)
-			pthread_cond_wait(&s->work, &s->mutex);
-		if (!s->waiting)
-			break;
-		struct tdm_exchange *x = s->queue[s->first];
-		s->first = (s->first + 1) % s->capacity;
-		s->waiting--;
-		s->busy++;
-		struct tdm_setup *setup = keep_setup(s);
-		pthread_mutex_unlock(&s->mutex);
-		answer(s, setup, x);
-		pthread_mutex_lock(&s->mutex);
-		s->busy--;
-		pthread_cond_broadcast(&s->idle);
-	}
-	pthread_mutex_unlock(&s->mutex);
-	return NULL;
-}
-
-static void refuse_full(struct tdm_server *s, struct tdm_exchange *x) {
-	struct tdm_call_context c = {.server = s, .x = x, .format = &tdm_format_chat};
-	tdm_set_request_id(&c);
-	tdm_fail(&c.error, TDM_EQUEUE, "all %zu workers are busy and %zu requests wait already", s->n_workers, s->capacity);
-	tdm_metric_add(TDM_METRIC_REJECTED, 1, TDM_LABELS(tdm_status_info(TDM_EQUEUE)->code));
-	tdm_reply_error(&c, NULL);
-}
-
 // A request may start at once when a worker is free; beyond that `queue` may wait. Never a hidden queue. What only
 // tells how the server is needs no worker, so that a busy one is not taken for a dead one.
-static void on_exchange(void *context, struct tdm_exchange *x) {
+static void refuse_full(void *context, struct tdm_exchange *x) {
 	struct tdm_server *s = context;
-	pthread_mutex_lock(&s->mutex);
-	if (s->stopping || tdm_is_quick(x)) {
-		struct tdm_setup *setup = keep_setup(s);
-		pthread_mutex_unlock(&s->mutex);
-		answer(s, setup, x);
-		return;
-	}
-	size_t room = s->n_workers - (size_t)s->busy + (size_t)s->settings->queue;
-	bool full = s->waiting >= room || s->waiting == s->capacity;
-	if (!full) {
-		s->queue[(s->first + s->waiting++) % s->capacity] = x;
-		pthread_cond_signal(&s->work);
-	}
-	pthread_mutex_unlock(&s->mutex);
-	if (full)
-		refuse_full(s, x);
+	struct tdm_call_context c = {.server = s, .x = x, .format = &tdm_format_chat};
+	tdm_set_request_id(&c);
+	tdm_fail(&c.error, TDM_EQUEUE, "all %lld workers are busy and %lld requests wait already",
+	         (long long)s->settings->workers, (long long)s->settings->queue);
+	tdm_reply_error(&c, NULL);
 }
 
 // --- opening
@@ -92,9 +47,19 @@ static int start_listening(struct tdm_server *s, struct tdm_error *err) {
 	struct tdm_http_options o = {.address = address,
 	                             .port = (uint16_t)port,
 	                             .max_body_bytes = (size_t)s->settings->max_body_bytes,
+	                             .workers = (size_t)s->settings->workers,
+	                             .queue = (size_t)s->settings->queue,
+	                             .connections = (size_t)s->settings->connections,
 	                             .ping_s = (int)s->settings->ping_s,
+	                             .header_s = (int)s->settings->header_s,
+	                             .body_s = (int)s->settings->body_s,
+	                             .write_s = (int)s->settings->write_s,
+	                             .idle_s = (int)s->settings->idle_s,
+	                             .half_close = s->settings->half_close,
 	                             .context = s,
-	                             .handle = on_exchange};
+	                             .handle = on_exchange,
+	                             .refuse = refuse_full,
+	                             .is_quick = tdm_is_quick};
 	status = tdm_http_open(&o, &s->http, err);
 	if (!status)
 		snprintf(s->url, sizeof s->url, strchr(address, ':') ? "http://[%s]:%d" : "http://%s:%d", address,
@@ -102,38 +67,13 @@ static int start_listening(struct tdm_server *s, struct tdm_error *err) {
 	return status;
 }
 
-static int start_workers(struct tdm_server *s, struct tdm_error *err) {
-	size_t n = (size_t)s->settings->workers;
-	s->capacity = n + (size_t)s->settings->queue;
-	s->queue = calloc(s->capacity, sizeof *s->queue);
-	s->workers = calloc(n, sizeof *s->workers);
-	if (!s->queue || !s->workers)
-		return tdm_fail(err, TDM_ENOMEM, "out of memory for %zu workers", n);
-	for (; s->n_workers < n; s->n_workers++)
-		if (pthread_create(&s->workers[s->n_workers], NULL, work_loop, s))
-			return tdm_fail(err, TDM_EIO, "the server cannot start %zu threads", n);
-	return TDM_OK;
-}
-
-// Waiting is measured on the monotonic clock: a wall clock that jumps must not end it, nor keep it up.
-static void init_locks(struct tdm_server *s) {
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_mutex_init(&s->mutex, NULL);
-	pthread_mutex_init(&s->live.mutex, NULL);
-	pthread_cond_init(&s->work, NULL);
-	pthread_cond_init(&s->idle, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-}
-
 int tdm_server_open(const struct tdm_serve_settings *settings, struct tdm_server **out, struct tdm_error *err) {
 	struct tdm_server *s = calloc(1, sizeof *s);
 	if (!s)
 		return tdm_fail(err, TDM_ENOMEM, "out of memory");
 	s->settings = settings;
-	s->started_us = tdm_wall_us();
-	init_locks(s);
+	pthread_mutex_init(&s->mutex, NULL);
+	pthread_mutex_init(&s->live.mutex, NULL);
 	snprintf(s->loading, sizeof s->loading, "loading the models");
 	int status = tdm_system_random(s->hash_key, sizeof s->hash_key);
 	if (status)
@@ -144,8 +84,6 @@ int tdm_server_open(const struct tdm_serve_settings *settings, struct tdm_server
 		status = tdm_responses_open((size_t)settings->responses_bytes, settings->responses_ttl_s, &s->responses);
 	if (!status && !(s->stats = tdm_stats_new()))
 		status = tdm_fail(err, TDM_ENOMEM, "out of memory");
-	if (!status)
-		status = start_workers(s, err);
 	if (!status)
 		status = start_listening(s, err);
 	if (status) {
@@ -192,7 +130,6 @@ int tdm_server_use(struct tdm_server *s, struct tdm_setup *setup, struct tdm_err
 	s->setup = setup;
 	s->fault[0] = 0;
 	pthread_mutex_unlock(&s->mutex);
-	tdm_metric_add(TDM_METRIC_RELOADS, 1, TDM_LABELS("ok"));
 	if (old) {
 		old->next = s->older;
 		s->older = old;
@@ -216,35 +153,19 @@ bool tdm_server_tend(struct tdm_server *s) {
 void tdm_server_fault(struct tdm_server *s, const char *why) {
 	pthread_mutex_lock(&s->mutex);
 	snprintf(s->fault, sizeof s->fault, "%s", why);
-	tdm_metric_add(TDM_METRIC_RELOADS, 1, TDM_LABELS("failed"));
 	pthread_mutex_unlock(&s->mutex);
 }
 
 // --- closing
 
-static void drain(struct tdm_server *s, int drain_s) {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += drain_s;
-	pthread_mutex_lock(&s->mutex);
-	while ((s->busy || s->waiting) && !pthread_cond_timedwait(&s->idle, &s->mutex, &until))
-		;
-	s->stopping = true;
-	pthread_cond_broadcast(&s->work);
-	pthread_mutex_unlock(&s->mutex);
-}
-
 void tdm_server_close(struct tdm_server *s, int drain_s) {
 	atomic_store(&s->draining_us, tdm_now_us());
-	drain(s, drain_s);
 	if (s->http) {
+		tdm_http_wait_idle(s->http, drain_s);
 		tdm_http_stop_accepting(s->http);
 		tdm_http_cancel_all(s->http);
-	}
-	for (size_t i = 0; i < s->n_workers; i++)
-		pthread_join(s->workers[i], NULL);
-	if (s->http)
 		tdm_http_close(s->http);
+	}
 	if (s->ledger)
 		tdm_ledger_close(s->ledger);
 	tdm_server_tend(s);
@@ -252,7 +173,5 @@ void tdm_server_close(struct tdm_server *s, int drain_s) {
 	tdm_responses_close(s->responses);
 	if (s->stats)
 		tdm_stats_free(s->stats);
-	free(s->queue);
-	free(s->workers);
 	free(s);
 }

@@ -5,6 +5,7 @@
 #include "serve/server.h"
 #include "base/value.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define TDM_REQUEST_ID_BYTES 72 // a client's own has at most 64 characters
 
@@ -26,24 +27,16 @@ struct tdm_server {
 	struct tdm_http *http;
 	struct tdm_responses *responses; // NULL: none are stored
 	char url[96];
-	int64_t started_us;   // since 1970
 	uint8_t hash_key[32]; // of the keyed hashes in receipts, made at start
 	struct tdm_live_list live;
 	struct tdm_stats *stats;
+	atomic_int_least64_t draining_us; // since when it is about to stop; 0 = it is not
 
-	pthread_mutex_t mutex; // guards what follows
-	pthread_cond_t work, idle;
-	struct tdm_exchange **queue; // a ring
-	size_t first, waiting, capacity;
-	int busy;                // workers that are answering
+	pthread_mutex_t mutex;   // guards what follows
 	struct tdm_setup *setup; // that requests begin with; NULL while the first models load
 	struct tdm_setup *older; // that were replaced; of the thread that replaces them
 	char loading[160];       // while they do: which one, how far
 	char fault[560];         // of the last reload; empty: it went well
-	bool stopping;
-	atomic_int_least64_t draining_us; // since when it is about to stop; 0 = it is not
-	pthread_t *workers;
-	size_t n_workers;
 };
 
 // One request: everything a handler needs. Handlers answer x exactly once.
@@ -55,15 +48,13 @@ struct tdm_call_context {
 	const struct tdm_format *format; // of the answer, errors included
 	char request_id[TDM_REQUEST_ID_BYTES];
 	struct tdm_live live;
-	const char *endpoint; // the path of its route; NULL = none
-	bool counted;         // in the metrics, with its record
 	struct tdm_error error;
 	bool retried; // calls of upstreams were repeated for it
 };
 
 // On a worker: finds the handler of the path. setup NULL: the first models are still loading.
 void tdm_answer(struct tdm_server *s, const struct tdm_setup *setup, struct tdm_exchange *x);
-bool tdm_is_quick(const struct tdm_exchange *x); // answered on the HTTP thread: never waits
+bool tdm_is_quick(const struct tdm_exchange *x); // answered without a worker: never waits
 // TDM_OK, TDM_ELOADING, or TDM_EDRAINING for what arrived after that had begun.
 int tdm_ready(const struct tdm_call_context *c, struct tdm_error *err);
 int tdm_keys_read(struct tdm_setup *s, struct tdm_error *err); // of the settings
@@ -81,7 +72,6 @@ void tdm_handle_response_cancel(struct tdm_call_context *c, const char *rest); /
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
 void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
 void tdm_handle_health(struct tdm_call_context *c);
-void tdm_handle_metrics(struct tdm_call_context *c);
 void tdm_handle_live(struct tdm_call_context *c);
 void tdm_handle_page(struct tdm_call_context *c);
 void tdm_handle_page_file(struct tdm_call_context *c, const char *id);

@@ -11,12 +11,26 @@ const struct tdm_option tdm_serve_options[] = {
     {"listen", TDM_OPT_STRING, AT(listen), "127.0.0.1:8080", 0, 0, NULL, "address:port; port 0 picks a free one"},
     {"default", TDM_OPT_STRING, AT(standard), NULL, 0, 0, NULL,
      "the model of requests that name none; absent: the first"},
-    {"workers", TDM_OPT_INT, AT(workers), "16", 1, 1024, NULL, "requests that are answered at the same time"},
+    {"workers", TDM_OPT_INT, AT(workers), "16", 1, 4096, NULL, "requests that are answered at the same time"},
     {"queue", TDM_OPT_INT, AT(queue), "64", 0, 65536, NULL, "requests that may wait; one more is 429 queue_full"},
     {"max_body_bytes", TDM_OPT_INT, AT(max_body_bytes), "33554432", 1024, 1 << 30, NULL, "largest request body"},
     {"timeout", TDM_OPT_INT, AT(timeout_s), "600", 1, 86400, NULL, "longest time for one request, in seconds"},
     {"ping", TDM_OPT_INT, AT(ping_s), "10", 1, 15, NULL,
      "a stream without an event for so many seconds gets a comment"},
+    {"connections", TDM_OPT_INT, AT(connections), "4096", 8, 65536, NULL,
+     "clients at the same time; for one more the oldest idle one is closed"},
+    {"header_timeout", TDM_OPT_INT, AT(header_s), "10", 1, 3600, NULL, "longest time for a request's head, in seconds"},
+    {"body_timeout", TDM_OPT_INT, AT(body_s), "30", 1, 3600, NULL, "longest time for the next 64 KiB of a body"},
+    {"write_timeout", TDM_OPT_INT, AT(write_s), "60", 1, 3600, NULL,
+     "a client that reads nothing for so long is dropped"},
+    {"idle_timeout", TDM_OPT_INT, AT(idle_s), "120", 1, 86400, NULL,
+     "longest time between two requests of a connection"},
+    {"half_close", TDM_OPT_BOOL, AT(half_close), "no", 0, 0, NULL,
+     "answer clients that have closed their sending side; no: they have left"},
+    {"cors", TDM_OPT_LIST, AT(cors), NULL, 0, 0, NULL,
+     "origins of other web pages that may ask; none: no other page may"},
+    {"hosts", TDM_OPT_LIST, AT(hosts), NULL, 0, 0, NULL,
+     "keyless: names under which clients may ask, beside localhost and the address"},
     {"drain", TDM_OPT_INT, AT(drain_s), "25", 0, 3600, NULL, "seconds that running requests get to end after SIGTERM"},
     {"ledger", TDM_OPT_STRING, AT(ledger), "tandem.db", 0, 0, NULL,
      "file of the receipts; \":memory:\" keeps them until the end"},
@@ -31,7 +45,9 @@ const struct tdm_option tdm_serve_options[] = {
 };
 const size_t tdm_n_serve_options = sizeof tdm_serve_options / sizeof tdm_serve_options[0];
 
-static const char *const of_the_start[] = {"listen", "workers", "queue", "max_body_bytes", "ping", "drain", "ledger"};
+static const char *const of_the_start[] = {
+    "listen",       "workers",       "queue",        "max_body_bytes", "ping",  "connections", "header_timeout",
+    "body_timeout", "write_timeout", "idle_timeout", "half_close",     "drain", "ledger"};
 
 static const struct tdm_option *find(const char *name) {
 	for (size_t i = 0; i < tdm_n_serve_options; i++)
@@ -46,6 +62,8 @@ static bool same(const struct tdm_option *o, const struct tdm_serve_settings *a,
 		const char *s = *(const char *const *)x, *t = *(const char *const *)y;
 		return s && t ? !strcmp(s, t) : s == t;
 	}
+	if (o->type == TDM_OPT_BOOL)
+		return *(const bool *)x == *(const bool *)y;
 	return *(const int64_t *)x == *(const int64_t *)y; // the others of that list are numbers
 }
 

@@ -9,6 +9,9 @@ struct tdm_serve_settings {
 	struct tdm_strings keys;
 	int64_t responses_ttl_s, responses_bytes;
 	bool responses, open;
+	int64_t connections, header_s, body_s, write_s, idle_s;
+	bool half_close;
+	struct tdm_strings cors, hosts;
 };
 
 extern const struct tdm_option tdm_serve_options[];

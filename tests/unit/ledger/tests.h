@@ -10,4 +10,3 @@ int tdm_test_record(void);
 int tdm_test_receipt(void);
 int tdm_test_store(void);
 int tdm_test_shared(void);
-int tdm_test_metric(void);

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "serve/http.h"
 #include <arpa/inet.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,8 +11,7 @@
 enum { LIMIT_BYTES = 4096, PIECES = 50 };
 static atomic_int cancelled_after = -1; // pieces that had been written when the client was seen to have left
 
-static void *stream(void *context) {
-	struct tdm_exchange *x = context;
+static void stream(struct tdm_exchange *x) {
 	bool cut = strcmp(tdm_exchange_path(x), "/cut") == 0, slow = strcmp(tdm_exchange_path(x), "/slow") == 0;
 	tdm_exchange_set(x, "x-odd", "a\r\nb");
 	tdm_exchange_stream(x);
@@ -26,11 +24,9 @@ static void *stream(void *context) {
 		}
 	}
 	tdm_exchange_end(x, !cut);
-	return NULL;
 }
 
 static void handle(void *context, struct tdm_exchange *x) {
-	pthread_t thread;
 	char text[64];
 	(void)context;
 	if (tdm_exchange_too_large(x)) {
@@ -39,9 +35,13 @@ static void handle(void *context, struct tdm_exchange *x) {
 		int n = snprintf(text, sizeof text, "%s %zu", tdm_exchange_method(x), tdm_exchange_body(x)->len);
 		tdm_exchange_reply(x, 200, "text/plain", text, (size_t)n);
 	} else {
-		assert_int_equal(pthread_create(&thread, NULL, stream, x), 0);
-		pthread_detach(thread);
+		stream(x);
 	}
+}
+
+static void refuse(void *context, struct tdm_exchange *x) {
+	(void)context;
+	tdm_exchange_reply(x, 429, "text/plain", "full", 4);
 }
 
 static int connect_to(const struct tdm_http *h) {
@@ -118,8 +118,43 @@ static void test_client_leaves(void **state) {
 	assert_in_range(atomic_load(&cancelled_after), 0, PIECES - 2);
 }
 
+// Requests that follow each other on one connection without waiting are answered in their order.
+static void test_pipelined(void **state) {
+	struct tdm_http *h = *state;
+	static char request[1 << 16], out[1 << 18];
+	size_t n = 0;
+	for (int i = 0; i < 200; i++)
+		n += (size_t)snprintf(request + n, sizeof request - n,
+		                      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%.*s", i % 10, i % 10,
+		                      "0123456789");
+	n += (size_t)snprintf(request + n, sizeof request - n, "%s", GET("/echo"));
+	exchange(*state, request, n, NULL, out, sizeof out);
+	const char *at = out;
+	for (int i = 0; i < 200; i++) {
+		char wanted[16];
+		snprintf(wanted, sizeof wanted, "POST %d", i % 10);
+		at = strstr(at, "POST ");
+		assert_non_null(at);
+		assert_memory_equal(at, wanted, strlen(wanted));
+		at++;
+	}
+	assert_non_null(strstr(at, "GET 0"));
+	assert_true(tdm_http_wait_idle(h, 5));
+}
+
 static int open_http(void **state) {
-	struct tdm_http_options o = {.address = "127.0.0.1", .max_body_bytes = LIMIT_BYTES, .ping_s = 10, .handle = handle};
+	struct tdm_http_options o = {.address = "127.0.0.1",
+	                             .max_body_bytes = LIMIT_BYTES,
+	                             .workers = 4,
+	                             .queue = 2,
+	                             .connections = 64,
+	                             .ping_s = 10,
+	                             .header_s = 10,
+	                             .body_s = 10,
+	                             .write_s = 10,
+	                             .idle_s = 10,
+	                             .handle = handle,
+	                             .refuse = refuse};
 	struct tdm_error err = {0};
 	struct tdm_http *h = NULL;
 	assert_int_equal(tdm_http_open(&o, &h, &err), TDM_OK);
@@ -128,13 +163,12 @@ static int open_http(void **state) {
 }
 
 static int close_http(void **state) {
-	usleep(50000); // the detached writers end on their own
 	tdm_http_close(*state);
 	return 0;
 }
 
 int tdm_test_http(void) {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_answers), cmocka_unit_test(test_streams),
-	                                   cmocka_unit_test(test_client_leaves)};
+	                                   cmocka_unit_test(test_client_leaves), cmocka_unit_test(test_pipelined)};
 	return cmocka_run_group_tests_name("http", tests, open_http, close_http);
 }

@@ -8,4 +8,5 @@
 
 int tdm_test_chat_read(void);
 int tdm_test_chat_write(void);
+int tdm_test_head(void);
 int tdm_test_http(void);

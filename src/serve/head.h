@@ -1,0 +1,54 @@
+// Head: an HTTP/1.x request's first part, and a body in chunks: bytes in, facts out, no sockets.
+//
+// The rule it protects: two readers of the same bytes must see the same request, so that nothing can be hidden between
+// two requests. What RFC 9112 lets a server be lenient about is refused here: bare CR or LF, folded lines, spaces
+// before a colon, two lengths, a length beside chunks, other codings than chunked, a missing or second Host.
+#pragma once
+#include "base/bytes.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TDM_HEAD_FIELDS 100
+#define TDM_HEAD_BYTES ((size_t)16 << 10)
+
+struct tdm_head_field {
+	const char *name, *value;
+};
+
+struct tdm_head {              // strings lie in the text that was read, or are constants
+	const char *method, *path; // path: percent-decoded, without the query; as it came where it would decode to no text
+	const char *host;          // "" in a request of HTTP/1.0 without one
+	bool is_11, keep_alive, chunked, has_length, wants_continue;
+	uint64_t length;
+	struct tdm_head_field fields[TDM_HEAD_FIELDS];
+	size_t n_fields;
+	int refused;     // the HTTP status to refuse it with, 0 = none
+	const char *why; // and the sentence
+};
+
+// Where the first head of text[0..n) ends (after its empty line); 0 = more is needed. `from`: where an earlier look at
+// less of the same text stopped, updated. Sets h->refused for what can be no head, as soon as that is known.
+size_t tdm_head_find(struct tdm_head *h, const char *text, size_t n, size_t *from);
+// Reads the head text[0..n), which tdm_head_find found; ends its words with NUL in place. false: h->refused is set.
+bool tdm_head_read(struct tdm_head *h, char *text, size_t n);
+const char *tdm_head_value(const struct tdm_head *h, const char *name); // of the first such field; NULL = absent
+
+struct tdm_chunks { // reader of a body in chunks; zeroed at first
+	enum {
+		TDM_CHUNK_SIZE,
+		TDM_CHUNK_EXTENSION,
+		TDM_CHUNK_LF,
+		TDM_CHUNK_DATA,
+		TDM_CHUNK_DATA_CR,
+		TDM_CHUNK_DATA_LF,
+		TDM_CHUNK_TRAILER,
+		TDM_CHUNK_TRAILER_LF,
+		TDM_CHUNK_DONE
+	} state;
+	uint64_t left;                     // of the present chunk
+	size_t n_digits, n_line, n_beside; // n_beside: bytes of all extensions and trailers
+};
+// Appends what text[0..n) holds of the body to `body` (which fails beyond its limit). Returns the bytes used: fewer
+// than n when the body has ended; SIZE_MAX when it is none.
+size_t tdm_chunks_read(struct tdm_chunks *c, const char *text, size_t n, struct tdm_bytes *body);
