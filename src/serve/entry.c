@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "ledger/receipt.h"
 #include <stdio.h>
+#include <string.h>
 
 #define INLINE_RECEIPT_BYTES 8192
 
@@ -48,11 +49,33 @@ int tdm_entry_wishes(struct tdm_call_context *c, struct tdm_objective *o, struct
 	return TDM_OK;
 }
 
-int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *name, const struct tdm_objective *o,
+// Wishes behind the model's name, "NAME@privacy=4,max_cost=0.002", for clients that can say nothing else.
+static int read_suffix(struct tdm_call_context *c, const char *name, struct tdm_objective *o, struct tdm_error *err) {
+	const char *at = name && !tdm_tree_model(c->setup->tree, name) ? strchr(name, '@') : NULL;
+	char *wish = at ? tdm_arena_string(c->arena, at + 1) : NULL;
+	if (at && !wish)
+		return tdm_fail(err, TDM_ENOMEM, "the request does not fit its memory limit");
+	while (wish && *wish) {
+		size_t n = strcspn(wish, ",");
+		char *next = wish + n + (wish[n] == ','), *value;
+		wish[n] = 0;
+		if (!(value = strchr(wish, '=')))
+			return tdm_fail_param(err, TDM_EVALUE, "model", "model: expected NAME@wish=value, got \"%s\"", wish);
+		*value++ = 0;
+		int status = tdm_objective_header(c->arena, wish, value, o, err);
+		if (status)
+			return status;
+		wish = next;
+	}
+	return TDM_OK;
+}
+
+int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *name, const struct tdm_objective *wishes,
                   struct tdm_model **out) {
 	struct tdm_record *r = run->record;
+	struct tdm_objective all = *wishes, *o = &all;
 	*out = tdm_find_model(c->setup, name, &run->error);
-	if (!*out)
+	if (!*out || read_suffix(c, name, o, &run->error))
 		return run->error.status;
 	r->requested = (*out)->name;
 	int64_t longest = c->setup->settings.timeout_s * 1000000;

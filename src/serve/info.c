@@ -24,6 +24,12 @@ struct tdm_model *tdm_find_model(const struct tdm_setup *s, const char *name, st
 	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "default"))
 		return s->standard;
 	struct tdm_model *m = tdm_tree_model(s->tree, name);
+	const char *at = m ? NULL : strchr(name, '@'); // wishes follow: tdm_entry_aim reads them
+	char plain[256];
+	if (at) {
+		snprintf(plain, sizeof plain, "%.*s", (int)(at - name), name);
+		return tdm_find_model(s, plain, err);
+	}
 	if (m && (!m->hidden || m == s->standard))
 		return m;
 	no_model(s, name, err);
