@@ -27,7 +27,7 @@ USES_eval     := models engine ledger assure base
 USES_serve    := models engine ledger assure base
 USES_cli      := serve eval learn choose trust privacy cost quality models engine ledger assure base
 
-PKGS     := libcurl sqlite3 jansson yaml-0.1 libpcre2-8 libhs libutf8proc libcrypto
+PKGS     := libcurl sqlite3 libpq jansson yaml-0.1 libpcre2-8 libhs libutf8proc libcrypto
 CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 $(shell pkg-config --cflags $(PKGS))
 CFLAGS   += -std=c17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-psabi \
             -fPIC -fvisibility=hidden -fno-omit-frame-pointer -ffp-contract=off -pthread $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
@@ -45,7 +45,7 @@ objects   = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c)) $(patsubst %.S,$(B
 archive   = $(B)/lib$(1).a
 whole     = -Wl,--whole-archive $(foreach m,$(1),$(call archive,$(m))) -Wl,--no-whole-archive
 
-all: $(B)/tandem $(B)/libtandem.a $(B)/random_model $(B)/bench_model $(B)/llama2c
+all: $(B)/tandem $(B)/libtandem.a $(B)/random_model $(B)/bench_model $(B)/llama2c $(B)/fault.so
 	@[ $(VARIANT) != gcc ] || { ln -sfn gcc/tandem build/tandem; ln -sfn gcc/libtandem.a build/libtandem.a; }
 
 help:
@@ -141,6 +141,11 @@ $(B)/tests/compare/exact.o: CFLAGS += -O3
 $(B)/compare: $(COMPARE) $(call archive,engine) $(call archive,base)
 	$(CC) $(LDFLAGS) $^ -o $@ -Wl,-rpath,'$(abspath $(LLAMACPP))' \
 		$(wildcard $(LLAMACPP)/libllama.v*.so $(LLAMACPP)/libggml.v*.so) $(LLAMACPP)/libggml-base.so $(LDLIBS)
+$(B)/fault.so: tests/tools/fault.c # disks that fail, for tests/integration/ledger.test.mjs
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=c17 -O1 -Wall -Wextra -Werror -fPIC -shared $< -o $@ -ldl
+crash: all ## kill -9 at random moments under load, CRASH_ROUNDS times: nothing acknowledged is lost
+	node tests/crash/run.mjs
 compare: all ## every family in every format beside llama.cpp: a table
 	tests/compare/run
 
@@ -187,4 +192,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help libs install unit memory integration soak compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway fuzz clean
+.PHONY: all help libs install unit memory integration soak crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway fuzz clean

@@ -68,20 +68,33 @@ void tdm_bytes_putc(struct tdm_bytes *b, char c) {
 }
 
 void tdm_bytes_printf(struct tdm_bytes *b, const char *format, ...) {
-	va_list args;
+	va_list args, again;
+	size_t room = b->data && !b->failed ? b->cap - b->len : 0; // most texts fit what is there
 	va_start(args, format);
-	int n = vsnprintf(NULL, 0, format, args);
-	va_end(args);
-	if (n < 0) {
+	va_copy(again, args);
+	int n = vsnprintf(room ? b->data + b->len : NULL, room, format, args);
+	if (n < 0 || !reserve(b, (size_t)n)) {
 		b->failed = true;
-		return;
+		if (room)
+			b->data[b->len] = 0;
+	} else {
+		if ((size_t)n >= room)
+			vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
+		b->len += (size_t)n;
 	}
-	if (!reserve(b, (size_t)n))
-		return;
-	va_start(args, format);
-	vsnprintf(b->data + b->len, (size_t)n + 1, format, args);
+	va_end(again);
 	va_end(args);
-	b->len += (size_t)n;
+}
+
+void tdm_bytes_integer(struct tdm_bytes *b, int64_t value) {
+	char text[24], *at = text + sizeof text;
+	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	do
+		*--at = (char)('0' + rest % 10);
+	while (rest /= 10);
+	if (value < 0)
+		*--at = '-';
+	tdm_bytes_add(b, at, (size_t)(text + sizeof text - at));
 }
 
 void tdm_bytes_drop(struct tdm_bytes *b, size_t n) {
@@ -136,7 +149,9 @@ void tdm_bytes_number(struct tdm_bytes *b, double value) {
 		return;
 	}
 	if (fabs(value) < 0x1p63 && trunc(value) == value) {
-		tdm_bytes_printf(b, "%.0f", value);
+		if (value == 0 && signbit(value))
+			tdm_bytes_putc(b, '-');
+		tdm_bytes_integer(b, (int64_t)value);
 		return;
 	}
 	// 15 digits always survive, except for subnormal numbers, which have fewer.

@@ -5,6 +5,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct tdm_bytes {
 	char *data;
@@ -19,6 +20,7 @@ void tdm_bytes_add(struct tdm_bytes *b, const void *data, size_t n);
 void tdm_bytes_puts(struct tdm_bytes *b, const char *text);
 void tdm_bytes_putc(struct tdm_bytes *b, char c);
 void tdm_bytes_printf(struct tdm_bytes *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tdm_bytes_integer(struct tdm_bytes *b, int64_t value);
 void tdm_bytes_drop(struct tdm_bytes *b, size_t n); // removes the first n bytes (n <= len)
 // A JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
 void tdm_bytes_json(struct tdm_bytes *b, const char *text, size_t n);

@@ -11,24 +11,34 @@ static void put_string(struct tdm_bytes *out, const char *text) {
 }
 
 static void put_field(struct tdm_bytes *out, const char *key, const char *text) {
-	tdm_bytes_printf(out, "\"%s\":", key);
+	tdm_bytes_putc(out, '"');
+	tdm_bytes_puts(out, key);
+	tdm_bytes_puts(out, "\":");
 	put_string(out, text);
 }
 
 static void put_number(struct tdm_bytes *out, const char *key, double value) {
-	tdm_bytes_printf(out, ",\"%s\":", key);
+	tdm_bytes_puts(out, ",\"");
+	tdm_bytes_puts(out, key);
+	tdm_bytes_puts(out, "\":");
 	tdm_bytes_number(out, value);
 }
 
+static void put_integer(struct tdm_bytes *out, const char *before, int64_t value) { // before: punctuation and key
+	tdm_bytes_puts(out, before);
+	tdm_bytes_integer(out, value);
+}
+
 static void put_objective(struct tdm_bytes *out, const struct tdm_objective *o) {
-	tdm_bytes_printf(out, "\"objective\":{\"privacy\":%d,\"trust\":%d", o->privacy, o->trust);
+	put_integer(out, "\"objective\":{\"privacy\":", o->privacy);
+	put_integer(out, ",\"trust\":", o->trust);
 	put_number(out, "max_cost", o->max_cost);
 	put_number(out, "quality", o->quality);
 	if (o->max_latency_ms)
-		tdm_bytes_printf(out, ",\"max_latency_ms\":%lld", (long long)o->max_latency_ms);
+		put_integer(out, ",\"max_latency_ms\":", o->max_latency_ms);
 	else
 		tdm_bytes_puts(out, ",\"max_latency_ms\":null");
-	tdm_bytes_printf(out, ",\"strict\":%s}", o->strict ? "true" : "false");
+	tdm_bytes_puts(out, o->strict ? ",\"strict\":true}" : ",\"strict\":false}");
 }
 
 static void put_call(struct tdm_bytes *out, const struct tdm_call *c) {
@@ -38,14 +48,19 @@ static void put_call(struct tdm_bytes *out, const struct tdm_call *c) {
 	put_field(out, "purpose", c->purpose);
 	tdm_bytes_putc(out, ',');
 	put_field(out, "status", c->status);
-	tdm_bytes_printf(out, ",\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"cached_tokens\":%lld,\"estimated\":%s",
-	                 (long long)c->prompt_tokens, (long long)c->completion_tokens, (long long)c->cached_tokens,
-	                 c->estimated ? "true" : "false");
+	put_integer(out, ",\"prompt_tokens\":", c->prompt_tokens);
+	put_integer(out, ",\"completion_tokens\":", c->completion_tokens);
+	put_integer(out, ",\"cached_tokens\":", c->cached_tokens);
+	tdm_bytes_puts(out, c->estimated ? ",\"estimated\":true" : ",\"estimated\":false");
 	put_number(out, "cost", c->cost);
-	tdm_bytes_printf(out, ",\"us\":%lld,", (long long)c->us);
+	put_integer(out, ",\"us\":", c->us);
+	tdm_bytes_putc(out, ',');
 	put_field(out, "upstream_model", c->upstream_model);
-	tdm_bytes_printf(out, ",\"attempt\":%d,\"drafted\":%lld,\"accepted\":%lld,\"passes\":%lld}", c->attempt,
-	                 (long long)c->drafted, (long long)c->accepted, (long long)c->passes);
+	put_integer(out, ",\"attempt\":", c->attempt);
+	put_integer(out, ",\"drafted\":", c->drafted);
+	put_integer(out, ",\"accepted\":", c->accepted);
+	put_integer(out, ",\"passes\":", c->passes);
+	tdm_bytes_putc(out, '}');
 }
 
 static void put_calls(struct tdm_bytes *out, const struct tdm_record *r) {
@@ -79,22 +94,27 @@ static void put_decisions(struct tdm_bytes *out, const struct tdm_record *r) {
 }
 
 static void put_left(struct tdm_bytes *out, const struct tdm_left *left) {
-	tdm_bytes_printf(out, ",\"left\":{\"requests\":%lld,\"bytes\":%lld,\"to\":[", (long long)left->requests,
-	                 (long long)left->bytes);
+	put_integer(out, ",\"left\":{\"requests\":", left->requests);
+	put_integer(out, ",\"bytes\":", left->bytes);
+	tdm_bytes_puts(out, ",\"to\":[");
 	for (const struct tdm_count *c = left->to; c; c = c->next) {
 		put_string(out, c->name);
 		if (c->next)
 			tdm_bytes_putc(out, ',');
 	}
-	tdm_bytes_printf(out, "],\"level\":%d,", left->level);
+	put_integer(out, "],\"level\":", left->level);
+	tdm_bytes_putc(out, ',');
 	put_field(out, "method", left->method ? left->method : "none");
 	tdm_bytes_puts(out, ",\"entities\":{");
 	for (const struct tdm_count *c = left->entities; c; c = c->next) {
 		put_string(out, c->name);
-		tdm_bytes_printf(out, ":%lld%s", (long long)c->n, c->next ? "," : "");
+		put_integer(out, ":", c->n);
+		tdm_bytes_puts(out, c->next ? "," : "");
 	}
-	tdm_bytes_printf(out, "},\"restored\":%lld,\"missed_restores\":%lld,\"damaged\":%lld}", (long long)left->restored,
-	                 (long long)left->missed_restores, (long long)left->damaged);
+	put_integer(out, "},\"restored\":", left->restored);
+	put_integer(out, ",\"missed_restores\":", left->missed_restores);
+	put_integer(out, ",\"damaged\":", left->damaged);
+	tdm_bytes_putc(out, '}');
 }
 
 static void put_verdicts(struct tdm_bytes *out, const struct tdm_record *r) {
@@ -139,9 +159,11 @@ static void put_totals(struct tdm_bytes *out, const struct tdm_record *r) {
 	put_field(out, "currency", r->currency ? r->currency : "USD");
 	put_number(out, "baseline", r->baseline_cost);
 	put_number(out, "saved", r->baseline_cost - total);
-	tdm_bytes_printf(out, "},\"timing_us\":{\"queue\":%lld,\"first\":%lld,\"total\":%lld,\"overhead\":%lld}",
-	                 (long long)r->queue_us, (long long)r->first_us, (long long)r->total_us,
-	                 (long long)(overhead > 0 ? overhead : 0));
+	put_integer(out, "},\"timing_us\":{\"queue\":", r->queue_us);
+	put_integer(out, ",\"first\":", r->first_us);
+	put_integer(out, ",\"total\":", r->total_us);
+	put_integer(out, ",\"overhead\":", overhead > 0 ? overhead : 0);
+	tdm_bytes_putc(out, '}');
 }
 
 static void put_hashes(struct tdm_bytes *out, const struct tdm_record *r) {
@@ -159,7 +181,8 @@ static void put_head(struct tdm_bytes *out, const struct tdm_record *r) {
 	put_field(out, "receipt", r->id);
 	tdm_bytes_puts(out, ",\"version\":1,");
 	put_field(out, "state", tdm_state_name(r->state));
-	tdm_bytes_printf(out, ",\"created\":%lld,", (long long)(r->created_wall_us / 1000000));
+	put_integer(out, ",\"created\":", r->created_wall_us / 1000000);
+	tdm_bytes_putc(out, ',');
 	put_field(out, "tenant", r->tenant);
 	tdm_bytes_putc(out, ',');
 	put_field(out, "requested", r->requested);

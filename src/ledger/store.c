@@ -1,380 +1,340 @@
-// Store: SQLite behind one writer thread. Callers queue a record and wait; the thread writes everything that is queued
-// in one transaction (group commit), so that many requests share the cost of reaching the disk.
+// Store: the journal, the database, and the thread that carries entries from one to the other.
 //
-// Locks: mutex guards the queue; database guards the connection (the writer's transaction, or one read).
-// A new column: the schema, write_request(), and a raised SCHEMA_VERSION.
+// The rule it protects: a record that was accepted is in the journal or in the database at every moment, so that every
+// receipt that was shown can be read; entries leave the journal only after the database has committed them. A batch
+// whose commit was not confirmed is offered again, and the database leaves out what it has.
+//
+// Locks: mutex guards the fields behind it. The journal and the database lock themselves.
 #include "ledger/store.h"
-#include "base/crypto.h"
-#include "ledger/receipt.h"
-#include <fcntl.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "ledger/database.h"
+#include "ledger/entry.h"
+#include "ledger/journal.h"
+#include <errno.h>
 #include <pthread.h>
-#include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
-#define RECEIPT_LIMIT_BYTES ((size_t)4 << 20)
-
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS requests (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, tenant TEXT, state TEXT "
-    "NOT NULL,"
-    " created INTEGER NOT NULL, requested TEXT, served TEXT, error TEXT, cost REAL NOT NULL, total_us INTEGER NOT NULL,"
-    " receipt TEXT NOT NULL, chain TEXT NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS calls (request TEXT NOT NULL, model TEXT NOT NULL, purpose TEXT NOT NULL, status TEXT "
-    "NOT NULL,"
-    " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL, us INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS decisions (request TEXT NOT NULL, by TEXT NOT NULL, kind TEXT NOT NULL, choice TEXT "
-    "NOT NULL,"
-    " score REAL, threshold REAL);";
-
-enum statement { ADD_REQUEST, ADD_CALL, ADD_DECISION, GET_RECEIPT, LAST_CHAIN, NEWEST, AFTER, N_STATEMENTS };
-static const char *const statements[N_STATEMENTS] = {
-    [ADD_REQUEST] =
-        ("INSERT INTO requests (id, tenant, state, created, requested, served, error, cost, total_us, receipt,"
-         " chain) VALUES (?,?,?,?,?,?,?,?,?,?,?)"),
-    [ADD_CALL] = "INSERT INTO calls VALUES (?,?,?,?,?,?,?,?)",
-    [ADD_DECISION] = "INSERT INTO decisions VALUES (?,?,?,?,?,?)",
-    [GET_RECEIPT] = "SELECT receipt FROM requests WHERE id = ?1 AND (?2 IS NULL OR tenant IS ?2)",
-    [NEWEST] = "SELECT coalesce(max(number), 0) FROM requests",
-    [AFTER] = "SELECT number, receipt FROM requests WHERE number > ?1 ORDER BY number LIMIT ?2",
-    [LAST_CHAIN] = "SELECT chain FROM requests ORDER BY number DESC LIMIT 1",
-};
-
-struct job { // one record on its way to the disk; lives on its caller's stack
-	const struct tdm_record *record;
-	struct tdm_bytes receipt;
-	int status;
-	bool done;
-	struct job *next;
-};
+#define ENTRY_LIMIT_BYTES ((size_t)4 << 20)
+#define GATHER_US 25000     // a batch begins so long after its first record
+#define AGAIN_US 500000     // after a failure of the database
+#define FLUSH_US 10000000   // the longest wait of a flush
+#define MOST_OF_A_BATCH 512 // entries in one transaction
+#define NICENESS 10         // of the thread that writes what nobody waits for
 
 struct tdm_ledger {
-	pthread_mutex_t mutex, database;
-	pthread_cond_t work, finished;
-	struct job *first, **last;
-	bool stopping;
-	pthread_t writer;
-	sqlite3 *db;
-	sqlite3_stmt *prepared[N_STATEMENTS];
-	char chain[2 * TDM_SHA256_BYTES + 1]; // of the last row; empty before the first
+	struct tdm_journal *journal;
+	struct tdm_database *database;
+	pthread_t drainer;
+	int64_t known_before; // entries before this position may be in the database
+
+	pthread_mutex_t mutex;
+	pthread_cond_t work, moved;
+	bool is_asleep, is_urgent, is_stopping, is_away, has_failed;
+	int64_t drained; // position
+	int64_t accepted, refused;
 };
 
-static int database_error(struct tdm_ledger *l, const char *what, struct tdm_error *err) {
-	return tdm_fail(err, TDM_ELEDGER, "ledger: %s: %s", what, l->db ? sqlite3_errmsg(l->db) : "out of memory");
-}
+// --- accepting
 
-// --- writing
-
-static void bind_text(sqlite3_stmt *s, int at, const char *text) {
-	if (text)
-		sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
-	else
-		sqlite3_bind_null(s, at);
-}
-
-static int run_statement(sqlite3_stmt *s) {
-	int result = sqlite3_step(s);
-	sqlite3_reset(s);
-	return result == SQLITE_DONE ? TDM_OK : TDM_ELEDGER;
-}
-
-// chain = SHA-256(previous chain, receipt), in hexadecimal.
-static void extend_chain(const char *previous, const char *receipt, size_t n, char *out) {
-	struct tdm_bytes b;
-	uint8_t hash[TDM_SHA256_BYTES];
-	tdm_bytes_init(&b, n + 256);
-	tdm_bytes_puts(&b, previous);
-	tdm_bytes_add(&b, receipt, n);
-	tdm_sha256(b.data ? b.data : "", b.len, hash);
-	tdm_hex(hash, sizeof hash, out);
-	tdm_bytes_release(&b);
-}
-
-static int write_request(struct tdm_ledger *l, const struct job *job, const char *chain) {
-	const struct tdm_record *r = job->record;
-	sqlite3_stmt *s = l->prepared[ADD_REQUEST];
-	bind_text(s, 1, r->id);
-	bind_text(s, 2, r->tenant);
-	bind_text(s, 3, tdm_state_name(r->state));
-	sqlite3_bind_int64(s, 4, r->created_wall_us / 1000000);
-	bind_text(s, 5, r->requested);
-	bind_text(s, 6, r->served);
-	bind_text(s, 7, r->error_code);
-	sqlite3_bind_double(s, 8, tdm_record_cost(r));
-	sqlite3_bind_int64(s, 9, r->total_us);
-	bind_text(s, 10, job->receipt.data);
-	bind_text(s, 11, chain);
-	return run_statement(s);
-}
-
-static int write_calls(struct tdm_ledger *l, const struct tdm_record *r) {
-	sqlite3_stmt *s = l->prepared[ADD_CALL];
-	for (const struct tdm_call *c = r->calls; c; c = c->next) {
-		bind_text(s, 1, r->id);
-		bind_text(s, 2, c->model ? c->model : "");
-		bind_text(s, 3, c->purpose ? c->purpose : "");
-		bind_text(s, 4, c->status ? c->status : "");
-		sqlite3_bind_int64(s, 5, c->prompt_tokens);
-		sqlite3_bind_int64(s, 6, c->completion_tokens);
-		sqlite3_bind_double(s, 7, c->cost);
-		sqlite3_bind_int64(s, 8, c->us);
-		if (run_statement(s))
-			return TDM_ELEDGER;
+static void wake(struct tdm_ledger *l) {
+	if (l->is_asleep) {
+		l->is_asleep = false;
+		pthread_cond_signal(&l->work);
 	}
-	return TDM_OK;
 }
 
-static int write_decisions(struct tdm_ledger *l, const struct tdm_record *r) {
-	sqlite3_stmt *s = l->prepared[ADD_DECISION];
-	for (const struct tdm_decision *d = r->decisions; d; d = d->next) {
-		bind_text(s, 1, r->id);
-		bind_text(s, 2, d->by ? d->by : "");
-		bind_text(s, 3, d->kind ? d->kind : "");
-		bind_text(s, 4, d->choice ? d->choice : "");
-		sqlite3_bind_double(s, 5, d->score);
-		sqlite3_bind_double(s, 6, d->threshold);
-		if (run_statement(s))
-			return TDM_ELEDGER;
-	}
-	return TDM_OK;
-}
-
-// One record in a savepoint of its own: a row that does not fit spoils no other.
-static int write_job(struct tdm_ledger *l, struct job *job) {
-	char chain[sizeof l->chain];
-	extend_chain(l->chain, job->receipt.data, job->receipt.len, chain);
-	sqlite3_exec(l->db, "SAVEPOINT one", NULL, NULL, NULL);
-	int status = write_request(l, job, chain);
-	if (!status)
-		status = write_calls(l, job->record);
-	if (!status)
-		status = write_decisions(l, job->record);
-	if (status)
-		sqlite3_exec(l->db, "ROLLBACK TO one", NULL, NULL, NULL);
-	else
-		memcpy(l->chain, chain, sizeof chain);
-	sqlite3_exec(l->db, "RELEASE one", NULL, NULL, NULL);
+static int accept_entry(struct tdm_ledger *l, struct tdm_bytes *entry, struct tdm_error *err) {
+	int status = entry->failed
+	                 ? tdm_fail(err, TDM_ELEDGER, "ledger: a record is larger than %zu bytes", ENTRY_LIMIT_BYTES)
+	                 : tdm_journal_append(l->journal, entry->data, entry->len, err);
+	pthread_mutex_lock(&l->mutex);
+	l->accepted += !status;
+	l->refused += status != TDM_OK;
+	bool is_news = l->has_failed != (status != TDM_OK);
+	l->has_failed = status != TDM_OK;
+	wake(l);
+	pthread_mutex_unlock(&l->mutex);
+	if (is_news)
+		tdm_log(status ? TDM_ERROR : TDM_INFO, status ? "ledger.refuse" : "ledger.accept", NULL, " reason=\"%s\"",
+		        status && err ? err->text : "");
 	return status;
 }
 
-static void write_batch(struct tdm_ledger *l, struct job *jobs) {
-	char before[sizeof l->chain];
-	pthread_mutex_lock(&l->database);
-	memcpy(before, l->chain, sizeof before);
-	int began = sqlite3_exec(l->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-	for (struct job *j = jobs; j; j = j->next)
-		j->status = began == SQLITE_OK ? write_job(l, j) : TDM_ELEDGER;
-	if (began == SQLITE_OK && sqlite3_exec(l->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
-		sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
-		memcpy(l->chain, before, sizeof before);
-		for (struct job *j = jobs; j; j = j->next)
-			j->status = TDM_ELEDGER;
-	}
-	pthread_mutex_unlock(&l->database);
+int tdm_ledger_write(struct tdm_ledger *l, const struct tdm_record *r, struct tdm_error *err) {
+	struct tdm_bytes entry;
+	const char head[TDM_JOURNAL_HEAD_BYTES] = {0};
+	tdm_bytes_init(&entry, ENTRY_LIMIT_BYTES);
+	tdm_bytes_add(&entry, head, sizeof head);
+	tdm_entry_write(&entry, r);
+	int status = accept_entry(l, &entry, err);
+	tdm_bytes_release(&entry);
+	return status;
 }
 
-static void *write_loop(void *context) {
-	struct tdm_ledger *l = context;
+bool tdm_ledger_ready(struct tdm_ledger *l) {
+	char nothing[TDM_JOURNAL_HEAD_BYTES + 1] = {0}; // no entry begins like this: it is passed over
 	pthread_mutex_lock(&l->mutex);
-	while (l->first || !l->stopping) {
-		if (!l->first) {
-			pthread_cond_wait(&l->work, &l->mutex);
-			continue;
-		}
-		struct job *jobs = l->first;
-		l->first = NULL;
-		l->last = &l->first;
+	bool has_failed = l->has_failed;
+	pthread_mutex_unlock(&l->mutex);
+	if (!has_failed)
+		return true;
+	bool is_ready = tdm_journal_append(l->journal, nothing, sizeof nothing, NULL) == TDM_OK;
+	pthread_mutex_lock(&l->mutex);
+	l->has_failed = !is_ready;
+	wake(l);
+	pthread_mutex_unlock(&l->mutex);
+	return is_ready;
+}
+
+// --- from the journal to the database
+
+static size_t read_entries(const struct tdm_bytes *chunk, size_t *at, struct tdm_entry *out) {
+	size_t n = 0, n_bytes;
+	const char *payload;
+	while (n < MOST_OF_A_BATCH && (payload = tdm_journal_next(chunk, at, &n_bytes)))
+		n += tdm_entry_read(payload, n_bytes, &out[n]);
+	return n;
+}
+
+// What was read from position `from` on, which ends at `next`.
+static int write_chunk(struct tdm_ledger *l, const struct tdm_bytes *chunk, int64_t from, struct tdm_error *err) {
+	struct tdm_entry *entries = calloc(MOST_OF_A_BATCH, sizeof *entries);
+	bool is_known = from < l->known_before || l->is_away;
+	size_t at = 0;
+	int status = entries ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "ledger: out of memory");
+	while (!status && at < chunk->len) {
+		size_t n = read_entries(chunk, &at, entries);
+		if (n)
+			status = l->database->ops->write(l->database, entries, n, is_known, err);
+		else
+			break;
+	}
+	free(entries);
+	return status;
+}
+
+// One chunk. TDM_OK: *drained has moved, or there was nothing.
+static int drain(struct tdm_ledger *l, struct tdm_bytes *chunk, int64_t *drained, struct tdm_error *err) {
+	int64_t next = tdm_journal_read(l->journal, *drained, chunk);
+	if (next < 0)
+		return tdm_fail(err, TDM_ELEDGER, "ledger: the journal cannot be read: %s", strerror(errno));
+	int status = next > *drained ? write_chunk(l, chunk, *drained, err) : TDM_OK;
+	if (status || next == *drained)
+		return status;
+	*drained = next;
+	tdm_journal_forget(l->journal, next);
+	return TDM_OK;
+}
+
+static void sleep_us(struct tdm_ledger *l, int64_t us) {
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += us % 1000000 * 1000;
+	until.tv_sec += us / 1000000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (!l->is_urgent && !l->is_stopping && !pthread_cond_timedwait(&l->work, &l->mutex, &until))
+		;
+}
+
+// Under mutex. False: it is time to end.
+static bool wait_for_work(struct tdm_ledger *l, bool has_failed) {
+	if (has_failed) {
+		if (l->is_stopping)
+			return false;
+		l->is_urgent = false; // who waits for a flush is told
+		pthread_cond_broadcast(&l->moved);
+		sleep_us(l, AGAIN_US);
+		return true;
+	}
+	while (tdm_journal_end(l->journal) <= l->drained) {
+		if (l->is_stopping)
+			return false;
+		l->is_asleep = true;
+		pthread_cond_wait(&l->work, &l->mutex);
+		l->is_asleep = false;
+	}
+	sleep_us(l, GATHER_US);
+	return true;
+}
+
+static void note(struct tdm_ledger *l, int status, const struct tdm_error *err) {
+	bool is_news = l->is_away != (status != TDM_OK);
+	l->is_away = status != TDM_OK;
+	if (is_news)
+		tdm_log(status ? TDM_ERROR : TDM_INFO, status ? "ledger.away" : "ledger.back", NULL, " reason=\"%s\"",
+		        err->text);
+}
+
+static void *drain_loop(void *context) {
+	struct tdm_ledger *l = context;
+	struct tdm_bytes chunk;
+	int status = TDM_OK;
+	setpriority(PRIO_PROCESS, 0, NICENESS); // on Linux: of this thread
+	tdm_bytes_init(&chunk, SIZE_MAX / 4);
+	pthread_mutex_lock(&l->mutex);
+	while (wait_for_work(l, status != TDM_OK)) {
+		int64_t drained = l->drained, end = tdm_journal_end(l->journal);
+		struct tdm_error err = {0};
 		pthread_mutex_unlock(&l->mutex);
-		write_batch(l, jobs);
+		do
+			status = drain(l, &chunk, &drained, &err);
+		while (!status && drained < end);
 		pthread_mutex_lock(&l->mutex);
-		for (struct job *j = jobs, *next; j; j = next) {
-			next = j->next;
-			j->done = true;
-		}
-		pthread_cond_broadcast(&l->finished);
+		note(l, status, &err);
+		l->drained = drained;
+		l->is_urgent = l->is_urgent && tdm_journal_end(l->journal) > drained;
+		pthread_cond_broadcast(&l->moved);
 	}
 	pthread_mutex_unlock(&l->mutex);
+	tdm_bytes_release(&chunk);
 	return NULL;
 }
 
-int tdm_ledger_write(struct tdm_ledger *l, const struct tdm_record *r, struct tdm_error *err) {
-	struct job job = {.record = r};
-	tdm_bytes_init(&job.receipt, RECEIPT_LIMIT_BYTES);
-	tdm_receipt_write(&job.receipt, r);
-	if (job.receipt.failed) {
-		tdm_bytes_release(&job.receipt);
-		return tdm_fail(err, TDM_ELEDGER, "ledger: the receipt is larger than %zu bytes", RECEIPT_LIMIT_BYTES);
-	}
+int tdm_ledger_flush(struct tdm_ledger *l, struct tdm_error *err) {
+	int64_t end = tdm_journal_end(l->journal);
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += FLUSH_US / 1000000;
+	int late = 0;
 	pthread_mutex_lock(&l->mutex);
-	*l->last = &job;
-	l->last = &job.next;
+	l->is_urgent = l->is_urgent || l->drained < end;
 	pthread_cond_signal(&l->work);
-	while (!job.done)
-		pthread_cond_wait(&l->finished, &l->mutex);
+	while (l->drained < end && l->is_urgent && !late)
+		late = pthread_cond_timedwait(&l->moved, &l->mutex, &until);
+	bool is_done = l->drained >= end;
 	pthread_mutex_unlock(&l->mutex);
-	tdm_bytes_release(&job.receipt);
-	return job.status ? tdm_fail(err, job.status, "ledger: the record could not be written") : TDM_OK;
+	return is_done ? TDM_OK
+	               : tdm_fail(err, TDM_ELEDGER, "ledger: its database does not take what waits in the journal");
 }
 
 // --- reading
 
+static bool find_in_chunk(const struct tdm_bytes *chunk, const char *id, const char *tenant, struct tdm_bytes *out,
+                          bool *is_others) {
+	struct tdm_entry e;
+	size_t at = 0, n;
+	const char *payload;
+	while ((payload = tdm_journal_next(chunk, &at, &n))) {
+		if (!tdm_entry_read(payload, n, &e) || strcmp(e.id, id))
+			continue;
+		*is_others = tenant && (!e.tenant || strcmp(tenant, e.tenant));
+		if (!*is_others)
+			tdm_bytes_add(out, e.receipt, e.receipt_bytes);
+		return true;
+	}
+	return false;
+}
+
+// First in the journal, then in the database: an entry that leaves the journal meanwhile is there already.
 int tdm_ledger_receipt(struct tdm_ledger *l, const char *id, const char *tenant, struct tdm_bytes *out,
                        struct tdm_error *err) {
-	pthread_mutex_lock(&l->database);
-	sqlite3_stmt *s = l->prepared[GET_RECEIPT];
-	bind_text(s, 1, id);
-	bind_text(s, 2, tenant);
-	int result = sqlite3_step(s);
-	if (result == SQLITE_ROW)
-		tdm_bytes_add(out, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0));
-	sqlite3_reset(s);
-	pthread_mutex_unlock(&l->database);
-	return result == SQLITE_ROW ? TDM_OK : tdm_fail(err, TDM_ERECEIPT, "there is no receipt with this id");
+	struct tdm_bytes chunk;
+	bool is_found = false, is_others = false;
+	tdm_bytes_init(&chunk, SIZE_MAX / 4);
+	tdm_journal_hold(l->journal);
+	int64_t at = tdm_journal_begin(l->journal), next;
+	while (!is_found && (next = tdm_journal_read(l->journal, at, &chunk)) > at) {
+		is_found = find_in_chunk(&chunk, id, tenant, out, &is_others);
+		at = next;
+	}
+	tdm_journal_release(l->journal);
+	tdm_bytes_release(&chunk);
+	if (is_found && !is_others)
+		return TDM_OK;
+	if (is_others)
+		return tdm_fail(err, TDM_ERECEIPT, "there is no receipt with this id");
+	return l->database->ops->receipt(l->database, id, tenant, out, err);
 }
 
 int tdm_ledger_newest(struct tdm_ledger *l, int64_t *number, struct tdm_error *err) {
-	pthread_mutex_lock(&l->database);
-	sqlite3_stmt *s = l->prepared[NEWEST];
-	int result = sqlite3_step(s);
-	if (result == SQLITE_ROW)
-		*number = sqlite3_column_int64(s, 0);
-	int status = result == SQLITE_ROW ? TDM_OK : database_error(l, "reading", err);
-	sqlite3_reset(s);
-	pthread_mutex_unlock(&l->database);
-	return status;
+	tdm_ledger_flush(l, NULL); // what the database does not take is not counted
+	return l->database->ops->newest(l->database, number, err);
 }
 
 int tdm_ledger_after(struct tdm_ledger *l, int64_t *number, int most, struct tdm_bytes *out, struct tdm_error *err) {
-	int result;
-	pthread_mutex_lock(&l->database);
-	sqlite3_stmt *s = l->prepared[AFTER];
-	sqlite3_bind_int64(s, 1, *number);
-	sqlite3_bind_int(s, 2, most);
-	while ((result = sqlite3_step(s)) == SQLITE_ROW) {
-		*number = sqlite3_column_int64(s, 0);
-		tdm_bytes_add(out, sqlite3_column_text(s, 1), (size_t)sqlite3_column_bytes(s, 1));
-		tdm_bytes_putc(out, '\n');
-	}
-	int status = result == SQLITE_DONE ? TDM_OK : database_error(l, "reading", err);
-	sqlite3_reset(s);
-	pthread_mutex_unlock(&l->database);
-	return status;
-}
-
-static int check_row(sqlite3_stmt *s, char *chain, struct tdm_error *err) {
-	char expected[2 * TDM_SHA256_BYTES + 1];
-	extend_chain(chain, (const char *)sqlite3_column_text(s, 1), (size_t)sqlite3_column_bytes(s, 1), expected);
-	if (strcmp(expected, (const char *)sqlite3_column_text(s, 2)))
-		return tdm_fail(err, TDM_ELEDGER, "ledger: row %lld does not fit the row before it",
-		                (long long)sqlite3_column_int64(s, 0));
-	memcpy(chain, expected, sizeof expected);
-	return TDM_OK;
+	return l->database->ops->after(l->database, number, most, out, err);
 }
 
 int tdm_ledger_verify(struct tdm_ledger *l, struct tdm_error *err) {
-	sqlite3_stmt *s = NULL;
-	char chain[2 * TDM_SHA256_BYTES + 1] = "";
-	int status = TDM_OK;
-	pthread_mutex_lock(&l->database);
-	if (sqlite3_prepare_v2(l->db, "SELECT number, receipt, chain FROM requests ORDER BY number", -1, &s, NULL) !=
-	    SQLITE_OK)
-		status = database_error(l, "reading", err);
-	while (!status && sqlite3_step(s) == SQLITE_ROW)
-		status = check_row(s, chain, err);
-	sqlite3_finalize(s);
-	pthread_mutex_unlock(&l->database);
-	return status;
+	int status = tdm_ledger_flush(l, err);
+	return status ? status : l->database->ops->verify(l->database, err);
+}
+
+void tdm_ledger_look(struct tdm_ledger *l, struct tdm_ledger_state *out) {
+	int64_t end = tdm_journal_end(l->journal);
+	pthread_mutex_lock(&l->mutex);
+	*out = (struct tdm_ledger_state){l->accepted, l->refused, end - l->drained, l->is_away};
+	pthread_mutex_unlock(&l->mutex);
 }
 
 // --- opening and closing
 
-static int make_private(const char *path, struct tdm_error *err) {
-	if (!strcmp(path, ":memory:"))
-		return TDM_OK;
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return tdm_fail(err, TDM_ELEDGER, "ledger: cannot open %s for writing", path);
-	close(fd);
-	return TDM_OK;
+static bool is_postgres(const char *path) {
+	return !strncmp(path, "postgresql://", 13) || !strncmp(path, "postgres://", 11);
 }
 
-static int check_version(struct tdm_ledger *l, const char *path, struct tdm_error *err) {
-	sqlite3_stmt *s = NULL;
-	int version = -1;
-	if (sqlite3_prepare_v2(l->db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
-		version = sqlite3_column_int(s, 0);
-	sqlite3_finalize(s);
-	if (version < 0)
-		return database_error(l, path, err);
-	if (version > SCHEMA_VERSION)
-		return tdm_fail(err, TDM_ELEDGER, "ledger: %s was written by a later version (%d, expected at most %d)", path,
-		                version, SCHEMA_VERSION);
-	return TDM_OK;
-}
-
-static int open_database(struct tdm_ledger *l, const char *path, struct tdm_error *err) {
-	int status = make_private(path, err);
+static int open_parts(struct tdm_ledger *l, const struct tdm_ledger_options *o, struct tdm_error *err) {
+	bool is_remote = is_postgres(o->path), in_memory = !strcmp(o->path, ":memory:");
+	struct tdm_journal_options j = {.path = o->journal  ? o->journal
+	                                        : is_remote ? "tandem"
+	                                        : in_memory ? NULL
+	                                                    : o->path,
+	                                .sync = o->sync && !in_memory,
+	                                .limit_bytes = o->limit_bytes,
+	                                .gap = tdm_entry_write_gap};
+	int status = tdm_journal_open(&j, &l->journal, err); // first: its lock keeps others away from the database
+	if (!status)
+		status =
+		    is_remote ? tdm_postgres_open(o->path, &l->database, err) : tdm_sqlite_open(o->path, &l->database, err);
 	if (status)
 		return status;
-	if (sqlite3_open_v2(path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL) !=
-	    SQLITE_OK)
-		return database_error(l, path, err);
-	sqlite3_busy_timeout(l->db, 2000);
-	status = check_version(l, path, err);
-	if (status)
-		return status;
-	if (sqlite3_exec(l->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(l->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(l->db, "PRAGMA user_version=1", NULL, NULL, NULL) != SQLITE_OK)
-		return database_error(l, path, err);
-	for (int i = 0; i < N_STATEMENTS; i++)
-		if (sqlite3_prepare_v3(l->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &l->prepared[i], NULL) != SQLITE_OK)
-			return database_error(l, path, err);
-	sqlite3_stmt *s = l->prepared[LAST_CHAIN];
-	if (sqlite3_step(s) == SQLITE_ROW)
-		snprintf(l->chain, sizeof l->chain, "%s", (const char *)sqlite3_column_text(s, 0));
-	sqlite3_reset(s);
+	l->drained = tdm_journal_begin(l->journal);
+	l->known_before = tdm_journal_end(l->journal);
+	if (pthread_create(&l->drainer, NULL, drain_loop, l))
+		return tdm_fail(err, TDM_ELEDGER, "ledger: cannot start its thread");
 	return TDM_OK;
 }
 
-static void close_database(struct tdm_ledger *l) {
-	for (int i = 0; i < N_STATEMENTS; i++)
-		sqlite3_finalize(l->prepared[i]);
-	sqlite3_close(l->db);
+static void close_parts(struct tdm_ledger *l) {
+	if (l->database)
+		l->database->ops->close(l->database);
+	if (l->journal)
+		tdm_journal_close(l->journal);
 	pthread_cond_destroy(&l->work);
-	pthread_cond_destroy(&l->finished);
+	pthread_cond_destroy(&l->moved);
 	pthread_mutex_destroy(&l->mutex);
-	pthread_mutex_destroy(&l->database);
 	free(l);
 }
 
-int tdm_ledger_open(const char *path, struct tdm_ledger **out, struct tdm_error *err) {
+int tdm_ledger_open(const struct tdm_ledger_options *o, struct tdm_ledger **out, struct tdm_error *err) {
 	struct tdm_ledger *l = calloc(1, sizeof *l);
+	pthread_condattr_t monotonic;
 	if (!l)
 		return tdm_fail(err, TDM_ENOMEM, "ledger: out of memory");
-	l->last = &l->first;
 	pthread_mutex_init(&l->mutex, NULL);
-	pthread_mutex_init(&l->database, NULL);
-	pthread_cond_init(&l->work, NULL);
-	pthread_cond_init(&l->finished, NULL);
-	int status = open_database(l, path, err);
-	if (!status && pthread_create(&l->writer, NULL, write_loop, l))
-		status = tdm_fail(err, TDM_ELEDGER, "ledger: cannot start its thread");
-	if (status) {
-		close_database(l);
-		return status;
-	}
-	*out = l;
-	return TDM_OK;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->work, &monotonic);
+	pthread_cond_init(&l->moved, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	int status = open_parts(l, o, err);
+	if (status)
+		close_parts(l);
+	else
+		*out = l;
+	return status;
 }
 
 void tdm_ledger_close(struct tdm_ledger *l) {
 	pthread_mutex_lock(&l->mutex);
-	l->stopping = true;
+	l->is_stopping = true;
 	pthread_cond_signal(&l->work);
 	pthread_mutex_unlock(&l->mutex);
-	pthread_join(l->writer, NULL);
-	close_database(l);
+	pthread_join(l->drainer, NULL);
+	close_parts(l);
 }

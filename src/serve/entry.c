@@ -86,6 +86,8 @@ int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *n
 	r->seed = run->seed;
 	r->config_hash = tdm_tree_hash(c->setup->tree);
 	tdm_live_begin(c, r);
+	if (c->setup->settings.ledger_required && (*out)->leaves && !tdm_ledger_ready(c->server->ledger))
+		return tdm_fail(&run->error, TDM_ELEDGER, "the ledger cannot be written, so nothing may leave this machine");
 	return TDM_OK;
 }
 
@@ -105,8 +107,11 @@ int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_
 	        (long long)r->total_us);
 	struct tdm_error err = {0};
 	int written = tdm_ledger_write(c->server->ledger, r, &err);
-	if (written && !end.status)
+	if (!written)
+		return end.status;
+	if (!end.status && r->left.requests && c->setup->settings.ledger_required)
 		return tdm_fail(&run->error, written, "%s", err.text);
+	tdm_record_warn(r, "ledger_unavailable", NULL, "the ledger does not hold this receipt");
 	return end.status;
 }
 

@@ -67,6 +67,12 @@ static int start_listening(struct tdm_server *s, struct tdm_error *err) {
 	return status;
 }
 
+static int open_ledger(struct tdm_server *s, struct tdm_error *err) {
+	const struct tdm_serve_settings *t = s->settings;
+	struct tdm_ledger_options o = {t->ledger, t->ledger_journal, t->ledger_sync, t->ledger_limit_bytes};
+	return tdm_ledger_open(&o, &s->ledger, err);
+}
+
 int tdm_server_open(const struct tdm_serve_settings *settings, struct tdm_server **out, struct tdm_error *err) {
 	struct tdm_server *s = calloc(1, sizeof *s);
 	if (!s)
@@ -79,7 +85,7 @@ int tdm_server_open(const struct tdm_serve_settings *settings, struct tdm_server
 	if (status)
 		tdm_fail(err, status, "the system gives no random numbers");
 	if (!status)
-		status = tdm_ledger_open(settings->ledger, &s->ledger, err);
+		status = open_ledger(s, err);
 	if (!status && settings->responses)
 		status = tdm_responses_open((size_t)settings->responses_bytes, settings->responses_ttl_s, &s->responses);
 	if (!status && !(s->stats = tdm_stats_new()))

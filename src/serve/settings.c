@@ -33,7 +33,15 @@ const struct tdm_option tdm_serve_options[] = {
      "keyless: names under which clients may ask, beside localhost and the address"},
     {"drain", TDM_OPT_INT, AT(drain_s), "25", 0, 3600, NULL, "seconds that running requests get to end after SIGTERM"},
     {"ledger", TDM_OPT_STRING, AT(ledger), "tandem.db", 0, 0, NULL,
-     "file of the receipts; \":memory:\" keeps them until the end"},
+     "file of the receipts, \":memory:\" to keep them until the end, or postgresql://..."},
+    {"ledger_required", TDM_OPT_BOOL, AT(ledger_required), "yes", 0, 0, NULL,
+     "nothing leaves this machine that the ledger cannot record; no: a warning says so"},
+    {"ledger_sync", TDM_OPT_BOOL, AT(ledger_sync), "no", 0, 0, NULL,
+     "records also survive a loss of power; every request waits for the disk"},
+    {"ledger_journal", TDM_OPT_STRING, AT(ledger_journal), NULL, 0, 0, NULL,
+     "where records wait for the ledger's database, as PATH.log.N; absent: beside its file"},
+    {"ledger_limit_bytes", TDM_OPT_INT, AT(ledger_limit_bytes), "268435456", 1 << 20, (double)((int64_t)1 << 40), NULL,
+     "most that may wait there while the database is away"},
     {"keys", TDM_OPT_LIST, AT(keys), NULL, 0, 0, NULL,
      "accepted API keys, each \"env:NAME\" or \"file:PATH\"; none: keyless"},
     {"responses", TDM_OPT_BOOL, AT(responses), "no", 0, 0, NULL,
@@ -45,9 +53,10 @@ const struct tdm_option tdm_serve_options[] = {
 };
 const size_t tdm_n_serve_options = sizeof tdm_serve_options / sizeof tdm_serve_options[0];
 
-static const char *const of_the_start[] = {
-    "listen",       "workers",       "queue",        "max_body_bytes", "ping",  "connections", "header_timeout",
-    "body_timeout", "write_timeout", "idle_timeout", "half_close",     "drain", "ledger"};
+static const char *const of_the_start[] = {"listen",        "workers",        "queue",          "max_body_bytes",
+                                           "ping",          "connections",    "header_timeout", "body_timeout",
+                                           "write_timeout", "idle_timeout",   "half_close",     "drain",
+                                           "ledger",        "ledger_journal", "ledger_sync",    "ledger_limit_bytes"};
 
 static const struct tdm_option *find(const char *name) {
 	for (size_t i = 0; i < tdm_n_serve_options; i++)

@@ -5,7 +5,9 @@
 struct tdm_serve_settings {
 	const char *listen, *standard; // "address:port"; the default model
 	int64_t workers, queue, max_body_bytes, timeout_s, ping_s, drain_s;
-	const char *ledger;
+	const char *ledger, *ledger_journal;
+	int64_t ledger_limit_bytes;
+	bool ledger_sync, ledger_required;
 	struct tdm_strings keys;
 	int64_t responses_ttl_s, responses_bytes;
 	bool responses, open;

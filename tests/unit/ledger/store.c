@@ -27,9 +27,9 @@ static int make_folder(void **state) {
 }
 
 static int remove_folder(void **state) {
-	char name[128];
+	char name[160];
 	(void)state;
-	for (const char *const *end = (const char *const[]){"", "-wal", "-shm", NULL}; *end; end++) {
+	for (const char *const *end = (const char *const[]){"", "-wal", "-shm", ".lock", NULL}; *end; end++) {
 		snprintf(name, sizeof name, "%s%s", path, *end);
 		unlink(name);
 	}
@@ -39,7 +39,7 @@ static int remove_folder(void **state) {
 static struct tdm_ledger *open_ledger(void) {
 	struct tdm_ledger *l = NULL;
 	struct tdm_error err = {0};
-	int status = tdm_ledger_open(path, &l, &err);
+	int status = tdm_ledger_open(&(struct tdm_ledger_options){.path = path}, &l, &err);
 	assert_string_equal(err.text, "");
 	assert_int_equal(status, TDM_OK);
 	return l;
@@ -132,7 +132,7 @@ static void test_survives_kill(void **state) {
 	if (child == 0) {
 		struct tdm_ledger *l = NULL;
 		struct tdm_error err = {0};
-		if (tdm_ledger_open(path, &l, &err))
+		if (tdm_ledger_open(&(struct tdm_ledger_options){.path = path}, &l, &err))
 			_exit(1);
 		for (;;)
 			if (write_one(l, NULL, id) || write(ends[1], id, sizeof id) != (ssize_t)sizeof id)
@@ -178,14 +178,15 @@ static void test_bad_files(void **state) {
 	struct tdm_ledger *l = NULL;
 	struct tdm_error err = {0};
 	(void)state;
-	assert_int_equal(tdm_ledger_open("/nonexistent/ledger.db", &l, &err), TDM_ELEDGER);
+	assert_int_equal(tdm_ledger_open(&(struct tdm_ledger_options){.path = "/nonexistent/ledger.db"}, &l, &err),
+	                 TDM_ELEDGER);
 	FILE *f = fopen(path, "w");
 	assert_non_null(f);
 	fputs("this is not a database, although it is long enough to look like a file with content in it ................",
 	      f);
 	fclose(f);
 	tdm_error_clear(&err);
-	assert_int_equal(tdm_ledger_open(path, &l, &err), TDM_ELEDGER);
+	assert_int_equal(tdm_ledger_open(&(struct tdm_ledger_options){.path = path}, &l, &err), TDM_ELEDGER);
 	assert_non_null(strstr(err.text, "ledger:"));
 }
 

@@ -1,0 +1,75 @@
+// Fault: a library to be loaded before the C library, which makes writes to a ledger's files fail as a file says that
+// the environment names (TANDEM_FAULT): its words are
+//   full       write to the journal: half of it is written, then no space is left
+//   short      write to the journal: half of what was asked for
+//   interrupt  write to the journal: every second one is interrupted
+//   lost       fdatasync of the journal: input/output error
+//   database   pwrite to the database's files: no space is left
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static int is_asked(const char *word) {
+	char text[64] = "";
+	const char *file = getenv("TANDEM_FAULT");
+	int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return 0;
+	ssize_t n = read(fd, text, sizeof text - 1);
+	close(fd);
+	return n > 0 && strstr(text, word) != NULL;
+}
+
+static int is_named(int fd, const char *part) {
+	char link[64], name[4096] = "";
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	return readlink(link, name, sizeof name - 1) > 0 && strstr(name, part) != NULL;
+}
+
+ssize_t write(int fd, const void *data, size_t n) {
+	static ssize_t (*real)(int, const void *, size_t);
+	static int turn, has_filled;
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "write");
+	if (fd <= 2 || !is_named(fd, ".log.0"))
+		return real(fd, data, n);
+	if (is_asked("interrupt") && ++turn % 2) {
+		errno = EINTR;
+		return -1;
+	}
+	if (is_asked("full")) {
+		has_filled = !has_filled;
+		if (has_filled && n > 1)
+			return real(fd, data, n / 2);
+		errno = ENOSPC;
+		return -1;
+	}
+	return real(fd, data, n > 1 && is_asked("short") ? n / 2 : n);
+}
+
+int fdatasync(int fd) {
+	static int (*real)(int);
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "fdatasync");
+	if (is_named(fd, ".log.0") && is_asked("lost")) {
+		errno = EIO;
+		return -1;
+	}
+	return real(fd);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t n, off64_t at) {
+	static ssize_t (*real)(int, const void *, size_t, off64_t);
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "pwrite64");
+	if (is_named(fd, "ledger.db") && is_asked("database")) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return real(fd, data, n, at);
+}
