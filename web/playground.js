@@ -42,7 +42,7 @@ function say(text) {
 }
 
 function explain(error) {
-  if (error instanceof ApiError && error.status === 401) showKeyField(load);
+  if (error instanceof ApiError && error.status === 401) showKeyField(() => load().then(() => find('question').focus()));
   return error instanceof ApiError ? error.message : `Something in this page failed: ${error.message}`;
 }
 
@@ -53,7 +53,7 @@ async function load() {
     for (const model of tree.models) models.set(model.id, model);
     for (const model of tree.models) if (model.family === 'source') look(model.id); // the same colours whoever writes first
     find('model').replaceChildren(...list.data.map((m) => h('option', { value: m.id },
-      `${m.id} (${m.tandem.kind}${m.tandem.default ? ', default' : ''})`)));
+      m.id === m.tandem.kind ? m.id : `${m.id} (${m.tandem.kind})`)));
     say('');
     showModel();
   } catch (error) {
@@ -78,13 +78,13 @@ function setRunning(controller) {
 // The receipt that goes inline is cut when it is long; the stored one is whole, and a moment later there.
 async function storedReceipt(id) {
   for (let tries = 0; id && tries < 10; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
     try {
       const receipt = await getJson(`/v1/receipts/${encodeURIComponent(id)}`);
       if (receipt.state !== 'running') return receipt;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 404) return null;
     }
-    await new Promise((resolve) => setTimeout(resolve, 100));
   }
   return null;
 }

@@ -3,7 +3,7 @@ import { h, table } from '/web/dom.js';
 import { digits, duration, money, plural, size, whole } from '/web/units.js';
 
 const figure = (name, value, more) => h('div', null, h('dt', null, name), h('dd', null, value, more && h('span', { class: 'more' }, more)));
-const section = (title, ...content) => h('section', null, h('h3', null, title), ...content);
+const section = (title, ...content) => h('section', null, h('h3', null, title), ...content.flat());
 const facts = (pairs) => h('dl', { class: 'facts' }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== '')
   .flatMap(([name, value]) => [h('dt', null, name), h('dd', null, value)]));
 const sum = (calls, field) => calls.reduce((total, call) => total + (call[field] ?? 0), 0);
@@ -19,13 +19,14 @@ function figures(r) {
   return h('dl', { class: 'figures' },
     figure('Cost', money(cost.total, cost.currency), cost.saved > 0 ? `saved ${money(cost.saved, cost.currency)}` : 'nothing saved'),
     figure('Tokens', whole(prompt + written), `${whole(prompt)} read, ${whole(written)} written`),
-    figure('Time', duration(r.timing_us.total / 1000), `first words after ${duration(r.timing_us.first / 1000)}`),
+    figure('Time', duration(r.timing_us.total / 1000), r.timing_us.first > 0 && `first words after ${duration(r.timing_us.first / 1000)}`),
     figure('Left the machine', ...leftWords(r)));
 }
 
 function decisions(r) {
   return r.decisions.length > 0 && section('Decisions', table('Decisions', ['by', 'choice', 'signal', '#score', '#threshold'],
-    r.decisions.map((d) => [d.by, d.choice, [d.signal, d.detail].filter(Boolean).join(' '), digits(d.score), digits(d.threshold)]), { hideCaption: true }));
+    r.decisions.map((d) => [d.by, d.choice, d.signal ?? '–', digits(d.score), digits(d.threshold)]), { hideCaption: true }),
+    r.decisions.filter((d) => d.detail).map((d) => h('p', { class: 'small soft' }, `${d.by}: ${d.detail}`)));
 }
 
 function verdicts(r) {
@@ -86,5 +87,5 @@ function raw(receipt, text) {
 
 export function receiptView(receipt) {
   return [figures(receipt), decisions(receipt), verdicts(receipt), calls(receipt), drafts(receipt), masked(receipt), warnings(receipt), fine(receipt),
-    hashes(receipt), raw(receipt, JSON.stringify(receipt, null, 2))].filter(Boolean);
+    hashes(receipt), raw(receipt, JSON.stringify(receipt, null, 2).replace(/"seed": "(\d+)"/, '"seed": $1'))].filter(Boolean);
 }

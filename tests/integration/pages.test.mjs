@@ -1,0 +1,294 @@
+// The pages in a real browser: Debian's Chromium, driven by Playwright. Every page that a test opens must leave the
+// console clean, ask no other host, and pass axe's rules; TANDEM_SHOTS names a folder for pictures of them.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import { chromium } from 'playwright-core';
+import { eventually, request, root, startTandem, tempDir, withoutPair } from './lib.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const KEY = 'a-key-of-the-tests';
+const WORDS = Array.from({ length: 60 }, (_, i) => `word${i}`).join(' ');
+const MARKUP = '<img src="//elsewhere.example/x" onerror="document.title=1"><script>document.title=2</script><b>bold</b>';
+const settings = `models:
+  slow: {kind: script, answers: ["${WORDS}"], chunk: 8, delay_ms: 30}
+  markup: {kind: script, file: markup.json}
+  broken: {kind: script, file: broken.json}
+  nested:
+    kind: fallback
+    models:
+      - {kind: retry, inner: broken}
+      - markup
+serve: {keys: ["env:PAGES_KEY"]}
+`;
+let browser, pair, scripted;
+
+before(async () => {
+  const flags = process.getuid() === 0 ? ['--no-sandbox'] : [];
+  [browser, pair, scripted] = await Promise.all([
+    chromium.launch({ executablePath: '/usr/bin/chromium', args: flags }),
+    withoutPair ? null : startTandem(null, { cwd: tempDir() }),
+    startTandem(settings, { env: { PAGES_KEY: KEY }, files: {
+      'markup.json': JSON.stringify([{ answer: MARKUP, chunk: 5 }]),
+      'broken.json': JSON.stringify([{ match: 'late', answer: WORDS, chunk: 8, error: 'upstream_error' }, { answer: '', error: 'upstream_error' }]) } }),
+  ]);
+});
+after(async () => {
+  await browser?.close();
+  await pair?.stop();
+  await scripted?.stop();
+});
+
+// A page of its own; when the test ends, nothing may have gone wrong in it but what `expected` matches.
+async function open(t, server, where, { expected = /^$/, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, reducedMotion: 'reduce', ...options });
+  const page = await context.newPage(), wrong = [];
+  page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !expected.test(m.text()) && wrong.push(m.text()));
+  page.on('pageerror', (e) => wrong.push(e.message));
+  page.on('request', (r) => !r.url().startsWith(server.origin + '/') && wrong.push(`a request to ${r.url()}`));
+  page.setDefaultTimeout(10000);
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(wrong, []);
+  });
+  await page.goto(server.origin + where);
+  return page;
+}
+
+const playground = async (t, server, options) => {
+  const page = await open(t, server, '/', options);
+  await page.waitForFunction(() => document.querySelector('#model').options.length > 0);
+  return page;
+};
+
+async function ask(page, question, model) {
+  if (model) await page.selectOption('#model', model);
+  await page.fill('#question', question);
+  await page.press('#question', 'Enter');
+}
+
+const answered = (page, n) => page.waitForFunction((count) => document.querySelectorAll('.answer[aria-busy=false]').length === count
+  && document.querySelector('#stop').hidden, n);
+const shot = async (page, name, options) => process.env.TANDEM_SHOTS
+  && page.screenshot({ path: path.join(root, process.env.TANDEM_SHOTS, `${name}.png`), ...options });
+
+async function assertAccessible(page, what) {
+  await page.evaluate(axe);
+  const { violations, passes } = await page.evaluate(() => globalThis.axe.run());
+  assert.ok(passes.length > 15, `${what}: axe looked at little: ${passes.map((p) => p.id)}`);
+  assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join('; ')}`), [], what);
+}
+
+const fits = (page) => page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth);
+
+test('a conversation with the pair: streamed words with their authors, the path in the tree, the receipt', { skip: withoutPair }, async (t) => {
+  const page = await playground(t, pair);
+  assert.equal(await page.inputValue('#model'), 'assistant');
+  const asked = page.waitForRequest('**/v1/chat/completions');
+  await ask(page, 'What is the capital of France?');
+  const body = (await asked).postDataJSON();
+  assert.deepEqual([body.model, body.stream, body.tandem.trace], ['assistant', true, true]);
+  await answered(page, 1);
+  assert.equal((await page.textContent('.answer .said')).trim(), 'Paris');
+  assert.match(await page.getAttribute('.piece', 'title'), /^written by (small|large)$/);
+  await ask(page, 'Sort in ascending order: 41 7 93 25', 'cascade');
+  await answered(page, 2);
+  const receipt = JSON.parse(await page.textContent('.raw'));
+  assert.deepEqual([receipt.requested, receipt.state], ['cascade', 'complete']);
+  const { text } = await request(`${pair.base}/receipts/${receipt.receipt}`);
+  assert.ok(text.includes(`"seed":${/"seed": (\d+)/.exec(await page.textContent('.raw'))[1]}`), 'no digit of the seed is lost');
+  const author = await page.getAttribute('.answer:last-child .piece', 'title');
+  assert.equal(author, `written by ${receipt.served}`);
+  const used = await page.$$eval('.node.used .name', (nodes) => nodes.map((n) => n.textContent));
+  assert.deepEqual(used, ['cascade', ...new Set(receipt.calls.map((c) => c.model))]);
+  assert.equal(await page.locator('.edge.used').count(), used.length - 1);
+  assert.match(await page.textContent('.node.used .did'), new RegExp(receipt.decisions[0].choice));
+  const shown = await page.textContent('#receipt');
+  for (const word of ['Cost', 'Tokens', 'Left the machine', 'every word stayed here', 'Decisions', '0.85', 'Calls of models', receipt.hashes.answer])
+    assert.ok(shown.includes(word), word);
+  await assertAccessible(page, 'the playground');
+  await shot(page, 'playground');
+});
+
+test('a question and its answer on a phone of 360 pixels, in the dark', { skip: withoutPair }, async (t) => {
+  const page = await playground(t, pair, { viewport: { width: 360, height: 740 }, colorScheme: 'dark' });
+  await ask(page, 'Reverse: 3 7 7 5', 'speculate');
+  await answered(page, 1);
+  assert.ok(await fits(page), 'nothing is wider than the screen');
+  const ground = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor.match(/\d+/g).map(Number));
+  assert.ok(Math.max(...ground) < 60, `the ground is dark: ${ground}`);
+  await assertAccessible(page, 'the playground in the dark');
+  await shot(page, 'playground-phone');
+});
+
+test('masked values: the receipt says how many of which type, and holds none of them', { skip: withoutPair }, async (t) => {
+  const page = await playground(t, pair);
+  await ask(page, 'Please send the invoice to anna.berg@example.com today. What is the e-mail address?', 'masked');
+  await answered(page, 1);
+  const shown = await page.textContent('#receipt');
+  assert.match(shown, /EMAIL1/);
+  assert.ok(!shown.includes('anna.berg'));
+});
+
+test('the keyboard alone: a key, a model, a question, stop; a key is kept for the tab only', async (t) => {
+  const page = await open(t, scripted, '/', { expected: /status of 40[14]/ });
+  await page.waitForSelector('#key-value');
+  await page.keyboard.type(KEY);
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('#model').options.length > 0);
+  await page.waitForFunction(() => document.activeElement.id === 'question');
+  await page.reload(); // the tab still has the key
+  await page.waitForFunction(() => document.querySelector('#model').options.length > 0);
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'question');
+  await page.keyboard.type('go');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('.answer[aria-busy=true] .said')?.textContent.includes('word3'));
+  assert.equal(await page.isVisible('#stop'), true, 'words are shown while they come');
+  await page.keyboard.press('Escape');
+  await answered(page, 1);
+  const said = await page.textContent('.said');
+  assert.ok(said.includes('word3') && !said.includes('word59'), said);
+  assert.match(await page.textContent('.answer footer'), /stopped by you/);
+  await page.waitForSelector('.raw', { state: 'attached' });
+  assert.equal(JSON.parse(await page.textContent('.raw')).state, 'cancelled');
+  assert.equal(await page.evaluate(() => localStorage.length), 0);
+  assert.equal(await page.evaluate(() => document.cookie), '');
+  const order = [];
+  await page.focus('.skip');
+  for (let i = 0; i < 12; i++) {
+    await page.keyboard.press('Tab');
+    order.push(await page.evaluate(() => {
+      const style = getComputedStyle(document.activeElement);
+      return [document.activeElement.id || document.activeElement.tagName, style.outlineStyle !== 'none' || document.activeElement.className === 'skip'];
+    }));
+  }
+  assert.ok(order.every(([, visible]) => visible), `focus is visible: ${JSON.stringify(order)}`);
+  for (const id of ['model', 'remember', 'question', 'send']) assert.ok(order.some(([name]) => name === id), `${id} is reached: ${JSON.stringify(order)}`);
+});
+
+async function withKey(t, expected) {
+  const page = await open(t, scripted, '/', { expected });
+  await page.fill('#key-value', KEY);
+  await page.press('#key-value', 'Enter');
+  await page.waitForFunction(() => document.querySelector('#model').options.length > 0);
+  return page;
+}
+
+test('markup in an answer stays text', async (t) => {
+  const page = await withKey(t, /status of 401/);
+  await ask(page, 'go', 'markup');
+  await answered(page, 1);
+  assert.equal(await page.textContent('.said'), MARKUP);
+  assert.deepEqual(await page.$$eval('.said *', (all) => [...new Set(all.map((e) => e.tagName))]), ['SPAN']);
+  assert.equal(await page.title(), 'Playground – Tandem');
+});
+
+test('a failure is a sentence, before the first word and after it; a tree of parts in parts is drawn whole', async (t) => {
+  const page = await withKey(t, /status of (40[01]|5\d\d)|net::ERR/);
+  await ask(page, 'go', 'broken');
+  await page.waitForSelector('.notice');
+  assert.match(await page.textContent('.notice'), /^[A-Z].*\.$/);
+  await answered(page, 1);
+  await ask(page, 'late', 'broken');
+  await answered(page, 2);
+  assert.match(await page.textContent('.answer:last-child .notice'), /^[A-Z].*\.$/);
+  await page.click('#wishes summary');
+  await page.fill('#quality', '7');
+  await ask(page, 'go', 'slow');
+  await answered(page, 3);
+  assert.match(await page.textContent('.answer:last-child .notice'), /quality.*0 to 1/);
+  await page.fill('#quality', '');
+  await ask(page, 'go', 'nested');
+  await answered(page, 4);
+  assert.deepEqual(await page.$$eval('.node .name', (nodes) => nodes.map((n) => n.textContent)).then((n) => n.length), 4);
+  assert.equal(await page.textContent('.answer:last-child .said'), MARKUP);
+});
+
+test('the admin page after traffic: figures, plots with axes and a table, tables, keyboard; wide and narrow', { skip: withoutPair }, async (t) => {
+  for (let i = 0; i < 20; i++) {
+    const content = ['What is the capital of France?', 'Reverse: 3 7 7 5', 'Mail bob@example.org. What is the e-mail address?'][i % 3];
+    await pair.chat({ model: ['assistant', 'masked', 'route', 'cascade'][i % 4], messages: [{ role: 'user', content }] });
+  }
+  await pair.chat({ model: 'large', messages: [{ role: 'user', content: 'x' }], tandem: { max_cost: 1e-12 } });
+  const page = await open(t, pair, '/admin');
+  await page.waitForSelector('#recent table');
+  const { json: stats } = await request(`${pair.origin}/admin/stats/hour`);
+  assert.ok(stats.totals[0].requests >= 21 && stats.totals[0].failed >= 1 && stats.counters.entities > 0, JSON.stringify(stats.totals));
+  assert.match(await page.textContent('#figures'), new RegExp(`Requests${stats.totals[0].requests}1 failed`));
+  for (const model of ['small', 'large']) assert.ok((await page.textContent('#models')).includes(model));
+  assert.match(await page.textContent('#entities'), /EMAIL/);
+  assert.ok(await page.locator('#plot-requests .bar').count() > 0, 'bars');
+  assert.ok(await page.locator('#plot-latency text').count() > 6, 'axes');
+  assert.match(await page.textContent('#plot-cost h2'), /USD/);
+  await page.hover('#plot-tokens .plot > svg', { position: { x: 200, y: 60 } });
+  assert.match(await page.textContent('#plot-tokens .readout'), /^\d\d:\d\d: read \d+, written \d+$/);
+  await page.focus('#plot-requests .plot > svg');
+  await page.keyboard.press('End');
+  assert.match(await page.textContent('#plot-requests .readout'), /answered \d+, failed or refused \d+/);
+  await page.click('#plot-requests summary');
+  assert.equal(await page.locator('#plot-requests tbody tr').count(), 60);
+  await page.click('#plot-requests summary');
+  await pair.chat({ model: 'small', messages: [{ role: 'user', content: 'Reverse: 1 2' }] });
+  await page.waitForFunction((n) => document.querySelector('#figures dd').textContent.startsWith(n), String(stats.totals[0].requests + 1));
+  await page.click('label[for=day]');
+  await page.waitForFunction(() => document.querySelector('#plot-requests .bar'));
+  await assertAccessible(page, 'the admin page');
+  await page.click('label[for=hour]');
+  await shot(page, 'admin');
+  await page.setViewportSize({ width: 360, height: 740 });
+  await eventually('the narrow page fits', () => fits(page));
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await assertAccessible(page, 'the admin page in the dark');
+});
+
+test('running requests are live on the admin page', async (t) => {
+  const auth = { authorization: `Bearer ${KEY}` };
+  const coming = scripted.chat({ model: 'slow', messages: [{ role: 'user', content: 'go' }] }, auth);
+  const stats = await eventually('a live request', async () => {
+    const { json } = await request(`${scripted.origin}/admin/stats/hour`, { headers: auth });
+    return json.live.requests.length && json;
+  });
+  assert.deepEqual([stats.live.requests[0].model, stats.live.requests[0].endpoint], ['slow', 'chat.completions']);
+  assert.ok((await coming).status === 200);
+});
+
+test('S22 figures want a key where the server has keys; no page, file or figure goes out under another path', async () => {
+  assert.equal((await request(`${scripted.origin}/admin/stats/hour`)).status, 401);
+  assert.equal((await request(`${scripted.origin}/admin/stats/hour`, { method: 'POST', headers: { 'x-http-method-override': 'GET' } })).status, 405);
+  assert.equal((await request(`${scripted.origin}/v1/tree`)).status, 401);
+  for (const where of ['/v1/', '/v1/admin', '/web/', '/web/../tandem.yaml', '/web/%2e%2e/tandem.yaml', '/web/settings.yaml', '/admin/stats', '/admin/x'])
+    assert.equal((await request(scripted.origin + where, { headers: { authorization: `Bearer ${KEY}` } })).status, 404, where);
+});
+
+test('pages are served with a strict policy and a tag, and are not sent twice', async () => {
+  const first = await request(`${scripted.origin}/`);
+  assert.equal(first.headers['content-type'], 'text/html; charset=utf-8');
+  const policy = first.headers['content-security-policy'];
+  for (const rule of ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"])
+    assert.ok(policy.includes(rule), rule);
+  assert.ok(!/unsafe|\*|https?:/.test(policy), policy);
+  assert.equal(first.headers['x-content-type-options'], 'nosniff');
+  assert.equal(first.headers['referrer-policy'], 'no-referrer');
+  const again = await request(`${scripted.origin}/`, { headers: { 'if-none-match': first.headers.etag } });
+  assert.deepEqual([again.status, again.text, again.headers.etag], [304, '', first.headers.etag]);
+  const head = await request(`${scripted.origin}/admin`, { method: 'HEAD' });
+  assert.deepEqual([head.status, head.text], [200, '']);
+  for (const page of ['/', '/admin']) {
+    const { text } = await request(scripted.origin + page);
+    assert.ok(!/<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|https?:\/\//.test(text), `${page} has nothing inline and nothing from elsewhere`);
+    for (const [, file] of text.matchAll(/(?:src|href)="(\/web\/[^"]+)"/g)) assert.equal((await request(scripted.origin + file)).status, 200, file);
+  }
+});
+
+test('a stream names its authors only when it is asked to', async () => {
+  const body = { model: 'slow', stream: true, messages: [{ role: 'user', content: 'go' }] };
+  const read = async (more) => (await scripted.chat({ ...body, ...more }, { authorization: `Bearer ${KEY}` })).text;
+  const [plain, traced] = await Promise.all([read({}), read({ tandem: { trace: true } })]);
+  assert.ok(!plain.includes('"author"'));
+  assert.ok(traced.includes('"tandem":{"author":"slow"}'));
+});
