@@ -29,6 +29,7 @@ struct tdm_dialect {
 	const char *key_header, *key_prefix; // the header that carries the key, and what stands before it there
 	const char *header;                  // a further line; NULL = none
 	const char *prompt_path;             // where messages become a prompt first; NULL = not needed
+	bool takes_raw;                      // prompts that are no conversation
 	unsigned can, knows;                 // enum tdm_cap, enum tdm_knows
 	// Error: TDM_ECAPABILITY with run->error, for what the dialect has no words for. `out` failed: too large.
 	int (*write)(struct tdm_bytes *out, const struct tdm_asking *a, struct tdm_run *run, const struct tdm_request *rq);
@@ -39,6 +40,8 @@ extern const struct tdm_dialect tdm_dialect_openai, tdm_dialect_completions, tdm
     tdm_dialect_anthropic, tdm_dialect_llama;
 
 // --- for the files of dialects
+
+#define TDM_CHOICES_LIMIT 128
 
 void tdm_write_string(struct tdm_bytes *b, const char *before, const char *text); // before, then text as JSON
 void tdm_write_number(struct tdm_bytes *b, const char *name, double value);       // ,"name":value
@@ -51,5 +54,9 @@ double tdm_temperature(const struct tdm_asking *a, const struct tdm_request *rq)
 int64_t tdm_seed_of(const struct tdm_run *run, const struct tdm_request *rq);
 // A call's arguments as a JSON object: text that is none becomes the member `text` of one.
 void tdm_write_object(struct tdm_bytes *b, const char *text, size_t n);
+void tdm_write_messages(struct tdm_bytes *b, const struct tdm_request *rq);     // ,"messages":[...] of a chat
+void tdm_write_transcript(struct tdm_bytes *out, const struct tdm_request *rq); // a conversation as one text
+// The logprobs of a completion as tdm_upstream_tokens takes them.
+struct tdm_value tdm_completions_entries(struct tdm_arena *arena, const struct tdm_value *logprobs);
 // What is asked for and the dialect cannot say.
 int tdm_cannot(struct tdm_run *run, const char *param, const char *what);

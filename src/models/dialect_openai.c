@@ -3,8 +3,6 @@
 #include "models/dialect.h"
 #include <string.h>
 
-#define N_CHOICES_LIMIT 128
-
 // --- what is asked
 
 static void write_calls(struct tdm_bytes *b, const struct tdm_message *m) {
@@ -19,7 +17,7 @@ static void write_calls(struct tdm_bytes *b, const struct tdm_message *m) {
 		tdm_bytes_puts(b, "}]");
 }
 
-static void write_messages(struct tdm_bytes *b, const struct tdm_request *rq) {
+void tdm_write_messages(struct tdm_bytes *b, const struct tdm_request *rq) {
 	static const char *const roles[] = {"system", "user", "assistant", "tool"};
 	tdm_bytes_puts(b, ",\"messages\":[");
 	for (size_t i = 0; i < rq->n_messages; i++) {
@@ -96,7 +94,7 @@ static void write_settings(struct tdm_bytes *b, const struct tdm_asking *a, cons
 static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct tdm_run *run,
                          const struct tdm_request *rq) {
 	tdm_write_string(b, "{\"model\":", a->model);
-	write_messages(b, rq);
+	tdm_write_messages(b, rq);
 	write_tools(b, &rq->tools);
 	write_settings(b, a, rq);
 	tdm_write_forwarded(b, a, rq);
@@ -156,12 +154,12 @@ static int read_choices(struct tdm_upstream *u, struct tdm_arena *arena, const s
 	                                            {"eos", TDM_FINISH_STOP},
 	                                            {"end_turn", TDM_FINISH_STOP},
 	                                            {NULL, 0}};
-	if (choices->type != TDM_LIST || choices->n > N_CHOICES_LIMIT)
+	if (choices->type != TDM_LIST || choices->n > TDM_CHOICES_LIMIT)
 		return tdm_upstream_bad(u, "choices that are no list of at most 128");
 	for (size_t i = 0; i < choices->n; i++) {
 		const struct tdm_value *choice = &choices->items[i];
 		double index = tdm_get_number(choice, "index", 0);
-		if (index < 0 || index >= N_CHOICES_LIMIT)
+		if (index < 0 || index >= TDM_CHOICES_LIMIT)
 			return tdm_upstream_bad(u, "a choice whose number is beyond 127");
 		u->n_dropped += u->finished;
 		if (index != 0 || u->finished)

@@ -15,7 +15,11 @@
 #define BODY_LIMIT_BYTES ((size_t)64 << 20)
 #define PROMPT_LIMIT_BYTES ((size_t)64 << 20)
 
-static const struct tdm_dialect *const dialects[] = {&tdm_dialect_openai}; // in the order of the option
+static const struct tdm_dialect *const dialects[] = {&tdm_dialect_openai, &tdm_dialect_completions,
+                                                     &tdm_dialect_responses, &tdm_dialect_anthropic,
+                                                     &tdm_dialect_llama}; // in the order of the option
+
+#define FORMATS "openai|completions|responses|anthropic|llama"
 
 // --- asking
 
@@ -49,14 +53,52 @@ static int too_large(const struct tdm_remote *r, struct tdm_run *run) {
 	                BODY_LIMIT_BYTES >> 20);
 }
 
-static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, struct tdm_sink *sink,
-                    struct tdm_result *result) {
-	struct tdm_remote *r = (struct tdm_remote *)m;
-	struct tdm_bytes body;
-	if (rq->form && !(r->dialect->can & TDM_CAN_FORM && tdm_form_is_json(rq->form)))
-		return tdm_fail_param(&run->error, TDM_ECAPABILITY, TDM_FORM_FIELD, TDM_CANNOT_FORM, m->name);
+// The prompt that the upstream makes of the messages, in run->arena.
+static int fetch_prompt(struct tdm_remote *r, struct tdm_run *run, const struct tdm_request *rq,
+                        struct tdm_asking *asking) {
+	struct tdm_bytes body, whole;
+	struct tdm_result result;
+	struct tdm_value *answer = NULL;
 	tdm_bytes_init(&body, BODY_LIMIT_BYTES);
-	int status = r->dialect->write(&body, &r->asking, run, rq);
+	tdm_bytes_init(&whole, PROMPT_LIMIT_BYTES);
+	tdm_write_string(&body, "{\"model\":", asking->model);
+	tdm_write_messages(&body, rq);
+	tdm_bytes_putc(&body, '}');
+	struct tdm_remote_ask ask = {r, run, rq, r->prompt_url, &body, NULL, &result, &whole};
+	int status = body.failed ? too_large(r, run) : tdm_remote_send(&ask);
+	if (!status && whole.len)
+		tdm_json_parse(run->arena, whole.data, whole.len, &answer, NULL);
+	const struct tdm_value *prompt = tdm_get(answer, "prompt");
+	if (!status && (!prompt || prompt->type != TDM_STRING))
+		status =
+		    tdm_fail(&run->error, TDM_EBADBODY, "model %s: the upstream made no prompt of the messages", r->model.name);
+	asking->prompt = status ? NULL : prompt->text;
+	asking->n_prompt = status ? 0 : prompt->len;
+	tdm_bytes_release(&body);
+	tdm_bytes_release(&whole);
+	return status;
+}
+
+// What this dialect has no words for, and what it has to know before.
+static int prepare(struct tdm_remote *r, struct tdm_run *run, const struct tdm_request *rq, struct tdm_asking *asking,
+                   struct tdm_result *result) {
+	bool wants_echo = rq->raw && rq->raw->echo;
+	if (rq->form && !(r->dialect->can & TDM_CAN_FORM && tdm_form_is_json(rq->form)))
+		return tdm_fail_param(&run->error, TDM_ECAPABILITY, TDM_FORM_FIELD, TDM_CANNOT_FORM, r->model.name);
+	if (rq->raw && !r->dialect->takes_raw)
+		return tdm_cannot(run, "prompt", "the upstream takes conversations only, not a text to be continued");
+	if (wants_echo && !(r->model.can & TDM_CAN_ECHO))
+		return tdm_cannot(run, "echo", "the upstream is not said to give the tokens of a prompt");
+	if (wants_echo)
+		return tdm_remote_echo(r, run, rq, result);
+	return r->prompt_url && !rq->raw ? fetch_prompt(r, run, rq, asking) : TDM_OK;
+}
+
+static int ask_for_words(struct tdm_remote *r, struct tdm_run *run, const struct tdm_request *rq,
+                         const struct tdm_asking *asking, struct tdm_sink *sink, struct tdm_result *result) {
+	struct tdm_bytes body;
+	tdm_bytes_init(&body, BODY_LIMIT_BYTES);
+	int status = r->dialect->write(&body, asking, run, rq);
 	warn_ignored(r, run, rq);
 	if (!status && body.failed)
 		status = too_large(r, run);
@@ -65,6 +107,18 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 		status = tdm_remote_send(&ask);
 	tdm_bytes_release(&body);
 	return status;
+}
+
+static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, struct tdm_sink *sink,
+                    struct tdm_result *result) {
+	struct tdm_remote *r = (struct tdm_remote *)m;
+	struct tdm_asking asking = r->asking;
+	int status = prepare(r, run, rq, &asking, result);
+	if (status || !(rq->raw && rq->raw->only_echo))
+		return status ? status : ask_for_words(r, run, rq, &asking, sink, result);
+	result->finish = TDM_FINISH_LENGTH;
+	result->completion_tokens = 0;
+	return TDM_OK;
 }
 
 // --- making one
@@ -210,6 +264,9 @@ static int read_options(const struct tdm_build *b, struct tdm_remote *r) {
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected model: the upstream's name of the model", b->where);
 	if (o->ca && !(o->ca = path_of(b, o->ca)))
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for a path", b->where);
+	if (o->score && r->dialect != &tdm_dialect_completions)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: score: only an endpoint of format completions can echo a prompt",
+		                b->where);
 	if (!o->idle_ms)
 		o->idle_ms = o->timeout_ms < 30000 ? o->timeout_ms : 30000;
 	r->asking.model = o->model;
@@ -220,12 +277,15 @@ static int read_options(const struct tdm_build *b, struct tdm_remote *r) {
 }
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops ops = {.generate = generate, .destroy = destroy};
-	const struct tdm_dialect *dialect = dialects[((const struct tdm_remote_options *)options)->format];
-	struct tdm_remote *r = tdm_build_model(b, sizeof *r, &ops, dialect->can);
+	static const struct tdm_model_ops ops = {.generate = generate, .destroy = destroy},
+	                                  scoring = {.generate = generate, .score = tdm_remote_score, .destroy = destroy};
+	const struct tdm_remote_options *o = options;
+	const struct tdm_dialect *dialect = dialects[o->format];
+	unsigned more = o->score ? TDM_CAN_SCORE | TDM_CAN_ECHO : 0;
+	struct tdm_remote *r = tdm_build_model(b, sizeof *r, o->score ? &scoring : &ops, dialect->can | more);
 	if (!r)
 		return TDM_ENOMEM;
-	r->options = *(const struct tdm_remote_options *)options;
+	r->options = *o;
 	r->dialect = dialect;
 	r->model.leaves = true;
 	int status = read_options(b, r);
@@ -248,7 +308,8 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 static const struct tdm_option remote_options[] = {
     {"url", TDM_OPT_STRING, AT(url), NULL, 0, 0, NULL, "base of the endpoint, such as https://api.example.com/v1"},
     {"model", TDM_OPT_STRING, AT(model), NULL, 0, 0, NULL, "the upstream's name of the model"},
-    {"format", TDM_OPT_CHOICE, AT(format), "openai", 0, 0, "openai", "what the endpoint speaks"},
+    {"format", TDM_OPT_CHOICE, AT(format), "openai", 0, 0, FORMATS,
+     "what the endpoint speaks: chat completions, completions, responses, messages, llama-server's completion"},
     {"key", TDM_OPT_STRING, AT(key), NULL, 0, 0, NULL, "env:NAME or file:PATH; absent = no key"},
     {"keys", TDM_OPT_LIST, AT(keys), NULL, 0, 0, NULL,
      "several of them, used in turn; one that is refused or limited rests, and the next one is used"},
@@ -265,6 +326,8 @@ static const struct tdm_option remote_options[] = {
     {"min_rate", TDM_OPT_INT, AT(min_rate), "8", 0, 1 << 20, NULL,
      "bytes a second, over rate_window_ms; slower than that the upstream is given up; 0 = as slow as it likes"},
     {"rate_window_ms", TDM_OPT_INT, AT(rate_window_ms), "20000", 100, 600000, NULL, "of min_rate, ms"},
+    {"score", TDM_OPT_BOOL, AT(score), "no", 0, 0, NULL,
+     "format completions: the endpoint echoes a prompt with its logprobs, so that it can judge texts of others"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "0", 0, 1 << 24, NULL, "longest answer, tokens; 0 = the upstream's"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "-1", -1, 2, NULL, "negative = the upstream's own"},
     {"breaker", TDM_OPT_BOOL, AT(breaker), "yes", 0, 0, NULL,

@@ -37,3 +37,8 @@ struct tdm_remote_ask { // one request to the upstream
 // Asks, by way of the breaker, with a key that does not rest, once more where the connection was cut before anything
 // was answered. A stream leaves its row in the record; for a whole answer the caller does that.
 int tdm_remote_send(const struct tdm_remote_ask *a);
+// Of an upstream that echoes prompts (remote_score.c): tdm_model_ops.score, and the tokens of a raw prompt into its
+// echo.
+int tdm_remote_score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, const char *const *texts,
+                     size_t n, double *logprobs, int *n_tokens);
+int tdm_remote_echo(struct tdm_remote *r, struct tdm_run *run, const struct tdm_request *rq, struct tdm_result *result);

@@ -19,6 +19,7 @@ int tdm_test_answer(void);
 int tdm_test_local(void);
 int tdm_test_sessions(void);
 int tdm_test_sse(void);
+int tdm_test_dialects(void);
 int tdm_test_upstream(void);
 int tdm_test_calls(void);
 int tdm_test_policies(void);
