@@ -58,6 +58,11 @@ FLAGS_avx512bf16 := $(FLAGS_avx512) -mavx512bf16
 # Checks for undefined behaviour make minutes of work of an optimised kernel, so there kernels are not optimised.
 isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) $(if $(and $(findstring undefined,$(SAN)),$(findstring /kernels_,$(1))),-O0)
 
+# The commit that this was built from, for whoever asks the program: written only when it changed.
+COMMIT := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
+$(shell mkdir -p $(B) && echo '#define TDM_COMMIT "$(COMMIT)"' | cmp -s - $(B)/commit.h || echo '#define TDM_COMMIT "$(COMMIT)"' >$(B)/commit.h)
+$(B)/src/serve/metrics.o: CPPFLAGS += -include $(B)/commit.h -DTDM_VERSION='"0"'
+
 $(B)/tests/tools/memory.o: CFLAGS += -fno-sanitize=memory -fno-builtin
 $(B)/tests/%.o: CPPFLAGS += -DTDM_SANITIZED=$(if $(SAN),1,0)
 $(B)/%.o: %.c

@@ -63,3 +63,10 @@ int64_t tdm_breaker_wait_us(struct tdm_breaker *b, int64_t now_us) {
 	pthread_mutex_unlock(&b->lock);
 	return wait_us;
 }
+
+bool tdm_breaker_is_open(struct tdm_breaker *b) {
+	pthread_mutex_lock(&b->lock);
+	bool is_open = b->n_opened > 0;
+	pthread_mutex_unlock(&b->lock);
+	return is_open;
+}

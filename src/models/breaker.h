@@ -22,4 +22,5 @@ enum tdm_breaker_pass { TDM_BREAKER_OPEN, TDM_BREAKER_CLOSED, TDM_BREAKER_PROBE 
 enum tdm_breaker_pass tdm_breaker_admit(struct tdm_breaker *b, int64_t now_us);
 enum tdm_breaker_end { TDM_BREAKER_WELL, TDM_BREAKER_FAILED, TDM_BREAKER_NEITHER };
 void tdm_breaker_end(struct tdm_breaker *b, int64_t now_us, enum tdm_breaker_pass pass, enum tdm_breaker_end end);
+bool tdm_breaker_is_open(struct tdm_breaker *b);
 int64_t tdm_breaker_wait_us(struct tdm_breaker *b, int64_t now_us); // until the next probe; 0 = closed, or due

@@ -1,5 +1,6 @@
 // fallback: the first of its models that can answer does. The next one is asked when a model failed before anything of
 // its answer went out; what a policy refused (privacy, a filter) and what the client ended is nobody else's to answer.
+#include "ledger/metric.h"
 #include "models/attempt.h"
 #include "models/gate.h"
 #include "models/sources.h"
@@ -36,6 +37,8 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 			return status;
 		tdm_gate_record(run, m, f->models[next]->name, "failed", (double)NAN, (double)NAN, "%s after %s",
 		                tdm_status_info(status)->code, f->models[at]->name);
+		tdm_metric_add(TDM_METRIC_FALLBACKS, 1,
+		               TDM_LABELS(f->models[at]->name, f->models[next]->name, tdm_status_info(status)->code));
 		at = next;
 	}
 }

@@ -304,6 +304,10 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	return status;
 }
 
+bool tdm_remote_is_open(struct tdm_model *m) {
+	return m->kind == &tdm_kind_remote && tdm_breaker_is_open(&((struct tdm_remote *)m)->breaker);
+}
+
 #define AT(name) offsetof(struct tdm_remote_options, name)
 static const struct tdm_option remote_options[] = {
     {"url", TDM_OPT_STRING, AT(url), NULL, 0, 0, NULL, "base of the endpoint, such as https://api.example.com/v1"},

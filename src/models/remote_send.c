@@ -4,6 +4,7 @@
 // egress chain about the final bytes, then counts them in the record, and only then hands them to http.c. The raw body
 // of a client is never forwarded: what goes out is written anew from the request. The key is in no log and no sentence.
 #include "base/clock.h"
+#include "ledger/metric.h"
 #include "models/attempt.h"
 #include "models/remote.h"
 #include "models/sources.h"
@@ -106,6 +107,8 @@ static void count_left(struct transfer *t, int sign) {
 static int send_request(struct transfer *t) {
 	for (struct tdm_egress *e = t->run->egress; e; e = e->next) {
 		int status = e->scan(e, t->post.body, t->post.n, &t->run->error);
+		if (status)
+			tdm_metric_add(TDM_METRIC_BLOCKED, 1, TDM_LABELS(t->remote->model.name));
 		if (status) // fails closed, whatever it returned
 			return tdm_fail(&t->run->error, status < 0 ? status : TDM_EEGRESS,
 			                "model %s: the request was not allowed to leave this machine", t->remote->model.name);
@@ -116,6 +119,8 @@ static int send_request(struct transfer *t) {
 	int status = tdm_http_send(t->remote->http, &t->post);
 	if (!t->post.left)
 		count_left(t, -1);
+	else
+		tdm_metric_add(TDM_METRIC_EGRESS, (double)t->post.n, TDM_LABELS(t->remote->model.name));
 	return status;
 }
 
@@ -282,5 +287,7 @@ int tdm_remote_send(const struct tdm_remote_ask *a) {
 	}
 	int status = try_keys(a);
 	tdm_breaker_end(&r->breaker, tdm_now_us(), pass, end_of(status));
+	if (pass == TDM_BREAKER_PROBE || end_of(status) == TDM_BREAKER_FAILED)
+		tdm_metric_set(TDM_METRIC_CIRCUIT, tdm_breaker_is_open(&r->breaker), TDM_LABELS(r->model.name));
 	return status;
 }

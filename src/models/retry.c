@@ -4,6 +4,7 @@
 // cap_ms or the deadline is not waited for. How many repetitions there may be in all: attempt.h.
 #include "base/clock.h"
 #include "base/random.h"
+#include "ledger/metric.h"
 #include "models/attempt.h"
 #include "models/sources.h"
 
@@ -37,6 +38,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 		bool is_late = run->deadline_us && tdm_now_us() + wait_us >= run->deadline_us;
 		if (wait_us < 0 || is_late || !tdm_attempt_again(run, r->inner))
 			return status;
+		tdm_metric_add(TDM_METRIC_RETRIES, 1, TDM_LABELS(r->inner->name, tdm_status_info(status)->code));
 		status = tdm_run_wait(run, wait_us);
 		if (status)
 			return status;

@@ -1,6 +1,7 @@
 // Sources: the record of a call, the same for all of them.
 #include "models/sources.h"
 #include "base/clock.h"
+#include "ledger/metric.h"
 #include "models/joint.h"
 #include <string.h>
 
@@ -35,5 +36,9 @@ struct tdm_call *tdm_source_called(const struct tdm_model *m, struct tdm_run *ru
 	call.cost = ((double)call.prompt_tokens * m->price.in + (double)call.completion_tokens * m->price.out) / 1e6;
 	call.us = tdm_now_us() - started_us;
 	run->record->model_us += call.us;
+	if (m->kind == &tdm_kind_local) {
+		tdm_metric_add(TDM_METRIC_ENGINE_PROMPT, (double)call.prompt_tokens, TDM_LABELS(m->name));
+		tdm_metric_add(TDM_METRIC_ENGINE_WRITTEN, (double)call.completion_tokens, TDM_LABELS(m->name));
+	}
 	return tdm_record_call(run->record, &call);
 }

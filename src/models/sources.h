@@ -3,6 +3,7 @@
 #include "models/kind.h"
 
 extern const struct tdm_kind tdm_kind_local, tdm_kind_remote, tdm_kind_script;
+bool tdm_remote_is_open(struct tdm_model *m); // a remote whose upstream is left alone for a moment
 extern const struct tdm_kind tdm_kind_retry, tdm_kind_fallback, tdm_kind_pool; // policies over them
 
 // Where a kind's strings count tokens without a tokenizer: four bytes are about one token of English text.

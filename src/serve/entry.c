@@ -6,7 +6,9 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "ledger/metric.h"
 #include "ledger/receipt.h"
+#include "ledger/record_metrics.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -91,6 +93,25 @@ int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *n
 	return TDM_OK;
 }
 
+static void count(struct tdm_call_context *c, const struct tdm_record *r, const struct tdm_run_end *end) {
+	int http = end->status && !end->shown ? tdm_status_info(end->status)->http : 200;
+	struct tdm_record_end known = {http, r->error_code, end->shown};
+	const char *retries = tdm_exchange_header(c->x, "x-stainless-retry-count");
+	tdm_record_metrics(r, &known);
+	if (retries && strcmp(retries, "0"))
+		tdm_metric_add(TDM_METRIC_CLIENT_RETRIES, 1, TDM_LABELS(r->endpoint));
+	c->counted = true;
+}
+
+static int write_record(struct tdm_call_context *c, const struct tdm_record *r, struct tdm_error *err) {
+	int64_t started_us = tdm_now_us();
+	int status = tdm_ledger_write(c->server->ledger, r, err);
+	const char *result = status ? "failed" : "ok";
+	tdm_metric_add(TDM_METRIC_LEDGER, 1, TDM_LABELS(result));
+	tdm_metric_seen(TDM_METRIC_LEDGER_TIME, (double)(tdm_now_us() - started_us) / 1e6, TDM_LABELS(result));
+	return status;
+}
+
 int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_run_end end, const void *answer,
                     size_t n) {
 	c->retried = run->n_retries > 0;
@@ -105,8 +126,9 @@ int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_
 	        tdm_state_name(r->state), r->requested ? r->requested : "-", r->served ? r->served : "-",
 	        r->error_code ? r->error_code : "-", (long long)end.prompt_tokens, (long long)end.completion_tokens,
 	        (long long)r->total_us);
+	count(c, r, &end);
 	struct tdm_error err = {0};
-	int written = tdm_ledger_write(c->server->ledger, r, &err);
+	int written = write_record(c, r, &err);
 	if (!written)
 		return end.status;
 	if (!end.status && r->left.requests && c->setup->settings.ledger_required)

@@ -1,5 +1,6 @@
 // Info: what the server says about itself: its models, its receipts, its health.
 #include "base/text.h"
+#include "models/sources.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,7 +143,7 @@ void tdm_handle_health(struct tdm_call_context *c) {
 			continue;
 		tdm_bytes_puts(&body, shown++ ? "," : "");
 		tdm_bytes_json(&body, models[i]->name, strlen(models[i]->name));
-		tdm_bytes_puts(&body, ":\"ok\"");
+		tdm_bytes_printf(&body, ":\"%s\"", tdm_remote_is_open(models[i]) ? "open-circuit" : "ok");
 	}
 	pthread_mutex_lock(&c->server->mutex);
 	memcpy(fault, c->server->fault, sizeof fault);

@@ -1,4 +1,5 @@
 // Routes: from a path to its handler. A new path: a row in `routes`.
+#include "ledger/metric.h"
 #include "serve/format.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
@@ -20,7 +21,9 @@ struct route {
 
 bool tdm_is_quick(const struct tdm_exchange *x) {
 	const char *path = tdm_exchange_path(x);
-	return !strncmp(path, "/health", 7) || !strncmp(path, "/v1/health", 10);
+	if (!strncmp(path, "/v1/", 4))
+		path += 3;
+	return !strncmp(path, "/health", 7) || !strcmp(path, "/metrics");
 }
 
 static const struct route routes[] = {
@@ -41,6 +44,7 @@ static const struct route routes[] = {
     {"GET", "/web/", false, NULL, tdm_handle_page_file},
     {"GET", "/admin/stats/", false, NULL, tdm_handle_stats}, // a rule of its own says who may see it
     {"GET", "/health", false, tdm_handle_health, NULL},
+    {"GET", "/metrics", false, tdm_handle_metrics, NULL},
     {"GET", "/health/live", false, tdm_handle_live, NULL},
 };
 
@@ -110,6 +114,7 @@ static void dispatch(struct tdm_call_context *c) {
 		const char *id = match(&routes[i], path);
 		if (!id)
 			continue;
+		c->endpoint = routes[i].path;
 		if (same_method(tdm_exchange_method(c->x), routes[i].method)) {
 			run_route(c, &routes[i], id);
 			return;
@@ -135,11 +140,24 @@ void tdm_set_request_id(struct tdm_call_context *c) {
 	tdm_exchange_set(c->x, "request-id", c->request_id);
 }
 
+// What asked no model: only the path of a known route is told.
+static void count_plain(const struct tdm_call_context *c) {
+	char status[16];
+	int failed = c->error.status;
+	snprintf(status, sizeof status, "%d", failed ? tdm_status_info(failed)->http : 200);
+	tdm_metric_add(TDM_METRIC_REQUESTS, 1,
+	               TDM_LABELS(c->endpoint ? c->endpoint : "unknown", NULL, status, failed ? "refused" : "complete"));
+	if (failed)
+		tdm_metric_add(TDM_METRIC_REJECTED, 1, TDM_LABELS(tdm_status_info(failed)->code));
+}
+
 void tdm_answer(struct tdm_server *s, const struct tdm_setup *setup, struct tdm_exchange *x) {
 	struct tdm_arena arena;
 	struct tdm_call_context c = {.server = s, .setup = setup, .x = x, .arena = &arena, .format = &tdm_format_chat};
 	tdm_arena_init(&arena, ARENA_BASE_BYTES + 16 * tdm_exchange_body(x)->len);
 	tdm_set_request_id(&c);
 	dispatch(&c);
+	if (!c.counted)
+		count_plain(&c);
 	tdm_arena_release(&arena);
 }

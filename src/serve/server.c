@@ -4,6 +4,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "ledger/metric.h"
 #include "serve/format.h"
 #include "serve/responses.h"
 #include "serve/server_parts.h"
@@ -31,6 +32,7 @@ static void refuse_full(void *context, struct tdm_exchange *x) {
 	tdm_set_request_id(&c);
 	tdm_fail(&c.error, TDM_EQUEUE, "all %lld workers are busy and %lld requests wait already",
 	         (long long)s->settings->workers, (long long)s->settings->queue);
+	tdm_metric_add(TDM_METRIC_REJECTED, 1, TDM_LABELS(tdm_status_info(TDM_EQUEUE)->code));
 	tdm_reply_error(&c, NULL);
 }
 
@@ -78,6 +80,7 @@ int tdm_server_open(const struct tdm_serve_settings *settings, struct tdm_server
 	if (!s)
 		return tdm_fail(err, TDM_ENOMEM, "out of memory");
 	s->settings = settings;
+	s->started_us = tdm_wall_us();
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_mutex_init(&s->live.mutex, NULL);
 	snprintf(s->loading, sizeof s->loading, "loading the models");
@@ -136,6 +139,7 @@ int tdm_server_use(struct tdm_server *s, struct tdm_setup *setup, struct tdm_err
 	s->setup = setup;
 	s->fault[0] = 0;
 	pthread_mutex_unlock(&s->mutex);
+	tdm_metric_add(TDM_METRIC_RELOADS, 1, TDM_LABELS("ok"));
 	if (old) {
 		old->next = s->older;
 		s->older = old;
@@ -159,6 +163,7 @@ bool tdm_server_tend(struct tdm_server *s) {
 void tdm_server_fault(struct tdm_server *s, const char *why) {
 	pthread_mutex_lock(&s->mutex);
 	snprintf(s->fault, sizeof s->fault, "%s", why);
+	tdm_metric_add(TDM_METRIC_RELOADS, 1, TDM_LABELS("failed"));
 	pthread_mutex_unlock(&s->mutex);
 }
 

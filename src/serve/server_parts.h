@@ -27,6 +27,7 @@ struct tdm_server {
 	struct tdm_http *http;
 	struct tdm_responses *responses; // NULL: none are stored
 	char url[96];
+	int64_t started_us;   // since 1970
 	uint8_t hash_key[32]; // of the keyed hashes in receipts, made at start
 	struct tdm_live_list live;
 	struct tdm_stats *stats;
@@ -48,6 +49,8 @@ struct tdm_call_context {
 	const struct tdm_format *format; // of the answer, errors included
 	char request_id[TDM_REQUEST_ID_BYTES];
 	struct tdm_live live;
+	const char *endpoint; // the path of its route; NULL = none
+	bool counted;         // in the metrics, with its record
 	struct tdm_error error;
 	bool retried; // calls of upstreams were repeated for it
 };
@@ -72,6 +75,7 @@ void tdm_handle_response_cancel(struct tdm_call_context *c, const char *rest); /
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
 void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
 void tdm_handle_health(struct tdm_call_context *c);
+void tdm_handle_metrics(struct tdm_call_context *c);
 void tdm_handle_live(struct tdm_call_context *c);
 void tdm_handle_page(struct tdm_call_context *c);
 void tdm_handle_page_file(struct tdm_call_context *c, const char *id);

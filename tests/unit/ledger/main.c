@@ -2,5 +2,5 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_record() + tdm_test_receipt() + tdm_test_store() + tdm_test_shared();
+	return tdm_test_record() + tdm_test_receipt() + tdm_test_store() + tdm_test_shared() + tdm_test_metric();
 }

@@ -1,0 +1,117 @@
+// GET /metrics: the text is what Prometheus reads, every call counts with its purpose, and nothing of a client is in it.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { networkInterfaces } from 'node:os';
+import { post, request, startTandem, user, chatStream } from './lib.mjs';
+import { startUpstream, jsonAnswer } from './upstream.mjs';
+
+// Strict: what a line may be (text format 0.0.4), TYPE before samples, no series twice, histograms that add up.
+export function readMetrics(text) {
+  const types = new Map(), samples = new Map();
+  for (const line of text.split('\n')) {
+    if (!line || line.startsWith('# HELP ') || line === '# EOF') continue;
+    const type = /^# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram)$/.exec(line);
+    if (type) {
+      assert.ok(!types.has(type[1]), `${type[1]} is declared twice`);
+      types.set(type[1], type[2]);
+      continue;
+    }
+    const sample = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*",?)*\})? (-?[0-9.e+-]+|NaN|\+Inf)$/.exec(line);
+    assert.ok(sample, `not a line of the format: ${line}`);
+    const family = types.has(sample[1]) ? sample[1] : sample[1].replace(/_(bucket|sum|count|total)$/, '');
+    assert.ok(types.has(family), `${sample[1]} has no TYPE before it`);
+    assert.ok(!samples.has(sample[1] + (sample[2] ?? '')), `twice: ${line}`);
+    samples.set(sample[1] + (sample[2] ?? ''), Number(sample[3]));
+  }
+  for (const [key, value] of samples) {
+    const inf = /^(\w+)_bucket\{(.*?),?le="\+Inf"\}$/.exec(key);
+    if (inf) assert.equal(value, samples.get(`${inf[1]}_count${inf[2] ? `{${inf[2]}}` : ''}`), key);
+  }
+  return samples;
+}
+
+const settings = (upstream, more = '') => `models:
+  small: {kind: remote, url: "${upstream.url}", model: plain, price: {in: 1, out: 2}}
+  large: {kind: remote, url: "${upstream.url}", model: dear, price: {in: 10, out: 20}}
+  cascade: {kind: cascade, small: small, large: large, gate: agreement, samples: 3, threshold: 0.5}
+  again: {kind: retry, inner: {kind: remote, url: "${upstream.url}", model: busy}, base_ms: 1}
+  either: {kind: fallback, models: [{kind: remote, url: "${upstream.url}", model: dead, breaker: no}, small]}
+serve: {default: cascade${more}}
+`;
+
+let busy = 0;
+const behaviour = (rq) => {
+  if (rq.json.model === 'busy' && busy++ % 2 === 0) return jsonAnswer(503, { error: { message: 'busy' } });
+  if (rq.json.model === 'dead') return jsonAnswer(500, { error: { message: 'dead' } });
+};
+
+const scrape = async (server, headers) => readMetrics((await request(`${server.origin}/metrics`, { headers })).text);
+
+test('demand_52_every_call_has_its_purpose: drafts, samples, retries and fallbacks are in the metrics and the receipt', async () => {
+  const upstream = await startUpstream(behaviour);
+  const server = await startTandem(settings(upstream));
+  const answer = await server.chat({ messages: user('hi') });
+  assert.equal(answer.status, 200, answer.text);
+  for (const model of ['again', 'either']) assert.equal((await server.chat({ model, messages: user('hi') })).status, 200);
+  await chatStream(server, { model: 'small', messages: user('hi') });
+  await server.chat({ model: 'nobody', messages: user('hi') });
+  await request(`${server.origin}/v1/secret-path-of-a-client`);
+  const m = await scrape(server);
+  const calls = [...m].filter(([k]) => k.startsWith('tandem_calls_total{'));
+  assert.equal(calls.reduce((sum, [, n]) => sum + n, 0), upstream.requests.length, 'as many as the upstream saw');
+  const purposes = new Set(answer.json.tandem.calls.map((c) => c.purpose));
+  assert.ok(purposes.size > 1, 'the cascade asks for more than the answer');
+  for (const c of answer.json.tandem.calls) {
+    assert.ok(m.get(`tandem_calls_total{model="${c.model}",purpose="${c.purpose}",status="${c.status}"}`) > 0, c.purpose);
+  }
+  assert.equal(m.get('tandem_requests_total{endpoint="chat.completions",model="cascade",status="200",state="complete"}'), 1);
+  assert.equal(m.get('tandem_requests_total{endpoint="chat.completions",model="none",status="404",state="refused"}'), 1);
+  assert.equal(m.get('tandem_requests_total{endpoint="unknown",model="none",status="404",state="refused"}'), 1);
+  assert.equal(m.get('tandem_retries_total{model="again.inner",reason="upstreams_exhausted"}')
+    ?? m.get('tandem_retries_total{model="again.inner",reason="upstream_error"}'), 1);
+  assert.equal([...m].filter(([k]) => k.startsWith('tandem_fallbacks_total{from="either.models.1",to="small"')).length, 1);
+  assert.ok(m.get('tandem_egress_bytes_total{model="small"}') > 0);
+  assert.ok(m.get('tandem_ledger_writes_total{result="ok"}') >= 4);
+  assert.equal(m.get('tandem_first_byte_seconds_count{endpoint="chat.completions",model="small",status="200"}'), 1);
+  assert.ok(m.get('process_resident_memory_bytes') > 1e6 && m.get('process_open_fds') > 5);
+  assert.equal([...m.keys()].filter((k) => /^tandem_build_info\{version="[^"]+",commit="[0-9a-f]+|unknown"\}$/.test(k)).length, 1);
+  assert.ok(![...m.keys()].some((k) => /secret-path|nobody|rcp_|req_/.test(k)), 'nothing that a client chose');
+  await server.stop();
+  await upstream.close();
+});
+
+test('metrics in the form of OpenMetrics where it is asked for', async () => {
+  const upstream = await startUpstream(behaviour);
+  const server = await startTandem(settings(upstream));
+  await server.chat({ model: 'small', messages: user('hi') });
+  const { headers, text } = await request(`${server.origin}/metrics`, { headers: { accept: 'application/openmetrics-text; version=1.0.0' } });
+  assert.equal(headers['content-type'], 'application/openmetrics-text; version=1.0.0; charset=utf-8');
+  assert.ok(text.endsWith('\n# EOF\n'));
+  assert.match(text, /^# TYPE tandem_requests counter$/m);
+  assert.match(text, /^tandem_requests_total\{/m);
+  readMetrics(text);
+  const plain = await request(`${server.origin}/metrics`);
+  assert.equal(plain.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+  await server.stop();
+  await upstream.close();
+});
+
+const outside = Object.values(networkInterfaces()).flat().find((a) => a.family === 'IPv4' && !a.internal)?.address;
+
+test('S22 S23 metrics: without a key for this machine alone, not through a proxy; no key in them', async (t) => {
+  const upstream = await startUpstream(behaviour);
+  const key = 'canary-key-73-of-64';
+  const server = await startTandem(settings(upstream, ', keys: ["env:K"]'), { env: { K: key }, args: outside ? ['--listen', '0.0.0.0:0'] : [] });
+  const local = `http://127.0.0.1:${server.port}/metrics`;
+  assert.equal((await request(local)).status, 200);
+  for (const header of ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'])
+    assert.equal((await request(local, { headers: { [header]: '10.1.2.3' } })).status, 401, header);
+  assert.equal((await request(local, { headers: { 'x-forwarded-for': '10.1.2.3', authorization: `Bearer ${key}` } })).status, 200);
+  await post(`http://127.0.0.1:${server.port}/v1/chat/completions`, { model: key, messages: user(key), user: key }, { authorization: `Bearer ${key}`, 'x-request-id': key });
+  const { text } = await request(local);
+  assert.ok(!text.includes('canary'), 'no key, no text');
+  if (!outside) t.diagnostic('this machine has no other address');
+  else assert.equal((await request(`http://${outside}:${server.port}/metrics`)).status, 401);
+  await server.stop();
+  await upstream.close();
+});
