@@ -44,6 +44,7 @@ struct tdm_claim {
 	enum tdm_meter meter;
 	int64_t limit, amount; // SLOTS: amount is 1
 	int64_t period_us;     // WINDOW: until the window ends, 0 = never
+	int64_t left;          // set by the claim: units, after it
 	int64_t window;        // WINDOW: its number. After a claim: the one it counts in; a later one is never left again
 	char holder[40];       // SLOTS: set by the claim
 	bool local;            // set by the claim: taken in this process (tdm_shared_claim_local)

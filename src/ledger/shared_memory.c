@@ -144,14 +144,19 @@ static void refresh(struct item *item, const struct tdm_claim *c, int64_t now_us
 	item->at_us = now_us;
 }
 
+static int64_t left_of(const struct item *item, const struct tdm_claim *c) {
+	if (c->meter == TDM_METER_RATE)
+		return item->level > 0 ? (int64_t)item->level : 0;
+	return item->used < c->limit ? c->limit - item->used : 0;
+}
+
 static bool has_room(const struct item *item, const struct tdm_claim *c, struct tdm_denial *denial) {
+	denial->left = left_of(item, c);
 	if (c->meter == TDM_METER_RATE) {
 		double need = (double)(c->amount < c->limit ? c->amount : c->limit);
-		denial->left = item->level > 0 ? (int64_t)item->level : 0;
 		denial->wait_us = (int64_t)((need - item->level) * (double)c->period_us / (double)c->limit) + 1;
 		return item->level >= need;
 	}
-	denial->left = item->used < c->limit ? c->limit - item->used : 0;
 	denial->wait_us = c->meter == TDM_METER_WINDOW ? c->period_us : 0;
 	return c->amount <= denial->left;
 }
@@ -177,6 +182,7 @@ static int claim(struct tdm_shared *s, struct tdm_claim *claims, size_t n, struc
 		item->level -= (double)claims[i].amount;
 		item->used += claims[i].amount;
 		claims[i].window = item->window;
+		claims[i].left = left_of(item, &claims[i]);
 	}
 	pthread_mutex_unlock(&m->lock);
 	return status;

@@ -1,4 +1,5 @@
 #include "models/joint.h"
+#include "models/account.h"
 #include "models/keeper.h"
 #include "models/writer.h"
 
@@ -69,6 +70,7 @@ struct tdm_call *tdm_joint_record(struct tdm_run *run, const struct tdm_session 
 	    .attempt = 1,
 	};
 	run->record->model_us += us;
+	tdm_spend_charge(run, &call);
 	return tdm_record_call(run->record, &call);
 }
 

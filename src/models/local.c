@@ -3,6 +3,7 @@
 //
 // generate() is the plainest user of a session: render, evaluate, choose, write, evaluate one more token. Strategies
 // that do more open sessions of their own. The tree keeps the engine open as long as there can be sessions.
+#include "models/account.h"
 #include "models/local.h"
 #include "base/clock.h"
 #include "models/encoded.h"
@@ -102,6 +103,9 @@ static int prompt_silently(struct local_session *s, struct tdm_run *run, const s
 
 static int session_prompt(struct tdm_session *s, struct tdm_run *run, const struct tdm_request *rq,
                           const struct tdm_tail *tail) {
+	int status = tdm_spend_check(run, s->model, rq);
+	if (status)
+		return status;
 	tdm_run_saw(run, s->model, rq);
 	return prompt_silently(of(s), run, rq, tail);
 }

@@ -2,6 +2,7 @@
 // or a negative status with one sentence in run->error, and a run that is cancelled or late starts nothing.
 #include "models/model.h"
 #include "base/clock.h"
+#include "models/account.h"
 #include "models/sources.h"
 
 void tdm_request_init(struct tdm_request *r) {
@@ -46,6 +47,20 @@ void tdm_run_saw(struct tdm_run *run, const struct tdm_model *source, const stru
 		run->tap->saw(run->tap, source, request->form->text, request->form->len);
 }
 
+// The most a call may cost is taken before, the rest given back after.
+static int generate_paid(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
+                         struct tdm_sink *sink, struct tdm_result *result) {
+	struct tdm_spending spending;
+	int status = tdm_spend_begin(run, m, request, &spending);
+	if (status)
+		return status;
+	run->is_paid = true;
+	status = m->ops->generate(m, run, request, sink, result);
+	run->is_paid = false;
+	tdm_spend_end(run, &spending);
+	return status;
+}
+
 int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                  struct tdm_result *result) {
 	*result = (struct tdm_result){.served = m->name, .mean_logprob = NAN};
@@ -63,7 +78,8 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 		return status;
 	if (is_source)
 		tdm_run_saw(run, m, request);
-	status = m->ops->generate(m, run, request, sink, result);
+	status = is_source && run->accounts && !run->is_paid ? generate_paid(m, run, request, sink, result)
+	                                                     : m->ops->generate(m, run, request, sink, result);
 	if (status < 0) // a model that forgot its sentence still gives one
 		return tdm_fail(&run->error, status, "model %s failed", m->name);
 	return TDM_OK;

@@ -44,6 +44,7 @@ struct tdm_tap {
 	void (*saw)(struct tdm_tap *self, const struct tdm_model *source, const char *bytes, size_t n);
 };
 
+struct tdm_account;
 struct tdm_run { // one request on its way through the tree
 	struct tdm_arena *arena;
 	struct tdm_error error;
@@ -56,7 +57,9 @@ struct tdm_run { // one request on its way through the tree
 	const char *tenant;
 	int n_retries; // calls of upstreams that were repeated for it
 	struct tdm_egress *egress;
-	struct tdm_tap *tap; // NULL = nobody looks
+	struct tdm_tap *tap;          // NULL = nobody looks
+	struct tdm_account *accounts; // what its calls are paid from (account.h); NULL = nothing bounds it
+	bool is_paid;                 // the source that is asked now is paid by tdm_generate
 };
 // Prepares a run on the caller's memory: a record in the arena, the seed as given. TDM_OK or TDM_ENOMEM.
 int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed);

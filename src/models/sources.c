@@ -2,6 +2,7 @@
 #include "models/sources.h"
 #include "base/clock.h"
 #include "ledger/metric.h"
+#include "models/account.h"
 #include "models/joint.h"
 #include <string.h>
 
@@ -40,5 +41,6 @@ struct tdm_call *tdm_source_called(const struct tdm_model *m, struct tdm_run *ru
 		tdm_metric_add(TDM_METRIC_ENGINE_PROMPT, (double)call.prompt_tokens, TDM_LABELS(m->name));
 		tdm_metric_add(TDM_METRIC_ENGINE_WRITTEN, (double)call.completion_tokens, TDM_LABELS(m->name));
 	}
+	tdm_spend_charge(run, &call);
 	return tdm_record_call(run->record, &call);
 }

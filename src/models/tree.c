@@ -437,7 +437,7 @@ const struct tdm_value *tdm_tree_section(const struct tdm_tree *t, const char *n
 	return tdm_get(t->root, name);
 }
 
-struct tdm_shared *tdm_tree_state(const struct tdm_tree *t) {
+struct tdm_shared *tdm_tree_shared(const struct tdm_tree *t) {
 	return t->state;
 }
 

@@ -24,6 +24,6 @@ void tdm_tree_close(struct tdm_tree *t);
 struct tdm_model *tdm_tree_model(const struct tdm_tree *t, const char *name);         // NULL when unknown
 size_t tdm_tree_models(const struct tdm_tree *t, struct tdm_model *const **out);      // named ones, in file order
 const struct tdm_value *tdm_tree_section(const struct tdm_tree *t, const char *name); // "serve" ...; NULL when absent
-struct tdm_shared *tdm_tree_state(const struct tdm_tree *t);                          // of the section `state`
+struct tdm_shared *tdm_tree_shared(const struct tdm_tree *t);                         // of the section `state`
 const char *tdm_tree_hash(const struct tdm_tree *t);         // "sha256:..." of the settings text
 struct tdm_price tdm_tree_dearest(const struct tdm_tree *t); // what a token costs on the dearest source of the tree

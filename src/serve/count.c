@@ -14,7 +14,7 @@ static int count(struct tdm_call_context *c, struct tdm_run *run, int64_t *n) {
 		status = c->format->resolve(c, run->record, body, &run->error);
 	if (!status)
 		status = c->format->read(c->arena, body, run->record, &asked, &run->error);
-	struct tdm_model *model = status ? NULL : tdm_find_model(c->setup, asked.model, &run->error);
+	struct tdm_model *model = status ? NULL : tdm_find_model(c, asked.model, &run->error);
 	if (!model)
 		return run->error.status;
 	status = tdm_count_prompt(model, run, &asked.request, n, &estimated);

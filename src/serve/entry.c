@@ -27,6 +27,9 @@ int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char 
 	uint64_t seed;
 	if (tdm_system_random(&seed, sizeof seed) || tdm_run_init(run, c->arena, seed & INT64_MAX))
 		return tdm_fail(&c->error, TDM_ENOMEM, "the request does not fit its memory limit");
+	int status = tdm_bounds_enter(c, run);
+	if (status)
+		return status;
 	struct tdm_record *r = run->record;
 	r->endpoint = endpoint;
 	r->queue_us = tdm_now_us() - tdm_exchange_arrived_us(c->x);
@@ -76,7 +79,7 @@ int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *n
                   struct tdm_model **out) {
 	struct tdm_record *r = run->record;
 	struct tdm_objective all = *wishes, *o = &all;
-	*out = tdm_find_model(c->setup, name, &run->error);
+	*out = tdm_find_model(c, name, &run->error);
 	if (!*out || read_suffix(c, name, o, &run->error))
 		return run->error.status;
 	r->requested = (*out)->name;
@@ -84,7 +87,9 @@ int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *n
 	if (o->strict && o->max_latency_ms && o->max_latency_ms * 1000 < longest)
 		longest = o->max_latency_ms * 1000;
 	run->deadline_us = tdm_exchange_arrived_us(c->x) + longest;
-	run->objective = r->objective = *o;
+	run->objective = *o;
+	tdm_bounds_tighten(c, &run->objective);
+	r->objective = run->objective;
 	r->seed = run->seed;
 	r->config_hash = tdm_tree_hash(c->setup->tree);
 	tdm_live_begin(c, r);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -27,6 +28,13 @@ const char *tdm_exchange_host(const struct tdm_exchange *x) {
 
 const char *tdm_exchange_header(const struct tdm_exchange *x, const char *name) {
 	return tdm_head_value(&x->head, name);
+}
+
+bool tdm_exchange_header_twice(const struct tdm_exchange *x, const char *name) {
+	int n = 0;
+	for (size_t i = 0; i < x->head.n_fields; i++)
+		n += !strcasecmp(x->head.fields[i].name, name);
+	return n > 1;
 }
 
 bool tdm_exchange_is_local(const struct tdm_exchange *x) {

@@ -19,7 +19,7 @@ static void no_model(const struct tdm_setup *s, const char *name, struct tdm_err
 	               near ? near : "", near ? "\")" : "");
 }
 
-struct tdm_model *tdm_find_model(const struct tdm_setup *s, const char *name, struct tdm_error *err) {
+static struct tdm_model *find_model(const struct tdm_setup *s, const char *name) {
 	if (name && !strncmp(name, "tandem/", 7))
 		name += 7;
 	if (!name || !*name || !strcmp(name, "auto") || !strcmp(name, "default"))
@@ -29,11 +29,19 @@ struct tdm_model *tdm_find_model(const struct tdm_setup *s, const char *name, st
 	char plain[256];
 	if (at) {
 		snprintf(plain, sizeof plain, "%.*s", (int)(at - name), name);
-		return tdm_find_model(s, plain, err);
+		return find_model(s, plain);
 	}
-	if (m && (!m->hidden || m == s->standard))
+	return m && (!m->hidden || m == s->standard) ? m : NULL;
+}
+
+struct tdm_model *tdm_find_model(const struct tdm_call_context *c, const char *name, struct tdm_error *err) {
+	struct tdm_model *m = find_model(c->setup, name);
+	if (m && tdm_who_may_ask(&c->who, m->name))
 		return m;
-	no_model(s, name, err);
+	if (m)
+		tdm_fail_param(err, TDM_EFORBIDDEN, "model", "this key may not ask the model \"%s\"", m->name);
+	else
+		no_model(c->setup, name, err);
 	return NULL;
 }
 
@@ -64,12 +72,21 @@ static int by_name(const void *a, const void *b) {
 static size_t visible_models(struct tdm_call_context *c, const struct tdm_model **out, size_t cap) {
 	struct tdm_model *const *all;
 	size_t n_all = tdm_tree_models(c->setup->tree, &all), n = 0;
-	out[n++] = c->setup->standard;
+	if (tdm_who_may_ask(&c->who, c->setup->standard->name))
+		out[n++] = c->setup->standard;
+	size_t first = n;
 	for (size_t i = 0; i < n_all && n < cap; i++)
-		if (!all[i]->hidden && all[i] != c->setup->standard)
+		if (!all[i]->hidden && all[i] != c->setup->standard && tdm_who_may_ask(&c->who, all[i]->name))
 			out[n++] = all[i];
-	qsort(out + 1, n - 1, sizeof *out, by_name);
+	qsort(out + first, n - first, sizeof *out, by_name);
 	return n;
+}
+
+static void put_name(struct tdm_bytes *out, const struct tdm_model *m) {
+	if (m)
+		tdm_bytes_json(out, m->name, strlen(m->name));
+	else
+		tdm_bytes_puts(out, "null");
 }
 
 void tdm_handle_models(struct tdm_call_context *c, const char *id) {
@@ -88,12 +105,12 @@ void tdm_handle_models(struct tdm_call_context *c, const char *id) {
 	}
 	if (!id) {
 		tdm_bytes_puts(&body, "],\"has_more\":false,\"first_id\":");
-		tdm_bytes_json(&body, models[0]->name, strlen(models[0]->name));
+		put_name(&body, n ? models[0] : NULL);
 		tdm_bytes_puts(&body, ",\"last_id\":");
-		tdm_bytes_json(&body, models[n - 1]->name, strlen(models[n - 1]->name));
+		put_name(&body, n ? models[n - 1] : NULL);
 		tdm_bytes_putc(&body, '}');
 	}
-	if (shown) {
+	if (shown || !id) {
 		tdm_reply_json(c, &body);
 	} else {
 		tdm_fail_param(&c->error, TDM_EMODEL, "model", "there is no model \"%s\"; GET /v1/models lists them", id);
@@ -105,7 +122,7 @@ void tdm_handle_models(struct tdm_call_context *c, const char *id) {
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id) {
 	struct tdm_bytes body;
 	tdm_bytes_init(&body, 4 << 20);
-	if (tdm_ledger_receipt(c->server->ledger, id, NULL, &body, &c->error)) {
+	if (tdm_ledger_receipt(c->server->ledger, id, c->who.admin ? NULL : c->who.tenant, &body, &c->error)) {
 		tdm_reply_error(c, NULL);
 	} else {
 		tdm_exchange_set(c->x, "cache-control", "private");
@@ -150,7 +167,7 @@ void tdm_handle_health(struct tdm_call_context *c) {
 	pthread_mutex_unlock(&c->server->mutex);
 	tdm_bytes_printf(&body, "},\"settings\":{\"hash\":\"%s\",\"reload\":\"%s\"", tdm_tree_hash(c->setup->tree),
 	                 *fault ? "failed" : "ok");
-	if (*fault && tdm_keys_right(c->setup, c->x)) {
+	if (*fault && !tdm_authenticate(c)) {
 		tdm_bytes_puts(&body, ",\"error\":");
 		tdm_bytes_json(&body, fault, strlen(fault));
 	}

@@ -14,7 +14,11 @@ static void handle_list(struct tdm_call_context *c) {
 
 struct route {
 	const char *method, *path;
-	bool needs_key; // false: also served while models load and while the server is about to stop
+	enum {
+		TDM_ANYBODY, // also served while models load and while the server is about to stop
+		TDM_KEY,
+		TDM_ADMIN,
+	} needs;
 	void (*handle)(struct tdm_call_context *c);                    // the path is whole
 	void (*handle_id)(struct tdm_call_context *c, const char *id); // the path is a prefix; the rest is an id
 };
@@ -27,25 +31,25 @@ bool tdm_is_quick(const struct tdm_exchange *x) {
 }
 
 static const struct route routes[] = {
-    {"POST", "/chat/completions", true, tdm_handle_answer, NULL},
-    {"POST", "/messages", true, tdm_handle_answer, NULL},
-    {"POST", "/messages/count_tokens", true, tdm_handle_count, NULL},
-    {"POST", "/responses", true, tdm_handle_answer, NULL},
-    {"POST", "/responses/input_tokens", true, tdm_handle_count, NULL},
-    {"POST", "/responses/", true, NULL, tdm_handle_response_cancel},
-    {"GET", "/responses/", true, NULL, tdm_handle_response},
-    {"DELETE", "/responses/", true, NULL, tdm_handle_response_delete},
-    {"GET", "/models", true, handle_list, NULL},
-    {"GET", "/models/", true, NULL, tdm_handle_models},
-    {"GET", "/receipts/", true, NULL, tdm_handle_receipt},
-    {"GET", "/tree", true, tdm_handle_tree, NULL},
-    {"GET", "/", false, tdm_handle_page, NULL},
-    {"GET", "/admin", false, tdm_handle_page, NULL},
-    {"GET", "/web/", false, NULL, tdm_handle_page_file},
-    {"GET", "/admin/stats/", false, NULL, tdm_handle_stats}, // a rule of its own says who may see it
-    {"GET", "/health", false, tdm_handle_health, NULL},
-    {"GET", "/metrics", false, tdm_handle_metrics, NULL},
-    {"GET", "/health/live", false, tdm_handle_live, NULL},
+    {"POST", "/chat/completions", TDM_KEY, tdm_handle_answer, NULL},
+    {"POST", "/messages", TDM_KEY, tdm_handle_answer, NULL},
+    {"POST", "/messages/count_tokens", TDM_KEY, tdm_handle_count, NULL},
+    {"POST", "/responses", TDM_KEY, tdm_handle_answer, NULL},
+    {"POST", "/responses/input_tokens", TDM_KEY, tdm_handle_count, NULL},
+    {"POST", "/responses/", TDM_KEY, NULL, tdm_handle_response_cancel},
+    {"GET", "/responses/", TDM_KEY, NULL, tdm_handle_response},
+    {"DELETE", "/responses/", TDM_KEY, NULL, tdm_handle_response_delete},
+    {"GET", "/models", TDM_KEY, handle_list, NULL},
+    {"GET", "/models/", TDM_KEY, NULL, tdm_handle_models},
+    {"GET", "/receipts/", TDM_KEY, NULL, tdm_handle_receipt},
+    {"GET", "/tree", TDM_KEY, tdm_handle_tree, NULL},
+    {"GET", "/", TDM_ANYBODY, tdm_handle_page, NULL},
+    {"GET", "/admin", TDM_ANYBODY, tdm_handle_page, NULL},
+    {"GET", "/web/", TDM_ANYBODY, NULL, tdm_handle_page_file},
+    {"GET", "/admin/stats/", TDM_ADMIN, NULL, tdm_handle_stats},
+    {"GET", "/health", TDM_ANYBODY, tdm_handle_health, NULL},
+    {"GET", "/metrics", TDM_ANYBODY, tdm_handle_metrics, NULL},
+    {"GET", "/health/live", TDM_ANYBODY, tdm_handle_live, NULL},
 };
 
 // Every path is also served under /v1; one trailing slash is ignored.
@@ -68,8 +72,11 @@ static bool same_method(const char *asked, const char *known) {
 	return !strcmp(asked, known) || (!strcmp(asked, "HEAD") && !strcmp(known, "GET"));
 }
 
+// Who has no key learns nothing, not even which paths there are.
 static void no_route(struct tdm_call_context *c, const char *path, const char *allow) {
-	if (allow) {
+	if (c->setup && tdm_authenticate(c)) {
+		// told
+	} else if (allow) {
 		tdm_exchange_set(c->x, "allow", allow);
 		tdm_fail(&c->error, TDM_EMETHOD, "%s expects %s, got %s", path, allow, tdm_exchange_method(c->x));
 	} else if (!strncmp(path, "/v1/", 4)) {
@@ -82,11 +89,12 @@ static void no_route(struct tdm_call_context *c, const char *path, const char *a
 }
 
 static bool may_run(struct tdm_call_context *c, const struct route *r) {
-	if (!r->needs_key)
+	if (r->needs == TDM_ANYBODY)
 		return true;
-	tdm_ready(c, &c->error);
-	if (!c->error.status && !tdm_keys_right(c->setup, c->x))
-		tdm_fail(&c->error, TDM_EKEY, "the API key is missing or not one of this server's");
+	if (tdm_ready(c, &c->error) || tdm_authenticate(c))
+		return false;
+	if (r->needs == TDM_ADMIN && !c->who.admin)
+		tdm_fail(&c->error, TDM_EADMIN, "this needs a key with the right to administrate");
 	return !c->error.status;
 }
 
@@ -159,5 +167,7 @@ void tdm_answer(struct tdm_server *s, const struct tdm_setup *setup, struct tdm_
 	dispatch(&c);
 	if (!c.counted)
 		count_plain(&c);
+	tdm_bounds_leave(&c);
+	tdm_who_leave(&c.who);
 	tdm_arena_release(&arena);
 }

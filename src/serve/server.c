@@ -12,28 +12,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void on_exchange(void *context, struct tdm_exchange *x) {
-	struct tdm_server *s = context;
+static struct tdm_setup *keep_setup(struct tdm_server *s) {
 	pthread_mutex_lock(&s->mutex);
 	struct tdm_setup *setup = s->setup;
 	if (setup)
 		atomic_fetch_add(&setup->n_running, 1);
 	pthread_mutex_unlock(&s->mutex);
-	tdm_answer(s, setup, x);
+	return setup;
+}
+
+static void leave_setup(struct tdm_setup *setup) {
 	if (setup)
 		atomic_fetch_sub(&setup->n_running, 1);
+}
+
+static void on_exchange(void *context, struct tdm_exchange *x) {
+	struct tdm_server *s = context;
+	struct tdm_setup *setup = keep_setup(s);
+	tdm_answer(s, setup, x);
+	leave_setup(setup);
 }
 
 // A request may start at once when a worker is free; beyond that `queue` may wait. Never a hidden queue. What only
 // tells how the server is needs no worker, so that a busy one is not taken for a dead one.
 static void refuse_full(void *context, struct tdm_exchange *x) {
 	struct tdm_server *s = context;
-	struct tdm_call_context c = {.server = s, .x = x, .format = &tdm_format_chat};
+	struct tdm_setup *setup = keep_setup(s);
+	struct tdm_call_context c = {.server = s, .setup = setup, .x = x, .format = &tdm_format_chat};
 	tdm_set_request_id(&c);
-	tdm_fail(&c.error, TDM_EQUEUE, "all %lld workers are busy and %lld requests wait already",
-	         (long long)s->settings->workers, (long long)s->settings->queue);
+	if (!setup || !tdm_authenticate(&c))
+		tdm_fail(&c.error, TDM_EQUEUE, "all %lld workers are busy and %lld requests wait already",
+		         (long long)s->settings->workers, (long long)s->settings->queue);
 	tdm_metric_add(TDM_METRIC_REJECTED, 1, TDM_LABELS(tdm_status_info(TDM_EQUEUE)->code));
 	tdm_reply_error(&c, NULL);
+	tdm_who_leave(&c.who);
+	leave_setup(setup);
 }
 
 // --- opening

@@ -1,6 +1,7 @@
 // Parts of the server that its files share; nothing outside serve/ includes this.
 #pragma once
 #include "ledger/stats.h"
+#include "models/account.h"
 #include "serve/http.h"
 #include "serve/server.h"
 #include "base/value.h"
@@ -52,7 +53,10 @@ struct tdm_call_context {
 	const char *endpoint; // the path of its route; NULL = none
 	bool counted;         // in the metrics, with its record
 	struct tdm_error error;
-	bool retried; // calls of upstreams were repeated for it
+	bool retried;                // calls of upstreams were repeated for it
+	struct tdm_who who;          // who asks; set before a handler that needs a key runs
+	struct tdm_account *account; // the bounds of its key; NULL = none
+	struct tdm_visit visit;      // what was taken of them for as long as the request lasts
 };
 
 // On a worker: finds the handler of the path. setup NULL: the first models are still loading.
@@ -60,8 +64,14 @@ void tdm_answer(struct tdm_server *s, const struct tdm_setup *setup, struct tdm_
 bool tdm_is_quick(const struct tdm_exchange *x); // answered without a worker: never waits
 // TDM_OK, TDM_ELOADING, or TDM_EDRAINING for what arrived after that had begun.
 int tdm_ready(const struct tdm_call_context *c, struct tdm_error *err);
-int tdm_keys_read(struct tdm_setup *s, struct tdm_error *err); // of the settings
-bool tdm_keys_right(const struct tdm_setup *s, const struct tdm_exchange *x);
+// Sets c->who by the key that the request carries. TDM_OK, TDM_EKEY with c->error set.
+int tdm_authenticate(struct tdm_call_context *c);
+// Takes a request and a place from the bounds of the key, says in headers what is left, and makes the run its tenant's.
+// TDM_OK; TDM_ERATE, TDM_ESTATE, TDM_ENOMEM with c->error set.
+int tdm_bounds_enter(struct tdm_call_context *c, struct tdm_run *run);
+void tdm_bounds_leave(struct tdm_call_context *c); // when the request has been answered
+// The least that the key asks of its requests.
+void tdm_bounds_tighten(const struct tdm_call_context *c, struct tdm_objective *o);
 
 void tdm_live_begin(struct tdm_call_context *c, const struct tdm_record *r); // the record has its model
 void tdm_live_end(struct tdm_call_context *c);                               // also when it never began
@@ -90,5 +100,6 @@ void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err, 
 void tdm_set_warnings(struct tdm_exchange *x, const struct tdm_record *r); // of the record, as a header
 // The body as JSON in the arena. TDM_OK, TDM_EJSON, TDM_EMEDIA.
 int tdm_read_body(struct tdm_call_context *c, struct tdm_value **out, struct tdm_error *err);
-// The model that a client means; NULL, "auto" and "default": the default one. NULL with TDM_EMODEL: there is none.
-struct tdm_model *tdm_find_model(const struct tdm_setup *s, const char *name, struct tdm_error *err);
+// The model that a client means; NULL, "auto" and "default": the default one. NULL with TDM_EMODEL: there is none; with
+// TDM_EFORBIDDEN: not for this key.
+struct tdm_model *tdm_find_model(const struct tdm_call_context *c, const char *name, struct tdm_error *err);

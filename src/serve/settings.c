@@ -43,7 +43,11 @@ const struct tdm_option tdm_serve_options[] = {
     {"ledger_limit_bytes", TDM_OPT_INT, AT(ledger_limit_bytes), "268435456", 1 << 20, (double)((int64_t)1 << 40), NULL,
      "most that may wait there while the database is away"},
     {"keys", TDM_OPT_LIST, AT(keys), NULL, 0, 0, NULL,
-     "accepted API keys, each \"env:NAME\" or \"file:PATH\"; none: keyless"},
+     "accepted API keys, each \"env:NAME\" or \"file:PATH\"; no key of any kind: keyless"},
+    {"admin_keys", TDM_OPT_LIST, AT(admin_keys), NULL, 0, 0, NULL,
+     "likewise, of who may see what belongs to all tenants"},
+    {"key_file", TDM_OPT_STRING, AT(key_file), NULL, 0, 0, NULL,
+     "file of virtual keys with tenants, limits and budgets, which tandem key writes"},
     {"responses", TDM_OPT_BOOL, AT(responses), "no", 0, 0, NULL,
      "keep answers of /v1/responses in memory, so that previous_response_id works"},
     {"responses_ttl", TDM_OPT_INT, AT(responses_ttl_s), "3600", 1, 1 << 30, NULL, "for so many seconds"},
@@ -128,10 +132,17 @@ int tdm_listen_parse(const char *listen, char *address, size_t cap, int *port, s
 	return TDM_OK;
 }
 
+bool tdm_listen_is_local(const char *listen) {
+	char address[64];
+	int port;
+	return !tdm_listen_parse(listen, address, sizeof address, &port, NULL) &&
+	       (!strncmp(address, "127.", 4) || !strcmp(address, "::1"));
+}
+
 int tdm_serve_check(const struct tdm_serve_settings *s, struct tdm_error *err) {
 	char address[64];
 	int port, status = tdm_listen_parse(s->listen, address, sizeof address, &port, err);
-	if (status || s->keys.n || s->open || !strncmp(address, "127.", 4) || !strcmp(address, "::1"))
+	if (status || s->keys.n || s->admin_keys.n || s->key_file || s->open || tdm_listen_is_local(s->listen))
 		return status;
 	return tdm_fail(err, TDM_ECONFIG, "serve.listen: %s is not loopback; set serve.keys, or serve.open: yes", address);
 }

@@ -33,7 +33,7 @@ int tdm_setup_new(struct tdm_arena *arena, struct tdm_tree *tree, const struct t
 	snprintf(s->fingerprint, sizeof s->fingerprint, "tdm_%.8s", tdm_tree_hash(tree) + strlen("sha256:"));
 	int status = find_standard(s, err);
 	if (!status)
-		status = tdm_keys_read(s, err);
+		status = tdm_keys_open(&s->settings, &s->keys, err);
 	if (status) {
 		tdm_setup_close(s);
 		return status;
@@ -47,6 +47,6 @@ void tdm_setup_close(struct tdm_setup *s) {
 		return;
 	tdm_tree_close(s->tree);
 	tdm_arena_release(&s->arena);
-	tdm_wipe(s->keys, sizeof s->keys);
+	tdm_keys_close(s->keys);
 	free(s);
 }

@@ -3,10 +3,9 @@
 // them.
 #pragma once
 #include "models/tree.h"
+#include "serve/keys.h"
 #include "serve/settings.h"
 #include <stdatomic.h>
-
-#define TDM_MAX_KEYS 64
 
 struct tdm_setup {
 	struct tdm_arena arena; // of the strings of its settings
@@ -14,8 +13,7 @@ struct tdm_setup {
 	struct tdm_serve_settings settings;
 	struct tdm_model *standard; // the default model
 	char fingerprint[32];
-	uint8_t keys[TDM_MAX_KEYS][32]; // SHA-256 of each accepted key
-	size_t n_keys;
+	struct tdm_keys *keys;   // who may ask
 	int64_t made_s;          // seconds since 1970
 	atomic_size_t n_running; // requests that keep it
 	struct tdm_setup *next;  // of those that were replaced

@@ -2,7 +2,7 @@
 // scripts, so that every byte of an answer is known.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
@@ -542,6 +542,7 @@ serve: {workers: 1, queue: 1}
 });
 
 test('keys: in either header, missing, wrong; health needs none', async () => {
+  chmodSync(path.join(server.dir, 'rules.json'), 0o600);
   const locked = await startTandem(`
 models: {hello: {kind: script, answers: ["Hello world"]}}
 serve: {keys: ["env:TANDEM_TEST_KEY", "file:${path.join(server.dir, 'rules.json')}"]}
