@@ -1,5 +1,5 @@
-// Metrics: GET /metrics, for whoever holds a key, and without one for this machine alone. What happens is counted where
-// it happens (ledger/metric.h); here are the figures that are looked up when somebody asks.
+// Metrics: GET /metrics, for keys with the right to administrate, and without one for this machine alone. What happens
+// is counted where it happens (ledger/metric.h); here are the figures that are looked up when somebody asks.
 #include "ledger/metric.h"
 #include "base/clock.h"
 #include "models/sources.h"
@@ -95,11 +95,11 @@ static void reply(struct tdm_call_context *c, bool openmetrics) {
 
 void tdm_handle_metrics(struct tdm_call_context *c) {
 	const char *accept = tdm_exchange_header(c->x, "accept");
-	bool has_right = c->setup && c->setup->n_keys && tdm_keys_right(c->setup, c->x);
-	if (has_right || is_local(c->x)) {
+	bool has_right = is_local(c->x) || (c->setup && !tdm_authenticate(c) && c->who.admin);
+	if (has_right) {
 		reply(c, accept && strstr(accept, OPENMETRICS));
 		return;
 	}
-	tdm_fail(&c->error, TDM_EKEY, "metrics are for this machine, or with a key");
+	tdm_fail(&c->error, TDM_EADMIN, "metrics are for this machine, or for a key with the right to administrate");
 	tdm_reply_error(c, NULL);
 }
