@@ -11,13 +11,13 @@ const state = { paused: false, timer: 0 };
 
 const busy = (time, value) => (time.requests ? value : null);
 const plots = [
-  new Plot(find('plot-requests'), { title: 'Requests', unit: 'number', kind: 'bars', whole: true, format: whole, series: [
-    { name: 'answered', tone: 0, value: (t) => t.requests - t.failed }, { name: 'failed or refused', tone: 'bad', value: (t) => t.failed }] }),
+  new Plot(find('plot-requests'), { title: 'Requests', kind: 'bars', whole: true, format: whole, series: [
+    { name: 'answered', tone: 0, value: (t) => t.requests - t.failed }, { name: 'failed', tone: 'bad', value: (t) => t.failed }] }),
   new Plot(find('plot-latency'), { title: 'Time for an answer', unit: 'ms', kind: 'lines', format: (v) => digits(v), series: [
     { name: 'p50', tone: 0, value: (t) => t.p50_ms }, { name: 'p99', tone: 1, value: (t) => t.p99_ms }] }),
   new Plot(find('plot-cost'), { title: 'Cost', unit: 'money', kind: 'lines', format: (v) => digits(v, 2), series: [
     { name: 'spent', tone: 1, value: (t) => busy(t, t.cost) }, { name: 'saved', tone: 0, value: (t) => busy(t, t.saved) }] }),
-  new Plot(find('plot-tokens'), { title: 'Tokens', unit: 'number', kind: 'bars', whole: true, format: whole, series: [
+  new Plot(find('plot-tokens'), { title: 'Tokens', kind: 'bars', whole: true, format: whole, series: [
     { name: 'read', tone: 2, value: (t) => t.prompt_tokens }, { name: 'written', tone: 1, value: (t) => t.completion_tokens }] }),
   new Plot(find('plot-privacy'), { title: 'Leaks prevented', unit: 'values masked', kind: 'bars', whole: true, format: whole, series: [
     { name: 'masked', tone: 0, value: (t) => t.entities }] }),

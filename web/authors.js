@@ -1,4 +1,5 @@
-// Authors: each model that writes has one look (a colour and a line under its words), the same everywhere on the page.
+// Authors: each model that writes has one look (a colour and a line under its words), the same everywhere on
+// the page. Words that it took over from a draft have its line and the drafter's colour.
 import { h } from '/web/dom.js';
 
 const LOOKS = 6;
@@ -9,4 +10,5 @@ export function look(author) {
   return known.indexOf(author) % LOOKS;
 }
 
-export const swatch = (author) => h('span', { class: `swatch look-${look(author)}`, 'aria-hidden': 'true' });
+export const swatch = (author, drafter = '') => h('span',
+  { class: `swatch look-${look(author)}${drafter && ` draft-${look(drafter)}`}`, 'aria-hidden': 'true' });

@@ -101,7 +101,7 @@ async function stream(turn, body, controller) {
   try {
     for await (const chunk of chatChunks(body, controller.signal, (id) => (got.id = id))) {
       const choice = chunk.choices?.[0];
-      if (choice?.delta?.content) turn.add(choice.delta.content, chunk.tandem?.author ?? chunk.model);
+      if (choice?.delta?.content) turn.add(choice.delta.content, chunk.tandem?.author ?? chunk.model, chunk.tandem?.drafter);
       if (choice?.finish_reason) got.finish = choice.finish_reason;
       if (chunk.tandem?.receipt) got.receipt = chunk.tandem;
     }

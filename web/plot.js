@@ -18,18 +18,22 @@ export class Plot {
   constructor(place, { title, unit, kind, series, format, whole = false }) {
     Object.assign(this, { kind, series, format, whole, title, unit, times: [], at: null, place });
     this.svg = svg('svg', { tabindex: '0', role: 'img', 'aria-label': `${title}. Arrow keys read single values.` });
-    this.heading = h('h2', null, `${title}, ${unit}`);
+    this.heading = h('h2');
     this.readout = h('p', { class: 'readout', 'aria-live': 'polite' });
     this.numbers = h('div');
     this.details = h('details', { ontoggle: () => this.fillTable() }, h('summary', null, 'As a table'), this.numbers);
     const legend = series.map((s) => h('span', { class: 'legend' }, this.sample(s), s.name));
-    place.append(h('figure', { class: 'plot' }, h('figcaption', null, this.heading, h('div', { class: 'legends' }, legend)),
+    place.append(h('figure', { class: 'plot' }, h('figcaption', null, this.heading, series.length > 1 && h('div', { class: 'legends' }, legend)),
       this.svg, this.readout, this.details));
     this.svg.addEventListener('pointermove', (event) => this.point(event));
     this.svg.addEventListener('pointerleave', () => this.show(null));
     this.svg.addEventListener('blur', () => this.show(null));
     this.svg.addEventListener('keydown', (event) => this.key(event));
     new ResizeObserver(() => requestAnimationFrame(() => this.draw())).observe(place);
+  }
+
+  get named() {
+    return this.unit ? `${this.title}, ${this.unit}` : this.title;
   }
 
   sample(s) {
@@ -40,7 +44,7 @@ export class Plot {
 
   update(times, unit = this.unit) {
     Object.assign(this, { times, unit });
-    this.heading.textContent = `${this.title}, ${unit}`;
+    this.heading.textContent = this.named;
     this.draw();
     this.fillTable();
     if (this.at !== null) this.show(Math.min(this.at, times.length - 1));
@@ -172,7 +176,7 @@ export class Plot {
   fillTable() {
     if (!this.details.open) return;
     const rows = this.times.map((time, i) => [clock(time.at), ...this.values(i).map(this.format)]);
-    this.numbers.replaceChildren(table(`${this.title}, ${this.unit}`, ['from', ...this.series.map((s) => `#${s.name}`)],
+    this.numbers.replaceChildren(table(this.named, ['from', ...this.series.map((s) => `#${s.name}`)],
       rows.reverse(), { hideCaption: true }));
   }
 }

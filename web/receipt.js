@@ -11,7 +11,7 @@ const sum = (calls, field) => calls.reduce((total, call) => total + (call[field]
 const STATES = { complete: 'complete', incomplete: 'ended early', refused: 'refused', failed: 'failed', cancelled: 'stopped' };
 
 function leftWords({ left }) {
-  return left.requests ? [`${size(left.bytes)} in ${plural(left.requests, 'request')}`, `to ${left.to.join(', ')}`] : ['nothing', 'every word stayed here'];
+  return left.requests ? [size(left.bytes), `${plural(left.requests, 'request')} to ${left.to.join(', ')}`] : ['nothing', 'every word stayed here'];
 }
 
 function figures(r) {
@@ -35,8 +35,8 @@ function verdicts(r) {
 }
 
 function calls(r) {
-  return r.calls.length > 0 && section('Calls of models', table('Calls of models', ['model', 'for', 'status', '#read', '#written', '#cost', '#time'],
-    r.calls.map((c) => [c.model, c.purpose + (c.attempt > 1 ? `, try ${c.attempt}` : ''), c.status, whole(c.prompt_tokens), whole(c.completion_tokens),
+  return r.calls.length > 0 && section('Calls of models', table('Calls of models', ['model', 'for', '#read', '#written', '#cost', '#time'],
+    r.calls.map((c) => [c.model, [c.purpose, c.attempt > 1 && `try ${c.attempt}`, c.status !== 'ok' && c.status].filter(Boolean).join(', '), whole(c.prompt_tokens), whole(c.completion_tokens),
       digits(c.cost), duration(c.us / 1000)]), { hideCaption: true }));
 }
 

@@ -31,6 +31,12 @@ function decisionWords(d) {
   return d.choice + score + (d.threshold === null ? '' : ` of ${digits(d.threshold)}`);
 }
 
+// The receipt counts what was hidden once for all masks.
+function maskWords({ left }) {
+  const n = Object.values(left.entities).reduce((sum, count) => sum + count, 0);
+  return `${plural(n, 'value')} hidden, ${left.restored} put back · level ${left.level}`;
+}
+
 function describe(row, receipt, authors) {
   const id = row.model.id;
   const calls = receipt.calls.filter(isCallOf(row));
@@ -47,7 +53,10 @@ function mark(rows, answer) {
   if (!answer) return;
   for (const row of rows) describe(row, answer.receipt, answer.authors);
   for (const row of [...rows].reverse()) if (row.used && row.parent) row.parent.used = true;
-  for (const row of rows) row.did ||= row.used ? 'on the path' : 'not asked';
+  for (const row of rows) {
+    if (row.used && row.model.kind === 'mask' && answer.receipt.left.method !== 'none') row.did ||= maskWords(answer.receipt);
+    row.did ||= row.used ? 'on the path' : 'not asked';
+  }
 }
 
 const cut = (text, width) => (text.length * CHARACTER <= width ? text : `${text.slice(0, Math.max(1, Math.floor(width / CHARACTER) - 1))}…`);

@@ -1,7 +1,9 @@
 // Turn: one question and its answer in the conversation. Words of a model are text nodes, each in the look of its author.
 import { look, swatch } from '/web/authors.js';
 import { h, table } from '/web/dom.js';
-import { plural } from '/web/units.js';
+import { plural, whole } from '/web/units.js';
+
+const origin = (author, drafter) => (drafter ? `drafted by ${drafter}, taken over by ${author}` : `written by ${author}`);
 
 export class Turn {
   constructor(log, question) {
@@ -20,16 +22,29 @@ export class Turn {
     if (always || below < 80) this.log.scrollTop = this.log.scrollHeight;
   }
 
-  add(text, author) {
+  // drafter: whose draft the author has taken over, if it is one.
+  add(text, author, drafter = '') {
     const last = this.pieces.at(-1);
-    if (last && last.author === author) {
+    if (last && last.author === author && last.drafter === drafter) {
       last.text += text;
       this.said.lastChild.lastChild.appendData(text);
     } else {
-      this.pieces.push({ author, text });
-      this.said.append(h('span', { class: `piece look-${look(author)}`, title: `written by ${author}` }, text));
+      this.pieces.push({ author, drafter, text });
+      this.said.append(h('span', { class: `piece look-${look(author)}${drafter && ` draft-${look(drafter)}`}`, title: origin(author, drafter) }, text));
     }
     this.follow();
+  }
+
+  // Characters, all or those of pieces that the test holds for.
+  count(holds) {
+    return this.pieces.filter(holds).reduce((n, piece) => n + [...piece.text].length, 0);
+  }
+
+  credit(author) {
+    const drafters = [...new Set(this.pieces.filter((p) => p.author === author && p.drafter).map((p) => p.drafter))];
+    const drafts = drafters.map((drafter) => h('span', { class: 'wrote' }, swatch(author, drafter),
+      `${whole(this.count((p) => p.author === author && p.drafter === drafter))} of them drafted by ${drafter}`));
+    return [h('span', { class: 'wrote' }, swatch(author), `${author}: ${plural(this.count((p) => p.author === author), 'character')}`), ...drafts];
   }
 
   get text() {
@@ -41,11 +56,9 @@ export class Turn {
   }
 
   finish(words) {
-    const by = this.authors.map((author) => h('span', { class: 'wrote' }, swatch(author),
-      `${author}: ${plural(this.pieces.filter((p) => p.author === author).reduce((n, p) => n + [...p.text].length, 0), 'character')}`));
-    this.foot.replaceChildren(...by, h('span', null, words));
+    this.foot.replaceChildren(...this.authors.flatMap((author) => this.credit(author)), h('span', null, words));
     if (this.pieces.length > 1) this.foot.after(h('details', null, h('summary', null, `The ${this.pieces.length} pieces`),
-      table('Who wrote which piece', ['author', 'piece'], this.pieces.map((p) => [p.author, h('code', null, p.text)]), { hideCaption: true })));
+      table('Who wrote which piece', ['by', 'piece'], this.pieces.map((p) => [origin(p.author, p.drafter), h('code', null, p.text)]), { hideCaption: true })));
     this.answer.setAttribute('aria-busy', 'false');
     this.follow();
   }

@@ -37,10 +37,11 @@ static const struct tdm_option options[] = {
 };
 
 static void print_hello(const char *url) {
-	printf("\nTandem answers at %s\n\nTry it:\n  curl -s %s/v1/chat/completions -d '{\"messages\":[{\"role\":\"user\","
+	printf("\nTandem answers at %s\n\nPlayground, in a browser: %s/\nWhat it does and costs:   %s/admin\n\nTry it:\n  "
+	       "curl -s %s/v1/chat/completions -d '{\"messages\":[{\"role\":\"user\","
 	       "\"content\":\"What is the capital of France?\"}]}'\n\nOpenAI clients: base URL %s/v1, any key. Stop with "
 	       "Ctrl-C.\n",
-	       url, url, url);
+	       url, url, url, url, url);
 }
 
 // --- settings

@@ -267,8 +267,10 @@ static int settle(struct answer *a, bool is_ahead) {
 	int before = a->n_tokens, status = a->failed;
 	a->all_drafted += a->n_drafted;
 	a->all_accepted += v.accepted;
-	for (int i = 0; status == TDM_OK && i <= v.accepted; i++)
+	for (int i = 0; status == TDM_OK && i <= v.accepted; i++) {
+		tdm_writer_drafter(a->writer, i < v.accepted ? a->kind->draft->name : NULL);
 		status = emit(a, i < v.accepted ? a->drafted[i] : v.next, i);
+	}
 	if (status == TDM_OK)
 		status = forget(&a->target, before + v.accepted);
 	adapt(a, v.accepted);

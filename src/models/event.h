@@ -21,6 +21,7 @@ struct tdm_event { // one piece of an answer, never empty
 	size_t len;
 	const char *call_id;                        // of TDM_PIECE_CALL: 1 to 64 of [A-Za-z0-9_-], none twice in one answer
 	const char *author;                         // name of the model that wrote it
+	const char *drafter;                        // whose draft it is that the author took over; NULL = nobody's
 	int32_t token;                              // -1 = unknown, or a piece of several tokens
 	float logprob;                              // natural logarithm under the author's own distribution; NAN = unknown
 	const struct tdm_alternative *alternatives; // best first; NULL unless asked for

@@ -12,7 +12,7 @@ struct held {
 	size_t end; // in writer.text; begins where the one before ends
 	int32_t token;
 	float logprob;
-	const char *author;
+	const char *author, *drafter;
 	const struct tdm_alternative *alternatives;
 	int n_alternatives;
 };
@@ -31,7 +31,8 @@ struct tdm_writer {
 	double sum_logprob;
 	bool ended;
 	enum tdm_finish finish;
-	const char *stop; // the stop string that was found; NULL = none yet
+	const char *stop;    // the stop string that was found; NULL = none yet
+	const char *drafter; // of the tokens that come
 };
 
 struct tdm_writer *tdm_writer_new(struct tdm_run *run, const struct tdm_request *request, struct tdm_session *session,
@@ -103,7 +104,7 @@ static bool add_alternatives(struct tdm_writer *w, const float *logits, struct h
 static int hold(struct tdm_writer *w, int32_t token, const float *logits, const char *author) {
 	const char *piece = NULL;
 	size_t n = w->session->ops->piece(w->session, token, &piece);
-	struct held h = {.token = token, .logprob = NAN, .author = author ? author : w->author};
+	struct held h = {.token = token, .logprob = NAN, .author = author ? author : w->author, .drafter = w->drafter};
 	if (logits) {
 		h.logprob = tdm_log_softmax_at(logits, w->session->n_vocab, token);
 		w->sum_logprob += (double)h.logprob;
@@ -176,6 +177,7 @@ static int send(struct tdm_writer *w, size_t limit, bool all) {
 		const struct held *last = &w->held[n - 1];
 		size_t end = last->end;
 		struct tdm_event event = {.text = w->text, .len = end < limit ? end : limit, .author = last->author};
+		event.drafter = last->drafter;
 		event.token = n == 1 && end <= limit ? last->token : -1;
 		for (size_t i = 0; i < n; i++)
 			event.logprob += w->held[i].logprob;
@@ -213,6 +215,10 @@ static int send_safe(struct tdm_writer *w, bool final) {
 	if (status < 0)
 		return status;
 	return found || status ? end_and_forget(w, TDM_FINISH_STOP) : TDM_OK;
+}
+
+void tdm_writer_drafter(struct tdm_writer *w, const char *drafter) {
+	w->drafter = drafter;
 }
 
 int tdm_writer_token(struct tdm_writer *w, int32_t token, const float *logits, const char *author) {

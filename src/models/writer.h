@@ -14,5 +14,7 @@ struct tdm_writer *tdm_writer_new(struct tdm_run *run, const struct tdm_request 
 // writer's). Returns TDM_OK to go on, TDM_SINK_ENOUGH when the answer has ended (end token, stop string, limit, or the
 // sink said so), or a negative status.
 int tdm_writer_token(struct tdm_writer *w, int32_t token, const float *logits, const char *author);
+// The tokens that follow are drafts of this model, which the author has taken over; NULL: they are not.
+void tdm_writer_drafter(struct tdm_writer *w, const char *drafter);
 // Sends what is held, fills finish, completion_tokens, prompt_tokens, mean_logprob, served.
 int tdm_writer_end(struct tdm_writer *w, struct tdm_result *result);

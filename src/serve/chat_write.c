@@ -102,12 +102,13 @@ static void put_call_piece(struct tdm_bytes *out, const struct tdm_chat_head *h,
 	tdm_bytes_puts(out, h->older_tools ? "}}" : "}}]}");
 }
 
-static void end_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *author) {
+static void end_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_event *e) {
 	struct tdm_bytes tandem;
 	tdm_bytes_init(&tandem, 4096);
-	if (h->trace && author) {
-		tdm_bytes_puts(&tandem, "{\"author\":");
-		tdm_bytes_json(&tandem, author, strlen(author));
+	if (h->trace && e->author) {
+		put_member(&tandem, "{\"author\":", e->author, strlen(e->author));
+		if (e->drafter)
+			put_member(&tandem, ",\"drafter\":", e->drafter, strlen(e->drafter));
 		tdm_bytes_putc(&tandem, '}');
 	}
 	chunk_end(out, h, NULL, tandem.data);
@@ -133,7 +134,7 @@ void tdm_chat_chunk_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, 
 	} else {
 		tdm_bytes_puts(out, "null");
 	}
-	end_piece(out, h, e->author);
+	end_piece(out, h, e);
 }
 
 void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, enum tdm_finish finish,

@@ -11,3 +11,4 @@ int tdm_test_receipt(void);
 int tdm_test_store(void);
 int tdm_test_shared(void);
 int tdm_test_metric(void);
+int tdm_test_stats(void);

@@ -83,6 +83,7 @@ static void test_refused(void **state) {
 	    {"{" HI ",\"tandem\":{\"privcy\":2}}", TDM_EVALUE, "tandem.privcy"},
 	    {"{" HI ",\"tandem\":{\"privacy\":5}}", TDM_EVALUE, "tandem.privacy"},
 	    {"{" HI ",\"tandem\":{\"quality\":1.1}}", TDM_EVALUE, "tandem.quality"},
+	    {"{" HI ",\"tandem\":{\"trace\":1}}", TDM_EVALUE, "tandem.trace"},
 	    {"{" HI ",\"tandem\":3}", TDM_EVALUE, "tandem"},
 	};
 	(void)state;
@@ -179,12 +180,12 @@ static void test_objective(void **state) {
 	(void)state;
 	assert_int_equal(read_body("{" HI
 	                           ",\"tandem\":{\"privacy\":\"personal\",\"trust\":1,\"max_cost\":0.5,\"strict\":true,"
-	                           "\"session\":\"s\",\"receipt\":\"id\"},\"logit_bias\":{\"5\":1}}",
+	                           "\"session\":\"s\",\"receipt\":\"id\",\"trace\":true},\"logit_bias\":{\"5\":1}}",
 	                           &r, &err),
 	                 TDM_OK);
 	assert_int_equal(r.objective.privacy, 2);
 	assert_int_equal(r.objective.trust, 1);
-	assert_true(r.objective.strict);
+	assert_true(r.objective.strict && r.objective.trace);
 	assert_int_equal(r.objective.receipt, 1);
 	assert_string_equal(record.warnings->param, "logit_bias"); // an option without effect says so
 	// Headers only tighten.

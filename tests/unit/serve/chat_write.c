@@ -38,6 +38,17 @@ static void test_text_chunk(void **state) {
 	assert_true(tdm_get_number(entry, "logprob", 0) == -0.5);
 	assert_int_equal(tdm_get(entry, "bytes")->n, sizeof text - 1);
 	tdm_bytes_clear(&b);
+	assert_null(tdm_get(v, "tandem"));
+	struct tdm_chat_head traced = head;
+	traced.trace = true;
+	e.author = "large";
+	e.drafter = "small \"x\"";
+	tdm_bytes_clear(&b);
+	tdm_chat_chunk_piece(&b, &traced, 0, &e, -1, true);
+	v = tdm_get(event_of(&b), "tandem");
+	assert_string_equal(tdm_get_string(v, "author"), "large");
+	assert_string_equal(tdm_get_string(v, "drafter"), "small \"x\"");
+	tdm_bytes_clear(&b);
 	e.logprob = NAN;
 	tdm_chat_chunk_piece(&b, &head, 0, &e, -1, true);
 	assert_null(tdm_get(&tdm_get(event_of(&b), "choices")->items[0], "logprobs"));
