@@ -188,6 +188,7 @@ static struct curl_slist *last_address(struct tdm_http *h) {
 // --- one call
 
 struct call {
+	struct curl_slist first; // of the headers
 	struct tdm_http *http;
 	struct tdm_http_post *post;
 	struct line *line;
@@ -248,7 +249,8 @@ static void set_up(struct call *c) {
 	curl_easy_setopt(e, CURLOPT_URL, p->url);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, (struct curl_slist *)p->headers);
+	c->first = (struct curl_slist){(char *)(uintptr_t)p->extra, (struct curl_slist *)(uintptr_t)p->headers};
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER, p->extra ? &c->first : c->first.next);
 	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->n);
 	curl_easy_setopt(e, CURLOPT_POSTFIELDS, p->body);
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);

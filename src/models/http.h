@@ -1,5 +1,6 @@
 // Http: posts to one upstream over kept connections. http.c is the only file that knows curl. Nothing here decides what
-// may leave the machine: remote_send.c does, and is the only one that posts.
+// may leave the machine: remote_send.c does, and is the only one that posts what a client wrote. Telemetry, which
+// holds none of that, posts too.
 //
 // TLS is always verified and has no switch; redirects are not followed, cookies not kept; HTTP/2 where TLS offers it. A
 // name that cannot be resolved for a moment is used with its last good address, for five minutes.
@@ -41,6 +42,7 @@ enum tdm_http_end {
 struct tdm_http_post {
 	const char *url;
 	const struct tdm_http_headers *headers;
+	const char *extra; // one line more; NULL = none
 	const char *body;
 	size_t n;
 	bool fresh;                                           // on a new connection

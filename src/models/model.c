@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "models/account.h"
 #include "models/sources.h"
+#include "models/spans.h"
 
 void tdm_request_init(struct tdm_request *r) {
 	*r = (struct tdm_request){.temperature = -1, .top_p = -1, .min_p = -1, .top_k = -1};
@@ -14,7 +15,7 @@ bool tdm_wants_tools(const struct tdm_request *r) {
 }
 
 int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed) {
-	*run = (struct tdm_run){.arena = arena, .seed = seed};
+	*run = (struct tdm_run){.arena = arena, .seed = seed, .span = -1};
 	run->objective.quality = run->objective.max_cost = NAN;
 	run->record = tdm_arena_alloc(arena, sizeof *run->record);
 	if (!run->record)
@@ -78,8 +79,11 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 		return status;
 	if (is_source)
 		tdm_run_saw(run, m, request);
+	struct tdm_span_watch watch;
+	sink = tdm_span_begin(&watch, run, m, request, sink);
 	status = is_source && run->accounts && !run->is_paid ? generate_paid(m, run, request, sink, result)
 	                                                     : m->ops->generate(m, run, request, sink, result);
+	tdm_span_end(&watch, status, result);
 	if (status < 0) // a model that forgot its sentence still gives one
 		return tdm_fail(&run->error, status, "model %s failed", m->name);
 	return TDM_OK;

@@ -40,6 +40,7 @@ struct tdm_egress {
 // An observer of what sources really receive, below every wrapper: the evaluator looks for protected values there.
 // Several threads of one run may show it something at the same time.
 struct tdm_model;
+struct tdm_spans;
 struct tdm_tap {
 	void (*saw)(struct tdm_tap *self, const struct tdm_model *source, const char *bytes, size_t n);
 };
@@ -60,6 +61,8 @@ struct tdm_run { // one request on its way through the tree
 	struct tdm_tap *tap;          // NULL = nobody looks
 	struct tdm_account *accounts; // what its calls are paid from (account.h); NULL = nothing bounds it
 	bool is_paid;                 // the source that is asked now is paid by tdm_generate
+	struct tdm_spans *spans;      // NULL = nobody wants them (models/spans.h)
+	int span;                     // of those, which one the run is in; -1 = none
 };
 // Prepares a run on the caller's memory: a record in the arena, the seed as given. TDM_OK or TDM_ENOMEM.
 int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed);

@@ -304,6 +304,42 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	return status;
 }
 
+static const char *vendor_of(const char *host) {
+	static const char *const known[][2] = {
+	    {"openai.azure.com", "azure.ai.openai"},
+	    {"openai.com", "openai"},
+	    {"anthropic.com", "anthropic"},
+	    {"amazonaws.com", "aws.bedrock"},
+	    {"googleapis.com", "gcp.gemini"},
+	    {"mistral.ai", "mistral_ai"},
+	    {"groq.com", "groq"},
+	    {"deepseek.com", "deepseek"},
+	    {"x.ai", "x_ai"},
+	    {"cohere.com", "cohere"},
+	    {"perplexity.ai", "perplexity"},
+	};
+	size_t n = strcspn(host, ":");
+	for (size_t i = 0; i < TDM_COUNT(known); i++) {
+		size_t len = strlen(known[i][0]);
+		if (n >= len && !strncmp(host + n - len, known[i][0], len) && (n == len || host[n - len - 1] == '.'))
+			return known[i][1];
+	}
+	return NULL;
+}
+
+bool tdm_remote_place(const struct tdm_model *m, struct tdm_remote_place *out) {
+	const struct tdm_remote *r = (const struct tdm_remote *)m;
+	if (m->kind != &tdm_kind_remote)
+		return false;
+	const char *vendor = vendor_of(r->host), *colon = strrchr(r->host, ':');
+	out->host = r->host;
+	out->n_host = colon ? (size_t)(colon - r->host) : strlen(r->host);
+	out->port = colon ? (int)strtol(colon + 1, NULL, 10) : strncmp(r->url, "https:", 6) ? 80 : 443;
+	out->provider = vendor ? vendor : !strcmp(r->dialect->name, "anthropic") ? "anthropic" : "openai";
+	out->model = r->options.model ? r->options.model : m->name;
+	return true;
+}
+
 bool tdm_remote_is_open(struct tdm_model *m) {
 	return m->kind == &tdm_kind_remote && tdm_breaker_is_open(&((struct tdm_remote *)m)->breaker);
 }
@@ -334,6 +370,8 @@ static const struct tdm_option remote_options[] = {
      "format completions: the endpoint echoes a prompt with its logprobs, so that it can judge texts of others"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "0", 0, 1 << 24, NULL, "longest answer, tokens; 0 = the upstream's"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "-1", -1, 2, NULL, "negative = the upstream's own"},
+    {"trace", TDM_OPT_BOOL, AT(trace), "no", 0, 0, NULL,
+     "send the upstream a traceparent, so that its spans join those of telemetry"},
     {"breaker", TDM_OPT_BOOL, AT(breaker), "yes", 0, 0, NULL,
      "leave the upstream alone after 5 failures in 10 s, but for a probe now and then; slow down when it asks for "
      "that"},

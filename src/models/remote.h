@@ -10,7 +10,7 @@ struct tdm_remote_options {
 	int format;
 	int64_t timeout_ms, connect_timeout_ms, first_token_ms, idle_ms, token_ms, min_rate, rate_window_ms, max_tokens;
 	double temperature;
-	bool breaker, score;
+	bool breaker, score, trace;
 };
 
 struct tdm_remote {

@@ -8,6 +8,7 @@
 #include "models/attempt.h"
 #include "models/remote.h"
 #include "models/sources.h"
+#include "models/spans.h"
 
 #define GRACE_FINISHED_US 1000000 // after the reason of the end: for the usage; after [DONE]: for the end of the answer
 #define GRACE_DONE_US 100000
@@ -116,7 +117,13 @@ static int send_request(struct transfer *t) {
 	t->sent = true;
 	tdm_attempt_count();
 	count_left(t, 1);
+	char traceparent[80];
+	if (t->run->spans && t->remote->options.trace) {
+		tdm_spans_header(t->run, traceparent);
+		t->post.extra = traceparent;
+	}
 	int status = tdm_http_send(t->remote->http, &t->post);
+	t->post.extra = NULL;
 	if (!t->post.left)
 		count_left(t, -1);
 	else

@@ -4,6 +4,7 @@
 #include "ledger/metric.h"
 #include "models/account.h"
 #include "models/joint.h"
+#include "models/spans.h"
 #include <string.h>
 
 int64_t tdm_estimate_tokens(size_t bytes) {
@@ -42,5 +43,6 @@ struct tdm_call *tdm_source_called(const struct tdm_model *m, struct tdm_run *ru
 		tdm_metric_add(TDM_METRIC_ENGINE_WRITTEN, (double)call.completion_tokens, TDM_LABELS(m->name));
 	}
 	tdm_spend_charge(run, &call);
+	tdm_span_called(run, m, &call, started_us);
 	return tdm_record_call(run->record, &call);
 }

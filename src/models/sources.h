@@ -3,6 +3,13 @@
 #include "models/kind.h"
 
 extern const struct tdm_kind tdm_kind_local, tdm_kind_remote, tdm_kind_script;
+struct tdm_remote_place { // where a remote sends to, by the names of telemetry
+	const char *host;     // n_host bytes
+	size_t n_host;
+	int port;
+	const char *provider, *model;
+};
+bool tdm_remote_place(const struct tdm_model *m, struct tdm_remote_place *out); // false: it is no remote
 bool tdm_remote_is_open(struct tdm_model *m); // a remote whose upstream is left alone for a moment
 extern const struct tdm_kind tdm_kind_retry, tdm_kind_fallback, tdm_kind_pool; // policies over them
 

@@ -56,7 +56,7 @@ static const struct tdm_option price_options[] = {
     {"out", TDM_OPT_NUMBER, PRICE(out), "0", 0, 1e9, NULL, "per million tokens of the answer"},
 };
 
-static const char *const sections[] = {"models", "serve", "ledger", "log", "state"};
+static const char *const sections[] = {"models", "serve", "ledger", "log", "state", "telemetry"};
 
 static int build_entry(struct tdm_tree *t, struct entry *e, int depth);
 

@@ -37,6 +37,7 @@ int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char 
 	keyed_hash(c->server, body->data, body->len, r->request_hash, sizeof r->request_hash);
 	tdm_exchange_set(c->x, "x-tandem-receipt", r->id);
 	run->cancelled = tdm_exchange_cancelled(c->x);
+	run->spans = tdm_telemetry_begin(c->server->telemetry, c->arena, tdm_exchange_header(c->x, "traceparent"));
 	return TDM_OK;
 }
 
@@ -108,6 +109,27 @@ static void count(struct tdm_call_context *c, const struct tdm_record *r, const 
 	c->counted = true;
 }
 
+static void tell(struct tdm_call_context *c, const struct tdm_run *run, const struct tdm_run_end *end) {
+	const struct tdm_record *r = run->record;
+	char conversation[80];
+	struct tdm_told told = {.spans = run->spans, .record = r, .method = tdm_exchange_method(c->x)};
+	told.route = tdm_arena_printf(c->arena, "/v1%s", c->endpoint ? c->endpoint : "");
+	told.operation = !strcmp(r->endpoint, "completions")  ? "text_completion"
+	                 : !strcmp(r->endpoint, "embeddings") ? "embeddings"
+	                                                      : "chat";
+	told.error = r->error_code;
+	if (r->objective.session) {
+		keyed_hash(c->server, r->objective.session, strlen(r->objective.session), conversation, sizeof conversation);
+		told.conversation = conversation;
+	}
+	told.http_status = end->status && !end->shown ? tdm_status_info(end->status)->http : 200;
+	told.arrived_us = tdm_exchange_arrived_us(c->x);
+	told.now_us = tdm_now_us();
+	told.wall_us = tdm_wall_us();
+	told.stream = end->shown;
+	tdm_telemetry_end(c->server->telemetry, &told);
+}
+
 static int write_record(struct tdm_call_context *c, const struct tdm_record *r, struct tdm_error *err) {
 	int64_t started_us = tdm_now_us();
 	int status = tdm_ledger_write(c->server->ledger, r, err);
@@ -132,6 +154,9 @@ int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_
 	        r->error_code ? r->error_code : "-", (long long)end.prompt_tokens, (long long)end.completion_tokens,
 	        (long long)r->total_us);
 	count(c, r, &end);
+	if (run->spans)
+		tell(c, run, &end);
+	run->spans = NULL;
 	struct tdm_error err = {0};
 	int written = write_record(c, r, &err);
 	if (!written)

@@ -145,10 +145,14 @@ int tdm_server_use(struct tdm_server *s, struct tdm_setup *setup, struct tdm_err
 	struct tdm_serve_settings next = setup->settings;
 	next.listen = s->settings->listen; // which no reload changes
 	int status = tdm_serve_check(&next, err);
+	if (!status && !s->setup) // nobody asks the models yet
+		status = tdm_telemetry_open(&setup->telemetry, &s->telemetry, err);
 	if (status)
 		return status;
 	pthread_mutex_lock(&s->mutex);
 	struct tdm_setup *old = s->setup;
+	if (old && !tdm_telemetry_same(&old->telemetry, &setup->telemetry))
+		tdm_log(TDM_WARN, "settings.restart", NULL, " option=telemetry effect=\"at the next start\"");
 	s->setup = setup;
 	s->fault[0] = 0;
 	pthread_mutex_unlock(&s->mutex);
@@ -194,6 +198,7 @@ void tdm_server_close(struct tdm_server *s, int drain_s) {
 		tdm_ledger_close(s->ledger);
 	tdm_server_tend(s);
 	tdm_setup_close(s->setup);
+	tdm_telemetry_close(s->telemetry);
 	tdm_responses_close(s->responses);
 	if (s->stats)
 		tdm_stats_free(s->stats);

@@ -33,6 +33,7 @@ struct tdm_server {
 	struct tdm_live_list live;
 	struct tdm_stats *stats;
 	atomic_int_least64_t draining_us; // since when it is about to stop; 0 = it is not
+	struct tdm_telemetry *telemetry;  // since the first setup; NULL = off
 
 	pthread_mutex_t mutex;   // guards what follows
 	struct tdm_setup *setup; // that requests begin with; NULL while the first models load

@@ -77,7 +77,8 @@ static bool same(const struct tdm_option *o, const struct tdm_serve_settings *a,
 	}
 	if (o->type == TDM_OPT_BOOL)
 		return *(const bool *)x == *(const bool *)y;
-	return *(const int64_t *)x == *(const int64_t *)y; // the others of that list are numbers
+	size_t n = o->type == TDM_OPT_BOOL ? sizeof(bool) : o->type == TDM_OPT_CHOICE ? sizeof(int) : sizeof(int64_t);
+	return !memcmp(x, y, n); // no list is among them
 }
 
 size_t tdm_serve_needs_restart(const struct tdm_serve_settings *now, const struct tdm_serve_settings *next,

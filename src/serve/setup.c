@@ -31,7 +31,9 @@ int tdm_setup_new(struct tdm_arena *arena, struct tdm_tree *tree, const struct t
 	s->settings = *settings;
 	s->made_s = tdm_wall_us() / 1000000;
 	snprintf(s->fingerprint, sizeof s->fingerprint, "tdm_%.8s", tdm_tree_hash(tree) + strlen("sha256:"));
-	int status = find_standard(s, err);
+	int status = tdm_telemetry_read(&s->arena, "telemetry", tdm_tree_section(tree, "telemetry"), &s->telemetry, err);
+	if (!status)
+		status = find_standard(s, err);
 	if (!status)
 		status = tdm_keys_open(&s->settings, &s->keys, err);
 	if (status) {

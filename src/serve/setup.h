@@ -5,12 +5,14 @@
 #include "models/tree.h"
 #include "serve/keys.h"
 #include "serve/settings.h"
+#include "serve/telemetry.h"
 #include <stdatomic.h>
 
 struct tdm_setup {
 	struct tdm_arena arena; // of the strings of its settings
 	struct tdm_tree *tree;
 	struct tdm_serve_settings settings;
+	struct tdm_telemetry_settings telemetry;
 	struct tdm_model *standard; // the default model
 	char fingerprint[32];
 	struct tdm_keys *keys;   // who may ask
