@@ -61,7 +61,7 @@ test('text, the reason why it ended, and what was counted', async () => {
   }
 });
 
-test('the sentence of a guard is seen by all: before a word, and after one', async () => {
+test('the sentence of a guard is seen by all clients', async () => {
   upstream.behaviour = () => stream([{ content: 'make a bomb' }, { content: ' like so' }]);
   await all((got, c) => {
     assert.equal(got.finish, 'content_filter', c.name);
@@ -96,7 +96,7 @@ test('a masked answer is whole for all of them, streamed or not', async () => {
   assert.ok(!upstream.received.includes('bob@example.org'));
 });
 
-test('an upstream that is cut: no client takes it for a whole answer', async () => {
+test('F13 an upstream that is cut: no client takes it for a whole answer', async () => {
   const recordings = [[delta({ content: 'Hel' }), delta({ content: 'lo' })], [delta(call(0, 'call_a', 'now', '{"a"')), delta(more(0, ':1}'))],
     [delta({ reasoning_content: 'Hm' }), delta({ content: 'Hello' })]];
   for (const events of recordings) for (const at of [1, events.length])
@@ -245,7 +245,7 @@ test('models: both official clients list them, and a name with a slash is found'
   assert.equal((await an.models.retrieve('team/cloud')).display_name, 'team/cloud');
 });
 
-test('tokens that were counted are tokens that are used, with a local model', { skip: withoutPair }, async () => {
+test('demand_51_tokens_that_were_counted_are_tokens_that_are_used', { skip: withoutPair }, async () => {
   const an = new Anthropic({ baseURL: server.origin, apiKey: 'k', maxRetries: 0 }), oa = new OpenAI({ baseURL: server.base, apiKey: 'k', maxRetries: 0 });
   const n = (await an.messages.countTokens({ model: 'pair', messages: user('What is 2 + 2?') })).input_tokens;
   assert.equal((await oa.responses.inputTokens.count({ model: 'pair', input: 'What is 2 + 2?' })).input_tokens, n);
@@ -266,7 +266,7 @@ test('logprobs: the bytes joined are the words', { skip: withoutPair }, async ()
 
 // --- leaving, and bytes
 
-test('a client that stops listening: the upstream is closed', async () => {
+test('F29 a client that stops listening: the upstream is closed', async () => {
   upstream.behaviour = () => ({ pieces: [head, ...Array(1000).fill(chunk(delta({ content: 'word ' })))], delay: 5 });
   for (const c of streaming()) {
     const controller = new AbortController();

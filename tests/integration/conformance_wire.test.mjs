@@ -13,8 +13,13 @@ before(async () => {
   server = await startTandem(`
 models:
   cloud: {kind: remote, url: "${upstream.url}", model: big-1, breaker: no}
+  far-chat: {kind: remote, url: "${upstream.url}", model: big-1, breaker: no}
+  far-responses: {kind: remote, url: "${upstream.url}", model: big-1, breaker: no, format: responses}
+  far-messages: {kind: remote, url: "${upstream.url}", model: big-1, breaker: no, format: anthropic}
   private: {kind: mask, inner: cloud, level: 2}
   careful: {kind: guard, inner: cloud, scan: [output]}
+  again: {kind: retry, inner: cloud}
+  either: {kind: fallback, models: [cloud, private]}
   pair: {kind: ${hasPair ? 'local, path: "embedded:small"' : 'script, answers: [x]'}}
 serve: {workers: 32, queue: 256}
 `);
@@ -60,21 +65,21 @@ const isFailure = (code, text) => (got, where) => {
 
 const hello = [d({ role: 'assistant', content: '' }), d({ content: 'Hel' }), d({ content: 'lo' })];
 const rows = {
-  'no [DONE]': [sse(...hello, d({}, 'stop')), isText('Hello')],
-  'no finish_reason, with [DONE]': [sse(...hello, data('[DONE]')), isFailure('upstream_truncated', 'Hello')],
-  'no finish_reason, clean end': [sse(...hello), isFailure('upstream_truncated', 'Hello')],
-  'a socket that closes within a stream': [{ pieces: [head(), ...hello.map(chunk)], cut: true }, isFailure('upstream_truncated', 'Hello')],
+  'F14 no [DONE]': [sse(...hello, d({}, 'stop')), isText('Hello')],
+  'F13 no finish_reason, with [DONE]': [sse(...hello, data('[DONE]')), isFailure('upstream_truncated', 'Hello')],
+  'F13 no finish_reason, clean end': [sse(...hello), isFailure('upstream_truncated', 'Hello')],
+  'F24 a socket that closes within a stream': [{ pieces: [head(), ...hello.map(chunk)], cut: true }, isFailure('upstream_truncated', 'Hello')],
   'a socket that is reset within a stream': [{ pieces: [head(), ...hello.map(chunk)], reset: true, delay: 5 }, isFailure('upstream_truncated', 'Hello')],
   'no last chunk, after finish_reason and [DONE]': [{ pieces: [head(), ...[...hello, ...end('stop')].map(chunk)], cut: true }, isText('Hello')],
   'no role': [sse(d({ content: 'Hello' }), ...end('stop')), isText('Hello')],
-  'malformed JSON': [sse(...hello, 'data: {"choices":[\n\n', ...end('stop')), isFailure('bad_upstream_body', 'Hello')],
+  'F17 malformed JSON': [sse(...hello, 'data: {"choices":[\n\n', ...end('stop')), isFailure('bad_upstream_body', 'Hello')],
   'an error in mid-stream': [sse(...hello, data({ error: { message: 'overloaded', code: 'server_error' } })), isFailure(null, 'Hello')],
   'an error as text in mid-stream': [sse(...hello, data({ error: 'it broke' }), data('[DONE]')), isFailure(null, 'Hello')],
   'an event of the name error': [sse(...hello, 'event: error\ndata: {"error":{"message":"it broke"}}\n\n'), isFailure(null, 'Hello')],
   'tool deltas without index': [sse(d({ tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'get', arguments: '{"a"' } }] }),
     d({ tool_calls: [{ function: { arguments: ':1}' } }] }), d({ tool_calls: [{ id: 'call_2', type: 'function', function: { name: 'put', arguments: '{}' } }] }), ...end('tool_calls')),
   areCalls(['get', { a: 1 }], ['put', {}])],
-  'id and name in every tool delta': [sse(first(0, 'call_1', 'get', '{'), first(0, 'call_1', 'get', '"a":'), first(0, 'call_1', 'get', '1}'), ...end('tool_calls')),
+  'demand_10_tool_deltas: id and name in every one': [sse(first(0, 'call_1', 'get', '{'), first(0, 'call_1', 'get', '"a":'), first(0, 'call_1', 'get', '1}'), ...end('tool_calls')),
     areCalls(['get', { a: 1 }])],
   'arguments as an object': [sse(first(0, 'call_1', 'get', { a: { b: [1, 'x'] } }), ...end('tool_calls')), areCalls(['get', { a: { b: [1, 'x'] } }])],
   'a tool delta without type': [sse(d({ tool_calls: [{ index: 0, id: 'call_1', function: { name: 'get', arguments: '{"a":1}' } }] }), ...end('tool_calls')), areCalls(['get', { a: 1 }])],
@@ -83,31 +88,31 @@ const rows = {
   'later tool deltas with empty id and name': [sse(first(0, 'call_1', 'get', '{"a"'), later(0, ':1}', { id: '' }, { name: '' }), ...end('tool_calls')), areCalls(['get', { a: 1 }])],
   'the same id in two calls': [sse(first(0, 'call_1', 'get', '{}'), first(1, 'call_1', 'put', '{}'), ...end('tool_calls')),
     (got, where) => (got.status === 200 && got.state !== 'failed' ? assert.equal(new Set(got.calls.map((c) => c.id)).size, got.calls.length, where) : isFailure(null, '')(got, where))],
-  'tools called, finish_reason stop': [sse(first(0, 'call_1', 'get', '{}'), ...end('stop')), areCalls(['get', {}])],
+  'demand_09_tools_called_finish_reason_stop': [sse(first(0, 'call_1', 'get', '{}'), ...end('stop')), areCalls(['get', {}])],
   'choices: [] first and in between': [sse(data({ choices: [] }), ...hello, data({ choices: [], usage: null }), ...end('stop')), isText('Hello')],
   'a chunk without choices': [sse(...hello, data({ id: 'x', note: 'hi' }), ...end('stop')), isText('Hello')],
-  'data after [DONE]': [sse(...hello, ...end('stop'), d({ content: ' and more' })), isText('Hello')],
-  'text after finish_reason': [sse(...hello, d({}, 'stop'), d({ content: ' and more' }), data('[DONE]')), isText('Hello')],
+  'F15 data after [DONE]': [sse(...hello, ...end('stop'), d({ content: ' and more' })), isText('Hello')],
+  'F16 text after finish_reason': [sse(...hello, d({}, 'stop'), d({ content: ' and more' }), data('[DONE]')), isText('Hello')],
   'content null, missing head, unknown finish_reason, usage on the finish chunk': [sse(d({ role: 'assistant', content: null }), ...hello, d({ content: null }, 'eos', { usage }), data('[DONE]')),
     isText('Hello')],
-  'a 200 with an error as its body': [jsonAnswer('200 OK', { error: { message: 'no' } }), isFailure(null, '')],
-  'a 200 with HTML': [[`HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 27\r\n\r\n`, '<html><body>hi</body></html>'.slice(0, 27)], isFailure(null, '')],
+  'demand_30 a 200 with an error as its body': [jsonAnswer('200 OK', { error: { message: 'no' } }), isFailure(null, '')],
+  'F07 a 200 with HTML': [[`HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 27\r\n\r\n`, '<html><body>hi</body></html>'.slice(0, 27)], (got, where) => { isFailure('bad_upstream_body', '')(got, where); assert.ok(!/html|body>/.test(got.error.message), where); }],
   'an error body {"error":"text"}': [jsonAnswer('500 X', { error: 'text' }), isFailure(null, '')],
   'an error body {"detail":…}': [jsonAnswer('500 X', { detail: [{ loc: ['body'], msg: 'm' }] }), isFailure(null, '')],
   'an error body of HTML': [jsonAnswer('502 X', '<h1>Bad gateway</h1>'), isFailure(null, '')],
   'an empty error body': [jsonAnswer('500 X', ''), isFailure(null, '')],
-  'comments, CRLF, no space after the colon, unknown fields, one event over two lines': [sse(': hello\r\n\r\n', ...hello.map((e) => e.replace('data: ', 'data:').replaceAll('\n', '\r\n')),
+  'F17 comments, CRLF, no space after the colon, unknown fields, one event over two lines': [sse(': hello\r\n\r\n', ...hello.map((e) => e.replace('data: ', 'data:').replaceAll('\n', '\r\n')),
     'id: 3\nretry: 5\n\n', 'data: {"choices":[{"index":0,\ndata: "delta":{"content":"!"}}]}\n\n', ...end('stop')), isText('Hello!')],
-  'UTF-8 cut anywhere': [[head(), ...[...Buffer.from(d({ content: 'né😀' }) + end('stop').join(''))].map((byte) => Buffer.concat([Buffer.from('1\r\n'), Buffer.from([byte]), Buffer.from('\r\n')])), '0\r\n\r\n'],
+  'F19 UTF-8 cut anywhere': [[head(), ...[...Buffer.from(d({ content: 'né😀' }) + end('stop').join(''))].map((byte) => Buffer.concat([Buffer.from('1\r\n'), Buffer.from([byte]), Buffer.from('\r\n')])), '0\r\n\r\n'],
     isText('né😀')],
   'a last event without its empty line': [sse(...hello, d({}, 'stop').trimEnd()), isText('Hello')],
 };
-for (const [name, [pieces, check]] of Object.entries(rows)) test(`upstream quirk: ${name}`, () => everywhere(pieces, check));
+for (const [name, [pieces, check]] of Object.entries(rows)) test(/^(F\d\d|demand_)/.test(name) ? name : `upstream quirk: ${name}`, () => everywhere(pieces, check));
 
 test('upstream quirk: an empty data line', () => everywhere(sse(...hello, 'data:\n\n', 'data: \n\n', ...end('stop')), (got, where) =>
   (got.status === 200 && got.state !== 'failed' ? isText('Hello') : isFailure('bad_upstream_body', 'Hello'))(got, where)));
 
-test('upstream quirk: reasoning under any of its names', async () => {
+test('demand_11_reasoning_under_any_of_its_names_in_three_formats', async () => {
   for (const field of ['reasoning_content', 'reasoning'])
     await everywhere(sse(d({ [field]: 'Hm' }), ...hello, ...end('stop')), (got, where) => assert.deepEqual([got.thought, got.text], ['Hm', 'Hello'], `${field} ${where}`));
 });
@@ -126,7 +131,7 @@ const recordings = {
 };
 
 for (const [what, events] of Object.entries(recordings))
-  test(`cut at every byte: ${what}`, async () => {
+  test(`F13 F21 demand_01_a_cut_at_every_byte_never_looks_whole: ${what}`, async () => {
     const all = Buffer.concat([head(), ...events.map(chunk), chunk(data('[DONE]')), '0\r\n\r\n'].map((p) => Buffer.from(p)));
     const finished = all.indexOf(Buffer.from('"finish_reason"')); // before it nothing may look whole
     upstream.behaviour = (rq) => ({ pieces: [all.subarray(0, Number(/cut at (\d+)/.exec(rq.body)[1]))], cut: true });
@@ -299,9 +304,11 @@ const planted = {
 };
 const readers = { chat: (b) => readChat(b, true, { includeUsage: true }), responses: (b) => readResponses(b, true), messages: (b) => readMessages(b, true) };
 
+const wonder = [d({ reasoning: 'Hm' }), ...hello, first(0, 'call_1', 'get', '{"a'), later(0, '":1}'), first(1, 'call_2', 'put', '{"b":'), later(1, '2}'), ...end('tool_calls')];
+
 for (const name of names)
   test(`planted faults are found: ${name}`, async () => {
-    const list = await genuine(name, [d({ reasoning: 'Hm' }), ...hello, first(0, 'call_1', 'get', '{"a'), later(0, '":1}'), first(1, 'call_2', 'put', '{"b":'), later(1, '2}'), ...end('tool_calls')]);
+    const list = await genuine(name, wonder);
     const good = readers[name](written(list));
     assert.deepEqual([good.thought, good.text, good.finish, good.calls.length], ['Hm', 'Hello', 'tool_calls', 2]);
     for (const [what, plant] of Object.entries(planted[name])) assert.throws(() => readers[name](written(plant(list))), (e) => e instanceof assert.AssertionError || e instanceof SyntaxError, what);
@@ -309,3 +316,36 @@ for (const name of names)
     assert.throws(() => ({ chat: readChat, responses: readResponses, messages: readMessages })[name](written(list), false, { includeUsage: true }));
     assert.throws(() => readers[name](written(list.slice(0, -2))));
   });
+
+// The same faults from an upstream of that format: repaired, or told; never less that looks whole.
+const told = ['no finish_reason', 'malformed JSON', 'an error, and then a clean end', 'an error as text', 'id and name in every tool delta', 'arguments that are no JSON',
+  'calls that overlap', 'no terminal event', 'response.failed, clean end', 'an error event, clean end', 'a chat-style error', 'another output_index',
+  'tools called, end_turn and arguments cut'];
+const others = { 'arguments as an object': { calls: [['get', { a: 1 }], ['put', { a: 1 }]] }, 'an answer in delta.refusal': { text: 'nono' }, // what it says is something else
+  'reasoning under another name': { thought: 'no' }, 'a delta is lost': { text: 'lo' } };
+for (const name of names)
+  test(`an upstream of each format with a fault planted: ${name}`, async () => {
+    const list = await genuine(name, wonder);
+    const good = { thought: 'Hm', text: 'Hello', finish: 'tool_calls', calls: [['get', { a: 1 }], ['put', { b: 2 }]] };
+    for (const [what, plant] of [['nothing', (l) => l], ...Object.entries(planted[name])]) for (const client of names) {
+      const bytes = written(plant(list)).toString(), where = `${what}, ${client}`;
+      upstream.behaviour = () => sse(bytes);
+      const got = await ask(server.port, client, { model: `far-${name}`, messages: user('x'), tools });
+      if (told.includes(what)) {
+        assert.ok(['failed', 'refused'].includes(got.state), where);
+        assert.ok((got.error.message ?? '').length > 10 && got.receipt.state === 'failed', where);
+        continue;
+      }
+      assert.equal(got.state, 'complete', `${where}: ${got.error?.message}`);
+      assert.deepEqual({ thought: got.thought, text: got.text, finish: got.finish, calls: got.calls.map((c) => [c.name, JSON.parse(c.arguments)]) }, { ...good, ...others[what] }, where);
+    }
+  });
+
+test('demand_05_usage_in_streams: one last chunk when it is asked for, none when not, whatever is in between', async () => {
+  for (const model of ['cloud', 'private', 'careful', 'again', 'either']) for (const includeUsage of [true, false]) {
+    upstream.behaviour = () => sse(...hello, ...end('stop'));
+    const got = await exchange(server.port, '/v1/chat/completions', { model, messages: user('x'), stream: true, ...(includeUsage ? { stream_options: { include_usage: true } } : {}) });
+    const read = readChat(got.body, got.clean, { includeUsage });
+    assert.deepEqual([read.text, read.usage], ['Hello', includeUsage ? { prompt: 5, completion: 4 } : undefined], model);
+  }
+});

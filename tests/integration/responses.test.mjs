@@ -234,7 +234,7 @@ test('a failure is no answer: before the first byte an error, after it response.
   assert.ok(pinged.body.toString().startsWith(': ping\n\n'));
 });
 
-test('a mask, a guard and the ledger hold in every format alike', async () => {
+test('demand_23_a_mask_a_guard_and_the_ledger_hold_in_every_format_alike', async () => {
   const address = 'bob@example.org';
   upstream.behaviour = (rq) => wholeStream(['Dear ', `${/EMAIL_[A-Z0-9]+/.exec(rq.body)?.[0]}`.slice(0, 7), `${/EMAIL_[A-Z0-9]+/.exec(rq.body)?.[0]}`.slice(7), '!']);
   const seen = [];
@@ -254,7 +254,7 @@ test('a mask, a guard and the ledger hold in every format alike', async () => {
   assert.equal(upstream.requests.length, before, 'a guard let nothing through');
 });
 
-test('a call for a tool is masked on the way out and whole on the way back', async () => {
+test('demand_18_a_call_for_a_tool_is_masked_on_the_way_out_and_whole_on_the_way_back', async () => {
   upstream.behaviour = (rq) => { const mark = /EMAIL_[A-Z0-9]+/.exec(rq.body)?.[0]; return calling(call(0, 'call_a', 'weather', `{"city":"${mark.slice(0, 5)}`), more(0, `${mark.slice(5)}"}`)); };
   for (const name of Object.keys(formats)) {
     const got = await ask(server.port, name, { model: 'private', messages: user('mail "bob@example.org"'), tools: [{ name: 'weather', parameters: { type: 'object' } }] });
@@ -262,7 +262,7 @@ test('a call for a tool is masked on the way out and whole on the way back', asy
   }
 });
 
-test('tokens of an input are counted without an answer', { skip: withoutPair }, async () => {
+test('demand_51_tokens_of_an_input_are_counted_without_an_answer', { skip: withoutPair }, async () => {
   const body = { model: 'pair', instructions: 'be brief', input: [...user('What is 12 + 7?'), { role: 'assistant', content: '19' }, ...user('And 3 more?')] };
   const counted = await client.post('/responses/input_tokens', { body });
   assert.equal(counted.object, 'response.input_tokens');
