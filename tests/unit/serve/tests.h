@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+int tdm_test_responses(void);
 int tdm_test_chat_read(void);
 int tdm_test_chat_write(void);
 int tdm_test_head(void);
