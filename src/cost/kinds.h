@@ -3,6 +3,7 @@
 #pragma once
 #include "models/kind.h"
 
+extern const struct tdm_kind tdm_kind_cache;     // an answer that was given before
 extern const struct tdm_kind tdm_kind_cascade;   // answer first, then decide
 extern const struct tdm_kind tdm_kind_route;     // decide before anyone answers
 extern const struct tdm_kind tdm_kind_speculate; // small drafts, large verifies, output unchanged

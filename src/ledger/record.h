@@ -62,6 +62,7 @@ struct tdm_objective {        // api.md 9.1; levels only ever tighten
 	bool strict;
 	const char *session; // NULL = none
 	int receipt;         // 0 full, 1 id, 2 none
+	double similarity;   // a near question's answer will do from this cosine on; 0 = none will
 	bool trace;          // every piece of a stream names its author
 };
 

@@ -43,7 +43,7 @@ int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char 
 
 int tdm_entry_wishes(struct tdm_call_context *c, struct tdm_objective *o, struct tdm_error *err) {
 	static const char *const names[] = {"quality", "max-cost", "max-latency-ms", "privacy", "trust",
-	                                    "strict",  "session",  "receipt",        "trace"};
+	                                    "strict",  "session",  "receipt",        "trace",   "cache-similarity"};
 	for (size_t i = 0; i < TDM_COUNT(names); i++) {
 		char header[48];
 		snprintf(header, sizeof header, "x-tandem-%s", names[i]);
@@ -191,6 +191,8 @@ void tdm_entry_commit(struct tdm_call_context *c, const struct tdm_record *r, co
 		snprintf(text, sizeof text, "%s=%s", d->kind, d->choice);
 		tdm_exchange_set(x, "x-tandem-decision", text);
 	}
+	if (r->cache)
+		tdm_exchange_set(x, "x-tandem-cache", r->cache);
 	snprintf(text, sizeof text, "%lld", (long long)(tdm_now_us() - tdm_exchange_arrived_us(x)) / 1000);
 	tdm_exchange_set(x, "openai-processing-ms", text);
 	tdm_set_warnings(x, r);

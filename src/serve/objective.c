@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *const fields[] = {"quality", "max_cost", "max_latency_ms", "privacy", "trust",
-                                     "strict",  "session",  "receipt",        "trace"};
+                                     "strict",  "session",  "receipt",        "trace",   "cache_similarity"};
 static const char *const privacy_words[] = {"none", "secrets", "personal", "strict", "local"};
 static const char *const receipt_words[] = {"full", "id", "none"};
 
@@ -89,6 +89,8 @@ static int set_field(const char *field, const struct tdm_value *v, struct tdm_ob
 		return set_level(v, field, 3, &o->trust, err);
 	if (!strcmp(field, "max_latency_ms"))
 		return set_latency(v, o, err);
+	if (!strcmp(field, "cache_similarity"))
+		return set_number(v, field, 1, &o->similarity, true, err);
 	if (word_index(field, fields, sizeof fields / sizeof fields[0]) >= 0)
 		return set_words(v, field, o, err);
 	const char *near = tdm_nearest(field, fields, sizeof fields / sizeof fields[0]);

@@ -1,5 +1,6 @@
 #pragma once
 
+int tdm_test_cache(void);
 int tdm_test_verify(void);
 int tdm_test_speculate(void);
 int tdm_test_cascade(void);

@@ -1,0 +1,150 @@
+// The cache behind the real server: hits that are the answer to the byte in every format, what is never kept, two
+// servers over one store, a mask around it.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { chatStream, post, request, startTandem, streamedText, user } from './lib.mjs';
+import { startUpstream, wholeStream } from './upstream.mjs';
+
+let upstream, n = 0;
+before(async () => (upstream = await startUpstream((rq) => {
+  if (rq.json.model !== 'counting') return undefined;
+  n++;
+  return wholeStream([`answer ${n} `, 'to ', rq.json.messages.at(-1).content]);
+})));
+after(() => upstream.close());
+
+const tree = (options = '', rest = '') => `models:
+  cloud: {kind: remote, url: "${upstream.url}", model: counting, price: {in: 1, out: 2}}
+  kept: {kind: cache, inner: cloud${options}}
+${rest}serve: {default: kept}
+`;
+const same = (json) => ({ choices: json.choices, usage: json.usage, model: json.model });
+const metric = async (server, event) => {
+  const text = (await request(`${server.origin}/metrics`)).text;
+  return Number(new RegExp(`^tandem_cache_events_total\\{cache="kept",event="${event}"\\} (\\S+)`, 'm').exec(text)?.[1] ?? 0);
+};
+
+test('a hit repeats the answer and its usage, costs nothing and lists no calls', async () => {
+  const server = await startTandem(tree());
+  const body = { messages: user('what?') }, calls = n;
+  const first = await server.chat(body), second = await server.chat(body);
+  assert.equal(n, calls + 1);
+  assert.equal(first.headers['x-tandem-cache'], 'miss');
+  assert.equal(second.headers['x-tandem-cache'], 'hit-exact');
+  assert.deepEqual(same(second.json), same(first.json));
+  assert.equal(first.json.tandem.cache, 'miss');
+  assert.equal(first.json.tandem.calls.length, 1);
+  assert.ok(first.json.tandem.cost.total > 0);
+  assert.equal(second.json.tandem.cache, 'hit-exact');
+  assert.deepEqual(second.json.tandem.calls, []);
+  assert.equal(second.json.tandem.cost.total, 0);
+  assert.ok(second.json.tandem.cost.saved > 0);
+  assert.equal(second.json.tandem.left.requests, 0);
+  assert.notEqual(second.json.id, first.json.id);
+  assert.deepEqual([await metric(server, 'miss'), await metric(server, 'hit_exact'), await metric(server, 'store')], [1, 1, 1]);
+  await server.stop();
+});
+
+test('demand_05_usage_in_streams: a streamed hit has the same pieces in the same order, and its usage once', async () => {
+  const server = await startTandem(tree());
+  const body = { messages: user('stream'), stream_options: { include_usage: true } };
+  const shape = (e) => e.filter((x) => x !== '[DONE]').map(({ choices, usage }) => ({ choices, usage }));
+  const first = await chatStream(server, body), second = await chatStream(server, body);
+  assert.equal(second.headers['x-tandem-cache'], 'hit-exact');
+  assert.deepEqual(shape(second.events), shape(first.events));
+  assert.equal(second.events.filter((e) => e.usage).length, 1);
+  assert.match(streamedText(second.events), /^answer \d+ to stream$/);
+  const whole = await server.chat({ messages: user('stream') }); // another way to write one answer
+  assert.equal(whole.headers['x-tandem-cache'], 'hit-exact');
+  const messages = await post(`${server.base}/messages`, { max_tokens: 50, messages: user('stream') });
+  assert.equal(messages.headers['x-tandem-cache'], 'miss', 'max_tokens differs');
+  assert.equal((await post(`${server.base}/messages`, { max_tokens: 50, messages: user('stream') })).headers['x-tandem-cache'], 'hit-exact');
+  await server.stop();
+});
+
+test('demand_31_different_questions_never_share: tools, results, sampling, form and objective are in the key', async () => {
+  const server = await startTandem(tree());
+  const tool = (d) => ({ type: 'function', function: { name: 'look', description: d, parameters: { type: 'object', properties: {} } } });
+  const turns = (result) => [...user('x'), { role: 'assistant', content: null, tool_calls: [{ id: 'call_1', type: 'function',
+    function: { name: 'look', arguments: '{}' } }] }, { role: 'tool', tool_call_id: 'call_1', content: result }];
+  const base = { messages: user('x') };
+  const all = [base, { messages: user('y') }, { ...base, temperature: 0.5 }, { ...base, max_tokens: 100 }, { ...base, seed: 1 },
+    { ...base, seed: 2 }, { ...base, stop: ['q'] }, { ...base, tools: [tool('a')] }, { ...base, tools: [tool('b')] },
+    { ...base, tools: [tool('a')], tool_choice: 'none' }, { messages: turns('1') }, { messages: turns('2') },
+    { ...base, response_format: { type: 'json_object' } }, { ...base, tandem: { max_cost: 5 } }, { ...base, tandem: { trust: 0, quality: 0 } }];
+  for (const body of all) assert.equal((await server.chat(body)).headers['x-tandem-cache'], 'miss', JSON.stringify(body));
+  for (const body of all.filter((b) => !b.response_format))
+    assert.equal((await server.chat(body)).headers['x-tandem-cache'], 'hit-exact', JSON.stringify(body));
+  await server.stop();
+});
+
+test('demand_33_one_key_for_equal_requests: order of keys and form of numbers do not matter', async () => {
+  const server = await startTandem(tree());
+  const written = ['{"messages":[{"role":"user","content":"q"}],"temperature":0.50,"max_tokens":64,"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","minProperties":1}}}]}',
+    '{"max_completion_tokens":64.0,"tools":[{"function":{"parameters":{"minProperties":1.0,"type":"object"},"name":"f"},"type":"function"}],"temperature":5e-1,"user":"someone","messages":[{"content":[{"type":"text","text":"\\u0071"}],"role":"user"}]}'];
+  assert.equal((await server.chat(written[0])).headers['x-tandem-cache'], 'miss');
+  assert.equal((await server.chat(written[1])).headers['x-tandem-cache'], 'hit-exact');
+  await server.stop();
+});
+
+test('what failed, was cut or was left is never kept', async () => {
+  const server = await startTandem(tree());
+  const pieces = wholeStream(['cut']).map((p) => p.replace('"finish_reason":"stop"', '"finish_reason":"length"'));
+  upstream.behaviour = () => pieces;
+  for (let i = 0; i < 2; i++) {
+    const cut = await server.chat({ messages: user('long') });
+    assert.equal(cut.json.choices[0].finish_reason, 'length');
+    assert.equal(cut.headers['x-tandem-cache'], 'miss');
+  }
+  upstream.behaviour = () => ({ pieces: wholeStream(['half']).slice(0, 3), cut: true });
+  const failed = await server.chat({ messages: user('fails') });
+  assert.notEqual(failed.status, 200);
+  upstream.behaviour = () => wholeStream(['whole']);
+  const next = await server.chat({ messages: user('fails') });
+  assert.equal(next.headers['x-tandem-cache'], 'miss');
+  assert.equal(next.json.choices[0].message.content, 'whole');
+  upstream.behaviour = (rq) => (rq.json.model === 'counting' ? wholeStream([`answer ${++n} `, 'to ', rq.json.messages.at(-1).content]) : undefined);
+  await server.stop();
+});
+
+test('demand_34_limits: entries are bounded, and what made room is counted', async () => {
+  const server = await startTandem(tree(', max_entries: 8, tenant_share: 1'));
+  for (let i = 0; i < 20; i++) await server.chat({ messages: user(`number ${i}`) });
+  assert.equal(await metric(server, 'evict'), 12);
+  assert.equal((await server.chat({ messages: user('number 0') })).headers['x-tandem-cache'], 'miss');
+  assert.equal((await server.chat({ messages: user('number 19') })).headers['x-tandem-cache'], 'hit-exact');
+  await server.stop();
+});
+
+test('S64 a cache behind a mask sees and keeps masked text, and its hit is restored', async () => {
+  const server = await startTandem(tree('', '  masked: {kind: mask, inner: kept, level: 2}\n'));
+  const body = { model: 'masked', messages: user('write to jane.roe@example.com now') };
+  const before = upstream.requests.length;
+  const first = await server.chat(body), second = await server.chat(body);
+  assert.equal(second.headers['x-tandem-cache'], 'hit-exact');
+  assert.equal(second.json.choices[0].message.content, first.json.choices[0].message.content);
+  assert.match(second.json.choices[0].message.content, /jane\.roe@example\.com/);
+  assert.equal(upstream.requests.length, before + 1);
+  assert.doesNotMatch(upstream.requests.at(-1).body, /jane/);
+  await server.stop();
+});
+
+test('storage: state keeps answers where limits and budgets are', async () => {
+  const server = await startTandem(tree(', storage: state').replace('serve:', 'state: {url: "memory:"}\nserve:'));
+  const body = { messages: user('shared?') };
+  const first = await server.chat(body), second = await server.chat(body);
+  assert.equal(first.headers['x-tandem-cache'], 'miss');
+  assert.equal(second.headers['x-tandem-cache'], 'hit-exact');
+  assert.deepEqual(same(second.json), same(first.json));
+  await server.stop();
+});
+
+test('a misspelt wish for near answers is told; a right one has no effect where the settings do not allow it', async () => {
+  const server = await startTandem(tree());
+  const wrong = await server.chat({ messages: user('x'), tandem: { cache_similarty: 0.9 } });
+  assert.equal(wrong.status, 400);
+  assert.match(wrong.json.error.message, /cache_similarity/);
+  assert.equal((await server.chat({ messages: user('x'), tandem: { cache_similarity: 0.9 } })).headers['x-tandem-cache'], 'miss');
+  assert.equal((await server.chat({ messages: user('x') }, { 'x-tandem-cache-similarity': '0.9' })).headers['x-tandem-cache'], 'hit-exact');
+  await server.stop();
+});
