@@ -62,7 +62,7 @@ async function refresh() {
     problem('');
   } catch (error) {
     problem(error instanceof ApiError ? error.message : `Something in this page failed: ${error.message}`);
-    if (error instanceof ApiError && error.status === 401) {
+    if (error instanceof ApiError && [401, 403].includes(error.status)) {
       showKeyField(refresh);
       again = false;
     }

@@ -19,12 +19,11 @@ static void add(struct list *l, const struct tdm_model *m) {
 }
 
 // The list grows while it is walked, until every part of every item is on it.
-static void collect(const struct tdm_setup *s, struct list *l) {
+static void collect(const struct tdm_call_context *c, struct list *l) {
 	struct tdm_model *const *all;
-	size_t n = tdm_tree_models(s->tree, &all);
-	add(l, s->standard);
+	size_t n = tdm_tree_models(c->setup->tree, &all);
 	for (size_t i = 0; i < n; i++)
-		if (!all[i]->hidden)
+		if ((!all[i]->hidden || all[i] == c->setup->standard) && tdm_who_may_ask(&c->who, all[i]->name))
 			add(l, all[i]);
 	for (size_t i = 0; i < l->n; i++)
 		for (size_t p = 0; p < l->items[i]->n_parts; p++)
@@ -68,7 +67,7 @@ void tdm_handle_tree(struct tdm_call_context *c) {
 	struct list list = {.n = 0};
 	struct tdm_bytes body;
 	tdm_bytes_init(&body, 4 << 20);
-	collect(c->setup, &list);
+	collect(c, &list);
 	tdm_bytes_puts(&body, "{\"object\":\"tree\",");
 	put_text(&body, "default", c->setup->standard->name);
 	tdm_bytes_puts(&body, ",\"models\":[");

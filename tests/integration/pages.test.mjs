@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core';
 import { eventually, request, root, startTandem, tempDir, withoutPair } from './lib.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const KEY = 'a-key-of-the-tests';
+const KEY = 'a-key-of-the-tests', ADMIN = 'a-key-that-may-see-everything';
 const WORDS = Array.from({ length: 60 }, (_, i) => `word${i}`).join(' ');
 const MARKUP = '<img src="//elsewhere.example/x" onerror="document.title=1"><script>document.title=2</script><b>bold</b>';
 const settings = `models:
@@ -21,7 +21,7 @@ const settings = `models:
     models:
       - {kind: retry, inner: broken}
       - markup
-serve: {keys: ["env:PAGES_KEY"]}
+serve: {keys: ["env:PAGES_KEY"], admin_keys: ["env:PAGES_ADMIN"]}
 `;
 let browser, pair, scripted;
 
@@ -30,7 +30,7 @@ before(async () => {
   [browser, pair, scripted] = await Promise.all([
     chromium.launch({ executablePath: '/usr/bin/chromium', args: flags }),
     withoutPair ? null : startTandem(null, { cwd: tempDir() }),
-    startTandem(settings, { env: { PAGES_KEY: KEY }, files: {
+    startTandem(settings, { env: { PAGES_KEY: KEY, PAGES_ADMIN: ADMIN }, files: {
       'markup.json': JSON.stringify([{ answer: MARKUP, chunk: 5 }]),
       'broken.json': JSON.stringify([{ match: 'late', answer: WORDS, chunk: 8, error: 'upstream_error' }, { answer: '', error: 'upstream_error' }]) } }),
   ]);
@@ -250,7 +250,7 @@ test('the admin page after traffic: figures, plots with axes and a table, tables
 });
 
 test('running requests are live on the admin page', async (t) => {
-  const auth = { authorization: `Bearer ${KEY}` };
+  const auth = { authorization: `Bearer ${ADMIN}` };
   const coming = scripted.chat({ model: 'slow', messages: [{ role: 'user', content: 'go' }] }, auth);
   const stats = await eventually('a live request', async () => {
     const { json } = await request(`${scripted.origin}/admin/stats/hour`, { headers: auth });
@@ -260,12 +260,27 @@ test('running requests are live on the admin page', async (t) => {
   assert.ok((await coming).status === 200);
 });
 
-test('S22 figures want a key where the server has keys; no page, file or figure goes out under another path', async () => {
-  assert.equal((await request(`${scripted.origin}/admin/stats/hour`)).status, 401);
-  assert.equal((await request(`${scripted.origin}/admin/stats/hour`, { method: 'POST', headers: { 'x-http-method-override': 'GET' } })).status, 405);
+test('S22 figures want a key with the right to administrate where the server has keys, no key in a page, and no page under another path', async (t) => {
+  const stats = (headers, method) => request(`${scripted.origin}/admin/stats/hour`, { method, headers });
+  const bearer = (key) => ({ authorization: `Bearer ${key}` });
+  assert.equal((await stats({})).status, 401);
+  assert.equal((await stats(bearer('wrong'))).status, 401);
+  assert.equal((await stats(bearer(KEY))).status, 403);
+  assert.equal((await stats(bearer(ADMIN))).status, 200);
+  assert.notEqual((await stats({ 'x-http-method-override': 'GET' }, 'POST')).status, 200);
   assert.equal((await request(`${scripted.origin}/v1/tree`)).status, 401);
-  for (const where of ['/v1/', '/v1/admin', '/web/', '/web/../tandem.yaml', '/web/%2e%2e/tandem.yaml', '/web/settings.yaml', '/admin/stats', '/admin/x'])
-    assert.equal((await request(scripted.origin + where, { headers: { authorization: `Bearer ${KEY}` } })).status, 404, where);
+  for (const where of ['/v1/', '/v1/admin', '/web/', '/web/../tandem.yaml', '/web/%2e%2e/tandem.yaml', '/web/settings.yaml', '/admin/stats', '/admin/stats/x', '/admin/x']) {
+    const { status, json } = await request(scripted.origin + where, { headers: bearer(ADMIN) });
+    assert.ok([400, 404].includes(status) && json.error, `${where}: ${status}`);
+  }
+  const page = await open(t, scripted, '/admin', { expected: /status of 40[13]/ });
+  await page.fill('#key-value', KEY);
+  await page.press('#key-value', 'Enter');
+  await page.waitForFunction(() => document.querySelector('#problem').textContent.includes('right to administrate'));
+  await page.fill('#key-value', ADMIN);
+  await page.press('#key-value', 'Enter');
+  await page.waitForSelector('#figures > div');
+  assert.equal(await page.isVisible('#problem'), false);
 });
 
 test('pages are served with a strict policy and a tag, and are not sent twice', async () => {
