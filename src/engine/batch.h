@@ -39,6 +39,7 @@ struct tdm_engine {
 	struct tdm_weights weights;
 	struct tdm_vocab *vocab;
 	const struct tdm_chat_format *chat;
+	char *template; // the file's own text of it; NULL: none
 	struct tdm_engine_info info;
 	char *name, *labels_text; // the names of classes, one after the other
 	const char **labels;      // NULL: none

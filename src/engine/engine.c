@@ -22,6 +22,8 @@ static int read_chat(struct tdm_engine *e, const char *name, struct tdm_error *e
 	const char *text = NULL;
 	size_t n = 0;
 	bool has_template = tdm_gguf_text(e->file, "tokenizer.chat_template", &text, &n);
+	if (has_template && !(e->template = strndup(text, n)))
+		return tdm_fail(err, TDM_ENOMEM, "%s: no memory for the chat template", e->name);
 	if (!has_template && (!name || strcmp(name, "auto") == 0))
 		return TDM_OK;
 	return tdm_chat_find(name ? name : "auto", text, n, &e->chat, err);
@@ -147,6 +149,7 @@ void tdm_engine_close(struct tdm_engine *e) {
 	if (e->vocab)
 		tdm_vocab_free(e->vocab);
 	tdm_token_tree_free(e->tokens);
+	free(e->template);
 	pthread_cond_destroy(&e->arrived);
 	pthread_mutex_destroy(&e->tokens_lock);
 	pthread_mutex_destroy(&e->lock);
@@ -192,6 +195,10 @@ const struct tdm_vocab *tdm_engine_vocab(const struct tdm_engine *e) {
 
 const struct tdm_chat_format *tdm_engine_chat(const struct tdm_engine *e) {
 	return e->chat;
+}
+
+const char *tdm_engine_template(const struct tdm_engine *e) {
+	return e->template;
 }
 
 static bool is_cancelled(void *arg) {

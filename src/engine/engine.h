@@ -15,7 +15,8 @@
 int tdm_engine_memory(const char *name, const void *data, size_t n, const struct tdm_engine_options *o,
                       struct tdm_engine **out, struct tdm_error *err); // a file's bytes, not needed afterwards
 const struct tdm_chat_format *
-tdm_engine_chat(const struct tdm_engine *e); // NULL when the file has none and none was set
+tdm_engine_chat(const struct tdm_engine *e);                 // NULL when the file has none and none was set
+const char *tdm_engine_template(const struct tdm_engine *e); // of the file, as it stands there; NULL when it has none
 // The vocabulary as a tree of bytes, made when it is first asked for. NULL: an error.
 const struct tdm_token_tree *tdm_engine_tokens(struct tdm_engine *e, struct tdm_error *err);
 const struct tdm_token_tree *tdm_engine_tokens_made(struct tdm_engine *e); // NULL until they are first asked for

@@ -373,6 +373,18 @@ int32_t tdm_token_special(const struct tdm_vocab *v, const char *text) {
 	return tdm_text_index_get(&v->special, text, strlen(text));
 }
 
+size_t tdm_token_name(const struct tdm_vocab *v, int32_t token, const char **text) {
+	*text = "";
+	for (size_t i = 0; i < v->special.cap; i++) {
+		const struct tdm_text_slot *slot = &v->special.slots[i];
+		if (slot->key && slot->value == token) {
+			*text = slot->key;
+			return slot->len;
+		}
+	}
+	return 0;
+}
+
 int32_t tdm_token_bos(const struct tdm_vocab *v) {
 	return v->bos;
 }

@@ -6,22 +6,36 @@ struct tdm_kept {
 	struct tdm_kept *next;
 };
 
+static bool copy_alternatives(struct tdm_arena *arena, const struct tdm_alternative **list, int n) {
+	struct tdm_alternative *copy = n > 0 ? tdm_arena_array(arena, (size_t)n, sizeof *copy) : NULL;
+	for (int i = 0; copy && i < n; i++) {
+		copy[i] = (*list)[i];
+		copy[i].text = tdm_arena_copy(arena, copy[i].text, copy[i].len);
+		if (!copy[i].text)
+			return false;
+	}
+	*list = copy;
+	return copy || n <= 0;
+}
+
+static bool copy_parts(struct tdm_arena *arena, struct tdm_event *event) {
+	struct tdm_scored *copy = event->n_parts > 0 ? tdm_arena_array(arena, (size_t)event->n_parts, sizeof *copy) : NULL;
+	for (int i = 0; copy && i < event->n_parts; i++) {
+		copy[i] = event->parts[i];
+		copy[i].text = tdm_arena_copy(arena, copy[i].text, copy[i].len);
+		if (!copy[i].text || !copy_alternatives(arena, &copy[i].alternatives, copy[i].n_alternatives))
+			return false;
+	}
+	event->parts = copy;
+	return copy || event->n_parts <= 0;
+}
+
 bool tdm_event_copy(struct tdm_arena *arena, const struct tdm_event *event, struct tdm_event *out) {
 	*out = *event;
 	out->text = tdm_arena_copy(arena, event->text, event->len);
 	if (event->call_id && !(out->call_id = tdm_arena_string(arena, event->call_id)))
 		return false;
-	if (!out->text || event->n_alternatives <= 0)
-		return out->text != NULL;
-	struct tdm_alternative *copy = tdm_arena_array(arena, (size_t)event->n_alternatives, sizeof *copy);
-	for (int i = 0; copy && i < event->n_alternatives; i++) {
-		copy[i] = event->alternatives[i];
-		copy[i].text = tdm_arena_copy(arena, copy[i].text, copy[i].len);
-		if (!copy[i].text)
-			return false;
-	}
-	out->alternatives = copy;
-	return copy != NULL;
+	return out->text && copy_alternatives(arena, &out->alternatives, out->n_alternatives) && copy_parts(arena, out);
 }
 
 static bool keep_event(struct tdm_collect *c, const struct tdm_event *event) {

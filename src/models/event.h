@@ -11,6 +11,14 @@ struct tdm_alternative {
 	float logprob;
 };
 
+struct tdm_scored {   // one token, and what its model said of it
+	const char *text; // its bytes, which may end inside a character; none: a special token
+	size_t len;
+	float logprob; // NAN: not known
+	const struct tdm_alternative *alternatives;
+	int n_alternatives;
+};
+
 // The calls of an answer follow one another: a call's name, then the pieces of its arguments, which joined are JSON
 // when the answer ends, unless it ends for its length. The next piece of another sort ends it.
 enum tdm_piece { TDM_PIECE_TEXT, TDM_PIECE_THOUGHT, TDM_PIECE_CALL, TDM_PIECE_ARGUMENTS };
@@ -26,6 +34,8 @@ struct tdm_event { // one piece of an answer, never empty
 	float logprob;                              // natural logarithm under the author's own distribution; NAN = unknown
 	const struct tdm_alternative *alternatives; // best first; NULL unless asked for
 	int n_alternatives;
+	const struct tdm_scored *parts; // its tokens, where they are several (logprob is their sum) or no whole characters;
+	int n_parts;                    // NULL: one token, or not known. Only where log-probabilities were asked for
 };
 
 #define TDM_SINK_ENOUGH 1 // what put returns to end the answer here, cleanly
@@ -45,4 +55,6 @@ struct tdm_result {
 	const char *stop;    // the stop string that ended it; NULL = none, or not known
 	const char *served;  // name of the model whose words the client receives
 	double mean_logprob; // of the served answer's tokens; NAN when unknown
+	const struct tdm_scored
+	    *end; // the token that ended it, where log-probabilities were asked for; NULL: none, or not known
 };

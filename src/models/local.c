@@ -6,6 +6,7 @@
 #include "models/account.h"
 #include "models/local.h"
 #include "base/clock.h"
+#include "models/echo.h"
 #include "models/encoded.h"
 #include "models/engines.h"
 #include "models/joint.h"
@@ -56,12 +57,47 @@ static int too_long(struct local *l, struct tdm_run *run, int n) {
 	                l->model.name, n, tdm_engine_info(l->engine)->context);
 }
 
+// A prompt as it stands: tokens, or the texts one after the other behind what texts begin with. Their number, or a
+// negative status; at most cap are written.
+static int render_raw(const struct local *l, struct tdm_run *run, const struct tdm_request *rq, int32_t *out, int cap) {
+	const struct tdm_vocab *vocab = tdm_engine_vocab(l->engine);
+	int32_t bos = tdm_token_bos(vocab), start = bos >= 0 ? bos : tdm_token_eos(vocab);
+	int n = 0;
+	if (rq->raw->tokens && rq->raw->vocab_id == tdm_vocab_id(vocab)) {
+		for (; n < rq->raw->n_tokens; n++)
+			if (n < cap)
+				out[n] = rq->raw->tokens[n];
+		return n;
+	}
+	if (bos >= 0 && n++ < cap)
+		out[0] = bos;
+	for (size_t i = 0; i < rq->n_messages; i++) {
+		int room = cap > n ? cap - n : 0;
+		int more = tdm_tokenize(vocab, rq->messages[i].text, rq->messages[i].len, room ? out + n : NULL, room);
+		if (more < 0)
+			return tdm_fail(&run->error, more, "model %s: the prompt cannot be split into tokens", l->model.name);
+		n += more;
+	}
+	if (n == 0 && start >= 0 && n++ < cap)
+		out[0] = start;
+	return n ? n
+	         : tdm_fail_param(&run->error, TDM_EVALUE, "prompt", "prompt: is empty, and model %s has no start token",
+	                          l->model.name);
+}
+
+static int count_tokens(const struct local *l, struct tdm_run *run, const struct tdm_request *rq, int32_t *out,
+                        int cap) {
+	if (rq->raw)
+		return render_raw(l, run, rq, out, cap);
+	return tdm_engine_render(l->engine, rq->messages, rq->n_messages, out, cap, &run->error);
+}
+
 static int render(struct local *l, struct tdm_run *run, const struct tdm_request *rq, struct prompt *out) {
 	int cap = tdm_engine_info(l->engine)->context;
 	out->tokens = tdm_arena_array(run->arena, (size_t)cap, sizeof *out->tokens);
 	if (!out->tokens)
 		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for the prompt", l->model.name);
-	out->n = tdm_engine_render(l->engine, rq->messages, rq->n_messages, out->tokens, cap, &run->error);
+	out->n = count_tokens(l, run, rq, out->tokens, cap);
 	if (out->n < 0)
 		return out->n;
 	return out->n > cap ? too_long(l, run, out->n) : TDM_OK;
@@ -69,7 +105,7 @@ static int render(struct local *l, struct tdm_run *run, const struct tdm_request
 
 static int local_count(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, int64_t *n) {
 	struct local *l = (struct local *)m;
-	int count = tdm_engine_render(l->engine, rq->messages, rq->n_messages, NULL, 0, &run->error);
+	int count = count_tokens(l, run, rq, NULL, 0);
 	*n = count > 0 ? count : 0;
 	return count < 0 ? count : TDM_OK;
 }
@@ -89,12 +125,29 @@ static int eval_all(struct local_session *s, struct tdm_run *run, const int32_t 
 	return tdm_seq_eval(s->seq, tokens, n, wanted, run->cancelled, &run->error);
 }
 
+// As prompt_silently, for a prompt whose tokens are wanted.
+static int prompt_with_echo(struct local_session *s, struct tdm_run *run, const struct tdm_request *rq,
+                            const struct prompt *prompt) {
+	struct tdm_echo *echo = rq->raw->echo;
+	tdm_seq_rewind(s->seq, 0);
+	int status = tdm_echo_read(run, &s->session, prompt->tokens, prompt->n, rq->top_logprobs, echo);
+	if (!status && !rq->raw->tokens && rq->n_messages == 1)
+		tdm_echo_fit(echo, rq->messages[0].text, rq->messages[0].len);
+	if (!status)
+		status = tdm_seq_eval(s->seq, prompt->tokens + prompt->n - 1, 1, NULL, run->cancelled, &run->error);
+	s->session.prompt_tokens = status ? 0 : prompt->n;
+	s->session.cached_tokens = 0;
+	return status;
+}
+
 static int prompt_silently(struct local_session *s, struct tdm_run *run, const struct tdm_request *rq,
                            const struct tdm_tail *tail) {
 	struct prompt prompt = {0};
 	int status = render(s->local, run, rq, &prompt);
 	if (status)
 		return status;
+	if (rq->raw && rq->raw->echo)
+		return prompt_with_echo(s, run, rq, &prompt);
 	status = tdm_seq_prompt_and(s->seq, run->tenant, prompt.tokens, prompt.n, tail, run->cancelled,
 	                            &s->session.cached_tokens, &run->error);
 	s->session.prompt_tokens = status ? 0 : prompt.n;
@@ -289,7 +342,9 @@ static int local_generate(struct tdm_model *m, struct tdm_run *run, const struct
 		status = prompt_silently(of(session), run, rq, NULL);
 	if (!status) {
 		result->prompt_tokens = session->prompt_tokens;
-		status = decode(of(session), run, rq, sink, result);
+		result->finish = TDM_FINISH_LENGTH; // of an answer without a word
+		if (!rq->raw || !rq->raw->only_echo)
+			status = decode(of(session), run, rq, sink, result);
 	}
 	if (session)
 		session_close(session);
@@ -482,9 +537,9 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 	const struct options *o = options;
 	if (!o->path)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected path: a GGUF file, or embedded:NAME", b->where);
-	struct local *l =
-	    tdm_build_model(b, sizeof *l, &local_ops,
-	                    TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_SCORE | TDM_CAN_EMBED | TDM_CAN_STEP | TDM_CAN_FORM);
+	struct local *l = tdm_build_model(b, sizeof *l, &local_ops,
+	                                  TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_SCORE | TDM_CAN_EMBED | TDM_CAN_STEP |
+	                                      TDM_CAN_FORM | TDM_CAN_ECHO);
 	if (!l)
 		return TDM_ENOMEM;
 	int status = open_engine(b, o, &l->engine);
@@ -507,6 +562,10 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 	l->max_tokens = (int)o->max_tokens;
 	*out = &l->model;
 	return TDM_OK;
+}
+
+struct tdm_engine *tdm_local_engine(const struct tdm_model *m) {
+	return m->kind == &tdm_kind_local ? ((const struct local *)m)->engine : NULL;
 }
 
 const struct tdm_engine_info *tdm_local_info(const struct tdm_model *m) {

@@ -89,6 +89,18 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 	return TDM_OK;
 }
 
+int tdm_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out, int *width) {
+	if (!(m->can & TDM_CAN_EMBED) || !m->ops->embed)
+		return tdm_fail_param(&run->error, TDM_ECAPABILITY, "model", "model %s makes no vectors of texts", m->name);
+	int status = tdm_run_check(run);
+	if (status)
+		return status;
+	if (run->tap && m->kind && m->kind->family == TDM_SOURCE)
+		run->tap->saw(run->tap, m, text, len);
+	status = m->ops->embed(m, run, text, len, out, width);
+	return status < 0 ? tdm_fail(&run->error, status, "model %s failed", m->name) : TDM_OK;
+}
+
 static struct tdm_model *counter_of(struct tdm_model *m) {
 	struct tdm_model *found = m->ops->count ? m : NULL;
 	for (size_t i = 0; i < m->n_parts && !found; i++)

@@ -73,6 +73,14 @@ void tdm_run_saw(struct tdm_run *run, const struct tdm_model *source, const stru
 
 struct tdm_kind;
 
+struct tdm_look { // what a guard found in a text
+	bool flagged;
+	const char *rule;              // the category, NULL = none
+	double score;                  // 0..1: the judge's, or 1 where a phrase was found
+	const char *const *categories; // all that it knows
+	size_t n_categories;
+};
+
 struct tdm_model_ops {
 	int (*generate)(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
 	                struct tdm_result *result);
@@ -84,6 +92,8 @@ struct tdm_model_ops {
 	int (*embed)(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out, int *width);
 	// *n: tokens of the prompt as it would be read. NULL: this model does not know.
 	int (*count)(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, int64_t *n);
+	// A text as a guard sees what goes in, whatever its settings say. NULL: it guards nothing.
+	int (*look)(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, struct tdm_look *out);
 	int (*open)(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out); // NULL without TDM_CAN_STEP
 	void (*destroy)(struct tdm_model *m);                                            // NULL = nothing to free
 };
@@ -117,6 +127,8 @@ struct tdm_model { // first member of every implementation
 // Checks TDM_CAN_TEXT and the run, clears *result, then calls the model. The way to call a model.
 int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                  struct tdm_result *result);
+// Checks TDM_CAN_EMBED and the run, then asks the model for the vector of a text. The way to do it.
+int tdm_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out, int *width);
 // Tokens of the prompt, by the first model from m downwards that knows; *estimated: none does.
 int tdm_count_prompt(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, int64_t *n,
                      bool *estimated);

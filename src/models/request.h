@@ -22,15 +22,8 @@ struct tdm_toolbox {
 	bool one_call;      // at most one call in an answer
 };
 
-struct tdm_echoed {   // one token of a prompt, as the model that answers saw it
-	const char *text; // its bytes, which may end inside a character; none: a special token
-	size_t len;
-	float logprob; // NAN: nothing is before it
-	const struct tdm_alternative *alternatives;
-	int n_alternatives;
-};
 struct tdm_echo { // what a source with TDM_CAN_ECHO fills before the first event; allocated in run->arena
-	const struct tdm_echoed *tokens;
+	const struct tdm_scored *tokens; // the first one has no log-probability
 	int n;
 };
 

@@ -11,10 +11,8 @@
 struct held {
 	size_t end; // in writer.text; begins where the one before ends
 	int32_t token;
-	float logprob;
 	const char *author, *drafter;
-	const struct tdm_alternative *alternatives;
-	int n_alternatives;
+	struct tdm_scored scored; // whose text is the vocabulary's
 };
 
 struct tdm_writer {
@@ -31,8 +29,9 @@ struct tdm_writer {
 	double sum_logprob;
 	bool ended;
 	enum tdm_finish finish;
-	const char *stop;    // the stop string that was found; NULL = none yet
-	const char *drafter; // of the tokens that come
+	const char *stop;             // the stop string that was found; NULL = none yet
+	const struct tdm_scored *end; // the token that ended it
+	const char *drafter;          // of the tokens that come
 };
 
 struct tdm_writer *tdm_writer_new(struct tdm_run *run, const struct tdm_request *request, struct tdm_session *session,
@@ -83,43 +82,47 @@ static int best_tokens(const float *logits, int n_vocab, int k, int32_t *best) {
 	return n;
 }
 
-#define TOP_LOGPROBS_LIMIT 20
-
-static bool add_alternatives(struct tdm_writer *w, const float *logits, struct held *h) {
-	int32_t best[TOP_LOGPROBS_LIMIT];
-	int k = w->request->top_logprobs;
-	if (!w->request->logprobs || k <= 0 || !logits)
+bool tdm_scored_fill(struct tdm_run *run, struct tdm_session *session, int top, const float *logits, int32_t token,
+                     struct tdm_scored *out) {
+	int32_t best[TDM_TOP_LOGPROBS];
+	*out = (struct tdm_scored){.logprob = NAN};
+	out->len = session->ops->piece(session, token, &out->text);
+	if (!logits)
 		return true;
-	k = best_tokens(logits, w->session->n_vocab, k < TOP_LOGPROBS_LIMIT ? k : TOP_LOGPROBS_LIMIT, best);
-	struct tdm_alternative *out = tdm_arena_array(w->run->arena, (size_t)k, sizeof *out);
-	for (int i = 0; out && i < k; i++) {
-		out[i].len = w->session->ops->piece(w->session, best[i], &out[i].text);
-		out[i].logprob = tdm_log_softmax_at(logits, w->session->n_vocab, best[i]);
+	out->logprob = tdm_log_softmax_at(logits, session->n_vocab, token);
+	if (top <= 0)
+		return true;
+	int k = best_tokens(logits, session->n_vocab, top < TDM_TOP_LOGPROBS ? top : TDM_TOP_LOGPROBS, best);
+	struct tdm_alternative *list = tdm_arena_array(run->arena, (size_t)k, sizeof *list);
+	for (int i = 0; list && i < k; i++) {
+		list[i].len = session->ops->piece(session, best[i], &list[i].text);
+		list[i].logprob = tdm_log_softmax_at(logits, session->n_vocab, best[i]);
 	}
-	h->alternatives = out;
-	h->n_alternatives = k;
-	return out != NULL;
+	out->alternatives = list;
+	out->n_alternatives = k;
+	return list != NULL;
 }
 
 static int hold(struct tdm_writer *w, int32_t token, const float *logits, const char *author) {
-	const char *piece = NULL;
-	size_t n = w->session->ops->piece(w->session, token, &piece);
-	struct held h = {.token = token, .logprob = NAN, .author = author ? author : w->author, .drafter = w->drafter};
+	struct held h = {.token = token, .author = author ? author : w->author, .drafter = w->drafter};
+	if (!tdm_scored_fill(w->run, w->session, w->request->logprobs ? w->request->top_logprobs : 0, logits, token,
+	                     &h.scored))
+		return no_memory(w);
 	if (logits) {
-		h.logprob = tdm_log_softmax_at(logits, w->session->n_vocab, token);
-		w->sum_logprob += (double)h.logprob;
+		w->sum_logprob += (double)h.scored.logprob;
 		w->n_logprobs++;
 	}
 	w->n_tokens++;
+	size_t n = h.scored.len;
 	if (n == 0)
 		return TDM_OK;
 	char *text = grow(w->run->arena, w->text, w->n_text, &w->text_cap, w->n_text + n, 1);
 	struct held *held = grow(w->run->arena, w->held, w->n_held, &w->held_cap, w->n_held + 1, sizeof *held);
-	if (!text || !held || !add_alternatives(w, logits, &h))
+	if (!text || !held)
 		return no_memory(w);
 	w->text = text;
 	w->held = held;
-	memcpy(text + w->n_text, piece, n);
+	memcpy(text + w->n_text, h.scored.text, n);
 	h.end = w->n_text += n;
 	held[w->n_held++] = h;
 	return TDM_OK;
@@ -170,6 +173,21 @@ static void drop(struct tdm_writer *w, size_t n_held) {
 		w->held[i].end -= bytes;
 }
 
+// The tokens of an event that its text does not tell apart.
+static int tell_parts(struct tdm_writer *w, size_t n, struct tdm_event *event) {
+	bool is_plain = n == 1 && (event->token < 0 || tdm_utf8_valid(event->text, event->len));
+	if (is_plain || !w->request->logprobs)
+		return TDM_OK;
+	struct tdm_scored *parts = tdm_arena_array(w->run->arena, n, sizeof *parts);
+	if (!parts)
+		return no_memory(w);
+	for (size_t i = 0; i < n; i++)
+		parts[i] = w->held[i].scored;
+	event->parts = parts;
+	event->n_parts = (int)n;
+	return TDM_OK;
+}
+
 // Sends the tokens inside text[0..limit); all: also a token or a character that is cut there.
 static int send(struct tdm_writer *w, size_t limit, bool all) {
 	size_t n;
@@ -180,12 +198,14 @@ static int send(struct tdm_writer *w, size_t limit, bool all) {
 		event.drafter = last->drafter;
 		event.token = n == 1 && end <= limit ? last->token : -1;
 		for (size_t i = 0; i < n; i++)
-			event.logprob += w->held[i].logprob;
+			event.logprob += w->held[i].scored.logprob;
 		if (n == 1) {
-			event.alternatives = last->alternatives;
-			event.n_alternatives = last->n_alternatives;
+			event.alternatives = last->scored.alternatives;
+			event.n_alternatives = last->scored.n_alternatives;
 		}
-		int status = put_valid(w, &event);
+		int status = tell_parts(w, n, &event);
+		if (!status)
+			status = put_valid(w, &event);
 		if (status)
 			return status;
 		drop(w, n);
@@ -221,11 +241,18 @@ void tdm_writer_drafter(struct tdm_writer *w, const char *drafter) {
 	w->drafter = drafter;
 }
 
+static int tell_end(struct tdm_writer *w, int32_t token, const float *logits) {
+	struct tdm_scored *end = w->request->logprobs && logits ? tdm_arena_alloc(w->run->arena, sizeof *end) : NULL;
+	if (end && tdm_scored_fill(w->run, w->session, w->request->top_logprobs, logits, token, end))
+		w->end = end;
+	return end_with(w, TDM_FINISH_STOP);
+}
+
 int tdm_writer_token(struct tdm_writer *w, int32_t token, const float *logits, const char *author) {
 	if (w->ended)
 		return TDM_SINK_ENOUGH;
 	if (w->session->ops->is_end(w->session, token))
-		return end_with(w, TDM_FINISH_STOP);
+		return tell_end(w, token, logits);
 	int status = hold(w, token, logits, author);
 	if (!status)
 		status = send_safe(w, false);
@@ -243,5 +270,6 @@ int tdm_writer_end(struct tdm_writer *w, struct tdm_result *result) {
 	result->cached_tokens = w->session->cached_tokens;
 	result->mean_logprob = w->n_logprobs ? w->sum_logprob / (double)w->n_logprobs : (double)NAN;
 	result->served = w->author;
+	result->end = w->end;
 	return status < 0 ? status : TDM_OK;
 }

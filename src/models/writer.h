@@ -16,5 +16,10 @@ struct tdm_writer *tdm_writer_new(struct tdm_run *run, const struct tdm_request 
 int tdm_writer_token(struct tdm_writer *w, int32_t token, const float *logits, const char *author);
 // The tokens that follow are drafts of this model, which the author has taken over; NULL: they are not.
 void tdm_writer_drafter(struct tdm_writer *w, const char *drafter);
+// What the logits say of a token, with the `top` best ones: at most TDM_TOP_LOGPROBS. Allocates in run->arena. False:
+// no memory.
+#define TDM_TOP_LOGPROBS 20
+bool tdm_scored_fill(struct tdm_run *run, struct tdm_session *session, int top, const float *logits, int32_t token,
+                     struct tdm_scored *out);
 // Sends what is held, fills finish, completion_tokens, prompt_tokens, mean_logprob, served.
 int tdm_writer_end(struct tdm_writer *w, struct tdm_result *result);

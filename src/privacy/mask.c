@@ -206,9 +206,12 @@ static int build_request(struct job *j, struct tdm_request *out) {
 	int status = tdm_fields_build(&j->fields, j->run->arena, j->masked, out, &j->run->error);
 	if (status == TDM_ENOMEM)
 		return out_of_memory(j->run);
+	static const struct tdm_raw raw; // tokens of the clear text go nowhere
+	if (out->raw)
+		out->raw = &raw;
 	out->logprobs = false; // probabilities of masked text would show where the values were
 	out->top_logprobs = 0;
-	return status == TDM_OK && j->mask->options.note && j->n_tokens > 0 ? add_note(j, out) : status;
+	return status == TDM_OK && j->mask->options.note && j->n_tokens > 0 && !out->raw ? add_note(j, out) : status;
 }
 
 struct mask_sink {
@@ -315,18 +318,52 @@ static void note_level(struct tdm_run *run, int level) {
 	left->method = "mask";
 }
 
+static int may_leave(const struct mask *m, struct tdm_run *run) {
+	if (run->objective.privacy <= 3 || !m->inner->leaves)
+		return TDM_OK;
+	return tdm_fail(&run->error, TDM_EPRIVACY,
+	                "%s: nothing of this request may leave the machine, and %s would send it", m->model.name,
+	                m->inner->name);
+}
+
+// The vector of the masked text.
+static int embed(struct tdm_model *model, struct tdm_run *run, const char *text, size_t len, const float **out,
+                 int *width) {
+	struct mask *m = (struct mask *)model;
+	struct tdm_message message = {.from = TDM_FROM_USER, .text = text, .len = len};
+	struct tdm_request request;
+	struct job j = {.mask = m, .run = run, .request = &request, .level = level_of(m, run)};
+	int status = may_leave(m, run);
+	if (status != TDM_OK)
+		return status;
+	tdm_request_init(&request);
+	request.messages = &message;
+	request.n_messages = 1;
+	note_level(run, j.level);
+	if (j.level == 0)
+		return tdm_embed(m->inner, run, text, len, out, width);
+	status = hide(&j);
+	if (status == TDM_OK)
+		status = look_before_leaving(&j);
+	if (status != TDM_OK)
+		return status;
+	run->egress = &j.egress.base;
+	status = tdm_embed(m->inner, run, j.masked[0].text, j.masked[0].n, out, width);
+	run->egress = j.egress.base.next;
+	return status;
+}
+
 static int generate(struct tdm_model *model, struct tdm_run *run, const struct tdm_request *request,
                     struct tdm_sink *sink, struct tdm_result *result) {
 	struct mask *m = (struct mask *)model;
 	struct job j = {.mask = m, .run = run, .request = request, .level = level_of(m, run)};
-	if (run->objective.privacy > 3 && m->inner->leaves)
-		return tdm_fail(&run->error, TDM_EPRIVACY,
-		                "%s: nothing of this request may leave the machine, and %s would send it", model->name,
-		                m->inner->name);
+	int status = may_leave(m, run);
+	if (status != TDM_OK)
+		return status;
 	note_level(run, j.level);
 	if (j.level == 0)
 		return tdm_generate(m->inner, run, request, sink, result);
-	int status = hide(&j);
+	status = hide(&j);
 	if (status == TDM_OK)
 		status = look_before_leaving(&j);
 	return status == TDM_OK ? ask(&j, sink, result) : status;
@@ -385,15 +422,17 @@ static int read_deny(const struct tdm_build *b, const struct tdm_strings *deny, 
 	return status == TDM_OK ? TDM_OK : tdm_fail(b->error, status, "%s: no memory for the deny list", b->where);
 }
 
-static const struct tdm_model_ops ops = {.generate = generate, .destroy = destroy};
+static const struct tdm_model_ops ops = {.generate = generate, .embed = embed, .destroy = destroy};
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	struct mask *m = tdm_build_model(b, sizeof *m, &ops, TDM_CAN_TEXT);
+	struct mask *m = tdm_build_model(b, sizeof *m, &ops, 0);
 	if (!m)
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
 	memcpy(&m->options, options, sizeof m->options);
 	m->inner = tdm_build_role(b, "inner");
-	m->model.can |= m->inner->can & TDM_CAN_TOOLS;
+	m->model.can = m->inner->can & (TDM_CAN_TEXT | TDM_CAN_TOOLS | TDM_CAN_EMBED);
+	if (!m->model.can)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: inner: %s needs TEXT or EMBED", b->where, m->inner->name);
 	int status = read_key(b, m->options.key, m->key);
 	if (status == TDM_OK)
 		status = read_deny(b, &m->options.deny, &m->detector.deny);
@@ -405,7 +444,7 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 }
 
 static const struct tdm_role roles[] = {
-    {"inner", TDM_CAN_TEXT, 1, 1, "the model that sees tokens instead of private values"},
+    {"inner", 0, 1, 1, "the model that sees tokens instead of private values"},
 };
 
 static const struct tdm_option rows[] = {

@@ -89,6 +89,14 @@ static int judge(const struct guard *g, struct tdm_run *run, const char *stage, 
 	return status;
 }
 
+static int refuse(const struct guard *g, struct tdm_run *run, const struct finding *f, const char *param) {
+	record(g, run, "input", f->rule ? action(g) : "pass", f);
+	if (!f->rule || g->options.then == THEN_FLAG)
+		return TDM_OK;
+	return tdm_fail_param(&run->error, TDM_EFILTERED, param, "%s: the request was refused (%s)", g->model.name,
+	                      f->rule);
+}
+
 static int look_at_input(const struct guard *g, struct tdm_run *run, const struct tdm_request *request) {
 	struct finding f = {NULL, 0};
 	const struct tdm_message *user = last_user(request);
@@ -97,13 +105,70 @@ static int look_at_input(const struct guard *g, struct tdm_run *run, const struc
 		look_for_phrases(g, request, &f);
 	if (!f.rule && user && judges(g, JUDGE_INPUT))
 		status = judge(g, run, "input", user->text, user->len, &f);
+	return status != TDM_OK ? status : refuse(g, run, &f, request->raw ? "prompt" : "messages");
+}
+
+// --- texts alone
+
+static int look_at_text(const struct guard *g, struct tdm_run *run, const char *text, size_t len, bool asks_judge,
+                        struct finding *f) {
+	const struct tdm_message message = {.from = TDM_FROM_USER, .text = text, .len = len};
+	struct tdm_request request;
+	tdm_request_init(&request);
+	request.messages = &message;
+	request.n_messages = 1;
+	if (g->options.patterns)
+		look_for_phrases(g, &request, f);
+	return !f->rule && asks_judge ? judge(g, run, "input", text, len, f) : TDM_OK;
+}
+
+// The names of all categories, each once, and the judge's.
+static int name_categories(const struct guard *g, struct tdm_run *run, struct tdm_look *out) {
+	const char **names = tdm_arena_array(run->arena, tdm_n_patterns + 1, sizeof *names);
+	size_t n = 0;
+	if (!names)
+		return tdm_fail(&run->error, TDM_ENOMEM, "guard: no memory for the names of its categories");
+	for (size_t i = 0; i < tdm_n_patterns; i++) {
+		size_t k = 0;
+		while (k < n && strcmp(names[k], tdm_patterns[i].category) != 0)
+			k++;
+		if (k == n)
+			names[n++] = tdm_patterns[i].category;
+	}
+	if (g->judge)
+		names[n++] = "judge";
+	out->categories = names;
+	out->n_categories = n;
+	return TDM_OK;
+}
+
+// Looks with all it has, wherever its settings make it look otherwise.
+static int look(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, struct tdm_look *out) {
+	const struct guard *g = (const struct guard *)m;
+	struct finding f = {NULL, 0};
+	*out = (struct tdm_look){0};
+	int status = name_categories(g, run, out);
+	if (status == TDM_OK)
+		status = look_at_text(g, run, text, len, g->judge != NULL, &f);
 	if (status != TDM_OK)
 		return status;
-	record(g, run, "input", f.rule ? action(g) : "pass", &f);
-	if (!f.rule || g->options.then == THEN_FLAG)
-		return TDM_OK;
-	return tdm_fail_param(&run->error, TDM_EFILTERED, "messages", "%s: the request was refused (%s)", g->model.name,
-	                      f.rule);
+	record(g, run, "input", f.rule ? "flag" : "pass", &f);
+	out->flagged = f.rule != NULL;
+	out->rule = f.rule;
+	out->score = f.score;
+	return TDM_OK;
+}
+
+static int embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out,
+                 int *width) {
+	const struct guard *g = (const struct guard *)m;
+	struct finding f = {NULL, 0};
+	if (!g->input && run->objective.trust == 0)
+		return tdm_embed(g->inner, run, text, len, out, width);
+	int status = look_at_text(g, run, text, len, judges(g, JUDGE_INPUT), &f);
+	if (status == TDM_OK)
+		status = refuse(g, run, &f, "input");
+	return status == TDM_OK ? tdm_embed(g->inner, run, text, len, out, width) : status;
 }
 
 // --- output
@@ -286,16 +351,18 @@ static int read_scan(const struct tdm_build *b, struct guard *g) {
 	return TDM_OK;
 }
 
-static const struct tdm_model_ops ops = {.generate = generate};
+static const struct tdm_model_ops ops = {.generate = generate, .embed = embed, .look = look};
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	struct guard *g = tdm_build_model(b, sizeof *g, &ops, TDM_CAN_TEXT);
+	struct guard *g = tdm_build_model(b, sizeof *g, &ops, 0);
 	if (!g)
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
 	memcpy(&g->options, options, sizeof g->options);
 	g->inner = tdm_build_role(b, "inner");
 	g->judge = tdm_build_role(b, "judge");
-	g->model.can |= g->inner->can & (TDM_CAN_LOGPROBS | TDM_CAN_TOOLS);
+	g->model.can = g->inner->can & (TDM_CAN_TEXT | TDM_CAN_LOGPROBS | TDM_CAN_TOOLS | TDM_CAN_EMBED | TDM_CAN_ECHO);
+	if (!(g->model.can & (TDM_CAN_TEXT | TDM_CAN_EMBED)))
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: inner: %s needs TEXT or EMBED", b->where, g->inner->name);
 	if (tdm_matcher_init(&g->in, b->arena, TDM_PATTERN_INPUT) != TDM_OK ||
 	    tdm_matcher_init(&g->out, b->arena, TDM_PATTERN_OUTPUT) != TDM_OK)
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for the phrases", b->where);
@@ -306,7 +373,7 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 }
 
 static const struct tdm_role roles[] = {
-    {"inner", TDM_CAN_TEXT, 1, 1, "the model that is guarded"},
+    {"inner", 0, 1, 1, "the model that is guarded"},
     {"judge", TDM_CAN_SCORE, 0, 1, "answers whether a text is harmful"},
 };
 
