@@ -212,6 +212,9 @@ static int read_specials(const struct tdm_gguf *g, struct tdm_vocab *v, struct t
 	status = status ? status : read_id(g, v, "tokenizer.ggml.eom_token_id", &eom, err);
 	if (status)
 		return status;
+	uint64_t pad;
+	bool has_pad = tdm_gguf_u64(g, "tokenizer.ggml.padding_token_id", &pad) && pad < (uint64_t)v->size;
+	v->pad = has_pad ? (int32_t)pad : -1;
 	const int32_t ends[] = {v->eos, eot, eom};
 	for (int i = 0; i < 3; i++)
 		if (ends[i] >= 0)
@@ -383,6 +386,10 @@ size_t tdm_token_name(const struct tdm_vocab *v, int32_t token, const char **tex
 		}
 	}
 	return 0;
+}
+
+int32_t tdm_token_pad(const struct tdm_vocab *v) {
+	return v->pad;
 }
 
 int32_t tdm_token_bos(const struct tdm_vocab *v) {

@@ -16,6 +16,7 @@ void tdm_vocab_free(struct tdm_vocab *v);
 
 // A special token's text as the file has it; nothing for others.
 size_t tdm_token_name(const struct tdm_vocab *v, int32_t token, const char **text);
+int32_t tdm_token_pad(const struct tdm_vocab *v); // -1: none
 int tdm_vocab_size(const struct tdm_vocab *v);
 bool tdm_token_is_special(const struct tdm_vocab *v, int32_t token); // control and user-defined special
 // The pieces laid end to end. Where the tokenizer begins a text with a space ("llama" files, unless they say

@@ -27,15 +27,15 @@ struct tdm_vocab {
 	const char *family; // "gpt2", "llama" or "bert"
 	int size;
 	struct tdm_token *tokens;
-	char *text;                    // bytes of all pieces and special texts
-	struct tdm_text_index plain;   // piece -> token, of the tokens that text may become
-	struct tdm_text_index special; // text -> token, of the others
-	struct tdm_text_index whole;   // text -> token, of user-defined tokens
-	uint32_t longest_plain;        // bytes
-	uint32_t longest_whole;        // bytes; 0 = there is none
-	bool whole_begins[256];        // first bytes of user-defined tokens
-	int32_t bytes[256];            // token of a byte, or -1
-	int32_t bos, eos, unknown;     // -1 = none
+	char *text;                     // bytes of all pieces and special texts
+	struct tdm_text_index plain;    // piece -> token, of the tokens that text may become
+	struct tdm_text_index special;  // text -> token, of the others
+	struct tdm_text_index whole;    // text -> token, of user-defined tokens
+	uint32_t longest_plain;         // bytes
+	uint32_t longest_whole;         // bytes; 0 = there is none
+	bool whole_begins[256];         // first bytes of user-defined tokens
+	int32_t bytes[256];             // token of a byte, or -1
+	int32_t bos, eos, unknown, pad; // -1 = none
 	uint64_t id;
 	struct tdm_pair_index merges;   // gpt2: (left, right) -> merged token and rank
 	struct tdm_presplit *presplit;  // gpt2

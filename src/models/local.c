@@ -24,6 +24,7 @@ struct options {
 	int64_t threads, context, top_k, max_tokens, cache_mb;
 	double adapter_scale, temperature, top_p, min_p, repeat_penalty;
 	int cache_type;
+	bool cuts_vectors;
 };
 
 struct local {
@@ -560,6 +561,7 @@ static int local_create(const struct tdm_build *b, const void *options, struct t
 	l->own = (struct tdm_sampling){
 	    (float)o->temperature, (int)o->top_k, (float)o->top_p, (float)o->min_p, (float)o->repeat_penalty, 0};
 	l->max_tokens = (int)o->max_tokens;
+	l->model.cuts_vectors = o->cuts_vectors;
 	*out = &l->model;
 	return TDM_OK;
 }
@@ -588,6 +590,8 @@ static const struct tdm_option local_options[] = {
      "keys and values; auto = as precise as the weights, q8_0 = half the memory of f16"},
     {"cache_mb", TDM_OPT_INT, AT(cache_mb), "256", 0, 1 << 24, NULL,
      "megabytes for keys and values of running and remembered conversations; 0 = no limit"},
+    {"cuts_vectors", TDM_OPT_BOOL, AT(cuts_vectors), "no", 0, 0, NULL,
+     "its vectors may be cut to their first numbers (requests with dimensions): only models trained for it"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "512", 1, 1 << 20, NULL, "longest answer, tokens"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "0", 0, 5, NULL, "0 = always the most likely token"},
     {"top_k", TDM_OPT_INT, AT(top_k), "0", 0, 1 << 20, NULL, "most likely tokens considered; 0 = all"},

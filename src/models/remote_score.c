@@ -125,7 +125,7 @@ int tdm_remote_score(struct tdm_model *m, struct tdm_run *run, const struct tdm_
 
 // --- echo
 
-static int keep_alternatives(struct tdm_arena *arena, const struct tdm_value *top, struct tdm_echoed *out) {
+static int keep_alternatives(struct tdm_arena *arena, const struct tdm_value *top, struct tdm_scored *out) {
 	struct tdm_alternative *list = top && top->n ? tdm_arena_array(arena, top->n, sizeof *list) : NULL;
 	out->alternatives = list;
 	for (size_t i = 0; list && i < top->n; i++) {
@@ -141,7 +141,7 @@ static int keep_alternatives(struct tdm_arena *arena, const struct tdm_value *to
 
 static int keep_tokens(struct tdm_run *run, const struct tdm_value *entries, const struct tdm_value *offsets, size_t to,
                        struct tdm_echo *out) {
-	struct tdm_echoed *tokens = tdm_arena_array(run->arena, entries->n + 1, sizeof *tokens);
+	struct tdm_scored *tokens = tdm_arena_array(run->arena, entries->n + 1, sizeof *tokens);
 	const struct part whole = {0, to};
 	if (!tokens || !offsets || offsets->type != TDM_LIST || offsets->n != entries->n)
 		return tokens ? TDM_EBADBODY : TDM_ENOMEM;
@@ -150,8 +150,8 @@ static int keep_tokens(struct tdm_run *run, const struct tdm_value *entries, con
 		const struct tdm_value *token = tdm_get(&entries->items[i], "token");
 		if (!token || token->type != TDM_STRING)
 			return TDM_EBADBODY;
-		struct tdm_echoed *t = &tokens[out->n++];
-		*t = (struct tdm_echoed){.text = tdm_arena_copy(run->arena, token->text, token->len), .len = token->len};
+		struct tdm_scored *t = &tokens[out->n++];
+		*t = (struct tdm_scored){.text = tdm_arena_copy(run->arena, token->text, token->len), .len = token->len};
 		t->logprob = (float)tdm_get_number(&entries->items[i], "logprob", (double)NAN);
 		if (!t->text || keep_alternatives(run->arena, tdm_get(&entries->items[i], "top_logprobs"), t))
 			return TDM_ENOMEM;

@@ -12,16 +12,20 @@
 #include <string.h>
 
 #define ANSWER_LIMIT_BYTES ((size_t)64 << 20)
+#define MOST_AT_ONCE 8 // answers that memory is shared among
 
 struct chat;
 
 struct choice { // one of the answers
 	struct tdm_sink sink;
 	struct chat *chat;
-	int index, n_logprobs, status;
+	int index, status;
 	struct tdm_run own, *run; // the first one's is the request's
 	struct tdm_arena arena;   // of the others
 	struct tdm_request request;
+	struct tdm_raw raw; // completions
+	struct tdm_echo echo;
+	struct tdm_columns columns;
 	struct tdm_result result;
 	struct tdm_task task;
 	struct tdm_bytes said;       // every word that goes out, for its hash
@@ -39,7 +43,7 @@ struct chat {
 	struct tdm_run run;
 	struct tdm_chat_head head;
 	struct tdm_chat_usage usage;
-	struct choice choices[TDM_MOST_CHOICES];
+	struct choice *choices; // request.n
 	int n_begun;
 	atomic_bool given_up;   // a choice has failed
 	pthread_mutex_t lock;   // guards what follows
@@ -54,12 +58,12 @@ struct chat {
 
 static int close_record(struct chat *chat, int status) {
 	struct tdm_bytes all;
-	tdm_bytes_init(&all, TDM_MOST_CHOICES * ANSWER_LIMIT_BYTES);
+	tdm_bytes_init(&all, MOST_AT_ONCE * ANSWER_LIMIT_BYTES);
 	for (int i = 0; i < chat->n_begun; i++)
 		tdm_bytes_add(&all, chat->choices[i].said.data, chat->choices[i].said.len);
 	struct tdm_run_end end = {
 	    .status = status,
-	    .finish = chat->choices[chat->request.n > 0 ? chat->request.n - 1 : 0].result.finish,
+	    .finish = chat->n_begun ? chat->choices[chat->n_begun - 1].result.finish : TDM_FINISH_STOP,
 	    .prompt_tokens = chat->usage.prompt_tokens,
 	    .completion_tokens = chat->usage.completion_tokens,
 	};
@@ -141,8 +145,8 @@ static int put_whole(struct choice *choice, const struct tdm_event *event) {
 	struct tdm_bytes *place = place_of(choice, event);
 	if (place)
 		tdm_bytes_add(place, event->text, event->len);
-	if (choice->kept.has_logprobs && event->piece == TDM_PIECE_TEXT)
-		tdm_chat_logprob(&choice->kept.logprobs, event, &choice->n_logprobs);
+	if (choice->kept.has_logprobs && event->piece == TDM_PIECE_TEXT && choice->chat->format->score)
+		choice->chat->format->score(&choice->kept, event);
 	return place && place->failed ? out_of_room(choice) : TDM_OK;
 }
 
@@ -186,12 +190,12 @@ static void end_stream(struct chat *chat, int status, const char *receipt) {
 
 static void reply_whole(struct chat *chat, const char *receipt) {
 	struct tdm_bytes body;
-	struct tdm_chat_choice kept[TDM_MOST_CHOICES];
+	struct tdm_chat_choice *kept = tdm_arena_array(chat->c->arena, (size_t)chat->request.n, sizeof *kept);
 	struct tdm_record *r = chat->run.record;
 	chat->head.model = r->served ? r->served : chat->model->name;
 	tdm_entry_commit(chat->c, chat->run.record, chat->head.model);
 	tdm_entry_figures(chat->c, r);
-	for (int i = 0; i < chat->request.n; i++)
+	for (int i = 0; kept && i < chat->request.n; i++)
 		kept[i] = chat->choices[i].kept;
 	tdm_bytes_init(&body, ANSWER_LIMIT_BYTES * 6);
 	chat->format->whole(&body, &chat->head, kept, chat->request.n, &chat->usage, receipt);
@@ -248,6 +252,25 @@ static void buffers(struct choice *choice, struct tdm_bytes *out[N_BUFFERS]) {
 	memcpy(out, all, sizeof all);
 }
 
+// A choice of completions: its own prompt, and what is shown of it.
+static void set_prompt(struct chat *chat, struct choice *choice) {
+	const struct tdm_prompt *prompt = &chat->request.prompts.items[choice->index / chat->request.n_each];
+	bool wants_echo = chat->request.echoes && choice->request.logprobs;
+	choice->raw = (struct tdm_raw){prompt->tokens, prompt->n_tokens, prompt->vocab_id, chat->request.only_echoes,
+	                               wants_echo ? &choice->echo : NULL};
+	choice->request.messages = &prompt->message;
+	choice->request.draw = (uint64_t)(choice->index % chat->request.n_each);
+	choice->request.raw = &choice->raw;
+	tdm_columns_init(&choice->columns, prompt->message.text, prompt->message.len);
+	choice->kept.shown = choice->stream.shown = (struct tdm_shown){
+	    .prompt = prompt,
+	    .echo = wants_echo ? &choice->echo : NULL,
+	    .columns = &choice->columns,
+	    .is_echoed = chat->request.echoes,
+	    .has_logprobs = choice->kept.has_logprobs,
+	};
+}
+
 static int init_choice(struct chat *chat, int index) {
 	struct choice *choice = &chat->choices[index];
 	*choice = (struct choice){.sink = {put_choice, NULL}, .chat = chat, .index = index, .run = &chat->run};
@@ -261,7 +284,10 @@ static int init_choice(struct chat *chat, int index) {
 	buffers(choice, all);
 	for (size_t i = 0; i < N_BUFFERS; i++)
 		tdm_bytes_init(all[i], ANSWER_LIMIT_BYTES);
-	tdm_arena_init(&choice->arena, chat->c->arena->limit_bytes / (size_t)chat->request.n);
+	int at_once = chat->request.n < MOST_AT_ONCE ? chat->request.n : MOST_AT_ONCE;
+	tdm_arena_init(&choice->arena, chat->c->arena->limit_bytes / (size_t)at_once);
+	if (chat->request.prompts.n)
+		set_prompt(chat, choice);
 	chat->n_begun++;
 	if (index == 0)
 		return TDM_OK;
@@ -328,17 +354,20 @@ static int generate(struct chat *chat) {
 		atomic_store(&chat->given_up, true);
 	}
 	join_others(chat);
+	int n_each = chat->request.prompts.n ? chat->request.n_each : chat->request.n;
 	for (int i = 0; i < chat->n_begun; i++) {
 		const struct tdm_result *result = &chat->choices[i].result;
 		if (chat->choices[i].status)
 			continue;
 		chat->run.record->served = result->served ? result->served : chat->model->name;
 		chat->usage.completion_tokens += result->completion_tokens;
-		chat->usage.prompt_tokens = result->prompt_tokens;
+		if (i % n_each == 0) { // the prompt is counted once
+			chat->usage.prompt_tokens += result->prompt_tokens;
+			chat->usage.cached_tokens += result->cached_tokens;
+		}
 		if (result->estimated)
 			tdm_record_warn(chat->run.record, "usage_estimated", NULL, "the upstream gave no token counts");
 	}
-	chat->usage.cached_tokens = first->result.cached_tokens;
 	if (chat->status)
 		chat->run.error = chat->error;
 	return chat->status;
@@ -365,8 +394,15 @@ static int prepare(struct chat *chat) {
 		status = tdm_entry_aim(chat->c, &chat->run, chat->request.model, &chat->request.objective, &chat->model);
 	if (status)
 		return status;
+	if (chat->format->fit)
+		status = chat->format->fit(chat->c->arena, chat->model, chat->run.record, &chat->request, &chat->run.error);
+	if (status)
+		return status;
 	if (chat->request.request.logprobs && !(chat->model->can & TDM_CAN_LOGPROBS))
 		tdm_record_warn(chat->run.record, "parameter_ignored", "logprobs", "this model cannot give log-probabilities");
+	chat->choices = tdm_arena_array(chat->c->arena, (size_t)chat->request.n, sizeof *chat->choices);
+	if (!chat->choices)
+		return tdm_fail(&chat->run.error, TDM_ENOMEM, "the answers do not fit their memory limit");
 	return tdm_check_objective(chat->model, &chat->request.request, &chat->run);
 }
 
@@ -392,6 +428,7 @@ static void release(struct chat *chat) {
 		buffers(choice, all);
 		for (size_t k = 0; k < N_BUFFERS; k++)
 			tdm_bytes_release(all[k]);
+		tdm_columns_release(&choice->columns);
 		for (struct tdm_chat_call *call = choice->kept.calls; call; call = call->next)
 			tdm_bytes_release(&call->arguments);
 		tdm_arena_release(&choice->arena);

@@ -256,17 +256,41 @@ int tdm_read_form(struct tdm_reader *r, const struct tdm_value *format, const ch
 }
 
 // What this form of the program cannot do is said, never silently dropped.
-static void warn_ignored(struct tdm_reader *r, const struct tdm_value *body) {
-	static const char *const ignored[] = {"frequency_penalty", "presence_penalty",   "logit_bias", "reasoning_effort",
-	                                      "prediction",        "web_search_options", "audio"};
+static int read_without_effect(struct tdm_reader *r, const struct tdm_value *body) {
+	static const struct tdm_field ignored[] = {
+	    {"frequency_penalty", TDM_FIELD_NUMBER, -2, 2},
+	    {"presence_penalty", TDM_FIELD_NUMBER, -2, 2},
+	    {"logit_bias", TDM_FIELD_MAP, 0, 0},
+	    {"reasoning_effort", TDM_FIELD_STRING, 0, 0},
+	    {"prediction", TDM_FIELD_MAP, 0, 0},
+	    {"web_search_options", TDM_FIELD_MAP, 0, 0},
+	    {"audio", TDM_FIELD_MAP, 0, 0},
+	};
+	int status = tdm_reader_fields(r, body, ignored, sizeof ignored / sizeof ignored[0]);
 	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
-		const struct tdm_value *v = tdm_get(body, ignored[i]);
+		const struct tdm_value *v = tdm_get(body, ignored[i].name);
 		if (v && !(v->type == TDM_NUMBER && v->number == 0))
-			tdm_record_warn(r->record, "parameter_ignored", ignored[i], "no model of this tree has this setting");
+			tdm_record_warn(r->record, "parameter_ignored", ignored[i].name, "no model of this tree has this setting");
 	}
+	return status;
 }
 
-static int read_settings(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
+static int read_modalities(struct tdm_reader *r, const struct tdm_value *body) {
+	static const struct tdm_field field = {"modalities", TDM_FIELD_LIST, 0, 0};
+	const struct tdm_value *list = tdm_get(body, "modalities");
+	int status = tdm_reader_field(r, body, &field);
+	for (size_t i = 0; list && !status && i < list->n; i++)
+		if (list->items[i].type != TDM_STRING || strcmp(list->items[i].text, "text") != 0)
+			return tdm_fail_param(r->err, TDM_ECAPABILITY, "modalities", "modalities: models here write text alone");
+	return status;
+}
+
+int tdm_read_common(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out) {
+	memset(out, 0, sizeof *out);
+	tdm_request_init(&out->request);
+	tdm_objective_init(&out->objective);
+	if (body->type != TDM_MAP)
+		return tdm_fail(r->err, TDM_EVALUE, "the body: expected a JSON object, got %s", tdm_type_name(body->type));
 	const struct tdm_value *model = tdm_get(body, "model");
 	if (model && model->type != TDM_STRING)
 		return tdm_reader_wrong(r, "model", "a string", model);
@@ -281,27 +305,21 @@ static int read_settings(struct tdm_reader *r, const struct tdm_value *body, str
 	if (!status)
 		status = read_draws(r, body, out);
 	if (!status)
-		status = tdm_reader_bool(r, body, "logprobs", "logprobs", &out->request.logprobs);
-	if (!status)
-		status = tdm_read_form(r, tdm_get(body, TDM_FORM_FIELD), TDM_FORM_FIELD, false, &out->request);
-	if (!status)
-		status = tdm_read_tools(r, body, &out->request.tools, &out->older_tools);
-	warn_ignored(r, body);
-	return status;
+		status = read_without_effect(r, body);
+	return status ? status : tdm_objective_read(tdm_get(body, "tandem"), &out->objective, r->err);
 }
 
 int tdm_chat_read(struct tdm_arena *arena, const struct tdm_value *body, struct tdm_record *record,
                   struct tdm_chat_request *out, struct tdm_error *err) {
 	struct tdm_reader r = {arena, record, err};
-	memset(out, 0, sizeof *out);
-	tdm_request_init(&out->request);
-	tdm_objective_init(&out->objective);
-	if (body->type != TDM_MAP)
-		return tdm_fail(err, TDM_EVALUE, "the body: expected a JSON object, got %s", tdm_type_name(body->type));
-	int status = read_messages(&r, body, &out->request);
+	int status = tdm_read_common(&r, body, out);
 	if (!status)
-		status = read_settings(&r, body, out);
+		status = read_messages(&r, body, &out->request);
 	if (!status)
-		status = tdm_objective_read(tdm_get(body, "tandem"), &out->objective, err);
-	return status;
+		status = tdm_reader_bool(&r, body, "logprobs", "logprobs", &out->request.logprobs);
+	if (!status)
+		status = tdm_read_form(&r, tdm_get(body, TDM_FORM_FIELD), TDM_FORM_FIELD, false, &out->request);
+	if (!status)
+		status = tdm_read_tools(&r, body, &out->request.tools, &out->older_tools);
+	return status ? status : read_modalities(&r, body);
 }

@@ -4,8 +4,9 @@
 #pragma once
 #include "base/value.h"
 #include "models/model.h"
+#include "serve/prompts.h"
 
-enum { TDM_MOST_CHOICES = 8 };
+enum { TDM_MOST_CHOICES = 8, TDM_MOST_ANSWERS = 128 }; // of one prompt, of one request
 
 struct tdm_chat_request {
 	const char *model; // NULL = the default
@@ -13,7 +14,10 @@ struct tdm_chat_request {
 	bool stream, include_usage, has_seed;
 	bool older_tools; // functions instead of tools: the answer has the older shape too
 	uint64_t seed;
-	int n; // choices
+	int n;                      // choices, of all prompts
+	struct tdm_prompts prompts; // of completions; n 0: a conversation
+	int n_each;                 // choices of each prompt
+	bool echoes, only_echoes;   // the prompts come back; nothing follows them
 	struct tdm_objective objective;
 	// Responses only
 	const char *echo; // the request's settings as JSON members, for the answer
@@ -22,6 +26,9 @@ struct tdm_chat_request {
 	const struct tdm_value *input;
 };
 
+// What the formats of OpenAI share, with *out as it is before anything was read: everything but the prompt, the form
+// and the tools.
+int tdm_read_common(struct tdm_reader *r, const struct tdm_value *body, struct tdm_chat_request *out);
 // record receives warnings (parameter_ignored ...). Everything returned lives in the arena or the value.
 int tdm_chat_read(struct tdm_arena *arena, const struct tdm_value *body, struct tdm_record *record,
                   struct tdm_chat_request *out, struct tdm_error *err);

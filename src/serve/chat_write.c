@@ -13,7 +13,7 @@ static void put_text(struct tdm_bytes *out, const char *text) {
 	tdm_bytes_json(out, text, strlen(text));
 }
 
-static void head(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *object) {
+void tdm_chat_put_head(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *object) {
 	tdm_bytes_puts(out, "{\"id\":");
 	put_text(out, h->id);
 	tdm_bytes_printf(out, ",\"object\":\"%s\",\"created\":%lld,\"model\":", object, (long long)h->created_s);
@@ -24,7 +24,7 @@ static void head(struct tdm_bytes *out, const struct tdm_chat_head *h, const cha
 
 static void chunk_begin(struct tdm_bytes *out, const struct tdm_chat_head *h, int index) {
 	tdm_bytes_puts(out, "data: ");
-	head(out, h, "chat.completion.chunk");
+	tdm_chat_put_head(out, h, "chat.completion.chunk");
 	tdm_bytes_printf(out, ",\"choices\":[{\"index\":%d,\"delta\":", index);
 }
 
@@ -62,21 +62,29 @@ static void put_candidate(struct tdm_bytes *out, const char *text, size_t n, dou
 	put_bytes(out, text, n);
 }
 
-void tdm_chat_logprob(struct tdm_bytes *out, const struct tdm_event *e, int *n) {
-	if (!isfinite(e->logprob))
+static void put_entry(struct tdm_bytes *out, const struct tdm_scored *token, int *n) {
+	if (!isfinite(token->logprob))
 		return;
 	if ((*n)++)
 		tdm_bytes_putc(out, ',');
-	put_candidate(out, e->text, e->len, e->logprob);
+	put_candidate(out, token->text, token->len, token->logprob);
 	tdm_bytes_puts(out, ",\"top_logprobs\":[");
-	for (int i = 0; i < e->n_alternatives; i++) {
-		const struct tdm_alternative *a = &e->alternatives[i];
+	for (int i = 0; i < token->n_alternatives; i++) {
+		const struct tdm_alternative *a = &token->alternatives[i];
 		if (i)
 			tdm_bytes_putc(out, ',');
 		put_candidate(out, a->text, a->len, a->logprob);
 		tdm_bytes_putc(out, '}');
 	}
 	tdm_bytes_puts(out, "]}");
+}
+
+void tdm_chat_logprob(struct tdm_bytes *out, const struct tdm_event *e, int *n) {
+	struct tdm_scored whole = {e->text, e->len, e->logprob, e->alternatives, e->n_alternatives};
+	for (int i = 0; i < e->n_parts; i++)
+		put_entry(out, &e->parts[i], n);
+	if (!e->n_parts)
+		put_entry(out, &whole, n);
 }
 
 static void put_member(struct tdm_bytes *out, const char *name, const char *text, size_t n) {
@@ -144,7 +152,7 @@ void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h,
 	chunk_end(out, h, tdm_finish_name(h, finish), receipt);
 }
 
-static void put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
+void tdm_chat_put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
 	tdm_bytes_printf(out,
 	                 "\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
 	                 "\"prompt_tokens_details\":{\"cached_tokens\":%lld},\"completion_tokens_details\":{"
@@ -156,9 +164,9 @@ static void put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
 void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *u,
                           const char *receipt) {
 	tdm_bytes_puts(out, "data: ");
-	head(out, h, "chat.completion.chunk");
+	tdm_chat_put_head(out, h, "chat.completion.chunk");
 	tdm_bytes_puts(out, ",\"choices\":[],");
-	put_usage(out, u);
+	tdm_chat_put_usage(out, u);
 	if (receipt)
 		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
 	tdm_bytes_puts(out, "}\n\n");
@@ -208,7 +216,7 @@ static void put_choice(struct tdm_bytes *out, const struct tdm_chat_head *h, con
 
 void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
                     const struct tdm_chat_usage *u, const char *receipt) {
-	head(out, h, "chat.completion");
+	tdm_chat_put_head(out, h, "chat.completion");
 	tdm_bytes_puts(out, ",\"choices\":[");
 	for (int i = 0; i < n; i++) {
 		if (i)
@@ -216,7 +224,7 @@ void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const 
 		put_choice(out, h, &choices[i], i);
 	}
 	tdm_bytes_puts(out, "],");
-	put_usage(out, u);
+	tdm_chat_put_usage(out, u);
 	if (receipt)
 		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
 	tdm_bytes_putc(out, '}');
@@ -261,6 +269,10 @@ static void end(struct tdm_bytes *out, const struct tdm_chat_head *h, const stru
 	tdm_chat_done(out);
 }
 
+void tdm_chat_score(struct tdm_chat_choice *choice, const struct tdm_event *e) {
+	tdm_chat_logprob(&choice->logprobs, e, &choice->n_logprobs);
+}
+
 static void error(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt) {
 	tdm_chat_error(out, err, receipt, false);
 }
@@ -277,6 +289,7 @@ const struct tdm_format tdm_format_chat = {
     .read = tdm_chat_read,
     .begin = begin,
     .piece = piece,
+    .score = tdm_chat_score,
     .finish = finish,
     .end = end,
     .whole = tdm_chat_whole,

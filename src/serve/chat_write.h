@@ -6,6 +6,8 @@
 #pragma once
 #include "base/bytes.h"
 #include "models/model.h"
+#include "serve/columns.h"
+#include "serve/prompts.h"
 
 struct tdm_chat_head { // what all chunks of one answer share
 	char id[TDM_ID_BYTES];
@@ -23,6 +25,9 @@ struct tdm_chat_usage {
 	int64_t prompt_tokens, completion_tokens, cached_tokens; // cached: of the prompt, by the first choice
 };
 
+// {"id":...,"object":object,... and "usage":{...}, without what follows.
+void tdm_chat_put_head(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *object);
+void tdm_chat_put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u);
 const char *tdm_finish_name(const struct tdm_chat_head *h, enum tdm_finish finish);
 // One `data: {...}` event each, with its empty line.
 void tdm_chat_chunk_role(struct tdm_bytes *out, const struct tdm_chat_head *h, int index);
@@ -37,6 +42,13 @@ void tdm_chat_done(struct tdm_bytes *out);
 // The entry of one event in logprobs.content; nothing for an event without a logprob. *n counts the entries.
 void tdm_chat_logprob(struct tdm_bytes *out, const struct tdm_event *e, int *n);
 
+struct tdm_shown { // completions: what is shown of a choice's prompt and tokens
+	const struct tdm_prompt *prompt;
+	const struct tdm_echo *echo; // its tokens; filled before the answer begins
+	struct tdm_columns *columns; // of the answer's tokens
+	bool is_echoed, has_logprobs;
+};
+
 struct tdm_chat_call {
 	char *id, *name;
 	struct tdm_bytes arguments;
@@ -45,10 +57,13 @@ struct tdm_chat_call {
 struct tdm_chat_choice {
 	struct tdm_bytes text, thought;
 	struct tdm_bytes logprobs; // JSON entries, comma separated
+	int n_logprobs;            // entries
 	bool has_logprobs;         // asked for, and there can be some
+	struct tdm_shown shown;
 	struct tdm_chat_call *calls;
 	struct tdm_result result;
 };
+void tdm_chat_score(struct tdm_chat_choice *choice, const struct tdm_event *e); // into its logprobs
 void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
                     const struct tdm_chat_usage *u, const char *receipt);
 // {"error":{...},"tandem":receipt}; event: as one stream event.

@@ -37,6 +37,10 @@ bool tdm_exchange_header_twice(const struct tdm_exchange *x, const char *name) {
 	return n > 1;
 }
 
+bool tdm_exchange_query(const struct tdm_exchange *x, const char *name, char *out, size_t cap) {
+	return tdm_head_query(&x->head, name, out, cap);
+}
+
 bool tdm_exchange_is_local(const struct tdm_exchange *x) {
 	return x->is_local;
 }

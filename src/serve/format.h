@@ -9,6 +9,7 @@ struct tdm_stream { // what a format remembers of one choice while it streams
 	int n_calls;          // that began
 	int n_blocks;         // that began; the last one is open
 	enum tdm_piece piece; // of the open block
+	struct tdm_shown shown;
 	// Formats that say everything again at the end of a block, and of the answer:
 	int n_events, n_logprobs;    // that were numbered; entries in logprobs
 	char item_id[TDM_ID_BYTES];  // of the open block
@@ -29,6 +30,9 @@ struct tdm_format {
 	               struct tdm_error *err);
 	int (*read)(struct tdm_arena *arena, const struct tdm_value *body, struct tdm_record *record,
 	            struct tdm_chat_request *out, struct tdm_error *err);
+	// After the model was found; NULL: nothing depends on it.
+	int (*fit)(struct tdm_arena *arena, const struct tdm_model *model, struct tdm_record *record,
+	           struct tdm_chat_request *out, struct tdm_error *err);
 	// Of a stream, in this order: begin, pieces, finish of each choice (receipt: of the last one), end.
 	void (*begin)(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s);
 	void (*piece)(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s, const struct tdm_event *e,
@@ -37,6 +41,8 @@ struct tdm_format {
 	               const struct tdm_result *result, const struct tdm_chat_usage *usage, const char *receipt);
 	void (*end)(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *usage,
 	            const char *receipt);
+	// Of an answer that is kept: the log-probabilities of a piece. NULL: the format has none.
+	void (*score)(struct tdm_chat_choice *choice, const struct tdm_event *e);
 	void (*whole)(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
 	              const struct tdm_chat_usage *usage, const char *receipt);
 	void (*error)(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt);
@@ -47,4 +53,4 @@ struct tdm_format {
 	void (*keep)(struct tdm_call_context *c, const struct tdm_chat_request *request, const char *answer, size_t n);
 };
 
-extern const struct tdm_format tdm_format_chat, tdm_format_messages, tdm_format_responses;
+extern const struct tdm_format tdm_format_chat, tdm_format_messages, tdm_format_responses, tdm_format_completions;

@@ -107,10 +107,31 @@ static bool read_target(struct tdm_head *h, char *target) {
 	}
 	char *path = (char *)h->path;
 	if (*path == '/' && path[1]) {
-		path[strcspn(path, "?#")] = 0;
+		size_t n = strcspn(path, "?#");
+		h->query = path[n] == '?' ? path + n + 1 : NULL;
+		path[n] = 0;
 		decode_path(path);
 	}
 	return true;
+}
+
+bool tdm_head_query(const struct tdm_head *h, const char *name, char *out, size_t cap) {
+	size_t n = 0, n_name = strlen(name);
+	const char *p = h->query;
+	while (p && (strncmp(p, name, n_name) != 0 || p[n_name] != '=')) {
+		p = strpbrk(p, "&#");
+		p = p && *p == '&' ? p + 1 : NULL;
+	}
+	for (p = p ? p + n_name + 1 : NULL; p && !strchr("&#", *p); p++) { // strchr finds the end too
+		int high = *p == '%' ? hex_digit(p[1]) : -1, low = high < 0 ? -1 : hex_digit(p[2]);
+		unsigned char c = low < 0 ? (unsigned char)*p : (unsigned char)(high << 4 | low);
+		if (c < 0x20 || c == 0x7f || n + 1 >= cap)
+			return false;
+		out[n++] = (char)c;
+		p += low < 0 ? 0 : 2;
+	}
+	out[n] = 0;
+	return p && tdm_utf8_valid(out, n);
 }
 
 static bool read_request_line(struct tdm_head *h, char *line) {

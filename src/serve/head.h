@@ -18,6 +18,7 @@ struct tdm_head_field {
 
 struct tdm_head {              // strings lie in the text that was read, or are constants
 	const char *method, *path; // path: percent-decoded, without the query; as it came where it would decode to no text
+	const char *query;         // as it came, behind the "?"; NULL = none
 	const char *host;          // "" in a request of HTTP/1.0 without one
 	bool is_11, keep_alive, chunked, has_length, wants_continue;
 	uint64_t length;
@@ -33,6 +34,9 @@ size_t tdm_head_find(struct tdm_head *h, const char *text, size_t n, size_t *fro
 // Reads the head text[0..n), which tdm_head_find found; ends its words with NUL in place. false: h->refused is set.
 bool tdm_head_read(struct tdm_head *h, char *text, size_t n);
 const char *tdm_head_value(const struct tdm_head *h, const char *name); // of the first such field; NULL = absent
+
+// A field of the query, decoded, in out: at most cap bytes with their NUL. false: there is none, or it is no text.
+bool tdm_head_query(const struct tdm_head *h, const char *name, char *out, size_t cap);
 
 struct tdm_chunks { // reader of a body in chunks; zeroed at first
 	enum {

@@ -47,6 +47,8 @@ const char *tdm_exchange_host(const struct tdm_exchange *x); // with its port; "
 const char *tdm_exchange_header(const struct tdm_exchange *x, const char *name); // NULL when absent
 bool tdm_exchange_is_local(const struct tdm_exchange *x); // the client's address is a loopback address
 bool tdm_exchange_header_twice(const struct tdm_exchange *x, const char *name);
+// A field of the query, decoded, in out: at most cap bytes with their NUL. false: there is none, or it is no text.
+bool tdm_exchange_query(const struct tdm_exchange *x, const char *name, char *out, size_t cap);
 const struct tdm_bytes *tdm_exchange_body(const struct tdm_exchange *x);
 bool tdm_exchange_too_large(const struct tdm_exchange *x); // the body was over the limit and not read
 const atomic_bool *tdm_exchange_cancelled(const struct tdm_exchange *x);

@@ -2,6 +2,7 @@
 #include "serve/reader.h"
 
 #define MAX_STOPS 16
+#define MAX_STOP_BYTES 4096
 
 int tdm_reader_wrong(struct tdm_reader *r, const char *param, const char *expected, const struct tdm_value *got) {
 	return tdm_fail_param(r->err, TDM_EVALUE, param, "%s: expected %s, got %s", param, expected,
@@ -20,6 +21,38 @@ int tdm_reader_bool(struct tdm_reader *r, const struct tdm_value *map, const cha
 		return tdm_reader_wrong(r, param, "true or false", v);
 	*out = v->truth;
 	return TDM_OK;
+}
+
+static const char *types_text(unsigned types) {
+	static const char *const words[] = {"true or false", "an integer", "a number", "a string", "a list", "an object"};
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (types & 1u << i)
+			return words[i];
+	return "another type";
+}
+
+int tdm_reader_field(struct tdm_reader *r, const struct tdm_value *body, const struct tdm_field *f) {
+	static const unsigned types[] = {
+	    0, TDM_FIELD_BOOL, TDM_FIELD_NUMBER, TDM_FIELD_STRING, TDM_FIELD_LIST, TDM_FIELD_MAP}; // of enum tdm_type
+	const struct tdm_value *v = tdm_get(body, f->name);
+	if (!v)
+		return TDM_OK;
+	unsigned type = types[v->type];
+	if (v->type == TDM_NUMBER && v->is_integer)
+		type |= TDM_FIELD_INTEGER;
+	if (!(type & f->types))
+		return tdm_reader_wrong(r, f->name, types_text(f->types), v);
+	if (v->type == TDM_NUMBER && !(v->number >= f->min && v->number <= f->max))
+		return tdm_fail_param(r->err, TDM_EVALUE, f->name, "%s: expected %g to %g, got %g", f->name, f->min, f->max,
+		                      v->number);
+	return TDM_OK;
+}
+
+int tdm_reader_fields(struct tdm_reader *r, const struct tdm_value *body, const struct tdm_field *fields, size_t n) {
+	int status = TDM_OK;
+	for (size_t i = 0; i < n && !status; i++)
+		status = tdm_reader_field(r, body, &fields[i]);
+	return status;
 }
 
 const char *tdm_reader_json(struct tdm_reader *r, const struct tdm_value *value, size_t *len) {
@@ -46,6 +79,9 @@ int tdm_reader_stop(struct tdm_reader *r, const struct tdm_value *stop, const ch
 	for (size_t i = 0; i < n; i++) {
 		if (items[i].type != TDM_STRING || !items[i].len)
 			return tdm_reader_wrong(r, param, "a string, or a list of strings, none empty", &items[i]);
+		if (items[i].len > MAX_STOP_BYTES)
+			return tdm_fail_param(r->err, TDM_EVALUE, param, "%s: expected strings of at most %d bytes", param,
+			                      MAX_STOP_BYTES);
 		stops[i] = items[i].text;
 	}
 	out->stop = stops;

@@ -13,6 +13,22 @@ struct tdm_reader {
 int tdm_reader_wrong(struct tdm_reader *r, const char *param, const char *expected, const struct tdm_value *got);
 int tdm_reader_memory(struct tdm_reader *r);
 int tdm_reader_bool(struct tdm_reader *r, const struct tdm_value *map, const char *key, const char *param, bool *out);
+// A field that is checked and has no effect, or is read by somebody else: of one of these types, a number in its range.
+enum {
+	TDM_FIELD_BOOL = 1,
+	TDM_FIELD_INTEGER = 2,
+	TDM_FIELD_NUMBER = 4,
+	TDM_FIELD_STRING = 8,
+	TDM_FIELD_LIST = 16,
+	TDM_FIELD_MAP = 32
+};
+struct tdm_field {
+	const char *name;
+	unsigned types;
+	double min, max;
+};
+int tdm_reader_field(struct tdm_reader *r, const struct tdm_value *body, const struct tdm_field *field);
+int tdm_reader_fields(struct tdm_reader *r, const struct tdm_value *body, const struct tdm_field *fields, size_t n);
 // A value as JSON text in the arena; NULL when out of memory.
 const char *tdm_reader_json(struct tdm_reader *r, const struct tdm_value *value, size_t *len);
 // A string, or a list of at most 16, none empty; NULL: none.

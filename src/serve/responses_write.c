@@ -358,6 +358,7 @@ const struct tdm_format tdm_format_responses = {
     .read = tdm_responses_read,
     .begin = begin,
     .piece = piece,
+    .score = tdm_chat_score,
     .finish = finish,
     .end = end,
     .whole = whole,

@@ -32,6 +32,13 @@ bool tdm_is_quick(const struct tdm_exchange *x) {
 
 static const struct route routes[] = {
     {"POST", "/chat/completions", TDM_KEY, tdm_handle_answer, NULL},
+    {"POST", "/completions", TDM_KEY, tdm_handle_answer, NULL},
+    {"POST", "/embeddings", TDM_KEY, tdm_handle_embeddings, NULL},
+    {"POST", "/rerank", TDM_KEY, tdm_handle_rerank, NULL},
+    {"POST", "/moderations", TDM_KEY, tdm_handle_moderations, NULL},
+    {"GET", "/tokenizer_info", TDM_KEY, tdm_handle_tokenizer_info, NULL},
+    {"POST", "/tokenize", TDM_KEY, tdm_handle_tokenize, NULL},
+    {"POST", "/detokenize", TDM_KEY, tdm_handle_detokenize, NULL},
     {"POST", "/messages", TDM_KEY, tdm_handle_answer, NULL},
     {"POST", "/messages/count_tokens", TDM_KEY, tdm_handle_count, NULL},
     {"POST", "/responses", TDM_KEY, tdm_handle_answer, NULL},
@@ -118,6 +125,8 @@ static void dispatch(struct tdm_call_context *c) {
 		c->format = &tdm_format_messages;
 	else if (!strncmp(path, "/responses", 10))
 		c->format = &tdm_format_responses;
+	else if (!strcmp(path, "/completions"))
+		c->format = &tdm_format_completions;
 	for (size_t i = 0; i < TDM_COUNT(routes); i++) {
 		const char *id = match(&routes[i], path);
 		if (!id)

@@ -83,6 +83,12 @@ void tdm_handle_count(struct tdm_call_context *c);
 void tdm_handle_response(struct tdm_call_context *c, const char *rest); // rest: an id, or ID/input_items
 void tdm_handle_response_delete(struct tdm_call_context *c, const char *id);
 void tdm_handle_response_cancel(struct tdm_call_context *c, const char *rest); // rest: ID/cancel
+void tdm_handle_embeddings(struct tdm_call_context *c);
+void tdm_handle_rerank(struct tdm_call_context *c);
+void tdm_handle_moderations(struct tdm_call_context *c);
+void tdm_handle_tokenizer_info(struct tdm_call_context *c);
+void tdm_handle_tokenize(struct tdm_call_context *c);
+void tdm_handle_detokenize(struct tdm_call_context *c);
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
 void tdm_handle_models(struct tdm_call_context *c, const char *id); // id NULL = the list
 void tdm_handle_health(struct tdm_call_context *c);

@@ -51,6 +51,33 @@ static void test_reads(void **state) {
 	assert_int_equal(read_head(&h, "GET / HTTP/1.1\r\nHost", 20, 3), -1);
 }
 
+static void test_query(void **state) {
+	static const struct {
+		const char *query, *value; // NULL = none
+	} cases[] = {{"?model=a%2Fb&x", "a/b"},
+	             {"?x=1&model=m", "m"},
+	             {"?xmodel=1", NULL},
+	             {"", NULL},
+	             {"?", NULL},
+	             {"?model=", ""},
+	             {"?model=%0a", NULL},
+	             {"?model=%ff", NULL},
+	             {"?model", NULL},
+	             {"?a=?model=b", NULL},
+	             {"?model=123456789", NULL},
+	             {"?a#model=b", NULL},
+	             {"?model=a#b", "a"}};
+	struct tdm_head h;
+	char request[256], value[9];
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		int n = snprintf(request, sizeof request, "GET /p%s HTTP/1.1\r\n" HOST "\r\n", cases[i].query);
+		assert_int_equal(read_head(&h, request, (size_t)n, 1000), 0);
+		assert_int_equal(tdm_head_query(&h, "model", value, sizeof value), cases[i].value != NULL);
+		if (cases[i].value)
+			assert_string_equal(value, cases[i].value);
+	}
+}
+
 static void test_paths(void **state) {
 	static const char *const same[] = {"/v1/models%00", "/%C0%AF", "/%ff", "/a%0d%0ab", "/%7f"}; // decode to no path
 	struct tdm_head h;
@@ -157,8 +184,8 @@ static void test_chunks(void **state) {
 }
 
 int tdm_test_head(void) {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_reads), cmocka_unit_test(test_paths),
-	                                   cmocka_unit_test(test_refusals), cmocka_unit_test(test_limits),
-	                                   cmocka_unit_test(test_chunks)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_reads),  cmocka_unit_test(test_paths),
+	                                   cmocka_unit_test(test_query),  cmocka_unit_test(test_refusals),
+	                                   cmocka_unit_test(test_limits), cmocka_unit_test(test_chunks)};
 	return cmocka_run_group_tests_name("head", tests, NULL, NULL);
 }
