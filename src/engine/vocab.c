@@ -197,6 +197,12 @@ static int read_id(const struct tdm_gguf *g, const struct tdm_vocab *v, const ch
 	return TDM_OK;
 }
 
+// Nothing here pads: one outside of the vocabulary, which some files name, is none.
+static int32_t read_pad(const struct tdm_gguf *g, const struct tdm_vocab *v) {
+	uint64_t pad;
+	return tdm_gguf_u64(g, "tokenizer.ggml.padding_token_id", &pad) && pad < (uint64_t)v->size ? (int32_t)pad : -1;
+}
+
 static int read_specials(const struct tdm_gguf *g, struct tdm_vocab *v, struct tdm_error *err) {
 	bool bytes = v->presplit != NULL;
 	v->bos = bytes ? -1 : 1;
@@ -212,9 +218,7 @@ static int read_specials(const struct tdm_gguf *g, struct tdm_vocab *v, struct t
 	status = status ? status : read_id(g, v, "tokenizer.ggml.eom_token_id", &eom, err);
 	if (status)
 		return status;
-	uint64_t pad;
-	bool has_pad = tdm_gguf_u64(g, "tokenizer.ggml.padding_token_id", &pad) && pad < (uint64_t)v->size;
-	v->pad = has_pad ? (int32_t)pad : -1;
+	v->pad = read_pad(g, v);
 	const int32_t ends[] = {v->eos, eot, eom};
 	for (int i = 0; i < 3; i++)
 		if (ends[i] >= 0)

@@ -58,20 +58,18 @@ static int too_long(struct local *l, struct tdm_run *run, int n) {
 	                l->model.name, n, tdm_engine_info(l->engine)->context);
 }
 
-// A prompt as it stands: tokens, or the texts one after the other behind what texts begin with. Their number, or a
-// negative status; at most cap are written.
-static int render_raw(const struct local *l, struct tdm_run *run, const struct tdm_request *rq, int32_t *out, int cap) {
+// The prompt's own tokens.
+static int copy_tokens(const struct tdm_raw *raw, int32_t *out, int cap) {
+	int n = raw->n_tokens < cap ? raw->n_tokens : cap;
+	if (n > 0)
+		memcpy(out, raw->tokens, (size_t)n * sizeof *out);
+	return raw->n_tokens;
+}
+
+static int split_texts(const struct local *l, struct tdm_run *run, const struct tdm_request *rq, int32_t *out,
+                       int cap) {
 	const struct tdm_vocab *vocab = tdm_engine_vocab(l->engine);
-	int32_t bos = tdm_token_bos(vocab), start = bos >= 0 ? bos : tdm_token_eos(vocab);
 	int n = 0;
-	if (rq->raw->tokens && rq->raw->vocab_id == tdm_vocab_id(vocab)) {
-		for (; n < rq->raw->n_tokens; n++)
-			if (n < cap)
-				out[n] = rq->raw->tokens[n];
-		return n;
-	}
-	if (bos >= 0 && n++ < cap)
-		out[0] = bos;
 	for (size_t i = 0; i < rq->n_messages; i++) {
 		int room = cap > n ? cap - n : 0;
 		int more = tdm_tokenize(vocab, rq->messages[i].text, rq->messages[i].len, room ? out + n : NULL, room);
@@ -79,11 +77,26 @@ static int render_raw(const struct local *l, struct tdm_run *run, const struct t
 			return tdm_fail(&run->error, more, "model %s: the prompt cannot be split into tokens", l->model.name);
 		n += more;
 	}
-	if (n == 0 && start >= 0 && n++ < cap)
+	return n;
+}
+
+// A prompt as it stands: tokens, or the texts one after the other behind what texts begin with. Their number, or a
+// negative status; at most cap are written.
+static int render_raw(const struct local *l, struct tdm_run *run, const struct tdm_request *rq, int32_t *out, int cap) {
+	const struct tdm_vocab *vocab = tdm_engine_vocab(l->engine);
+	int32_t bos = tdm_token_bos(vocab), start = bos >= 0 ? bos : tdm_token_eos(vocab);
+	bool is_split = rq->raw->tokens && rq->raw->vocab_id == tdm_vocab_id(vocab);
+	int first = bos >= 0 && !is_split;
+	int n = is_split ? copy_tokens(rq->raw, out, cap)
+	                 : split_texts(l, run, rq, cap > first ? out + first : NULL, cap > first ? cap - first : 0);
+	if (n < 0)
+		return n;
+	if (n == 0 && start < 0)
+		return tdm_fail_param(&run->error, TDM_EVALUE, "prompt", "prompt: is empty, and model %s has no start token",
+		                      l->model.name);
+	if ((first || n == 0) && cap > 0)
 		out[0] = start;
-	return n ? n
-	         : tdm_fail_param(&run->error, TDM_EVALUE, "prompt", "prompt: is empty, and model %s has no start token",
-	                          l->model.name);
+	return first || n == 0 ? n + 1 : n;
 }
 
 static int count_tokens(const struct local *l, struct tdm_run *run, const struct tdm_request *rq, int32_t *out,

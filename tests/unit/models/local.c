@@ -191,6 +191,85 @@ static void test_events(void **state) {
 	bench_close(&b);
 }
 
+// A prompt without a conversation's format: the echo's numbers are those of score(), for every split of the text, and
+// those of the tokens that follow are what an answer says.
+static void test_echo(void **state) {
+	struct bench b;
+	struct tdm_echo echo;
+	static const char text[] = "Is it the end, \xC3\xA9?";
+	int n_text = (int)strlen(text);
+	bench_open(&b, text);
+	struct tdm_raw raw = {.only_echo = true, .echo = &echo};
+	b.request.raw = &raw;
+	b.request.logprobs = true;
+	b.request.top_logprobs = 2;
+	assert_int_equal(bench_ask(&b, toy), TDM_OK);
+	assert_int_equal(b.collect.text.len, 0);
+	assert_int_equal(b.result.completion_tokens, 0);
+	assert_int_equal(b.result.finish, TDM_FINISH_LENGTH);
+	assert_int_equal(b.result.prompt_tokens, echo.n);
+	assert_true(isnan(echo.tokens[0].logprob) && echo.n > n_text / 4);
+	size_t at = echo.tokens[0].len;
+	int n_compared = 0;
+	raw.echo = NULL;
+	for (int i = 1; i < echo.n; i++) { // the rest of the text behind every beginning
+		const char *rest = text + at;
+		double sum = 0, score;
+		int n_rest;
+		for (int k = i; k < echo.n; k++)
+			sum += (double)echo.tokens[k].logprob;
+		b.message.len = at;
+		assert_int_equal(toy->ops->score(toy, &b.run, &b.request, &rest, 1, &score, &n_rest), TDM_OK);
+		assert_true(n_rest != echo.n - i || fabs(score - sum) < 1e-4);
+		n_compared += n_rest == echo.n - i;
+		assert_int_equal(echo.tokens[i].n_alternatives, 2);
+		assert_true(echo.tokens[i].alternatives[0].logprob >= echo.tokens[i].logprob);
+		at += echo.tokens[i].len;
+	}
+	assert_int_equal(at, n_text);
+	assert_true(n_compared > 10); // others would be split otherwise
+	raw.echo = &echo;
+	b.message.len = (size_t)n_text;
+	raw.only_echo = false;
+	struct tdm_echo first = echo;
+	assert_int_equal(bench_ask(&b, toy), TDM_OK);
+	assert_int_equal(echo.n, first.n);
+	for (int i = 1; i < echo.n; i++)
+		assert_true(echo.tokens[i].logprob == first.tokens[i].logprob);
+	const char *with_echo = tdm_arena_copy(&b.arena, b.collect.text.data, b.collect.text.len);
+	raw.echo = NULL;
+	assert_int_equal(bench_ask(&b, toy), TDM_OK);
+	assert_int_equal(strlen(with_echo), b.collect.text.len);
+	assert_memory_equal(with_echo, b.collect.text.data, b.collect.text.len); // how it was read changes no word
+	bench_close(&b);
+}
+
+// Token ids of its own vocabulary are read as they are; those of another one as their text.
+static void test_raw_tokens(void **state) {
+	struct bench b;
+	const int32_t tokens[] = {70, 71, 72}, wrong[] = {70, TOY_VOCAB};
+	struct tdm_session *s;
+	bench_open(&b, "ab");
+	assert_int_equal(toy->ops->open(toy, &b.run, &s), TDM_OK);
+	struct tdm_raw raw = {tokens, 3, s->vocab_id, false, NULL};
+	b.request.raw = &raw;
+	assert_int_equal(s->ops->prompt(s, &b.run, &b.request, NULL), TDM_OK);
+	assert_int_equal(s->prompt_tokens, 3);
+	raw = (struct tdm_raw){wrong, 2, s->vocab_id, false, NULL};
+	assert_int_equal(s->ops->prompt(s, &b.run, &b.request, NULL), TDM_EVALUE);
+	raw.vocab_id++;
+	assert_int_equal(s->ops->prompt(s, &b.run, &b.request, NULL), TDM_OK);
+	int64_t n = 0;
+	assert_int_equal(toy->ops->count(toy, &b.run, &b.request, &n), TDM_OK);
+	assert_int_equal(n, s->prompt_tokens);
+	raw = (struct tdm_raw){NULL, 0, 0, false, NULL};
+	b.message.len = 0;
+	int status = s->ops->prompt(s, &b.run, &b.request, NULL); // from the start token, where there is one
+	assert_true(status == TDM_OK ? s->prompt_tokens == 1 : status == TDM_EVALUE);
+	s->ops->close(s);
+	bench_close(&b);
+}
+
 static void test_session(void **state) {
 	struct bench b;
 	struct tdm_session *s, *fork;
@@ -378,7 +457,7 @@ int tdm_test_local(void) {
 	    cmocka_unit_test(test_context), cmocka_unit_test(test_score),   cmocka_unit_test(test_events),
 	    cmocka_unit_test(test_session), cmocka_unit_test(test_embed),   cmocka_unit_test(test_tap),
 	    cmocka_unit_test(test_bad),     cmocka_unit_test(test_encoder), cmocka_unit_test(test_classes),
-	    cmocka_unit_test(test_rank),
+	    cmocka_unit_test(test_rank),    cmocka_unit_test(test_echo),    cmocka_unit_test(test_raw_tokens),
 	};
 	return cmocka_run_group_tests_name("local", tests, setup, teardown);
 }
