@@ -115,6 +115,14 @@ static bool read_target(struct tdm_head *h, char *target) {
 	return true;
 }
 
+// One byte of escaped text at *p, which moves behind it; a control character is none: 0.
+static unsigned char unescape(const char **p) {
+	int high = **p == '%' ? hex_digit((*p)[1]) : -1, low = high < 0 ? -1 : hex_digit((*p)[2]);
+	unsigned char c = low < 0 ? (unsigned char)**p : (unsigned char)(high << 4 | low);
+	*p += low < 0 ? 1 : 3;
+	return c < 0x20 || c == 0x7f ? 0 : c;
+}
+
 bool tdm_head_query(const struct tdm_head *h, const char *name, char *out, size_t cap) {
 	size_t n = 0, n_name = strlen(name);
 	const char *p = h->query;
@@ -122,16 +130,16 @@ bool tdm_head_query(const struct tdm_head *h, const char *name, char *out, size_
 		p = strpbrk(p, "&#");
 		p = p && *p == '&' ? p + 1 : NULL;
 	}
-	for (p = p ? p + n_name + 1 : NULL; p && !strchr("&#", *p); p++) { // strchr finds the end too
-		int high = *p == '%' ? hex_digit(p[1]) : -1, low = high < 0 ? -1 : hex_digit(p[2]);
-		unsigned char c = low < 0 ? (unsigned char)*p : (unsigned char)(high << 4 | low);
-		if (c < 0x20 || c == 0x7f || n + 1 >= cap)
+	if (!p)
+		return false;
+	for (p += n_name + 1; !strchr("&#", *p); n++) { // strchr finds the end too
+		unsigned char c = unescape(&p);
+		if (!c || n + 1 >= cap)
 			return false;
-		out[n++] = (char)c;
-		p += low < 0 ? 0 : 2;
+		out[n] = (char)c;
 	}
 	out[n] = 0;
-	return p && tdm_utf8_valid(out, n);
+	return tdm_utf8_valid(out, n);
 }
 
 static bool read_request_line(struct tdm_head *h, char *line) {
