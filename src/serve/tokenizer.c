@@ -14,7 +14,7 @@ static struct tdm_engine *find_engine(struct tdm_call_context *c, const char *na
 	char asked[256];
 	if (!name && tdm_exchange_query(c->x, "model", asked, sizeof asked))
 		name = asked;
-	const struct tdm_model *m = tdm_find_model(c->setup, name, &c->error);
+	const struct tdm_model *m = tdm_find_model(c, name, &c->error);
 	const struct tdm_model *local = m ? tdm_first_local(m) : NULL;
 	if (m && !local)
 		tdm_fail_param(&c->error, TDM_ECAPABILITY, "model", "model %s has no tokenizer on this machine", m->name);
