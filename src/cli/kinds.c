@@ -17,6 +17,8 @@ const struct tdm_kind *const tdm_kinds[] = {
     &tdm_kind_fallback,
     &tdm_kind_pool,
     &tdm_kind_cache,
+    &tdm_kind_limit,
+    &tdm_kind_budget,
     // quality
     &tdm_kind_guide,
     &tdm_kind_fuse,

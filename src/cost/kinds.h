@@ -4,6 +4,8 @@
 #include "models/kind.h"
 
 extern const struct tdm_kind tdm_kind_cache;     // an answer that was given before
+extern const struct tdm_kind tdm_kind_budget;    // what may be spent
+extern const struct tdm_kind tdm_kind_limit;     // how often and how many at a time
 extern const struct tdm_kind tdm_kind_cascade;   // answer first, then decide
 extern const struct tdm_kind tdm_kind_route;     // decide before anyone answers
 extern const struct tdm_kind tdm_kind_speculate; // small drafts, large verifies, output unchanged
