@@ -20,6 +20,9 @@ static const struct store {
 	int (*make)(const struct tdm_shared_options *o, struct tdm_shared **out, struct tdm_error *err);
 } stores[] = {
     {"memory:", false, tdm_shared_memory_new},
+    {"sqlite:", false, tdm_shared_sqlite_new},
+    {"redis://", true, tdm_shared_redis_new},
+    {"unix:", true, tdm_shared_redis_new},
 };
 
 int tdm_shared_open(const struct tdm_shared_options *o, struct tdm_shared **out, struct tdm_error *err) {

@@ -25,4 +25,6 @@ struct tdm_shared { // first member of every implementation
 	struct tdm_shared *next; // in the list of those
 };
 
+int tdm_shared_sqlite_new(const struct tdm_shared_options *o, struct tdm_shared **out, struct tdm_error *err);
+int tdm_shared_redis_new(const struct tdm_shared_options *o, struct tdm_shared **out, struct tdm_error *err);
 int tdm_shared_memory_new(const struct tdm_shared_options *o, struct tdm_shared **out, struct tdm_error *err);
