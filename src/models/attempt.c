@@ -49,7 +49,7 @@ static bool take(void) {
 
 bool tdm_attempt_again(struct tdm_run *run, const struct tdm_model *next) {
 	bool costs = next->leaves && run->error.status != TDM_EEXHAUSTED; // nobody was asked then
-	if (costs && (run->n_retries >= RETRIES_OF_A_RUN || !take()))
+	if (costs && (run->is_repeated || run->n_retries >= RETRIES_OF_A_RUN || !take()))
 		return false;
 	run->n_retries += costs;
 	tdm_error_clear(&run->error);

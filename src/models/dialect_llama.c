@@ -3,6 +3,16 @@
 #include "models/dialect.h"
 #include <string.h>
 
+static void write_sampling(struct tdm_bytes *b, const struct tdm_asking *a, const struct tdm_request *rq) {
+	tdm_write_sampling(b, a, rq);
+	if (rq->top_k >= 0)
+		tdm_bytes_printf(b, ",\"top_k\":%d", rq->top_k);
+	if (rq->min_p >= 0)
+		tdm_write_float(b, "min_p", rq->min_p);
+	if (rq->repeat_penalty > 0)
+		tdm_write_float(b, "repeat_penalty", rq->repeat_penalty);
+}
+
 static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct tdm_run *run,
                          const struct tdm_request *rq) {
 	int64_t most = tdm_most_tokens(a, rq);
@@ -18,13 +28,7 @@ static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct
 	               is_raw ? rq->messages[0].len : a->n_prompt);
 	if (most > 0)
 		tdm_bytes_printf(b, ",\"n_predict\":%lld", (long long)most);
-	tdm_write_sampling(b, a, rq);
-	if (rq->top_k >= 0)
-		tdm_bytes_printf(b, ",\"top_k\":%d", rq->top_k);
-	if (rq->min_p >= 0)
-		tdm_write_float(b, "min_p", rq->min_p);
-	if (rq->repeat_penalty > 0)
-		tdm_write_float(b, "repeat_penalty", rq->repeat_penalty);
+	write_sampling(b, a, rq);
 	tdm_write_stop(b, "stop", rq);
 	if (rq->wants_seed)
 		tdm_bytes_printf(b, ",\"seed\":%lld", (long long)(tdm_seed_of(run, rq) & UINT32_MAX));

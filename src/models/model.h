@@ -56,7 +56,8 @@ struct tdm_run { // one request on its way through the tree
 	uint64_t seed;                // everything random comes from it
 	struct tdm_objective objective;
 	const char *tenant;
-	int n_retries; // calls of upstreams that were repeated for it
+	int n_retries;    // calls of upstreams that were repeated for it
+	bool is_repeated; // the client has asked before: no call of an upstream is repeated for it
 	struct tdm_egress *egress;
 	struct tdm_tap *tap;          // NULL = nobody looks
 	struct tdm_account *accounts; // what its calls are paid from (account.h); NULL = nothing bounds it

@@ -89,6 +89,8 @@ int tdm_entry_aim(struct tdm_call_context *c, struct tdm_run *run, const char *n
 		longest = o->max_latency_ms * 1000;
 	run->deadline_us = tdm_exchange_arrived_us(c->x) + longest;
 	run->objective = *o;
+	const char *retries = tdm_exchange_header(c->x, "x-stainless-retry-count");
+	run->is_repeated = retries && strcmp(retries, "0");
 	tdm_bounds_tighten(c, &run->objective);
 	r->objective = run->objective;
 	r->seed = run->seed;

@@ -1,4 +1,4 @@
-// Responses that are stored: in memory only, of one key each, bounded in bytes and time; never in the ledger. A
+// Responses that are stored: in memory only, of one tenant each, bounded in bytes and time; never in the ledger. A
 // conversation that goes on by previous_response_id is read from here, and what it refers to is put into its input
 // before it is read, so that nothing behind the reader knows of it.
 //
@@ -83,6 +83,7 @@ static void make_room(struct tdm_responses *s, size_t bytes) {
 // --- whose it is
 
 // An answer belongs to its tenant; without keys every client is the same one.
+// Who asks: a tenant; a server without keys has one.
 static void owner_of(const struct tdm_call_context *c, uint8_t out[OWNER_BYTES]) {
 	const char *tenant = c->who.tenant ? c->who.tenant : "";
 	tdm_sha256(tenant, strlen(tenant), out);

@@ -199,6 +199,9 @@ test('after the server has asked again itself, clients are told not to', async (
   assert.deepEqual([e.status, e.headers.get('x-should-retry')], [502, 'false']);
   const once = await failed(new OpenAI({ baseURL: server.base, apiKey: 'k', maxRetries: 0 }).chat.completions.create({ model: 'cloud', messages: user('x') }));
   assert.deepEqual([once.status, once.headers.get('x-should-retry')], [502, 'true']);
+  const before = upstream.requests.length; // and for a client's own second try the upstream is asked once
+  const second = await server.chat({ model: 'stubborn', messages: user('x') }, { 'x-stainless-retry-count': '1' });
+  assert.deepEqual([second.status, upstream.requests.length - before], [502, 1]);
 });
 
 // --- wishes and receipts
