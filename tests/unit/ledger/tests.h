@@ -9,6 +9,7 @@
 int tdm_test_record(void);
 int tdm_test_receipt(void);
 int tdm_test_store(void);
+int tdm_test_journal(void);
 int tdm_test_shared(void);
 int tdm_test_metric(void);
 int tdm_test_stats(void);
