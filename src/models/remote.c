@@ -171,8 +171,10 @@ static int read_url(const struct tdm_build *b, struct tdm_remote *r) {
 	const struct tdm_dialect *d = r->dialect;
 	r->host = tdm_arena_string(b->arena, host);
 	r->url = endpoint(b, r, d->path, d->is_root);
+	r->embed_url = endpoint(b, r, "/embeddings", false);
 	r->prompt_url = d->prompt_path ? endpoint(b, r, d->prompt_path, d->is_root) : NULL;
-	return r->host && r->url ? TDM_OK : tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for the url", b->where);
+	return r->host && r->url && r->embed_url ? TDM_OK
+	                                         : tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for the url", b->where);
 }
 
 static const char *path_of(const struct tdm_build *b, const char *path) {
@@ -267,6 +269,8 @@ static int read_options(const struct tdm_build *b, struct tdm_remote *r) {
 	if (o->score && r->dialect != &tdm_dialect_completions)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: score: only an endpoint of format completions can echo a prompt",
 		                b->where);
+	if (o->embed && (o->score || r->dialect != &tdm_dialect_openai))
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: embed: only an endpoint of format openai makes vectors", b->where);
 	if (!o->idle_ms)
 		o->idle_ms = o->timeout_ms < 30000 ? o->timeout_ms : 30000;
 	r->asking.model = o->model;
@@ -278,16 +282,20 @@ static int read_options(const struct tdm_build *b, struct tdm_remote *r) {
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	static const struct tdm_model_ops ops = {.generate = generate, .destroy = destroy},
+	                                  embedding = {.embed = tdm_remote_embed, .destroy = destroy},
 	                                  scoring = {.generate = generate, .score = tdm_remote_score, .destroy = destroy};
 	const struct tdm_remote_options *o = options;
 	const struct tdm_dialect *dialect = dialects[o->format];
 	unsigned more = o->score ? TDM_CAN_SCORE | TDM_CAN_ECHO : 0;
-	struct tdm_remote *r = tdm_build_model(b, sizeof *r, o->score ? &scoring : &ops, dialect->can | more);
+	const struct tdm_model_ops *used = o->embed ? &embedding : o->score ? &scoring : &ops;
+	struct tdm_remote *r =
+	    tdm_build_model(b, sizeof *r, used, o->embed ? (unsigned)TDM_CAN_EMBED : dialect->can | more);
 	if (!r)
 		return TDM_ENOMEM;
 	r->options = *o;
 	r->dialect = dialect;
 	r->model.leaves = true;
+	r->model.cuts_vectors = o->cuts_vectors;
 	int status = read_options(b, r);
 	if (status)
 		return status;
@@ -368,6 +376,9 @@ static const struct tdm_option remote_options[] = {
     {"rate_window_ms", TDM_OPT_INT, AT(rate_window_ms), "20000", 100, 600000, NULL, "of min_rate, ms"},
     {"score", TDM_OPT_BOOL, AT(score), "no", 0, 0, NULL,
      "format completions: the endpoint echoes a prompt with its logprobs, so that it can judge texts of others"},
+    {"embed", TDM_OPT_BOOL, AT(embed), "no", 0, 0, NULL, "the upstream's model makes vectors of texts, and no words"},
+    {"cuts_vectors", TDM_OPT_BOOL, AT(cuts_vectors), "no", 0, 0, NULL,
+     "its vectors may be cut to their first numbers (requests with dimensions): only models trained for it"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "0", 0, 1 << 24, NULL, "longest answer, tokens; 0 = the upstream's"},
     {"temperature", TDM_OPT_NUMBER, AT(temperature), "-1", -1, 2, NULL, "negative = the upstream's own"},
     {"trace", TDM_OPT_BOOL, AT(trace), "no", 0, 0, NULL,

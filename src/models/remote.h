@@ -10,7 +10,7 @@ struct tdm_remote_options {
 	int format;
 	int64_t timeout_ms, connect_timeout_ms, first_token_ms, idle_ms, token_ms, min_rate, rate_window_ms, max_tokens;
 	double temperature;
-	bool breaker, score, trace;
+	bool breaker, score, trace, embed, cuts_vectors;
 };
 
 struct tdm_remote {
@@ -18,7 +18,7 @@ struct tdm_remote {
 	struct tdm_remote_options options;
 	const struct tdm_dialect *dialect;
 	struct tdm_asking asking;
-	const char *url, *prompt_url, *host;
+	const char *url, *prompt_url, *embed_url, *host;
 	struct tdm_http *http;
 	struct tdm_keys keys;
 	struct tdm_breaker breaker;
@@ -41,4 +41,7 @@ int tdm_remote_send(const struct tdm_remote_ask *a);
 // echo.
 int tdm_remote_score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, const char *const *texts,
                      size_t n, double *logprobs, int *n_tokens);
+// Of an upstream that makes vectors (remote_embed.c): tdm_model_ops.embed.
+int tdm_remote_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out,
+                     int *width);
 int tdm_remote_echo(struct tdm_remote *r, struct tdm_run *run, const struct tdm_request *rq, struct tdm_result *result);
