@@ -56,9 +56,22 @@ async function load() {
       m.id === m.tandem.kind ? m.id : `${m.id} (${m.tandem.kind})`)));
     say('');
     showModel();
+    await showLinked();
   } catch (error) {
     say(explain(error));
+    if (error.status === 503) setTimeout(load, 1000); // the models are still being loaded
   }
+}
+
+// The address may name a receipt, as the admin page's links do.
+async function showLinked() {
+  const id = location.hash.slice(1);
+  if (!/^rcp_\w+$/.test(id)) return;
+  const receipt = await getJson(`/v1/receipts/${id}`);
+  if (models.has(receipt.requested)) find('model').value = receipt.requested;
+  shown = { root: receipt.requested, receipt, authors: [receipt.served] };
+  showReceipt(receipt);
+  showModel();
 }
 
 // --- asking
@@ -172,6 +185,7 @@ find('stop').addEventListener('click', () => {
   find('question').focus();
 });
 find('clear').addEventListener('click', clear);
+window.addEventListener('hashchange', () => showLinked().catch((error) => say(explain(error))));
 find('model').addEventListener('change', showModel);
 find('examples').append(...EXAMPLES.map((text) => h('li', null, h('button', { type: 'button', onclick: () => {
   find('question').focus();

@@ -3,9 +3,10 @@ import { find, h, table } from '/web/dom.js';
 import { clock, digits, duration, share, whole } from '/web/units.js';
 
 const drawn = new Map();
+const linked = (id) => h('a', { class: 'mono', href: `/#${id}` }, id);
 
 function show(id, caption, columns, rows, otherwise) {
-  const state = JSON.stringify(rows);
+  const state = JSON.stringify(rows, (_, value) => (value instanceof Node ? value.textContent : value));
   if (drawn.get(id) === state) return;
   drawn.set(id, state);
   find(id).replaceChildren(rows.length ? table(caption, columns, rows, { hideCaption: true }) : h('p', { class: 'small soft' }, otherwise));
@@ -27,7 +28,7 @@ export function showTables(stats) {
     'Nothing was masked in this time.');
   show('recent', 'Latest requests', ['at', 'model', 'answered by', 'state', '#tokens', `#${stats.currency}`, '#time', 'receipt'],
     stats.recent.map((r) => [clock(r.created, true), r.requested ?? '–', r.served ?? '–', r.error ? `${r.state}: ${r.error}` : r.state,
-      whole(r.tokens), digits(r.cost), duration(r.ms), r.receipt]), 'Nobody has asked yet.');
+      whole(r.tokens), digits(r.cost), duration(r.ms), linked(r.receipt)]), 'Nobody has asked yet.');
   show('live', 'Running now', ['model', 'endpoint', '#for', 'receipt'],
     stats.live.requests.map((r) => [r.model, r.endpoint, duration(r.ms), r.receipt]), 'No request is being answered.');
 }

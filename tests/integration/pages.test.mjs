@@ -243,10 +243,15 @@ test('the admin page after traffic: figures, plots with axes and a table, tables
   await assertAccessible(page, 'the admin page');
   await page.click('label[for=hour]');
   await shot(page, 'admin');
+  const linked = await page.getAttribute('#recent tbody a', 'href');
+  assert.match(linked, /^\/#rcp_\w+$/);
   await page.setViewportSize({ width: 360, height: 740 });
   await eventually('the narrow page fits', () => fits(page));
   await page.emulateMedia({ colorScheme: 'dark' });
   await assertAccessible(page, 'the admin page in the dark');
+  await page.goto(pair.origin + linked);
+  await page.waitForSelector('.node.used');
+  assert.equal(`/#${await page.textContent('#receipt-id')}`, linked, 'a receipt of the list opens in the playground');
 });
 
 test('running requests are live on the admin page', async (t) => {
