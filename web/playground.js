@@ -8,7 +8,9 @@ import { drawTree } from '/web/tree.js';
 import { Turn } from '/web/turn.js';
 import { duration, money } from '/web/units.js';
 
-const EXAMPLES = ['What is the capital of France?', 'Sort in ascending order: 41 7 93 25', 'Reverse: 3 7 7 5', 'How many days are there from 2021-03-04 to 2021-03-29?'];
+const MESSAGE = 'Confirm the phone number and the order number to Tina Ortiz in two sentences.\nMira Lind works as a pilot. '
+  + 'Write to her at mira57@mail.example.com. Tina Ortiz lives in Krakow. She asks about order 9689. Call her at 779-861-1307.';
+const EXAMPLES = [['What is the capital of France?'], ['Sort in ascending order: 41 7 93 25'], ['Reverse: 3 7 7 5'], ['A message with personal data', MESSAGE]];
 const models = new Map(); // of the tree, by name
 const messages = [];      // of the conversation so far
 let width = 0;            // of the tree's place
@@ -187,10 +189,10 @@ find('stop').addEventListener('click', () => {
 find('clear').addEventListener('click', clear);
 window.addEventListener('hashchange', () => showLinked().catch((error) => say(explain(error))));
 find('model').addEventListener('change', showModel);
-find('examples').append(...EXAMPLES.map((text) => h('li', null, h('button', { type: 'button', onclick: () => {
+find('examples').append(...EXAMPLES.map(([name, text = name]) => h('li', null, h('button', { type: 'button', onclick: () => {
   find('question').focus();
   ask(text);
-} }, text))));
+} }, name))));
 new ResizeObserver(([entry]) => {
   if (Math.round(entry.contentRect.width) === width) return;
   width = Math.round(entry.contentRect.width);
