@@ -4,9 +4,11 @@
 //   produced N 60    tokens of these answers, of N * ANSWER
 //   first 16 0       ms until the first token of a prompt of about 16 tokens, idle
 //   first 16 LONG    the same, while a prompt of about LONG tokens is being read
+//   stream 1 0       ms for each token of a running answer, idle
+//   stream 1 LONG    the same, while a prompt of about LONG tokens is being read; and how long that took: reading LONG 0, reading LONG 1
 //   memory 1 0       megabytes of the server that are in memory after `sessions`
 //   two 2 16         tokens/s of each of two models in the same process, while both answer (tandem alone; not by itself)
-// TESTs: sessions first two; ANSWER=64 SESSIONS=16 LONG=2000 ROUNDS=1 are set by the environment. Speed alone counts: build/bench_model's
+// TESTs: sessions first stream two; ANSWER=64 SESSIONS=16 LONG=2000 ROUNDS=1 are set by the environment. Speed alone counts: build/bench_model's
 // random weights will do.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -83,7 +85,7 @@ if (hasEnded) {
 const agent = new http.Agent({ keepAlive: false }); // a new connection each: not every server keeps one that rests
 
 // {first, last: ms since the call; tokens; prompt}
-function ask(content, max_tokens, name = 'm') {
+function ask(content, max_tokens, name = 'm', onToken = () => {}) {
   const started = performance.now();
   let first = NaN, rest = '';
   return new Promise((resolve, reject) => {
@@ -91,6 +93,7 @@ function ask(content, max_tokens, name = 'm') {
       response.setEncoding('utf8').on('data', (text) => {
         if (Number.isNaN(first)) first = performance.now() - started;
         rest = (rest + text).slice(-20000);
+        if (onToken() === false) request.destroy(); // has seen enough
       }).on('end', () => {
         const counts = kind.counts(rest);
         if (counts) resolve({ first, last: performance.now() - started, ...counts });
@@ -127,6 +130,26 @@ async function firstTest() {
   for (const first of met) figure('first', 16, long, first.toFixed(2));
 }
 
+// A long prompt alone, then beside an answer that runs all the while.
+async function streamTest() {
+  const alone = await ask(text(long), 1);
+  let n = 0, isOver = false;
+  const stream = ask(text(60), 4000, 'm', () => { n++; return !isOver; }).then(() => {}, () => {}).then(() => { isOver = true; });
+  const perToken = async (work) => {
+    const [before, started] = [n, performance.now()];
+    await work();
+    return isOver ? NaN : (performance.now() - started) / (n - before);
+  };
+  while (n < 8 && !isOver) await sleep(2);
+  figure('stream', 1, 0, (await perToken(() => sleep(500))).toFixed(2));
+  let beside;
+  figure('stream', 1, long, (await perToken(async () => { beside = await ask(text(long), 1); })).toFixed(2));
+  figure('reading', long, 0, alone.first.toFixed(0));
+  figure('reading', long, 1, beside.first.toFixed(0));
+  isOver = true;
+  await stream;
+}
+
 async function twoTest() {
   const started = performance.now(), until = started + 4000, counts = { m: 0, other: 0 };
   const loop = async (name) => {
@@ -137,7 +160,7 @@ async function twoTest() {
   for (const name of ['m', 'other']) figure('two', 2, 16, (counts[name] / seconds).toFixed(1));
 }
 
-const known = { sessions: sessionsTest, first: firstTest, two: twoTest };
+const known = { sessions: sessionsTest, first: firstTest, stream: streamTest, two: twoTest };
 await ask(text(16), 8);
 for (let round = 0; round < rounds; round++)
   for (const test of tests) await known[test]();

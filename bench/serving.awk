@@ -6,7 +6,7 @@
 	if ($4 > threads[file]) threads[file] = $4
 	values[$1, file, $4, $5, $7 > 0] = values[$1, file, $4, $5, $7 > 0] " " $8
 	if ($5 == "sessions") sessions = $6
-	if ($5 == "first" && $7 > 0) long = $7
+	if (($5 == "first" || $5 == "stream") && $7 > 0) long = $7
 }
 function of(engine, t, test, depth) { return median(values[engine, file, t, test, depth]) }
 # a line of medians; sign: 1 where more is better, -1 where less is, 0 where nobody is compared. bar: of the ratio to the best peer
@@ -56,6 +56,10 @@ END {
 		line("first token, idle, ms", t, "first", 0, -1, 0)
 		line("first token while " long " are read, ms", t, "first", 1, -1, 0)
 		compare("  of idle", t, "first", 1, t, "first", 0, -1, 2)
+		line("a running answer, idle, ms a token", t, "stream", 0, -1, 0)
+		line("a running answer while " long " are read, ms a token", t, "stream", 1, -1, 0)
+		line("  reading them takes, ms", t, "reading", 1, -1, 0)
+		line("  reading them alone takes, ms", t, "reading", 0, -1, 0)
 		line("beside a busy process, tokens/s", 1, "busy", 0, 1, 0)
 		if (t > 1) line("beside a busy process, tokens/s", t, "busy", 0, 1, 0)
 		if (t > 1) compare("  of 1 thread", t, "busy", 0, 1, "busy", 0, 1, 0.9)

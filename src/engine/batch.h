@@ -52,7 +52,7 @@ struct tdm_engine {
 	struct tdm_request *first; // in order of arrival
 	bool is_running, is_gathering;
 	pthread_cond_t arrived; // by the monotonic clock; while somebody gathers
-	int n_expected;         // short requests of the last pass, whose callers will soon be back
+	int n_expected;         // requests of the last pass: those in the queue, and those whose callers will soon be back
 	int64_t ended_us, pass_us;
 	atomic_int n_urgent;       // short prompts that no pass has taken yet
 	bool is_owed, has_yielded; // of long requests: left out of the last pass; their last pass was given up

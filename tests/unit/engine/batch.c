@@ -143,6 +143,71 @@ static void long_prompts_are_read(void **state) {
 	clear_scene(&s);
 }
 
+// --- a long prompt beside a running answer: few rows of the pass, in the same pass
+
+struct part {
+	struct scene *s;
+	struct tdm_seq *seq;
+	int n;
+	pthread_t thread;
+};
+
+static void *eval_part(void *arg) {
+	struct part *p = arg;
+	bool is_right = tdm_seq_eval(p->seq, p->s->tokens, p->n, NULL, NULL, NULL) == TDM_OK;
+	return is_right ? arg : NULL;
+}
+
+static int n_waiting(struct tdm_engine *e) {
+	int n = 0;
+	pthread_mutex_lock(&e->lock);
+	for (const struct tdm_request *r = e->first; r; r = r->next)
+		n++;
+	pthread_mutex_unlock(&e->lock);
+	return n;
+}
+
+// Nobody runs a pass while `is`.
+static void hold_passes(struct tdm_engine *e, bool is) {
+	pthread_mutex_lock(&e->lock);
+	e->is_running = is;
+	if (!is && e->first)
+		pthread_cond_signal(&e->first->turn);
+	pthread_mutex_unlock(&e->lock);
+}
+
+// The number of passes for requests of so many tokens that are all there before the first pass.
+static uint64_t passes_for(struct scene *s, const int *n_tokens, int n) {
+	struct part parts[4];
+	void *right;
+	uint64_t before = n_passes(s->e);
+	hold_passes(s->e, true);
+	for (int i = 0; i < n; i++) {
+		parts[i] = (struct part){.s = s, .n = n_tokens[i]};
+		assert_int_equal(tdm_seq_open(s->e, &parts[i].seq, NULL), TDM_OK);
+		assert_int_equal(pthread_create(&parts[i].thread, NULL, eval_part, &parts[i]), 0);
+	}
+	while (n_waiting(s->e) < n)
+		usleep(50);
+	hold_passes(s->e, false);
+	for (int i = 0; i < n; i++) {
+		pthread_join(parts[i].thread, &right);
+		assert_non_null(right);
+		tdm_seq_close(parts[i].seq);
+	}
+	return n_passes(s->e) - before;
+}
+
+static void answers_run_on_beside_long_prompts(void **state) {
+	struct scene s;
+	const int most = TDM_MAX_ROWS - 1;
+	set_scene(&s);
+	assert_int_equal(passes_for(&s, (const int[]){most}, 1), 1);
+	assert_int_equal(passes_for(&s, (const int[]){most, 1}, 2), 2); // 16 of the prompt and the step, then the rest
+	assert_int_equal(passes_for(&s, (const int[]){1, 1, 1}, 3), 1);
+	clear_scene(&s);
+}
+
 // --- cores: all come to their turns, also who wants all of them, and nobody has one too many
 
 struct holder {
@@ -182,6 +247,7 @@ int tdm_test_batch(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(short_prompts_do_not_wait),
 	    cmocka_unit_test(long_prompts_are_read),
+	    cmocka_unit_test(answers_run_on_beside_long_prompts),
 	    cmocka_unit_test(cores_are_taken_in_turn),
 	};
 	return cmocka_run_group_tests_name("batch", tests, NULL, NULL);
