@@ -110,6 +110,7 @@ UNIT_TOOLS_models := $(UNIT_TOOLS_engine)
 define UNIT
 ifneq ($(wildcard tests/unit/$(1)/*.c),)
 UNITS += $(B)/unit-$(1)
+UNIT_RUNS += unit-$(1)
 $(B)/unit-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/$(1)/*.c)) $(UNIT_TOOLS_$(1)) $(call archive,$(1)) $(foreach m,$(USES_$(1)),$(call archive,$(m)))
 	$(CC) $(LDFLAGS) $$(filter %.o,$$^) $(call whole,$(1) $(USES_$(1))) -o $$@ -lcmocka $(LDLIBS)
 unit-$(1): $(B)/unit-$(1)
@@ -120,8 +121,7 @@ $(foreach m,$(MODULES),$(eval $(call UNIT,$(m))))
 
 $(UNITS) $(B)/tandem: | $(MEMORY)
 
-unit: $(UNITS) ## every module's unit tests
-	@set -e; for t in $^; do echo "== $$t"; $$t; done
+unit: $(UNIT_RUNS) ## every module's unit tests; with -j several beside each other
 
 # --- weights for the tests of the engine's families: the unit tests make them, the integration tests run the tool
 $(B)/random_model: $(B)/tests/tools/random_model.o $(B)/tests/tools/family_model.o $(call archive,engine) $(call archive,base)
@@ -197,4 +197,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all help libs install unit memory integration soak crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway fuzz clean
