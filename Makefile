@@ -182,7 +182,7 @@ rules: ## the three scripts above find what is planted for them
 
 pair: all ## rebuild the embedded default pair (hours of CPU)
 	weights/make-pair
-bench: all ## the figures of README.md
+bench: all ## the figures of docs/measured.md
 	bench/run
 bench-engine: all ## the engine beside llama.cpp and its forks, whose programs are in PEERS=folder
 	bench/engine $(PEERS)
