@@ -378,7 +378,7 @@ int tdm_responses_resolve(struct tdm_call_context *c, struct tdm_record *record,
 
 // The text that `of` makes of the response of that id goes out; 404 if it is not there.
 static void reply_with(struct tdm_call_context *c, const char *id,
-                       void (*of)(struct tdm_responses *s, struct entry *e, struct tdm_bytes *out)) {
+                       void (*of)(struct tdm_call_context *c, struct entry *e, struct tdm_bytes *out)) {
 	struct tdm_responses *s = c->server->responses;
 	struct tdm_bytes body;
 	uint8_t owner[OWNER_BYTES];
@@ -388,7 +388,7 @@ static void reply_with(struct tdm_call_context *c, const char *id,
 		pthread_mutex_lock(&s->lock);
 		struct entry *e = find(s, owner, id);
 		if (e)
-			of(s, e, &body);
+			of(c, e, &body);
 		pthread_mutex_unlock(&s->lock);
 	}
 	if (body.len) {
@@ -402,25 +402,28 @@ static void reply_with(struct tdm_call_context *c, const char *id,
 	tdm_bytes_release(&body);
 }
 
-static void put_answer(struct tdm_responses *s, struct entry *e, struct tdm_bytes *out) {
+static void put_answer(struct tdm_call_context *c, struct entry *e, struct tdm_bytes *out) {
 	tdm_bytes_puts(out, e->answer);
 }
 
-// Newest first, as this interface has it.
-static void put_input(struct tdm_responses *s, struct entry *e, struct tdm_bytes *out) {
+// Newest first, as this interface has it, or in their order (order=asc); all of them.
+static void put_input(struct tdm_call_context *c, struct entry *e, struct tdm_bytes *out) {
+	char order[8];
+	bool forward = tdm_exchange_query(c->x, "order", order, sizeof order) && !strcmp(order, "asc");
+	const struct kept_item *first = &e->items[forward ? 0 : e->n_input - 1];
+	const struct kept_item *last = &e->items[forward ? e->n_input - 1 : 0];
 	tdm_bytes_puts(out, "{\"object\":\"list\",\"data\":[");
-	for (size_t i = e->n_input; i-- > 0;) {
-		tdm_bytes_puts(out, e->items[i].json);
+	for (size_t i = 0; i < e->n_input; i++) {
 		if (i)
 			tdm_bytes_putc(out, ',');
+		tdm_bytes_puts(out, e->items[forward ? i : e->n_input - 1 - i].json);
 	}
-	tdm_bytes_printf(out, "],\"first_id\":\"%s\",\"last_id\":\"%s\",\"has_more\":false}", e->items[e->n_input - 1].id,
-	                 e->items[0].id);
+	tdm_bytes_printf(out, "],\"first_id\":\"%s\",\"last_id\":\"%s\",\"has_more\":false}", first->id, last->id);
 }
 
-static void put_deleted(struct tdm_responses *s, struct entry *e, struct tdm_bytes *out) {
+static void put_deleted(struct tdm_call_context *c, struct entry *e, struct tdm_bytes *out) {
 	tdm_bytes_printf(out, "{\"id\":\"%s\",\"object\":\"response\",\"deleted\":true}", e->id);
-	take_out(s, e);
+	take_out(c->server->responses, e);
 }
 
 static bool ends_with(const char *text, const char *end) {

@@ -6,10 +6,11 @@ import test, { after, before } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { ChatOpenAI } from '@langchain/openai';
-import { generateText } from 'ai';
+import { createOpenAI } from '@ai-sdk/openai';
+import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai';
+import { embed, generateText } from 'ai';
 import { clientsOf } from './clients.mjs';
-import { eventually, hasPair, raw, rawPost, startTandem, user, withoutPair } from './lib.mjs';
+import { eventually, hasPair, post, raw, rawPost, startTandem, user, withoutPair } from './lib.mjs';
 import { chunk, delta, event, jsonAnswer, startUpstream, usage } from './upstream.mjs';
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
@@ -265,6 +266,41 @@ test('logprobs: the bytes joined are the words', { skip: withoutPair }, async ()
   assert.equal(bytes(chat.choices[0].logprobs.content), chat.choices[0].message.content);
   assert.equal(part.text, chat.choices[0].message.content);
   assert.deepEqual(part.logprobs, chat.choices[0].logprobs.content);
+});
+
+test('embeddings: base64 and numbers, every client, the same vector', { skip: withoutPair }, async () => {
+  const oa = new OpenAI({ baseURL: server.base, apiKey: 'k', maxRetries: 0 }), input = 'a small red house';
+  const wish = async (encoding_format) => (await post(`${server.base}/embeddings`, { model: 'pair', input, ...(encoding_format ? { encoding_format } : {}) })).json.data[0].embedding;
+  const floats = await wish('float'), coded = await wish('base64');
+  assert.ok(Array.isArray(floats) && typeof coded === 'string' && Array.isArray(await wish()), 'as asked, numbers when nothing is said');
+  const bytes = Buffer.from(coded, 'base64');
+  const vectors = { base64: Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i)),
+    openai: (await oa.embeddings.create({ model: 'pair', input })).data[0].embedding,
+    'openai, floats': (await oa.embeddings.create({ model: 'pair', input, encoding_format: 'float' })).data[0].embedding,
+    LangChain: await new OpenAIEmbeddings({ model: 'pair', apiKey: 'k', maxRetries: 0, configuration: { baseURL: server.base } }).embedQuery(input),
+    'AI SDK compatible': (await embed({ model: createOpenAICompatible({ name: 'tandem', baseURL: server.base, apiKey: 'k' }).textEmbeddingModel('pair'), value: input, maxRetries: 0 })).embedding,
+    'AI SDK openai': (await embed({ model: createOpenAI({ baseURL: server.base, apiKey: 'k' }).embedding('pair'), value: input, maxRetries: 0 })).embedding };
+  for (const [name, vector] of Object.entries(vectors)) {
+    assert.equal(vector.length, floats.length, name);
+    assert.ok(vector.every((x, i) => Math.abs(x - floats[i]) < 1e-7), name);
+  }
+});
+
+test('completions: the echo of a prompt has arrays of equal length; streams say what whole answers say', { skip: withoutPair }, async () => {
+  const oa = new OpenAI({ baseURL: server.base, apiKey: 'k', maxRetries: 0 });
+  const body = { model: 'pair', prompt: 'The sum of 2 and 2', max_tokens: 4, temperature: 0, logprobs: 2 };
+  const { choices: [choice], usage: used } = await oa.completions.create({ ...body, echo: true });
+  const { tokens, token_logprobs: logprobs, top_logprobs: tops, text_offset: offsets } = choice.logprobs;
+  assert.deepEqual([logprobs.length, tops.length, offsets.length], [tokens.length, tokens.length, tokens.length]);
+  assert.equal(tokens.length, used.total_tokens);
+  assert.ok(choice.text.startsWith(body.prompt));
+  const whole = (await oa.completions.create(body)).choices[0];
+  let text = '', finish;
+  for await (const part of await oa.completions.create({ ...body, stream: true })) {
+    text += part.choices[0].text; // without include_usage there always is one
+    finish = part.choices[0].finish_reason ?? finish;
+  }
+  assert.deepEqual([text, finish], [whole.text, whole.finish_reason]);
 });
 
 // --- leaving, and bytes

@@ -202,6 +202,7 @@ test('stored responses: asked for again, gone on from, referred to, deleted; eac
   const items = [];
   for await (const item of keeper.responses.inputItems.list(second.id)) items.push([item.role, item.content[0].text, item.content[0].type]);
   assert.deepEqual(items, [['user', 'two', 'input_text'], ['assistant', '1 turns', 'output_text'], ['user', 'one', 'input_text']]);
+  assert.deepEqual((await keeper.responses.inputItems.list(second.id, { order: 'asc' })).data.map((i) => i.content[0].text), ['one', '1 turns', 'two']);
   const third = await keeper.responses.create({ model: 'cloud', input: [{ role: 'user', content: 'x' }, { type: 'item_reference', id: second.output[0].id }, { role: 'user', content: 'y' }] });
   assert.deepEqual(last().messages.map((m) => m.content), ['x', '3 turns', 'y']);
   const stranger = new OpenAI({ baseURL: storing.base, apiKey: 'b', maxRetries: 0 });
