@@ -242,7 +242,7 @@ void tdm_spend_end(struct tdm_run *run, struct tdm_spending *s) {
 
 int tdm_spend_check(struct tdm_run *run, const struct tdm_model *source, const struct tdm_request *request) {
 	struct tdm_spending s;
-	if (!run->accounts || run->is_paid)
+	if (!run->accounts || run->paid == run)
 		return TDM_OK;
 	int status = tdm_spend_begin(run, source, request, &s);
 	if (!status && s.n)
@@ -262,7 +262,7 @@ static void charge_one(const struct tdm_account *a, const struct tdm_quota *q, c
 }
 
 void tdm_spend_charge(struct tdm_run *run, const struct tdm_call *call) {
-	if (run->is_paid)
+	if (run->paid == run)
 		return;
 	for (const struct tdm_account *a = run->accounts; a; a = a->next)
 		for (size_t i = 0; i < a->n; i++)

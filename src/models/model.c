@@ -55,9 +55,9 @@ static int generate_paid(struct tdm_model *m, struct tdm_run *run, const struct 
 	int status = tdm_spend_begin(run, m, request, &spending);
 	if (status)
 		return status;
-	run->is_paid = true;
+	run->paid = run;
 	status = m->ops->generate(m, run, request, sink, result);
-	run->is_paid = false;
+	run->paid = NULL;
 	tdm_spend_end(run, &spending);
 	return status;
 }
@@ -81,8 +81,8 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 		tdm_run_saw(run, m, request);
 	struct tdm_span_watch watch;
 	sink = tdm_span_begin(&watch, run, m, request, sink);
-	status = is_source && run->accounts && !run->is_paid ? generate_paid(m, run, request, sink, result)
-	                                                     : m->ops->generate(m, run, request, sink, result);
+	status = is_source && run->accounts && run->paid != run ? generate_paid(m, run, request, sink, result)
+	                                                        : m->ops->generate(m, run, request, sink, result);
 	tdm_span_end(&watch, status, result);
 	if (status < 0) // a model that forgot its sentence still gives one
 		return tdm_fail(&run->error, status, "model %s failed", m->name);

@@ -61,9 +61,10 @@ struct tdm_run { // one request on its way through the tree
 	struct tdm_egress *egress;
 	struct tdm_tap *tap;          // NULL = nobody looks
 	struct tdm_account *accounts; // what its calls are paid from (account.h); NULL = nothing bounds it
-	bool is_paid;                 // the source that is asked now is paid by tdm_generate
-	struct tdm_spans *spans;      // NULL = nobody wants them (models/spans.h)
-	int span;                     // of those, which one the run is in; -1 = none
+	const struct tdm_run
+	    *paid;               // itself while tdm_generate pays for the source that it asks: a copy made meanwhile is not
+	struct tdm_spans *spans; // NULL = nobody wants them (models/spans.h)
+	int span;                // of those, which one the run is in; -1 = none
 };
 // Prepares a run on the caller's memory: a record in the arena, the seed as given. TDM_OK or TDM_ENOMEM.
 int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed);
