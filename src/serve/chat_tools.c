@@ -127,12 +127,20 @@ static int read_choice(struct tdm_reader *r, const struct tdm_value *choice, enu
 
 int tdm_read_tools(struct tdm_reader *r, const struct tdm_value *body, struct tdm_toolbox *out, bool *older) {
 	const struct tdm_value *tools = tdm_get(body, "tools"), *functions = tdm_get(body, "functions");
+	static const struct tdm_field fields[] = {
+	    {"tools", TDM_FIELD_LIST, 0, 0},
+	    {"functions", TDM_FIELD_LIST, 0, 0},
+	    {"tool_choice", TDM_FIELD_STRING | TDM_FIELD_MAP, 0, 0},
+	    {"function_call", TDM_FIELD_STRING | TDM_FIELD_MAP, 0, 0},
+	    {"parallel_tool_calls", TDM_FIELD_BOOL, 0, 0},
+	};
 	bool many = true;
 	*older = !tools && functions;
-	if (!tools && !functions)
-		return TDM_OK;
+	int status = tdm_reader_fields(r, body, fields, sizeof fields / sizeof fields[0]); // also without tools
+	if (status || (!tools && !functions))
+		return status;
 	enum shape shape = *older ? OLDER : NESTED;
-	int status = read_list(r, *older ? functions : tools, shape, out);
+	status = read_list(r, *older ? functions : tools, shape, out);
 	const struct tdm_value *choice = tdm_get(body, *older ? "function_call" : "tool_choice");
 	if (!status && choice)
 		status = read_choice(r, choice, shape, out);

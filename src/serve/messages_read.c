@@ -235,9 +235,13 @@ static int read_settings(struct tdm_reader *r, const struct tdm_value *body, str
 	if (model && model->type != TDM_STRING)
 		return tdm_reader_wrong(r, "model", "a string", model);
 	out->model = model && model->len ? model->text : NULL;
+	static const struct tdm_field maps[] = {{"thinking", TDM_FIELD_MAP, 0, 0}, {"tool_choice", TDM_FIELD_MAP, 0, 0}};
+	int status = tdm_reader_fields(r, body, maps, sizeof maps / sizeof maps[0]);
+	if (status)
+		return status;
 	if (thinking && tdm_get_string(thinking, "type") && strcmp(tdm_get_string(thinking, "type"), "disabled") != 0)
 		tdm_record_warn(r->record, "parameter_ignored", "thinking", "no model of this tree has this setting");
-	int status = tdm_body_count(r, body, "max_tokens", 1, &q->max_tokens);
+	status = tdm_body_count(r, body, "max_tokens", 1, &q->max_tokens);
 	if (!status)
 		status = tdm_body_number(r, body, "temperature", 2, &q->temperature);
 	if (!status)
