@@ -1,8 +1,9 @@
 // The cache behind the real server: hits that are the answer to the byte in every format, what is never kept, two
 // servers over one store, a mask around it.
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { chatStream, post, request, startTandem, streamedText, user } from './lib.mjs';
+import { chatStream, post, request, startTandem, streamedText, tempDir, user } from './lib.mjs';
 import { chunk, delta, startUpstream, wholeStream } from './upstream.mjs';
 
 let upstream, n = 0;
@@ -130,14 +131,37 @@ test('S64 a cache behind a mask sees and keeps masked text, and its hit is resto
   await server.stop();
 });
 
-test('storage: state keeps answers where limits and budgets are', async () => {
-  const server = await startTandem(tree(', storage: state').replace('serve:', 'state: {url: "memory:"}\nserve:'));
-  const body = { messages: user('shared?') };
-  const first = await server.chat(body), second = await server.chat(body);
+test('demand_32_no_leak_between_tenants S64 S65: each key has answers of its own, and one that floods pushes out only these', async () => {
+  const settings = tree(', max_entries: 40').replace('serve: {', 'serve: {keys: ["env:KEY_A", "env:KEY_B"], ');
+  const server = await startTandem(settings, { env: { KEY_A: 'sk-a-000000000000', KEY_B: 'sk-b-000000000000' } });
+  const as = (key, content) => server.chat({ messages: user(content) }, { authorization: `Bearer sk-${key}-000000000000` });
+  const said = async (key, content) => (await as(key, content)).headers['x-tandem-cache'];
+  assert.equal(await said('a', 'a secret of a'), 'miss');
+  const others = await as('b', 'a secret of a');
+  assert.equal(others.headers['x-tandem-cache'], 'miss');
+  assert.notEqual(others.json.choices[0].message.content, (await as('a', 'a secret of a')).json.choices[0].message.content);
+  assert.equal(await said('a', 'a secret of a'), 'hit-exact');
+  for (let i = 0; i < 60; i++) await as('b', `flood ${i}`); // a quarter of 40 is 10
+  assert.equal(await said('a', 'a secret of a'), 'hit-exact');
+  assert.equal(await said('b', 'flood 59'), 'hit-exact');
+  assert.equal(await said('b', 'flood 49'), 'miss');
+  await server.stop();
+});
+
+test('storage: state is shared by servers and outlives them', async () => {
+  const settings = tree(', storage: state').replace('serve:', `state: {url: "sqlite:${path.join(tempDir(), 'state.db')}"}\nserve:`);
+  const a = await startTandem(settings), body = { messages: user('shared?') };
+  const first = await a.chat(body);
   assert.equal(first.headers['x-tandem-cache'], 'miss');
+  assert.equal((await a.chat(body)).headers['x-tandem-cache'], 'hit-exact');
+  a.child.ref();
+  a.child.kill('SIGKILL');
+  await a.exit;
+  const b = await startTandem(settings);
+  const second = await b.chat(body);
   assert.equal(second.headers['x-tandem-cache'], 'hit-exact');
   assert.deepEqual(same(second.json), same(first.json));
-  await server.stop();
+  await b.stop();
 });
 
 test('a misspelt wish for near answers is told; a right one has no effect where the settings do not allow it', async () => {
