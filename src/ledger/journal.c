@@ -374,7 +374,7 @@ void tdm_journal_forget(struct tdm_journal *j, int64_t before) {
 // Finds where the whole entries of a file end. What follows was never accepted, and is cut off.
 static int find_end(struct file *f) {
 	struct tdm_bytes chunk;
-	struct stat st;
+	struct stat st = {0};
 	int64_t next;
 	if (fstat(f->fd, &st))
 		return -1;

@@ -125,7 +125,7 @@ static void test_many_threads(void **state) {
 // A child writes, tells each acknowledged id through a pipe, and is killed; every id that was told must be there.
 static void test_survives_kill(void **state) {
 	int ends[2];
-	char id[TDM_ID_BYTES];
+	char id[TDM_ID_BYTES] = "";
 	(void)state;
 	assert_int_equal(pipe(ends), 0);
 	pid_t child = fork();
