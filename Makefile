@@ -159,6 +159,9 @@ $(B)/soak: $(B)/tests/soak/soak.o $(B)/tests/tools/family_model.o $(B)/libtandem
 soak: ## two models and 32 sessions for SOAK_SECONDS under each sanitizer
 	tests/soak/run
 
+soak-serve: all ## the server's memory under mixed load and reloads for SOAK_SERVE_SECONDS (a day: 86400)
+	node --test --test-timeout=$$((($${SOAK_SERVE_SECONDS:-60} + 60) * 1000)) --test-name-pattern=demand_50 tests/integration/operations.test.mjs
+
 memory: ## memory that nobody has set, looked for in unit tests and in answers of the server (clang, minutes)
 	$(MAKE) CC=clang SAN=memory OPT=-O1 unit-base unit-engine unit-models unit-cost
 	tests/integration/sanitized memory

@@ -1,10 +1,19 @@
-// Log: one line per event to standard error, key=value, never prompt or answer text.
+// Log: one line per event, key=value or JSON, to standard error or a file; never prompt or answer text, nor keys.
 #pragma once
+#include "base/status.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 enum tdm_level { TDM_DEBUG, TDM_INFO, TDM_WARN, TDM_ERROR };
 
 void tdm_log_set_level(enum tdm_level level);
-// event: one word with dots, such as "serve.start"; run: the run id or NULL; format: " key=value key=value".
-// Thread-safe: a line is written with one write(2).
+// Where lines go from now on. path NULL: standard error. Error: TDM_EIO, and nothing has changed.
+int tdm_log_open(const char *path, bool json, struct tdm_error *err);
+// The file of the same name again, after somebody has moved it away; lines go on into the old one when that fails.
+int tdm_log_reopen(struct tdm_error *err);
+int64_t tdm_log_lost(void); // lines that could not be written and no longer fit in memory
+// event: one word with dots, such as "serve.start"; run: the run id or NULL; format: " key=value key=\"several
+// words\"". Thread-safe: a line is written with one write(2). Lines that cannot be written wait in memory for the next
+// that can.
 void tdm_log(enum tdm_level level, const char *event, const char *run, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

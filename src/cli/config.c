@@ -2,8 +2,10 @@
 #include "cli/app.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
+#include "cli/show.h"
 #include "ledger/shared_settings.h"
 #include "serve/settings.h"
+#include "serve/telemetry.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,22 +72,39 @@ static void print_model(const struct tdm_app *app, const char *name, const struc
 	}
 }
 
+int tdm_show_settings(struct tdm_arena *arena, const struct tdm_app *app, struct tdm_error *err) {
+	static const struct {
+		const char *name;
+		const struct tdm_option *table;
+		const size_t *n;
+	} sections[] = {
+	    {"serve", tdm_serve_options, &tdm_n_serve_options},
+	    {"state", tdm_shared_settings, &tdm_n_shared_settings},
+	    {"log", tdm_log_options, &tdm_n_log_options},
+	    {"telemetry", tdm_telemetry_options, &tdm_n_telemetry_options},
+	};
+	struct tdm_value *root;
+	int status = tdm_yaml_parse(arena, app->settings_name, app->settings_text, app->settings_bytes, &root, err);
+	if (status)
+		return status;
+	const struct tdm_value *models = tdm_get(root, "models");
+	printf("settings: %s (%s)\n", app->settings_name, tdm_tree_hash(app->tree));
+	for (size_t i = 0; models && i < models->n; i++)
+		print_model(app, models->keys[i], &models->items[i]);
+	for (size_t i = 0; i < TDM_COUNT(sections); i++) {
+		printf("%s:\n", sections[i].name);
+		print_options(app, tdm_get(root, sections[i].name), sections[i].table, *sections[i].n);
+	}
+	return TDM_OK;
+}
+
 static int run(const struct tdm_command_call *call) {
 	const struct options *o = call->options;
 	struct tdm_app app;
 	int status = tdm_app_open(call->arena, o->config, &app, call->error); // the whole file is checked first
 	if (status)
 		return status;
-	struct tdm_value *root;
-	status = tdm_yaml_parse(call->arena, app.settings_name, app.settings_text, app.settings_bytes, &root, call->error);
-	const struct tdm_value *models = status ? NULL : tdm_get(root, "models");
-	printf("settings: %s (%s)\n", app.settings_name, tdm_tree_hash(app.tree));
-	for (size_t i = 0; models && i < models->n; i++)
-		print_model(&app, models->keys[i], &models->items[i]);
-	printf("serve:\n");
-	print_options(&app, status ? NULL : tdm_get(root, "serve"), tdm_serve_options, tdm_n_serve_options);
-	printf("state:\n");
-	print_options(&app, status ? NULL : tdm_get(root, "state"), tdm_shared_settings, tdm_n_shared_settings);
+	status = tdm_show_settings(call->arena, &app, call->error);
 	tdm_app_close(&app);
 	return status;
 }

@@ -2,6 +2,7 @@
 #include "cli/app.h"
 #include "cli/command.h"
 #include "cli/kinds.h"
+#include "cli/show.h"
 #include "models/local.h"
 #include <stddef.h>
 #include <stdio.h>
@@ -62,6 +63,13 @@ static void print_model(const struct tdm_model *m, int depth, const char *role) 
 		print_model(m->parts[i], depth + 1, m->part_roles[i]);
 }
 
+void tdm_show_models(const struct tdm_tree *tree) {
+	struct tdm_model *const *models;
+	size_t n = tdm_tree_models(tree, &models);
+	for (size_t i = 0; i < n; i++)
+		print_model(models[i], 0, NULL);
+}
+
 static int run(const struct tdm_command_call *call) {
 	const struct options *o = call->options;
 	if (o->kinds) {
@@ -73,10 +81,7 @@ static int run(const struct tdm_command_call *call) {
 	int status = tdm_app_open(call->arena, o->config, &app, call->error);
 	if (status)
 		return status;
-	struct tdm_model *const *models;
-	size_t n = tdm_tree_models(app.tree, &models);
-	for (size_t i = 0; i < n; i++)
-		print_model(models[i], 0, NULL);
+	tdm_show_models(app.tree);
 	tdm_app_close(&app);
 	return TDM_OK;
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/app.h"
 #include "cli/command.h"
+#include "cli/reading.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -17,7 +18,6 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define SETTINGS_LIMIT_BYTES ((size_t)64 << 20)
 #define LOADING_LINE_US 200000
 #define N_SPARE_FILES 64 // beside connections and workers: ledger, log, models
 
@@ -46,42 +46,6 @@ static void print_hello(const char *url) {
 
 // --- settings
 
-struct reading { // of the settings file
-	struct tdm_arena arena;
-	struct tdm_app app;
-	struct tdm_serve_settings settings;
-};
-
-// The file and its serve section; no model is made. On failure nothing is left.
-static int read_settings(const struct options *o, struct reading *r, struct tdm_error *err) {
-	tdm_arena_init(&r->arena, SETTINGS_LIMIT_BYTES);
-	int status = tdm_app_read(&r->arena, o->config, &r->app, err);
-	if (!status) {
-		const char *where = tdm_arena_printf(&r->arena, "%s: serve", r->app.settings_name);
-		status = tdm_options_read(&r->arena, where, tdm_tree_section(r->app.tree, "serve"), tdm_serve_options,
-		                          tdm_n_serve_options, NULL, &r->settings, sizeof r->settings, err);
-	}
-	if (o->listen)
-		r->settings.listen = o->listen;
-	if (o->ledger)
-		r->settings.ledger = o->ledger;
-	if (status) {
-		tdm_app_close(&r->app);
-		tdm_arena_release(&r->arena);
-	}
-	return status;
-}
-
-// Makes the models and the setup. Takes the reading, also when it fails.
-static int make_setup(struct reading *r, struct tdm_tree_watch *watch, struct tdm_setup **out, struct tdm_error *err) {
-	int status = tdm_tree_build(r->app.tree, watch, err);
-	if (!status)
-		return tdm_setup_new(&r->arena, r->app.tree, &r->settings, out, err);
-	tdm_app_close(&r->app);
-	tdm_arena_release(&r->arena);
-	return status;
-}
-
 struct loading {
 	struct tdm_tree_watch watch;
 	struct tdm_server *server;
@@ -108,14 +72,30 @@ static void tell_restart(const struct tdm_serve_settings *now, const struct tdm_
 		tdm_log(TDM_WARN, "settings.restart", NULL, " option=serve.%s effect=\"at the next start\"", names[i]);
 }
 
+static int open_log(const struct tdm_log_settings *log, struct tdm_error *err) {
+	tdm_log_set_level((enum tdm_level)log->level);
+	return tdm_log_open(log->file, log->format == 1, err);
+}
+
+static void reopen_log(void) {
+	struct tdm_error err = {0};
+	if (tdm_log_reopen(&err))
+		tdm_log(TDM_ERROR, "log.kept", NULL, " reason=\"%s\"", err.text);
+	else
+		tdm_log(TDM_INFO, "log.open", NULL, " reason=signal");
+}
+
 static void reload(const struct options *o, struct tdm_server *server, const struct tdm_serve_settings *now) {
-	struct reading r;
+	struct tdm_reading r;
 	struct tdm_error err = {0};
 	struct tdm_setup *setup = NULL;
 	int64_t started_us = tdm_now_us();
-	int status = read_settings(o, &r, &err);
+	reopen_log();
+	const struct tdm_given given = {o->config, o->listen, o->ledger};
+	int status = tdm_reading_open(&given, &r, &err);
+	struct tdm_log_settings log = r.log;
 	if (!status)
-		status = make_setup(&r, NULL, &setup, &err);
+		status = tdm_reading_make(&r, NULL, &setup, &err);
 	if (!status)
 		status = tdm_server_use(server, setup, &err);
 	if (status) {
@@ -124,6 +104,7 @@ static void reload(const struct options *o, struct tdm_server *server, const str
 		tdm_log(TDM_ERROR, "settings.kept", NULL, " reason=\"%s\"", err.text);
 		return;
 	}
+	tdm_log_set_level((enum tdm_level)log.level);
 	tdm_log(TDM_INFO, "settings.reload", NULL, " hash=%s us=%lld", tdm_tree_hash(setup->tree),
 	        (long long)(tdm_now_us() - started_us));
 	tell_restart(now, &setup->settings);
@@ -140,6 +121,8 @@ static void obey_signals(const sigset_t *set, const struct options *o, struct td
 			return;
 		if (number == SIGHUP)
 			reload(o, server, now);
+		else if (number == SIGUSR1)
+			reopen_log();
 		more = tdm_server_tend(server);
 	}
 }
@@ -172,25 +155,11 @@ static void block_signals(sigset_t *set) {
 	pthread_sigmask(SIG_BLOCK, set, NULL); // before any thread starts, so that all of them inherit it
 }
 
-static int dry_run(struct reading *r, struct tdm_error *err) {
-	struct tdm_setup *setup;
-	char name[256];
-	snprintf(name, sizeof name, "%s", r->app.settings_name);
-	int status = make_setup(r, NULL, &setup, err);
-	if (!status && (status = tdm_serve_check(&setup->settings, err)))
-		tdm_setup_close(setup);
-	if (status)
-		return status;
-	printf("%s is good: %s\n", name, tdm_tree_hash(setup->tree));
-	tdm_setup_close(setup);
-	return TDM_OK;
-}
-
 // The port is open; the models are made while it says so.
-static int load_first(struct reading *r, struct tdm_server *server, struct tdm_error *err) {
+static int load_first(struct tdm_reading *r, struct tdm_server *server, struct tdm_error *err) {
 	struct loading loading = {{tell_loading}, server, tdm_now_us()};
 	struct tdm_setup *setup = NULL;
-	int status = make_setup(r, &loading.watch, &setup, err);
+	int status = tdm_reading_make(r, &loading.watch, &setup, err);
 	if (!status && (status = tdm_server_use(server, setup, err)))
 		tdm_setup_close(setup);
 	return status;
@@ -198,17 +167,21 @@ static int load_first(struct reading *r, struct tdm_server *server, struct tdm_e
 
 static int run(const struct tdm_command_call *call) {
 	const struct options *o = call->options;
-	struct reading r;
+	struct tdm_reading r;
 	struct tdm_server *server;
 	sigset_t signals;
+	const struct tdm_given given = {o->config, o->listen, o->ledger};
 	block_signals(&signals);
-	int status = read_settings(o, &r, call->error);
+	int status = tdm_reading_open(&given, &r, call->error);
 	if (status)
 		return status;
 	if (o->dry_run)
-		return dry_run(&r, call->error);
+		return tdm_reading_check(&r, false, call->error);
 	struct tdm_serve_settings settings;
 	if ((status = tdm_serve_settings_copy(call->arena, &r.settings, &settings, call->error)))
+		return status;
+	status = open_log(&r.log, call->error);
+	if (status)
 		return status;
 	unsigned long files = raise_file_limit(&settings);
 	status = tdm_server_open(&settings, &server, call->error);

@@ -151,10 +151,11 @@ int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_
 	tdm_run_close(run, &end);
 	r->total_us = tdm_now_us() - tdm_exchange_arrived_us(c->x); // the time in the queue counts
 	keyed_hash(c->server, answer, n, r->answer_hash, sizeof r->answer_hash);
-	tdm_log(TDM_INFO, "request", r->id, " state=%s model=%s served=%s error=%s prompt=%lld completion=%lld us=%lld",
-	        tdm_state_name(r->state), r->requested ? r->requested : "-", r->served ? r->served : "-",
-	        r->error_code ? r->error_code : "-", (long long)end.prompt_tokens, (long long)end.completion_tokens,
-	        (long long)r->total_us);
+	tdm_log(TDM_INFO, "request", r->id,
+	        " request=%s endpoint=%s state=%s model=%s served=%s error=%s prompt=%lld completion=%lld us=%lld",
+	        c->request_id, r->endpoint, tdm_state_name(r->state), r->requested ? r->requested : "-",
+	        r->served ? r->served : "-", r->error_code ? r->error_code : "-", (long long)end.prompt_tokens,
+	        (long long)end.completion_tokens, (long long)r->total_us);
 	count(c, r, &end);
 	if (run->spans)
 		tell(c, run, &end);

@@ -2,6 +2,7 @@
 // is counted where it happens (ledger/metric.h); here are the figures that are looked up when somebody asks.
 #include "ledger/metric.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "models/sources.h"
 #include "serve/format.h"
 #include "serve/server_parts.h"
@@ -27,6 +28,7 @@ static void set_gauges(struct tdm_call_context *c) {
 	struct tdm_server *s = c->server;
 	size_t busy, waiting;
 	tdm_http_load(s->http, &busy, &waiting);
+	tdm_metric_set(TDM_METRIC_LOG_LOST, (double)tdm_log_lost(), TDM_LABELS(NULL));
 	tdm_metric_set(TDM_METRIC_INFLIGHT, (double)busy, TDM_LABELS(NULL));
 	tdm_metric_set(TDM_METRIC_QUEUE_DEPTH, (double)waiting, TDM_LABELS(NULL));
 }

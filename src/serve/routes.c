@@ -1,4 +1,5 @@
 // Routes: from a path to its handler. A new path: a row in `routes`.
+#include "base/log.h"
 #include "ledger/metric.h"
 #include "serve/format.h"
 #include "serve/server_parts.h"
@@ -164,6 +165,8 @@ static void count_plain(const struct tdm_call_context *c) {
 	snprintf(status, sizeof status, "%d", failed ? tdm_status_info(failed)->http : 200);
 	tdm_metric_add(TDM_METRIC_REQUESTS, 1,
 	               TDM_LABELS(c->endpoint ? c->endpoint : "unknown", NULL, status, failed ? "refused" : "complete"));
+	tdm_log(failed ? TDM_INFO : TDM_DEBUG, "request", NULL, " request=%s endpoint=%s status=%s error=%s", c->request_id,
+	        c->endpoint ? c->endpoint : "unknown", status, failed ? tdm_status_info(failed)->code : "-");
 	if (failed)
 		tdm_metric_add(TDM_METRIC_REJECTED, 1, TDM_LABELS(tdm_status_info(failed)->code));
 }

@@ -57,6 +57,16 @@ const struct tdm_option tdm_serve_options[] = {
 };
 const size_t tdm_n_serve_options = sizeof tdm_serve_options / sizeof tdm_serve_options[0];
 
+const struct tdm_option tdm_log_options[] = {
+    {"file", TDM_OPT_STRING, offsetof(struct tdm_log_settings, file), NULL, 0, 0, NULL,
+     "where lines go, opened again on SIGHUP and SIGUSR1; absent = standard error"},
+    {"format", TDM_OPT_CHOICE, offsetof(struct tdm_log_settings, format), "text", 0, 0, "text|json",
+     "key=value, or one JSON object a line"},
+    {"level", TDM_OPT_CHOICE, offsetof(struct tdm_log_settings, level), "info", 0, 0, "debug|info|warn|error",
+     "the least that is written"},
+};
+const size_t tdm_n_log_options = sizeof tdm_log_options / sizeof tdm_log_options[0];
+
 static const char *const of_the_start[] = {"listen",        "workers",        "queue",          "max_body_bytes",
                                            "ping",          "connections",    "header_timeout", "body_timeout",
                                            "write_timeout", "idle_timeout",   "half_close",     "drain",

@@ -20,6 +20,13 @@ struct tdm_serve_settings {
 extern const struct tdm_option tdm_serve_options[];
 extern const size_t tdm_n_serve_options;
 
+struct tdm_log_settings { // the `log` section
+	const char *file;     // NULL = standard error
+	int format, level;    // 0 text, 1 json; enum tdm_level
+};
+extern const struct tdm_option tdm_log_options[];
+extern const size_t tdm_n_log_options;
+
 // Names of options that differ and that only a start can change.
 size_t tdm_serve_needs_restart(const struct tdm_serve_settings *now, const struct tdm_serve_settings *next,
                                const char **names, size_t cap);

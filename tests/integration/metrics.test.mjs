@@ -77,12 +77,13 @@ const outside = Object.values(networkInterfaces()).flat().find((a) => a.family =
 test('S22 S23 metrics: without a key for this machine alone, not through a proxy; no key in them', async (t) => {
   const upstream = await startUpstream(behaviour);
   const key = 'canary-key-73-of-64';
-  const server = await startTandem(settings(upstream, ', keys: ["env:K"]'), { env: { K: key }, args: outside ? ['--listen', '0.0.0.0:0'] : [] });
+  const server = await startTandem(settings(upstream, ', keys: ["env:P"], admin_keys: ["env:K"]'), { env: { K: key, P: 'plain-key' }, args: outside ? ['--listen', '0.0.0.0:0'] : [] });
   const local = `http://127.0.0.1:${server.port}/metrics`;
   assert.equal((await request(local)).status, 200);
   for (const header of ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'])
     assert.equal((await request(local, { headers: { [header]: '10.1.2.3' } })).status, 401, header);
   assert.equal((await request(local, { headers: { 'x-forwarded-for': '10.1.2.3', authorization: `Bearer ${key}` } })).status, 200);
+  assert.equal((await request(local, { headers: { via: 'proxy', authorization: 'Bearer plain-key' } })).status, 403, 'an ordinary key is not enough');
   await post(`http://127.0.0.1:${server.port}/v1/chat/completions`, { model: key, messages: user(key), user: key }, { authorization: `Bearer ${key}`, 'x-request-id': key });
   const { text } = await request(local);
   assert.ok(!text.includes('canary'), 'no key, no text');

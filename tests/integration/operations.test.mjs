@@ -3,10 +3,10 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, symlinkSync, writeFileSync, existsSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { eventually, events, hasPair, post, program, request, root, sleep, startTandem, streamedText, tandem, tempDir, user,
+import { eventually, events, post, program, raw, request, root, sleep, startTandem, streamedText, tandem, tempDir, user,
   weights, withoutPair, writeTemp } from './lib.mjs';
 import { startUpstream, wholeStream } from './upstream.mjs';
 
@@ -65,7 +65,7 @@ test('F46 a bad file changes nothing, and is told in one sentence in the log and
     assert.equal(json.settings.hash, hash, 'nothing of the bad file is used');
     assert.equal((await ask(server)).json.choices[0].message.content, 'You said: hello');
     const lines = server.stderr.split('\n').filter((l) => l.includes(' settings.kept '));
-    assert.match(lines.at(-1), why);
+    assert.match(lines.at(-1).replaceAll("'", '"'), why);
   }
   await reload(server, tree(upstream, { model: 'plain' }));
   assert.equal((await health(server)).json.settings.reload, 'ok', 'a good file ends the report');
@@ -195,5 +195,169 @@ test('F45 after serve.drain seconds what still runs is cut, visibly, and the pro
   assert.ok(took > 900 && took < 5000, `${took} ms`);
   const answer = await running;
   assert.ok(answer instanceof Error || !String(answer.text).includes('[DONE]'), 'no whole answer');
+  await upstream.close();
+});
+
+// --- the log
+
+const logged = (server) => path.join(server.dir, 'tandem.log');
+const withLog = (upstream, more = '', serve = '') => `${tree(upstream, { model: 'echo', serve })}log: {file: tandem.log${more}}\n`;
+const linesOf = (file) => readFileSync(file, 'utf8').split('\n').slice(0, -1);
+const logLine = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warn|error) [a-z._]+( [a-z_]+=("[^"]*"|[^ "]*))*$/;
+
+test('S14 S23 the log: one line for each request, whatever its headers and texts hold; no text, no key', async () => {
+  const upstream = await startUpstream();
+  const server = await startTandem(withLog(upstream, '', ', keys: ["env:K"]'), { env: { K: 'canary-key' } });
+  const headers = { authorization: 'Bearer canary-key' };
+  const before = linesOf(logged(server)).length;
+  const evil = 'canary\r\n2026-01-01T00:00:00.000Z info request run=x state=complete " error=- canary';
+  const bodies = [{ messages: user(evil) }, { model: evil, messages: user('x') }, { messages: user('x'), user: evil, metadata: { a: evil } },
+    { messages: user('x'), tools: [{ type: 'function', function: { name: evil } }] }];
+  for (const body of bodies) await server.chat(body, headers);
+  for (const id of ['canary id', 'a"b=canary', 'x'.repeat(65)]) await request(`${server.base}/models`, { headers: { ...headers, 'x-request-id': id } });
+  await raw(server.port, `GET /v1/canary%0d%0ainfo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer canary-key\r\n\r\n`);
+  await request(`${server.base}/nothing?canary=canary-key`, { headers: { 'x-api-key': 'canary-wrong' } });
+  await eventually('the lines', () => linesOf(logged(server)).length >= before + bodies.length + 2);
+  await server.stop();
+  const lines = linesOf(logged(server));
+  for (const line of lines) assert.match(line, logLine);
+  assert.equal(lines.filter((l) => / request /.test(l) && / endpoint=chat/.test(l)).length, bodies.length);
+  assert.equal(lines.filter((l) => / request /.test(l)).length, bodies.length + 2, 'one line each: those of models are at debug');
+  assert.ok(!readFileSync(logged(server), 'utf8').includes('canary'));
+  assert.ok(!(server.stdout + server.stderr).includes('canary'));
+  await upstream.close();
+});
+
+test('the log as JSON: every line an object with the same fields', async () => {
+  const upstream = await startUpstream();
+  const server = await startTandem(withLog(upstream, ', format: json'));
+  const { json } = await server.chat({ messages: user('hi') }, { 'x-request-id': 'mine-1' });
+  await server.stop();
+  const lines = linesOf(logged(server)).map((l) => JSON.parse(l));
+  const line = lines.find((l) => l.event === 'request');
+  assert.deepEqual([line.run, line.request, line.endpoint, line.state, line.model, line.level],
+    [json.tandem.receipt, 'mine-1', 'chat.completions', 'complete', 'big', 'info']);
+  assert.ok(Math.abs(Date.parse(line.time) - Date.now()) < 60000);
+  await upstream.close();
+});
+
+test('F45 SIGUSR1 and SIGHUP open the log again after it was moved away; SIGPIPE and a second signal end nothing', async () => {
+  const upstream = await startUpstream();
+  const server = await startTandem(withLog(upstream));
+  renameSync(logged(server), `${logged(server)}.1`);
+  server.child.kill('SIGUSR1');
+  await eventually('a new file', () => existsSync(logged(server)));
+  await ask(server);
+  renameSync(logged(server), `${logged(server)}.2`);
+  hangUp(server);
+  await eventually('another one', () => existsSync(logged(server)));
+  server.child.kill('SIGPIPE');
+  await ask(server);
+  const count = (file) => linesOf(file).filter((l) => l.includes(' request ')).length;
+  await eventually('the line', () => count(logged(server)) === 1);
+  assert.deepEqual([count(`${logged(server)}.1`), count(`${logged(server)}.2`)], [0, 1]);
+  await server.stop();
+  await upstream.close();
+});
+
+test('F34 a log that cannot be written delays nothing: its lines wait in memory, in order', async () => {
+  const upstream = await startUpstream();
+  const dir = tempDir();
+  symlinkSync('/dev/full', path.join(dir, 'tandem.log'));
+  const server = await startTandem(withLog(upstream), { cwd: dir });
+  for (let i = 0; i < 5; i++) assert.equal((await server.chat({ messages: user('hi') }, { 'x-request-id': `r-${i}` })).status, 200);
+  rmSync(path.join(dir, 'tandem.log'));
+  server.child.kill('SIGUSR1');
+  const file = path.join(dir, 'tandem.log');
+  await eventually('what had waited', () => existsSync(file) && linesOf(file).some((l) => l.includes(' log.open ')));
+  assert.deepEqual(linesOf(file).flatMap((l) => / request=(r-\d)/.exec(l)?.[1] ?? []), ['r-0', 'r-1', 'r-2', 'r-3', 'r-4']);
+  const { text } = await request(`${server.origin}/metrics`);
+  assert.match(text, /^tandem_log_lines_lost 0$/m);
+  await server.stop();
+  await upstream.close();
+});
+
+// --- settings before a start
+
+test('demand_54_check_before_start: tandem check and serve --dry-run find every fault, with the nearest name and the line', async () => {
+  const upstream = await startUpstream();
+  const good = writeTemp('good.yaml', tree(upstream));
+  for (const words of [['check', good], ['serve', '--dry-run', '--config', good]]) {
+    const done = tandem(words);
+    assert.deepEqual([done.status, done.stderr], [0, '']);
+    assert.match(done.stdout, /good\.yaml is good: sha256:[0-9a-f]{64}\n$/);
+  }
+  const faults = [
+    [tree(upstream, { serve: ', wokers: 3' }), /line 4: serve: unknown option "wokers" \(nearest: "workers"\)/],
+    [tree(upstream, { more: '  a: {kind: cascde, small: big, large: big}' }), /line 3: model a: unknown kind "cascde" \(nearest: "cascade"\)/],
+    [`${tree(upstream)}log: {formt: json}\n`, /line 5: log: unknown option "formt" \(nearest: "format"\)/],
+    [`${tree(upstream)}telemetry: {otpl: "http://x"}\n`, /unknown option "otpl" \(nearest: "otlp"\)/],
+    [`${tree(upstream)}telemetry: {otlp: "ftp//x?y=1"}\n`, /telemetry: otlp: expected a url/],
+    [`${tree(upstream)}sevre: {}\n`, /unknown section "sevre" \(nearest: "serve"\)/],
+    [tree(upstream, { serve: ', listen: "0.0.0.0:1"' }), /not loopback/],
+    [tree(upstream, { serve: ', keys: ["env:NOT_SET_HERE"]' }), /NOT_SET_HERE/],
+  ];
+  for (const [text, why] of faults) {
+    const file = writeTemp('bad.yaml', text);
+    for (const words of [['check', file], ['serve', '--dry-run', '--config', file]]) {
+      const done = tandem(words);
+      assert.deepEqual([done.status, done.stdout], [2, ''], done.stderr);
+      assert.match(done.stderr, why);
+      assert.equal(done.stderr.trim().split('\n').length, 1, 'one sentence');
+    }
+  }
+  await upstream.close();
+});
+
+test('demand_17_explain_shows_the_effective_policy: every option with its value, and the tree', async () => {
+  const upstream = await startUpstream();
+  const done = tandem(['check', '--explain', writeTemp('good.yaml', tree(upstream, { more: '  kept: {kind: mask, inner: big, level: 3}', serve: ', queue: 5' }))]);
+  assert.equal(done.status, 0, done.stderr);
+  for (const line of [/^  queue: 5  # \S+good\.yaml line 4$/m, /^  workers: 16  # default$/m, /^  level: 3  # \S+ line 3$/m, /^  otlp: not set  # default$/m,
+    /^kept \(mask\).*leaves this machine$/m, /^  inner: big \(remote\)/m]) assert.match(done.stdout, line);
+  await upstream.close();
+});
+
+// --- for days
+
+const leave = (port, bytes) => new Promise((resolve) => {
+  const socket = net.connect(port, '127.0.0.1', () => socket.write(bytes, () => { socket.destroy(); resolve(); }));
+  socket.on('error', resolve);
+});
+
+test('demand_50_memory_stays: the resident set is flat under mixed load', async (t) => {
+  const seconds = Number(process.env.SOAK_SERVE_SECONDS ?? 5);
+  const upstream = await startUpstream((rq) => (rq.json.model === 'bad' ? { pieces: wholeStream(['cut ']).slice(0, 3), cut: true } : undefined));
+  const server = await startTandem(tree(upstream, { model: 'echo', more: `  bad: {kind: remote, url: "${upstream.url}", model: bad, breaker: no}
+  plain: {kind: remote, url: "${upstream.url}", model: plain}
+  kept: {kind: mask, inner: big}` }));
+  const resident = async () => Number(/^process_resident_memory_bytes (\d+)$/m.exec((await request(`${server.origin}/metrics`)).text)[1]);
+  const kinds = [() => ask(server), () => ask(server, { stream: true }), () => ask(server, { model: 'bad', stream: true }).catch(() => {}),
+    () => ask(server, { model: 'kept', messages: user('write to a.b@example.com') }), () => ask(server, { model: 'no such' }),
+    () => post(`${server.base}/chat/completions`, '{"broken'), () => request(`${server.base}/models`), () => health(server),
+    () => leave(server.port, 'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n{'),
+    () => ask(server, { model: 'plain', messages: user('long '.repeat(20000)) })];
+  let stop = false, n = 0;
+  const clients = Array.from({ length: 8 }, async (_, i) => {
+    while (!stop) await kinds[(n++ + i) % kinds.length]();
+  });
+  const reloads = (async () => {
+    for (let i = 0; !stop; i++) {
+      await sleep(500);
+      writeFileSync(settingsOf(server), `${readFileSync(settingsOf(server), 'utf8')}# ${i}\n`);
+      hangUp(server);
+    }
+  })();
+  await sleep(Math.min(seconds, 60) * 400);
+  const early = await resident(), nEarly = n;
+  await sleep(seconds * 1000 - Math.min(seconds, 60) * 400);
+  const late = await resident();
+  upstream.requests.length = 0;
+  stop = true;
+  await Promise.all([...clients, reloads]);
+  t.diagnostic(`${n} requests; resident ${early} then ${late} bytes, ${n - nEarly} requests later`);
+  assert.ok(n > 200);
+  assert.ok(late < early * 1.15 + 4e6, `${early} grew to ${late}`);
+  await server.stop();
   await upstream.close();
 });
