@@ -188,7 +188,7 @@ static void put_json(struct tdm_bytes *out, const char *when, const char *level,
 
 void tdm_log(enum tdm_level level, const char *event, const char *run, const char *format, ...) {
 	static const char *const names[] = {"debug", "info", "warn", "error"};
-	char when[40], fields[LINE_BYTES - 256], line[LINE_BYTES];
+	char when[40], fields[LINE_BYTES], line[LINE_BYTES + 1];
 	va_list args;
 	if ((int)level < atomic_load(&lowest))
 		return;

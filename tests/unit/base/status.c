@@ -55,6 +55,26 @@ static void test_log_is_one_line(void **state) {
 	assert_ptr_equal(strchr(second, '\n'), second + 2047);
 }
 
+static void test_log_file(void **state) {
+	char path[] = "/tmp/tandem-log-XXXXXX", text[4096] = "";
+	struct tdm_error err = {0};
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(tdm_log_open("/nowhere/at/all", false, &err), TDM_EIO);
+	assert_int_equal(tdm_log_open(path, true, NULL), TDM_OK);
+	tdm_log(TDM_INFO, "test.json", "run-2", " reason=\"a \"b\" c\td\" n=%d last=x", 7);
+	assert_int_equal(tdm_log_open(path, false, NULL), TDM_OK);
+	tdm_log(TDM_INFO, "test.text", NULL, " reason=\"a \"b\" c\" n=%d", 7);
+	assert_int_equal(tdm_log_reopen(NULL), TDM_OK);
+	assert_true(read(fd, text, sizeof text - 1) > 0);
+	close(fd);
+	remove(path);
+	assert_non_null(strstr(text, ",\"level\":\"info\",\"event\":\"test.json\",\"run\":\"run-2\","
+	                             "\"reason\":\"a 'b' c d\",\"n\":\"7\",\"last\":\"x\"}\n"));
+	assert_non_null(strstr(text, "Z info test.text reason=\"a 'b' c\" n=7\n"));
+	assert_int_equal(tdm_log_open("/dev/stderr", false, NULL), TDM_OK);
+}
+
 static void test_clocks(void **state) {
 	int64_t before = tdm_now_us();
 	usleep(2000);
@@ -67,6 +87,7 @@ int tdm_test_status(void) {
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test(test_first_failure_wins),
 	    cmocka_unit_test(test_log_is_one_line),
+	    cmocka_unit_test(test_log_file),
 	    cmocka_unit_test(test_clocks),
 	};
 	return cmocka_run_group_tests_name("status", tests, NULL, NULL);
