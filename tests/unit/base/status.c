@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
