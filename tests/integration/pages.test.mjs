@@ -215,7 +215,7 @@ test('a failure is a sentence, before the first word and after it; a tree of par
   assert.equal(await page.textContent('.answer:last-child .said'), MARKUP);
 });
 
-test('the admin page after traffic: figures, plots with axes and a table, tables, keyboard; wide and narrow', { skip: withoutPair }, async (t) => {
+test('demand_41 the admin page after traffic: what was spent and saved, figures, plots with axes and a table, tables, keyboard; wide and narrow', { skip: withoutPair }, async (t) => {
   for (let i = 0; i < 20; i++) {
     const content = ['What is the capital of France?', 'Reverse: 3 7 7 5', 'Mail bob@example.org. What is the e-mail address?'][i % 3];
     await pair.chat({ model: ['assistant', 'masked', 'route', 'cascade'][i % 4], messages: [{ role: 'user', content }] });
@@ -226,6 +226,12 @@ test('the admin page after traffic: figures, plots with axes and a table, tables
   const { json: stats } = await request(`${pair.origin}/admin/stats/hour`);
   assert.ok(stats.totals[0].requests >= 21 && stats.totals[0].failed >= 1 && stats.counters.entities > 0, JSON.stringify(stats.totals));
   assert.match(await page.textContent('#figures'), new RegExp(`Requests${stats.totals[0].requests}1 failed`));
+  const small = await pair.chat({ model: 'cascade', messages: [{ role: 'user', content: 'What is the capital of France?' }] });
+  assert.ok(small.json.tandem.served === 'small' && small.json.tandem.cost.saved > 0, 'an answer of the small model saves');
+  const before = stats.totals[0], now = (await request(`${pair.origin}/admin/stats/hour`)).json.totals[0];
+  assert.ok(Math.abs(now.saved - before.saved - small.json.tandem.cost.saved) < 1e-12, 'and that is added');
+  await page.waitForFunction((n) => document.querySelector('#figures dd').textContent.startsWith(n), String(now.requests));
+  assert.match(await page.textContent('#figures'), /Spent0\.\d+ USD.*Saved-?0\.\d+ USD/);
   for (const model of ['small', 'large']) assert.ok((await page.textContent('#models')).includes(model));
   assert.match(await page.textContent('#entities'), /EMAIL/);
   assert.ok(await page.locator('#plot-requests .bar').count() > 0, 'bars');
@@ -240,7 +246,7 @@ test('the admin page after traffic: figures, plots with axes and a table, tables
   assert.equal(await page.locator('#plot-requests tbody tr').count(), 60);
   await page.click('#plot-requests summary');
   await pair.chat({ model: 'small', messages: [{ role: 'user', content: 'Reverse: 1 2' }] });
-  await page.waitForFunction((n) => document.querySelector('#figures dd').textContent.startsWith(n), String(stats.totals[0].requests + 1));
+  await page.waitForFunction((n) => document.querySelector('#figures dd').textContent.startsWith(n), String(stats.totals[0].requests + 2));
   await page.click('label[for=day]');
   await page.waitForFunction(() => document.querySelector('#plot-requests .bar'));
   await assertAccessible(page, 'the admin page');
