@@ -33,9 +33,10 @@ async function send(path, options) {
   throw failure(body, answer.status);
 }
 
+// A name or a field at the beginning stays as it is written.
 const sentence = (text) => {
-  const trimmed = text.trim();
-  return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?]$/.test(trimmed) ? '' : '.');
+  const trimmed = text.trim(), isWord = /^[a-z]+[ ,]/.test(trimmed);
+  return (isWord ? trimmed.charAt(0).toUpperCase() : trimmed.charAt(0)) + trimmed.slice(1) + (/[.!?]$/.test(trimmed) ? '' : '.');
 };
 
 function failure(body, status = 0) {

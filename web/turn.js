@@ -56,7 +56,7 @@ export class Turn {
   }
 
   finish(words) {
-    this.foot.replaceChildren(...this.authors.flatMap((author) => this.credit(author)), h('span', null, words));
+    this.foot.replaceChildren(...this.authors.flatMap((author) => this.credit(author)), ...(words ? [h('span', null, words)] : []));
     if (this.pieces.length > 1) this.foot.after(h('details', null, h('summary', null, `The ${this.pieces.length} pieces`),
       table('Who wrote which piece', ['by', 'piece'], this.pieces.map((p) => [origin(p.author, p.drafter), h('code', null, p.text)]), { hideCaption: true })));
     this.answer.setAttribute('aria-busy', 'false');
