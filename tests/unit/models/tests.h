@@ -26,6 +26,7 @@ int tdm_test_policies(void);
 int tdm_test_remote(void);
 int tdm_test_threads(void);
 int tdm_test_forms(void);
+int tdm_test_account(void);
 
 struct bench { // a run, a request with one user message, and a sink that collects
 	struct tdm_arena arena;
