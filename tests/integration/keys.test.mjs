@@ -1,12 +1,13 @@
 // Keys and tenants: who is let in, by which header, what a key may ask and see, and that what was revoked is refused from
 // the next request on. Keys are made with `tandem key`, as an operator makes them.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
-import { post, raw, rawPost, request, root, startTandem, tandem, tempDir, user } from './lib.mjs';
+import { post, program, raw, rawPost, request, root, sanitized, startTandem, tandem, tempDir, user, withoutPair } from './lib.mjs';
 import { startUpstream } from './upstream.mjs';
 
 const dir = tempDir(), file = path.join(dir, 'keys.json');
@@ -55,6 +56,13 @@ test('a key is shown once; its file is private and holds only a hash', () => {
   assert.equal(key('nonsense').status, 2);
 });
 
+// The whole measurement is `node bench/keys.mjs`; this is a short one, over the same server and clock.
+test('S17 the time of a refusal does not tell how much of a key was right', { skip: sanitized }, () => {
+  const done = spawnSync(process.execPath, [path.join(root, 'bench/keys.mjs'), '3000'], { encoding: 'utf8', env: { ...process.env, TANDEM: program } });
+  assert.equal(done.status, 0, done.stdout + done.stderr);
+  assert.match(done.stdout, /3000 requests, t = -?\d/);
+});
+
 test('S18 odd keys authenticate nobody: quotes, a megabyte, NUL, two headers', async () => {
   assert.equal((await ask("' OR '1'='1")).status, 401);
   const body = { model: 'hello', messages: user('hi') };
@@ -62,7 +70,7 @@ test('S18 odd keys authenticate nobody: quotes, a megabyte, NUL, two headers', a
   for (const headers of [[`Authorization: Bearer ${'x'.repeat(1 << 20)}`], [`Authorization: Bearer ${keys.a}\0`],
     [`Authorization: Bearer \0${keys.a}`], [`Authorization: Bearer ${keys.a}`, `Authorization: Bearer ${keys.a}`],
     [`Authorization: Bearer wrong`, `Authorization: Bearer ${keys.a}`], [`x-api-key: ${keys.a}`, 'x-api-key: wrong']]) {
-    const { bytes } = await raw(port, rawPost(port && port, body, { headers: [...headers, 'Connection: close'] }));
+    const { bytes } = await raw(port, rawPost(port, body, { headers: [...headers, 'Connection: close'] }));
     assert.match(bytes, /^HTTP\/1\.1 4(00|01|31) /, headers.map((h) => h.slice(0, 40)).join());
     assert.doesNotMatch(bytes, /Hello world/);
   }
@@ -196,6 +204,22 @@ test('S71 what stands for a value of one tenant is not restored for another', as
   const theirs = upstream.requests.at(-1).json.messages.at(-1).content.replace('mail ', '').trim();
   assert.notEqual(theirs, token); // the same value, the same name of a session: other words for another tenant
 });
+
+test('S63 what one tenant has had read is not there for another: its own tokens are counted as cached, nobody else\'s',
+  { skip: withoutPair }, async () => {
+    const local = await startTandem(`
+models: {small: {kind: local, path: "embedded:small"}}
+serve: {key_file: "${file}"}
+`);
+    const ask = async (k) => (await local.chat({ model: 'small', max_tokens: 1, messages: user('one two three four '.repeat(20)) },
+      bearer(k))).json.usage.prompt_tokens_details.cached_tokens;
+    assert.equal(await ask(keys.a), 0);
+    assert.ok((await ask(keys.a)) > 0);
+    assert.ok((await ask(keys.few)) > 0); // the same tenant
+    assert.equal(await ask(keys.b), 0);
+    assert.ok((await ask(keys.b)) > 0);
+    await local.stop();
+  });
 
 test('S23 no key of a client, an upstream or an administrator is in any output', async () => {
   const canaries = [...Object.values(keys), 'the-admin-key', 'sk-up-canary'];
