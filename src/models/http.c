@@ -3,9 +3,11 @@
 // Connections are kept in a stack under `lock`; one is used by one call at a time, and thrown away unless its answer
 // was read to the end. A call that is stopped closes its connection within TDM_HTTP_POLL_MS.
 #include "models/http.h"
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/status.h"
+#include "models/plain.h"
 #include <curl/curl.h>
 #include <math.h>
 #include <pthread.h>
@@ -17,7 +19,8 @@
 
 #define N_IDLE_LIMIT 64
 #define ADDRESS_US INT64_C(300000000) // how long the last good address of a name is used
-#define REFRESH_US 1000000            // how often it is looked at
+#define HEADERS_LIMIT_BYTES ((size_t)64 << 10)
+#define REFRESH_US 1000000 // how often it is looked at
 
 struct line { // one connection
 	CURLM *multi;
@@ -32,6 +35,8 @@ struct tdm_http {
 	int n_idle;
 	char address[256]; // "HOST:PORT:ADDRESS" of the last connection; empty = none yet
 	int64_t address_us;
+	struct tdm_plain *plain; // NULL: not for this upstream
+	bool has_plain;          // it was asked for
 };
 
 // --- connections
@@ -105,6 +110,7 @@ void tdm_http_free(struct tdm_http *h) {
 		h->idle = line->next;
 		line_free(line);
 	}
+	tdm_plain_free(h->plain);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
@@ -231,14 +237,17 @@ static void read_wait(struct tdm_http_post *p, const char *line, size_t n) {
 		p->retry_after_ms = wait < 86400000 ? (int64_t)ceil(wait) : 86400000;
 }
 
-static size_t on_header(char *line, size_t size, size_t n, void *arg) {
-	struct call *c = arg;
+static void read_header(struct tdm_http_post *p, const char *line, size_t n) {
 	const char *encoding = value_of(line, n, "content-encoding:");
 	while (encoding && encoding < line + n && *encoding == ' ')
 		encoding++;
 	if (encoding && !value_of(encoding, (size_t)(line + n - encoding), "identity"))
-		c->post->is_encoded = true;
-	read_wait(c->post, line, n);
+		p->is_encoded = true;
+	read_wait(p, line, n);
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *arg) {
+	read_header(((struct call *)arg)->post, line, n);
 	return n;
 }
 
@@ -345,7 +354,40 @@ static int call_once(struct tdm_http *h, struct tdm_http_post *p, struct curl_sl
 	return status;
 }
 
+// --- without libcurl
+
+static struct tdm_plain *plain_of(struct tdm_http *h, const char *url) {
+	pthread_mutex_lock(&h->lock);
+	if (!h->has_plain)
+		h->plain = tdm_plain_new(url);
+	h->has_plain = true;
+	struct tdm_plain *plain = h->plain;
+	pthread_mutex_unlock(&h->lock);
+	return plain && tdm_plain_fits(plain, url) ? plain : NULL;
+}
+
+static int send_plain(struct tdm_http *h, struct tdm_plain *plain, struct tdm_http_post *p) {
+	struct tdm_bytes head;
+	tdm_bytes_init(&head, HEADERS_LIMIT_BYTES);
+	for (const struct curl_slist *l = (const struct curl_slist *)p->headers; l; l = l->next) {
+		size_t n = strlen(l->data);
+		if (n && l->data[n - 1] != ':') { // a name alone tells curl to leave one out
+			tdm_bytes_add(&head, l->data, n);
+			tdm_bytes_add(&head, "\r\n", 2);
+		}
+	}
+	struct tdm_plain_call call = {p, head.data ? head.data : "", head.len, h->options.connect_ms, read_header};
+	int status = tdm_plain_send(plain, &call);
+	if (head.data)
+		tdm_wipe(head.data, head.len);
+	tdm_bytes_release(&head);
+	return status;
+}
+
 int tdm_http_send(struct tdm_http *h, struct tdm_http_post *p) {
+	struct tdm_plain *plain = plain_of(h, p->url);
+	if (plain)
+		return send_plain(h, plain, p);
 	int status = call_once(h, p, NULL);
 	struct curl_slist *address = p->end == TDM_HTTP_NO_HOST ? last_address(h) : NULL;
 	if (address)

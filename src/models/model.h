@@ -46,6 +46,13 @@ struct tdm_tap {
 };
 
 struct tdm_account;
+
+// Who writes an answer as it comes may be told that more pieces follow at once, so that they leave together. Calls are
+// paired; any thread.
+struct tdm_batch {
+	void (*hold)(struct tdm_batch *self, bool held);
+};
+
 struct tdm_run { // one request on its way through the tree
 	struct tdm_arena *arena;
 	struct tdm_error error;
@@ -65,6 +72,7 @@ struct tdm_run { // one request on its way through the tree
 	    *paid;               // itself while tdm_generate pays for the source that it asks: a copy made meanwhile is not
 	struct tdm_spans *spans; // NULL = nobody wants them (models/spans.h)
 	int span;                // of those, which one the run is in; -1 = none
+	struct tdm_batch *batch; // NULL = nobody writes as it comes
 };
 // Prepares a run on the caller's memory: a record in the arena, the seed as given. TDM_OK or TDM_ENOMEM.
 int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed);

@@ -35,7 +35,12 @@ static int on_bytes(void *arg, const char *bytes, size_t n) {
 		return t->ask->whole->failed ? TDM_EBADBODY : TDM_OK;
 	}
 	u->is_encoded = t->post.is_encoded;
+	struct tdm_batch *batch = t->run->batch;
+	if (batch)
+		batch->hold(batch, true);
 	int status = tdm_upstream_feed(u, t->post.http, bytes, n);
+	if (batch)
+		batch->hold(batch, false);
 	if (u->n_answer_bytes + u->calls.n_bytes > t->seen_bytes) {
 		t->seen_bytes = u->n_answer_bytes + u->calls.n_bytes;
 		t->token_us = t->last_us;

@@ -36,6 +36,7 @@ struct choice { // one of the answers
 };
 
 struct chat {
+	struct tdm_batch batch; // first: hold() finds the rest by it
 	struct tdm_call_context *c;
 	const struct tdm_format *format;
 	struct tdm_chat_request request;
@@ -167,6 +168,10 @@ static int finish_streamed(struct choice *choice) {
 	return status;
 }
 
+static void hold(struct tdm_batch *batch, bool held) {
+	tdm_exchange_hold(((struct chat *)batch)->c->x, held);
+}
+
 static void end_stream(struct chat *chat, int status, const char *receipt) {
 	struct tdm_exchange *x = chat->c->x;
 	if (status) {
@@ -181,6 +186,7 @@ static void end_stream(struct chat *chat, int status, const char *receipt) {
 			chat->format->keep(chat->c, &chat->request, last->stream.kept.data, last->stream.kept.len);
 		chat->format->end(&chat->event, &chat->head, &chat->usage, receipt);
 	}
+	tdm_exchange_hold(x, true); // the last event and the end of the answer leave together
 	flush_event(chat);
 	tdm_exchange_stream(x);
 	tdm_exchange_end(x, status == TDM_OK);
@@ -417,8 +423,11 @@ static void begin(struct chat *chat) {
 	chat->head.older_tools = chat->request.older_tools;
 	chat->head.echo = chat->request.echo;
 	chat->head.store = chat->request.store;
-	if (chat->request.stream)
-		tdm_exchange_may_stream(chat->c->x, chat->format->ping);
+	if (!chat->request.stream)
+		return;
+	chat->batch.hold = hold;
+	chat->run.batch = &chat->batch;
+	tdm_exchange_may_stream(chat->c->x, chat->format->ping);
 }
 
 static void release(struct chat *chat) {

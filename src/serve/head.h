@@ -1,10 +1,9 @@
-// Head: an HTTP/1.x request's first part, and a body in chunks: bytes in, facts out, no sockets.
+// Head: an HTTP/1.x request's first part: bytes in, facts out, no sockets. Its body in chunks: base/chunks.h.
 //
 // The rule it protects: two readers of the same bytes must see the same request, so that nothing can be hidden between
 // two requests. What RFC 9112 lets a server be lenient about is refused here: bare CR or LF, folded lines, spaces
 // before a colon, two lengths, a length beside chunks, other codings than chunked, a missing or second Host.
 #pragma once
-#include "base/bytes.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,22 +36,3 @@ const char *tdm_head_value(const struct tdm_head *h, const char *name); // of th
 
 // A field of the query, decoded, in out: at most cap bytes with their NUL. false: there is none, or it is no text.
 bool tdm_head_query(const struct tdm_head *h, const char *name, char *out, size_t cap);
-
-struct tdm_chunks { // reader of a body in chunks; zeroed at first
-	enum {
-		TDM_CHUNK_SIZE,
-		TDM_CHUNK_EXTENSION,
-		TDM_CHUNK_LF,
-		TDM_CHUNK_DATA,
-		TDM_CHUNK_DATA_CR,
-		TDM_CHUNK_DATA_LF,
-		TDM_CHUNK_TRAILER,
-		TDM_CHUNK_TRAILER_LF,
-		TDM_CHUNK_DONE
-	} state;
-	uint64_t left;                     // of the present chunk
-	size_t n_digits, n_line, n_beside; // n_beside: bytes of all extensions and trailers
-};
-// Appends what text[0..n) holds of the body to `body` (which fails beyond its limit). Returns the bytes used: fewer
-// than n when the body has ended; SIZE_MAX when it is none.
-size_t tdm_chunks_read(struct tdm_chunks *c, const char *text, size_t n, struct tdm_bytes *body);

@@ -4,6 +4,7 @@
 // the other. A connection has one owner at a time, the thread that reads and answers; an exchange's memory is kept for
 // the next connection until the server closes, and `generation` tells late events of an earlier one apart.
 #pragma once
+#include "base/chunks.h"
 #include "serve/head.h"
 #include "serve/http.h"
 #include <pthread.h>

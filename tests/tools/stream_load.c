@@ -140,14 +140,15 @@ static void read_request(const char *file, char **headers, int n_headers) {
 		exit(1);
 	}
 	fclose(f);
-	request = malloc(n + 16384);
-	n_request = (size_t)sprintf(request,
-	                            "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: "
-	                            "application/json\r\nContent-Length: %zu\r\n",
-	                            port, n);
+	size_t cap = n + 16384;
+	request = malloc(cap);
+	n_request = (size_t)snprintf(request, cap,
+	                             "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: "
+	                             "application/json\r\nContent-Length: %zu\r\n",
+	                             port, n);
 	for (int i = 0; i < n_headers; i++)
-		n_request += (size_t)sprintf(request + n_request, "%.4000s\r\n", headers[i]);
-	n_request += (size_t)sprintf(request + n_request, "\r\n");
+		n_request += (size_t)snprintf(request + n_request, cap - n_request, "%.1000s\r\n", headers[i]);
+	n_request += (size_t)snprintf(request + n_request, cap - n_request, "\r\n");
 	memcpy(request + n_request, body, n);
 	n_request += n;
 	free(body);
@@ -161,7 +162,7 @@ int main(int argc, char **argv) {
 	port = (int)strtol(argv[1], NULL, 10);
 	long n = strtol(argv[3], NULL, 10), started = 0;
 	double seconds = strtod(argv[4], NULL), ramp_us = strtod(argv[5], NULL) * 1000;
-	read_request(argv[2], argv + 6, argc - 6);
+	read_request(argv[2], argv + 6, argc - 6 < 8 ? argc - 6 : 8);
 	struct client *clients = calloc((size_t)n, sizeof *clients);
 	firsts.items = malloc(MOST_VALUES * sizeof *firsts.items);
 	lates.items = malloc(MOST_VALUES * sizeof *lates.items);

@@ -1,6 +1,7 @@
 // The reader of requests: what a head says, what is refused, bodies in chunks, and that the way bytes are cut changes
 // nothing.
 #include "tests.h"
+#include "base/chunks.h"
 #include "serve/head.h"
 #include <stdio.h>
 #include <string.h>
