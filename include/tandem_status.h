@@ -32,6 +32,7 @@ enum tdm_retry { TDM_RETRY_NO, TDM_RETRY_ONCE, TDM_RETRY_YES };
 	X(EQUOTA, "insufficient_quota", 402, "insufficient_quota", "billing_error", NO)                        \
 	X(EFORBIDDEN, "model_not_allowed", 403, "permission_error", "permission_error", NO)                    \
 	X(EADMIN, "admin_required", 403, "permission_error", "permission_error", NO)                           \
+	X(EORIGIN, "origin_not_allowed", 403, "permission_error", "permission_error", NO)                      \
 	X(EPRIVACY, "privacy_refused", 403, "permission_error", "permission_error", NO)                        \
 	X(EEGRESS, "egress_blocked", 403, "permission_error", "permission_error", NO)                          \
 	X(EPATH, "path_not_found", 404, "not_found_error", "not_found_error", NO)                              \

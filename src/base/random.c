@@ -90,7 +90,7 @@ double tdm_rng_normal(struct tdm_rng *rng) {
 	return u * sqrt(-2 * exact_log(s) / s);
 }
 
-int tdm_system_random(void *out, size_t n) {
+static int ask_system(void *out, size_t n) {
 	unsigned char *next = out;
 	while (n) {
 		ssize_t got = getrandom(next, n, 0);
@@ -101,6 +101,24 @@ int tdm_system_random(void *out, size_t n) {
 		next += got;
 		n -= (size_t)got;
 	}
+	return TDM_OK;
+}
+
+// Small amounts come from a store of the thread, so that a request with several of them asks the system once. What was
+// given out is wiped.
+int tdm_system_random(void *out, size_t n) {
+	static _Thread_local unsigned char store[512];
+	static _Thread_local size_t left;
+	if (n > sizeof store / 4)
+		return ask_system(out, n);
+	if (n > left) {
+		if (ask_system(store, sizeof store))
+			return TDM_EIO;
+		left = sizeof store;
+	}
+	left -= n;
+	memcpy(out, store + left, n);
+	memset(store + left, 0, n);
 	return TDM_OK;
 }
 

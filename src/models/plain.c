@@ -168,6 +168,17 @@ static bool feed_body(struct tdm_plain_answer *a, const char *bytes, size_t n) {
 	return a->part == SIZED && !a->left ? whole(a, n - part) : true;
 }
 
+// The status counts as soon as its line has come, whatever becomes of the rest.
+static bool read_early(struct tdm_plain_answer *a) {
+	const char *end = a->head.len ? memmem(a->head.data, a->head.len, "\r\n", 2) : NULL;
+	int http = 0;
+	if (end && !read_status(a, a->head.data, (size_t)(end - a->head.data), &http))
+		return false;
+	if (http >= 200)
+		a->call->post->http = http;
+	return true;
+}
+
 // Takes one head out of what has come; *used: how much of bytes belongs to it.
 static bool feed_head(struct tdm_plain_answer *a, const char *bytes, size_t n, size_t *used) {
 	size_t had = a->head.len, from = had > 3 ? had - 3 : 0;
@@ -177,7 +188,7 @@ static bool feed_head(struct tdm_plain_answer *a, const char *bytes, size_t n, s
 	const char *end = memmem(a->head.data + from, a->head.len - from, "\r\n\r\n", 4);
 	if (!end) {
 		*used = n;
-		return true;
+		return read_early(a);
 	}
 	*used = (size_t)(end + 4 - a->head.data) - had;
 	a->head.len = had + *used;
@@ -244,28 +255,33 @@ static bool has_proxy(void) {
 	return false;
 }
 
-// "127.0.0.1:80" or "[::1]:80".
+// "127.0.0.1:80" or "[::1]:80" as address and port, in place.
+static bool split(char *host, char **address, long *port) {
+	char *close = strrchr(host, ']'), *colon = strrchr(host, ':'), *end = "";
+	*port = 80;
+	if (colon && (!close || colon > close)) {
+		*port = strtol(colon + 1, &end, 10);
+		*colon = 0;
+	}
+	*address = host + (*host == '[');
+	if (*host == '[' && close)
+		*close = 0;
+	return !*end && *port > 0 && *port < 65536;
+}
+
 static bool read_address(struct tdm_plain *p) {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&p->address;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&p->address;
-	char name[sizeof p->host], *end = NULL;
-	snprintf(name, sizeof name, "%s", p->host);
-	bool is_v6 = *name == '[';
-	char *close = is_v6 ? strchr(name, ']') : NULL, *colon = is_v6 ? close ? close + 1 : NULL : strchr(name, ':');
-	if (is_v6 && !close)
+	char host[sizeof p->host], *address;
+	long port;
+	memcpy(host, p->host, sizeof host);
+	bool is_v6 = *host == '[';
+	if (!split(host, &address, &port))
 		return false;
-	long port = colon && *colon ? strtol(colon + 1, &end, 10) : 80;
-	if ((end && *end) || (colon && *colon && *colon != ':') || port < 1 || port > 65535)
-		return false;
-	if (colon)
-		*colon = 0;
-	if (close)
-		*close = 0;
 	p->address.ss_family = is_v6 ? AF_INET6 : AF_INET;
 	p->address_bytes = is_v6 ? sizeof *v6 : sizeof *v4;
 	v4->sin_port = htons((uint16_t)port); // at the same place in both
-	return inet_pton(p->address.ss_family, is_v6 ? name + 1 : name, is_v6 ? (void *)&v6->sin6_addr : &v4->sin_addr) ==
-	       1;
+	return inet_pton(p->address.ss_family, address, is_v6 ? (void *)&v6->sin6_addr : &v4->sin_addr) == 1;
 }
 
 struct tdm_plain *tdm_plain_new(const char *url) {

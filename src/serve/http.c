@@ -77,7 +77,7 @@ static void close_connection(struct tdm_exchange *x) {
 static void let_go(struct tdm_exchange *x, bool again) {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = name_of(x)};
 	pthread_mutex_lock(&x->mutex);
-	x->again = again || x->readable;
+	x->again = again || x->readable || x->hung_up;
 	x->owned = x->readable = false;
 	if (x->again) // there is more to do: an event of its own brings it back
 		epoll_ctl(x->http->epoll, EPOLL_CTL_MOD, x->fd, &event);

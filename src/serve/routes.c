@@ -176,7 +176,8 @@ void tdm_answer(struct tdm_server *s, const struct tdm_setup *setup, struct tdm_
 	struct tdm_call_context c = {.server = s, .setup = setup, .x = x, .arena = &arena, .format = &tdm_format_chat};
 	tdm_arena_init(&arena, ARENA_BASE_BYTES + 16 * tdm_exchange_body(x)->len);
 	tdm_set_request_id(&c);
-	dispatch(&c);
+	if (tdm_origin_allowed(&c))
+		dispatch(&c);
 	if (!c.counted)
 		count_plain(&c);
 	tdm_bounds_leave(&c);

@@ -149,7 +149,7 @@ export function raw(port, bytes, { done = () => false, half = false } = {}) {
 
 export function rawPost(port, body, { version = '1.1', headers = [], path: target = '/v1/chat/completions' } = {}) {
   const text = JSON.stringify(body);
-  return [`POST ${target} HTTP/${version}`, 'Host: x', `Content-Length: ${Buffer.byteLength(text)}`, ...headers, '', text]
+  return [`POST ${target} HTTP/${version}`, 'Host: localhost', `Content-Length: ${Buffer.byteLength(text)}`, ...headers, '', text]
     .join('\r\n');
 }
 

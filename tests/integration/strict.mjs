@@ -399,7 +399,7 @@ export const formats = {
 
 export function exchange(port, target, body, headers = []) {
   const text = JSON.stringify(body);
-  const rq = [`POST ${target} HTTP/1.1`, 'Host: x', 'Connection: close', `Content-Length: ${Buffer.byteLength(text)}`, ...headers, '', text].join('\r\n');
+  const rq = [`POST ${target} HTTP/1.1`, 'Host: localhost', 'Connection: close', `Content-Length: ${Buffer.byteLength(text)}`, ...headers, '', text].join('\r\n');
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1', () => socket.write(rq));
     const parts = [];
