@@ -62,7 +62,7 @@ struct tdm_call_context {
 
 // On a worker: finds the handler of the path. setup NULL: the first models are still loading.
 void tdm_answer(struct tdm_server *s, const struct tdm_setup *setup, struct tdm_exchange *x);
-bool tdm_is_quick(const struct tdm_exchange *x); // answered without a worker: never waits
+bool tdm_is_quick(const struct tdm_exchange *x);     // answered without a worker: never waits
 bool tdm_origin_allowed(struct tdm_call_context *c); // false: it was answered, a preflight or a refusal
 // TDM_OK, TDM_ELOADING, or TDM_EDRAINING for what arrived after that had begun.
 int tdm_ready(const struct tdm_call_context *c, struct tdm_error *err);
