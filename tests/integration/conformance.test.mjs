@@ -23,6 +23,8 @@ models:
   stubborn: {kind: retry, inner: cloud, base_ms: 1}
   private: {kind: mask, inner: cloud, level: 2}
   careful: {kind: guard, inner: cloud, scan: [input, output]}
+  spent: {kind: budget, inner: team/cloud, calls: 1, window: total}
+  slow: {kind: script, answers: ["late"], delay_ms: 300}
   team/cloud: {kind: script, answers: ["ok"]}
   pair: {kind: ${hasPair ? 'local, path: "embedded:small"' : 'script, answers: [x]'}}
 serve: {workers: 32, max_body_bytes: 1048576}
@@ -134,11 +136,15 @@ const statuses = [
   ['the upstream is busy', error(429, 'retry-after: 1\r\n'), q, 429, 'rate_limit_exceeded', 'rate_limit_error'],
   ['the key of the upstream is dead', error(401), q, 502, 'upstream_auth', 'api_error'],
   ['the upstream is broken', error(500), q, 502, 'upstream_error', 'api_error'],
+  ['the budget is spent', {}, { ...q, model: 'spent' }, 402, 'insufficient_quota', 'billing_error'],
+  ['the upstream is gone', error(503), q, 502, 'upstream_error', 'api_error'],
+  ['a deadline that is strict', {}, { ...q, model: 'slow', headers: { 'x-tandem-max-latency-ms': '20', 'x-tandem-strict': 'true' } }, 504, 'deadline_exceeded', 'timeout_error'],
   ['a body that is no stream', () => jsonAnswer('200 OK', '<html>'), q, 502, 'bad_upstream_body', 'api_error'],
 ];
 const statusOf = (e) => e.status ?? e.statusCode ?? e.lc_error_code ?? e.response?.status ?? e.cause?.status;
 
 test('every status, as each client sees it', async () => {
+  await server.chat({ model: 'spent', messages: user('x') });
   for (const [why, behaviour, question, status, code, type] of statuses) {
     upstream.behaviour = typeof behaviour === 'function' ? behaviour : () => stream([{ content: 'x' }]);
     for (const c of clients) {
@@ -164,6 +170,17 @@ test('the classes of errors of the official clients', async () => {
     assert.equal((await failed(oa.responses.create({ model: 'cloud', input: 'x', ...extra }))).constructor.name, name);
     assert.equal((await failed(an.messages.create({ ...body, max_tokens: 9, ...extra }))).constructor.name, name);
   }
+});
+
+test('a key that is wrong, as each client sees it', async () => {
+  const locked = await startTandem('models: {hello: {kind: script, answers: [hi]}}\nserve: {keys: ["env:A_KEY"]}\n', { env: { A_KEY: 'another' } });
+  for (const c of clientsOf(locked)) {
+    const e = await failed(c.ask({ ...q, model: 'hello' }));
+    assert.equal(statusOf(e), 401, `${c.name}: ${e.message}`);
+    if (c.family === 'openai') assert.deepEqual([e.constructor.name, e.code, e.headers.get('www-authenticate')], ['AuthenticationError', 'invalid_api_key', 'Bearer'], c.name);
+    if (c.family === 'anthropic') assert.deepEqual([e.constructor.name, e.error.error.type], ['AuthenticationError', 'authentication_error'], c.name);
+  }
+  await locked.stop();
 });
 
 // --- how often a client asks again
@@ -326,6 +343,20 @@ function arrivals(bytes) {
     socket.on('close', () => resolve(parts));
   });
 }
+
+test('F29 the receipt of an answer that its client has left says cancelled', async () => {
+  upstream.behaviour = () => ({ pieces: [head, ...Array(1000).fill(chunk(delta({ content: 'word ' })))], delay: 5 });
+  const oa = new OpenAI({ baseURL: server.base, apiKey: 'k', maxRetries: 0 }), an = new Anthropic({ baseURL: server.origin, apiKey: 'k', maxRetries: 0 });
+  const body = { model: 'cloud', messages: user('x'), stream: true };
+  for (const create of [() => oa.chat.completions.create(body), () => oa.responses.create({ model: 'cloud', input: 'x', stream: true }), () => an.messages.create({ ...body, max_tokens: 9000 })]) {
+    const { data, response } = await create().withResponse();
+    let n = 0;
+    for await (const part of data) if (part && ++n === 8) break;
+    data.controller.abort();
+    const id = response.headers.get('x-tandem-receipt');
+    await eventually('the receipt', async () => (await server.receipt(id)).state === 'cancelled', 2000);
+  }
+});
 
 test('bytes of every format: the first event comes with the head, nothing is held back, HTTP/1.0, one after the other', async () => {
   for (const target of ['/v1/chat/completions', '/v1/responses', '/v1/messages']) {

@@ -2,8 +2,10 @@
 // stream is right or ends with a clear error, and no client could take it for something else. Each fault that some
 // client takes badly is sent by an upstream, and is also planted into our own output to see that the readers find it.
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import test, { after, before } from 'node:test';
-import { hasPair, random, startTandem, user, withoutPair } from './lib.mjs';
+import { hasPair, random, root, startTandem, user, withoutPair } from './lib.mjs';
 import { ask, exchange, formats, readChat, readMessages, readResponses } from './strict.mjs';
 import { chunk, jsonAnswer, startUpstream } from './upstream.mjs';
 
@@ -19,6 +21,7 @@ models:
   private: {kind: mask, inner: cloud, level: 2}
   careful: {kind: guard, inner: cloud, scan: [output]}
   again: {kind: retry, inner: cloud}
+  kept: {kind: cache, inner: cloud}
   either: {kind: fallback, models: [cloud, private]}
   pair: {kind: ${hasPair ? 'local, path: "embedded:small"' : 'script, answers: [x]'}}
 serve: {workers: 32, queue: 256}
@@ -64,6 +67,7 @@ const isFailure = (code, text) => (got, where) => {
 // --- an upstream does what some client takes badly
 
 const hello = [d({ role: 'assistant', content: '' }), d({ content: 'Hel' }), d({ content: 'lo' })];
+const wonder = [d({ reasoning: 'Hm' }), ...hello, first(0, 'call_1', 'get', '{"a'), later(0, '":1}'), first(1, 'call_2', 'put', '{"b":'), later(1, '2}'), ...end('tool_calls')];
 const rows = {
   'F14 no [DONE]': [sse(...hello, d({}, 'stop')), isText('Hello')],
   'F13 no finish_reason, with [DONE]': [sse(...hello, data('[DONE]')), isFailure('upstream_truncated', 'Hello')],
@@ -213,6 +217,27 @@ test('the same conversation through the three formats: the same words, calls, us
   assert.ok(seen[0].prompt > 10 && seen[0].completion > 0);
 });
 
+// --- golden files: the bytes of an answer of every format, with identifiers and times replaced
+
+const brief = ['x-tandem-receipt: id'];
+const plain = (text) => text.replace(/\b(chatcmpl-|resp_|msg_|rs_|fc_|req_|rcp_)[A-Za-z0-9]{24}/g, '$1ID').replace(/"(created|created_at|completed_at)":\d+/g, '"$1":0')
+  .replace(/"system_fingerprint":"[^"]*"/g, '"system_fingerprint":"tdm_0"');
+
+for (const name of names)
+  test(`golden: ${name}`, async () => {
+    let seen = '';
+    for (const stream of [true, false]) {
+      upstream.behaviour = () => sse(...wonder);
+      const got = await exchange(server.port, formats[name].path, { ...formats[name].body({ model: 'cloud', messages: user('x'), tools }), stream, ...(stream && name === 'chat' ? { stream_options: { include_usage: true } } : {}) }, brief);
+      seen += `${plain(got.body.toString()).trimEnd()}\n\n`;
+    }
+    upstream.behaviour = () => ({ pieces: [head(), ...hello.map(chunk)], cut: true });
+    seen += plain((await exchange(server.port, formats[name].path, { ...formats[name].body({ model: 'cloud', messages: user('x') }), stream: true }, brief)).body.toString());
+    const file = path.join(root, 'tests/golden', `${name}.txt`);
+    if (process.env.GOLDEN === 'write') writeFileSync(file, seen);
+    assert.equal(seen, readFileSync(file, 'utf8'), `GOLDEN=write writes ${file} anew`);
+  });
+
 // --- the readers find what is planted
 
 // Our own streams of an answer with thoughts, words and two calls, as lists of events that can be tampered with.
@@ -304,8 +329,6 @@ const planted = {
 };
 const readers = { chat: (b) => readChat(b, true, { includeUsage: true }), responses: (b) => readResponses(b, true), messages: (b) => readMessages(b, true) };
 
-const wonder = [d({ reasoning: 'Hm' }), ...hello, first(0, 'call_1', 'get', '{"a'), later(0, '":1}'), first(1, 'call_2', 'put', '{"b":'), later(1, '2}'), ...end('tool_calls')];
-
 for (const name of names)
   test(`planted faults are found: ${name}`, async () => {
     const list = await genuine(name, wonder);
@@ -342,10 +365,16 @@ for (const name of names)
   });
 
 test('demand_05_usage_in_streams: one last chunk when it is asked for, none when not, whatever is in between', async () => {
-  for (const model of ['cloud', 'private', 'careful', 'again', 'either']) for (const includeUsage of [true, false]) {
+  for (const model of ['cloud', 'private', 'careful', 'again', 'either', 'kept', 'kept']) for (const includeUsage of [true, false]) {
     upstream.behaviour = () => sse(...hello, ...end('stop'));
     const got = await exchange(server.port, '/v1/chat/completions', { model, messages: user('x'), stream: true, ...(includeUsage ? { stream_options: { include_usage: true } } : {}) });
     const read = readChat(got.body, got.clean, { includeUsage });
     assert.deepEqual([read.text, read.usage], ['Hello', includeUsage ? { prompt: 5, completion: 4 } : undefined], model);
+  }
+  for (const name of names) for (const includeUsage of [true, false]) { // translated
+    const list = await genuine(name, [...hello, ...end('stop')]);
+    upstream.behaviour = () => sse(written(list).toString());
+    const got = await exchange(server.port, '/v1/chat/completions', { model: `far-${name}`, messages: user('x'), stream: true, ...(includeUsage ? { stream_options: { include_usage: true } } : {}) });
+    assert.equal(readChat(got.body, got.clean, { includeUsage }).usage?.completion, includeUsage ? 4 : undefined, name);
   }
 });
