@@ -51,12 +51,15 @@ static void put_numbers(struct tdm_bytes *out, int64_t created_s, int64_t total_
 	put_number(out, &cost);
 }
 
-void tdm_entry_write(struct tdm_bytes *out, const struct tdm_record *r) {
+void tdm_entry_write(struct tdm_bytes *out, const struct tdm_record *r, const struct tdm_bytes *receipt) {
 	const char *texts[] = {r->id, r->tenant, tdm_state_name(r->state), r->requested, r->served, r->error_code};
 	put_strings(out, texts, sizeof texts / sizeof *texts);
 	put_numbers(out, r->created_wall_us / 1000000, r->total_us, tdm_record_cost(r));
 	put_rows(out, r);
-	tdm_receipt_write(out, r);
+	if (receipt)
+		tdm_bytes_add(out, receipt->data, receipt->len);
+	else
+		tdm_receipt_write(out, r);
 	tdm_bytes_putc(out, 0); // what is left is the receipt
 }
 

@@ -25,7 +25,8 @@ struct tdm_entry_decision {
 	double score, threshold;
 };
 
-void tdm_entry_write(struct tdm_bytes *out, const struct tdm_record *r);      // appended; out->failed: no room
+// Appended; out->failed: no room. receipt: what tdm_receipt_write gave for it, NULL: it is made here.
+void tdm_entry_write(struct tdm_bytes *out, const struct tdm_record *r, const struct tdm_bytes *receipt);
 bool tdm_entry_read(const char *data, size_t n, struct tdm_entry *out);       // false: not what was written
 bool tdm_entry_call(struct tdm_entry *e, struct tdm_entry_call *out);         // n_calls times, first
 bool tdm_entry_decision(struct tdm_entry *e, struct tdm_entry_decision *out); // then n_decisions times

@@ -66,11 +66,17 @@ static int accept_entry(struct tdm_ledger *l, struct tdm_bytes *entry, struct td
 }
 
 int tdm_ledger_write(struct tdm_ledger *l, const struct tdm_record *r, struct tdm_error *err) {
+	return tdm_ledger_write_with(l, r, NULL, err);
+}
+
+int tdm_ledger_write_with(struct tdm_ledger *l, const struct tdm_record *r, const struct tdm_bytes *receipt,
+                          struct tdm_error *err) {
 	struct tdm_bytes entry;
 	const char head[TDM_JOURNAL_HEAD_BYTES] = {0};
 	tdm_bytes_init(&entry, ENTRY_LIMIT_BYTES);
 	tdm_bytes_add(&entry, head, sizeof head);
-	tdm_entry_write(&entry, r);
+	tdm_entry_write(&entry, r, receipt);
+	entry.failed |= receipt && receipt->failed;
 	int status = accept_entry(l, &entry, err);
 	tdm_bytes_release(&entry);
 	return status;

@@ -22,8 +22,10 @@ struct tdm_ledger_options {
 // Error: TDM_ELEDGER, among others when another process uses the path. One path is opened once at a time.
 int tdm_ledger_open(const struct tdm_ledger_options *o, struct tdm_ledger **out, struct tdm_error *err);
 void tdm_ledger_close(struct tdm_ledger *l); // brings to the database what is in the journal, if the database is there
-// Accepts the record, or TDM_ELEDGER. Thread-safe.
+// Accepts the record, or TDM_ELEDGER. Thread-safe. receipt: what tdm_receipt_write gave for it, for who needs it too.
 int tdm_ledger_write(struct tdm_ledger *l, const struct tdm_record *r, struct tdm_error *err);
+int tdm_ledger_write_with(struct tdm_ledger *l, const struct tdm_record *r, const struct tdm_bytes *receipt,
+                          struct tdm_error *err);
 // Whether a record would be accepted now: after a failure the journal is tried with an entry that says nothing.
 bool tdm_ledger_ready(struct tdm_ledger *l);
 // The receipt of a tenant (NULL tenant = any) appended to out. Error: TDM_ERECEIPT (also for another tenant's),

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define INLINE_RECEIPT_BYTES 8192
+#define RECEIPT_LIMIT_BYTES ((size_t)4 << 20)
 
 static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, char *out, size_t cap) {
 	uint8_t hash[TDM_SHA256_BYTES];
@@ -132,9 +133,16 @@ static void tell(struct tdm_call_context *c, const struct tdm_run *run, const st
 	tdm_telemetry_end(c->server->telemetry, &told);
 }
 
+// The receipt is written once, for the ledger and for the client.
 static int write_record(struct tdm_call_context *c, const struct tdm_record *r, struct tdm_error *err) {
 	int64_t started_us = tdm_now_us();
-	int status = tdm_ledger_write(c->server->ledger, r, err);
+	struct tdm_bytes receipt;
+	tdm_bytes_init(&receipt, RECEIPT_LIMIT_BYTES);
+	tdm_receipt_write(&receipt, r);
+	int status = tdm_ledger_write_with(c->server->ledger, r, &receipt, err);
+	if (!status && receipt.len <= INLINE_RECEIPT_BYTES)
+		c->receipt = tdm_arena_copy(c->arena, receipt.data, receipt.len);
+	tdm_bytes_release(&receipt);
 	const char *result = status ? "failed" : "ok";
 	tdm_metric_add(TDM_METRIC_LEDGER, 1, TDM_LABELS(result));
 	tdm_metric_seen(TDM_METRIC_LEDGER_TIME, (double)(tdm_now_us() - started_us) / 1e6, TDM_LABELS(result));
@@ -176,6 +184,8 @@ const char *tdm_entry_receipt(struct tdm_call_context *c, const struct tdm_recor
 		return NULL;
 	if (r->objective.receipt == 1)
 		return tdm_arena_printf(c->arena, "{\"receipt\":\"%s\",\"state\":\"%s\"}", r->id, tdm_state_name(r->state));
+	if (c->receipt)
+		return c->receipt;
 	tdm_bytes_init(&b, 2 * INLINE_RECEIPT_BYTES);
 	tdm_receipt_write_inline(&b, r, INLINE_RECEIPT_BYTES);
 	char *copy = tdm_arena_copy(c->arena, b.data ? b.data : "null", b.data ? b.len : 4);

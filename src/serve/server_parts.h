@@ -53,6 +53,7 @@ struct tdm_call_context {
 	struct tdm_live live;
 	const char *endpoint; // the path of its route; NULL = none
 	bool counted;         // in the metrics, with its record
+	const char *receipt;  // the whole one, as the ledger took it; NULL = not yet, or too long to be shown
 	struct tdm_error error;
 	bool retried;                // calls of upstreams were repeated for it
 	struct tdm_who who;          // who asks; set before a handler that needs a key runs

@@ -273,7 +273,7 @@ static void fill(struct tdm_record *r, struct tdm_arena *arena, struct tdm_bytes
 	tdm_record_call(r, &(struct tdm_call){.model = "large"});
 	tdm_record_decision(r, &(struct tdm_decision){.by = "it", .kind = "route", .choice = "large", .score = 0.25});
 	tdm_bytes_init(b, 1 << 20);
-	tdm_entry_write(b, r);
+	tdm_entry_write(b, r, NULL);
 }
 
 static void test_entries(void **state) {
@@ -353,7 +353,7 @@ static void F38_what_waits_is_brought_once_and_the_chain_is_whole(void **state) 
 				memcpy(ids[i], r.id, sizeof r.id);
 			tdm_bytes_init(&b, 1 << 20);
 			tdm_bytes_add(&b, head, sizeof head);
-			tdm_entry_write(&b, &r);
+			tdm_entry_write(&b, &r, NULL);
 			assert_int_equal(tdm_journal_append(j, b.data, b.len, NULL), TDM_OK);
 			tdm_bytes_release(&b);
 			tdm_arena_release(&arena);
