@@ -16,6 +16,7 @@ const struct tdm_kind *const tdm_kinds[] = {
     &tdm_kind_retry,
     &tdm_kind_fallback,
     &tdm_kind_pool,
+    &tdm_kind_tools,
     &tdm_kind_cache,
     &tdm_kind_limit,
     &tdm_kind_budget,

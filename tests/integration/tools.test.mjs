@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import OpenAI from 'openai';
-import { chatStream, startTandem, user } from './lib.mjs';
+import { chatStream, startTandem, user, weights, withoutPair } from './lib.mjs';
 import { chunk, delta, event, startUpstream, usage, wholeStream } from './upstream.mjs';
 
 let server, upstream, client;
@@ -181,4 +181,55 @@ test('a model that cannot call tools says so; tool_choice none asks it all the s
   assert.match(refused.message, /home cannot call tools/);
   const { choices } = await client.chat.completions.create({ ...ask, model: 'home', tool_choice: 'none' });
   assert.equal(choices[0].message.content, 'at home');
+});
+
+// --- models that know text alone
+
+const city = { type: 'function', function: { name: 'weather', parameters: { type: 'object', additionalProperties: false,
+  properties: { city: { enum: ['Oslo', 'Lima'] }, days: { type: 'integer', minimum: 1, maximum: 9 } }, required: ['city', 'days'] } } };
+
+test('a model that knows text alone calls tools in words, whole and streamed, and is told what they say', async () => {
+  const words = 'I look it up.\n<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo", "days": 2}}\n</tool_call>';
+  const own = await startTandem(`
+models:
+  words: {kind: script, file: "words.json", record: "asked.jsonl"}
+  caller: {kind: tools, inner: words}
+serve: {default: caller}
+`, { files: { 'words.json': JSON.stringify([{ match: 'rain', answer: 'It rains in Oslo.' }, { match: '', answer: words, chunk: 5 }]) } });
+  const there = new OpenAI({ baseURL: own.base, apiKey: 'k', maxRetries: 0 });
+  const asked = { model: 'caller', messages: user('what is it like in Oslo?'), tools: [city] };
+  const whole = await there.chat.completions.create(asked);
+  assert.equal(whole.choices[0].finish_reason, 'tool_calls');
+  assert.equal(whole.choices[0].message.content.trim(), 'I look it up.');
+  assert.deepEqual(whole.choices[0].message.tool_calls.map((c) => c.function), [{ name: 'weather', arguments: '{"city":"Oslo","days":2}' }]);
+  const streamed = await there.chat.completions.stream(asked).finalChatCompletion();
+  assert.deepEqual(streamed.choices[0].message.tool_calls.map((c) => [c.function.name, c.function.arguments]), [['weather', '{"city":"Oslo","days":2}']]);
+  const second = await there.chat.completions.create({ ...asked, messages: [...asked.messages, whole.choices[0].message,
+    { role: 'tool', tool_call_id: whole.choices[0].message.tool_calls[0].id, content: 'rain' }] });
+  assert.equal(second.choices[0].message.content, 'It rains in Oslo.');
+  const refused = await own.chat({ ...asked, response_format: { type: 'json_object' } });
+  assert.equal(refused.status, 400);
+  assert.equal(refused.json.error.code, 'capability_missing');
+  await own.stop();
+});
+
+test('a call that is demanded of local weights is a call that its schema allows', { skip: withoutPair }, async () => {
+  const own = await startTandem(`
+models:
+  small: {kind: local, path: "${weights('small')}"}
+  caller: {kind: tools, inner: small}
+serve: {default: caller}
+`);
+  const there = new OpenAI({ baseURL: own.base, apiKey: 'k', maxRetries: 0 });
+  for (const tool_choice of ['required', { type: 'function', function: { name: 'weather' } }])
+    for (let seed = 1; seed <= 3; seed++) {
+      const answer = await there.chat.completions.create({ model: 'caller', messages: user('Lima, four days'), tools: [city], tool_choice,
+        temperature: 1, seed, max_tokens: 400 });
+      assert.equal(answer.choices[0].finish_reason, 'tool_calls');
+      const [call] = answer.choices[0].message.tool_calls;
+      assert.equal(call.function.name, 'weather');
+      const given = JSON.parse(call.function.arguments);
+      assert.ok(['Oslo', 'Lima'].includes(given.city) && given.days >= 1 && given.days <= 9, call.function.arguments);
+    }
+  await own.stop();
 });

@@ -22,6 +22,7 @@ int tdm_test_sse(void);
 int tdm_test_dialects(void);
 int tdm_test_upstream(void);
 int tdm_test_calls(void);
+int tdm_test_toolwords(void);
 int tdm_test_policies(void);
 int tdm_test_remote(void);
 int tdm_test_threads(void);
