@@ -97,6 +97,8 @@ install: all $(B)/libtandem.so ## program, library, headers and pkg-config file 
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install $(B)/tandem $(DESTDIR)$(PREFIX)/bin
 	install -m 644 include/tandem.h include/tandem_message.h include/tandem_status.h $(DESTDIR)$(PREFIX)/include
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' packaging/tandem.service.in >$(DESTDIR)$(PREFIX)/lib/systemd/system/tandem.service
 	install -m 644 $(B)/libtandem.a $(DESTDIR)$(PREFIX)/lib
 	install $(B)/libtandem.so $(DESTDIR)$(PREFIX)/lib/libtandem.so.0
 	ln -sf libtandem.so.0 $(DESTDIR)$(PREFIX)/lib/libtandem.so

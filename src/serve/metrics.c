@@ -97,7 +97,7 @@ static void reply(struct tdm_call_context *c, bool openmetrics) {
 
 void tdm_handle_metrics(struct tdm_call_context *c) {
 	const char *accept = tdm_exchange_header(c->x, "accept");
-	bool has_right = is_local(c->x) || (c->setup && !tdm_authenticate(c) && c->who.admin);
+	bool has_right = is_local(c->x) || (c->setup && !tdm_authenticate(c) && c->who.key && c->who.admin);
 	if (has_right) {
 		reply(c, accept && strstr(accept, OPENMETRICS));
 		return;

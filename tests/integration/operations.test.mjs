@@ -2,11 +2,11 @@
 // something changes is looked at from a stream that is under way.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { readFileSync, renameSync, rmSync, symlinkSync, writeFileSync, existsSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync, existsSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { eventually, events, post, program, raw, request, root, sleep, startTandem, streamedText, tandem, tempDir, user,
+import { eventually, events, post, program, raw, request, root, sanitized, sleep, startTandem, streamedText, tandem, tempDir, user,
   weights, withoutPair, writeTemp } from './lib.mjs';
 import { startUpstream, wholeStream } from './upstream.mjs';
 
@@ -360,4 +360,140 @@ test('demand_50_memory_stays: the resident set is flat under mixed load', async 
   assert.ok(late < early * 1.15 + 4e6, `${early} grew to ${late}`);
   await server.stop();
   await upstream.close();
+});
+
+// --- clocks
+
+test('F43 the wall clock jumps by hours and years: streams, deadlines and the end are not moved', { skip: sanitized }, async () => {
+  const dir = tempDir(), library = path.join(dir, 'jump.so'), offset = path.join(dir, 'offset');
+  writeFileSync(path.join(dir, 'jump.c'), `#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *out) {
+	static int (*real)(clockid_t, struct timespec *);
+	char text[32] = "";
+	if (!real)
+		real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+	int status = real(clock, out), fd = clock == CLOCK_REALTIME ? open(getenv("JUMP"), O_RDONLY) : -1;
+	if (fd >= 0) {
+		if (read(fd, text, sizeof text - 1) > 0)
+			out->tv_sec += atol(text);
+		close(fd);
+	}
+	return status;
+}
+`);
+  const built = spawnSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, path.join(dir, 'jump.c'), '-ldl'], { encoding: 'utf8' });
+  assert.equal(built.status, 0, built.stderr);
+  writeFileSync(offset, '0');
+  const upstream = await startUpstream(slow);
+  const server = await startTandem(tree(upstream, { model: 'slow', more: `  mute: {kind: remote, url: "${upstream.url}", model: mute}` }), { env: { LD_PRELOAD: library, JUMP: offset } });
+  const hour = 3600, years = 10 * 365 * 86400;
+  for (const jump of [hour, -hour, years, -years, 0]) {
+    const running = ask(server, { stream: true });
+    const late = ask(server, { model: 'mute', tandem: { max_latency_ms: 600, strict: true } });
+    await sleep(200);
+    writeFileSync(offset, String(jump));
+    const started = performance.now();
+    const list = events((await running).text);
+    assert.equal(list.at(-1), '[DONE]', `jump of ${jump} s`);
+    assert.equal((await late).status, 504);
+    assert.ok(performance.now() - started < 3000, `nothing waits for a clock that moved by ${jump} s`);
+    assert.equal((await health(server)).status, 200);
+  }
+  writeFileSync(offset, String(-years));
+  await server.stop();
+  await upstream.close();
+});
+
+test('F44 stopped and continued: a deadline that passed meanwhile ends once, nothing is repeated', async () => {
+  const upstream = await startUpstream();
+  const server = await startTandem(`models:
+  big: {kind: remote, url: "${upstream.url}", model: mute}
+  again: {kind: retry, inner: big, attempts: 5, base_ms: 1}
+serve: {default: again}
+`);
+  const asked = Array.from({ length: 4 }, () => ask(server, { tandem: { max_latency_ms: 700, strict: true } }));
+  await eventually('the calls', () => upstream.requests.length === 4);
+  server.child.kill('SIGSTOP');
+  await sleep(1200);
+  server.child.kill('SIGCONT');
+  const resumed = performance.now();
+  for (const answer of await Promise.all(asked)) assert.equal(answer.status, 504);
+  assert.ok(performance.now() - resumed < 1000);
+  await sleep(300);
+  assert.equal(upstream.requests.length, 4, 'no storm of retries');
+  await server.stop();
+  await upstream.close();
+});
+
+// --- what stands around it
+
+const page = readFileSync(path.join(root, 'docs/operations.md'), 'utf8');
+
+test('demand_07 behind nginx, with the lines of docs/operations.md, the first words arrive while later ones are computed', async (t) => {
+  if (spawnSync('nginx', ['-v']).error) return t.skip('nginx is not installed');
+  const upstream = await startUpstream(slow);
+  const server = await startTandem(tree(upstream, { model: 'slow' }));
+  const dir = tempDir(), port = 20000 + (process.pid % 20000);
+  const block = /```nginx\n([\s\S]*?)```/.exec(page)[1].replace('127.0.0.1:8080', `127.0.0.1:${server.port}`);
+  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${dir}/${name};`).join('\n');
+  writeFileSync(path.join(dir, 'nginx.conf'), `daemon off; master_process off; pid ${dir}/pid; error_log ${dir}/error.log;
+events { worker_connections 64; }
+http { access_log off; ${paths} server { listen 127.0.0.1:${port}; ${block} } }`);
+  const nginx = spawn('nginx', ['-p', dir, '-c', path.join(dir, 'nginx.conf')], { stdio: 'ignore' });
+  process.on('exit', () => nginx.kill('SIGKILL'));
+  nginx.unref();
+  await eventually('nginx', async () => (await request(`http://127.0.0.1:${port}/health`).catch(() => null))?.status === 200);
+  const arrived = [];
+  const started = performance.now();
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ messages: user('hi'), stream: true }) });
+  for await (const part of answer.body) arrived.push([performance.now() - started, Buffer.from(part).toString()]);
+  assert.ok(arrived.length > 20, `${arrived.length} pieces`);
+  assert.ok(arrived[0][0] < arrived.at(-1)[0] - 400, 'the first long before the last');
+  assert.match(arrived.at(-1)[1], /\[DONE\]/);
+  const metrics = await request(`http://127.0.0.1:${port}/metrics`);
+  assert.equal(metrics.status, 403, 'S22: figures are not for clients of a proxy');
+  nginx.kill('SIGTERM');
+  await server.stop();
+  await upstream.close();
+});
+
+test('the unit for systemd is one that systemd takes, and keeps much away from the program', (t) => {
+  if (spawnSync('systemd-analyze', ['--version']).error) return t.skip('systemd is not installed');
+  const text = readFileSync(path.join(root, 'packaging/tandem.service.in'), 'utf8');
+  const file = writeTemp('tandem.service', text.replaceAll('@PREFIX@/bin/tandem', program));
+  const verified = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });
+  assert.deepEqual([verified.status, verified.stderr], [0, '']);
+  const judged = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=20', file], { encoding: 'utf8' });
+  assert.equal(judged.status, 0, judged.stdout.split('\n').slice(-3).join('\n'));
+});
+
+test('demand_53_what_fails_how: every row of the table names tests that are there', () => {
+  const folder = path.join(root, 'tests');
+  const names = readdirSync(folder, { recursive: true }).filter((f) => /(\.test\.mjs|\.c)$/.test(f) && !f.includes('node_modules'))
+    .map((f) => readFileSync(path.join(folder, f), 'utf8')).join('\n').toLowerCase();
+  const rows = page.slice(page.indexOf('## What fails how')).split('\n').filter((l) => l.startsWith('| ') && !l.startsWith('| fault'));
+  assert.ok(rows.length >= 12);
+  for (const row of rows) {
+    const cells = row.split('|').slice(1, -1).map((c) => c.trim());
+    assert.equal(cells.length, 4, row);
+    assert.ok(cells.every((c) => c.length), row);
+    assert.ok(names.includes(cells[3].toLowerCase()), `${cells[3]}: no test says so`);
+  }
+});
+
+test('S28 no option is a password with a default, a debug switch, or a way around a check', () => {
+  const kinds = tandem(['models', '--kinds']).stdout, effective = tandem(['check', '--explain', path.join(root, 'tandem.yaml')]).stdout;
+  const options = [...`${kinds}\n${effective}`.matchAll(/^ +(?:option +)?([a-z_]+):? +(.*)$/gm)].map((m) => [m[1], m[2]]);
+  assert.ok(options.length > 100, `${options.length} options`);
+  for (const [name, rest] of options) {
+    assert.doesNotMatch(name, /debug|insecure|verify|bypass|backdoor|unsafe|no_check|skip/);
+    if (/(^|_)(key|keys|password|secret|token)$/.test(name)) assert.doesNotMatch(rest, /default (?!not set)\S+$/, `${name} has a default`);
+  }
+  assert.match(effective, /^  open: no  # default$/m);
+  assert.match(effective, /^  keys: not set  # default$/m);
 });
