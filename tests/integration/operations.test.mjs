@@ -15,7 +15,7 @@ const tree = (upstream, { model = 'plain', more = '', serve = '' } = {}) => `mod
 ${more}
 serve: {default: big${serve}}
 `;
-const slow = (rq) => (rq.json.model === 'slow' ? { pieces: wholeStream(Array(60).fill('word ')), delay: 15 } : undefined);
+const slow = (rq) => (rq.json.model === 'slow' ? { pieces: wholeStream(Array(40).fill('word ')), delay: 15 } : undefined);
 const settingsOf = (server) => path.join(server.dir, 'settings.yaml');
 const ask = (server, body = {}) => server.chat({ messages: user('hello'), ...body });
 const health = (server, headers) => request(`${server.origin}/health`, { headers });
@@ -392,7 +392,7 @@ int clock_gettime(clockid_t clock, struct timespec *out) {
   const upstream = await startUpstream(slow);
   const server = await startTandem(tree(upstream, { model: 'slow', more: `  mute: {kind: remote, url: "${upstream.url}", model: mute}` }), { env: { LD_PRELOAD: library, JUMP: offset } });
   const hour = 3600, years = 10 * 365 * 86400;
-  for (const jump of [hour, -hour, years, -years, 0]) {
+  for (const jump of [hour, -hour, years, -years]) {
     const running = ask(server, { stream: true });
     const late = ask(server, { model: 'mute', tandem: { max_latency_ms: 600, strict: true } });
     await sleep(200);
@@ -453,7 +453,7 @@ http { access_log off; ${paths} server { listen 127.0.0.1:${port}; ${block} } }`
   const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ messages: user('hi'), stream: true }) });
   for await (const part of answer.body) arrived.push([performance.now() - started, Buffer.from(part).toString()]);
   assert.ok(arrived.length > 20, `${arrived.length} pieces`);
-  assert.ok(arrived[0][0] < arrived.at(-1)[0] - 400, 'the first long before the last');
+  assert.ok(arrived[0][0] < arrived.at(-1)[0] - 250, 'the first long before the last');
   assert.match(arrived.at(-1)[1], /\[DONE\]/);
   const metrics = await request(`http://127.0.0.1:${port}/metrics`);
   assert.equal(metrics.status, 403, 'S22: figures are not for clients of a proxy');
