@@ -48,7 +48,7 @@ async function open(t, server, where, { expected = /^$/, ...options } = {}) {
   page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !expected.test(m.text()) && wrong.push(m.text()));
   page.on('pageerror', (e) => wrong.push(e.message));
   page.on('request', (r) => !r.url().startsWith(server.origin + '/') && wrong.push(`a request to ${r.url()}`));
-  page.setDefaultTimeout(10000);
+  page.setDefaultTimeout(30000); // a machine that builds beside it is slow
   t.after(async () => {
     await context.close();
     assert.deepEqual(wrong, []);
