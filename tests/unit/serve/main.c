@@ -2,5 +2,6 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_responses() + tdm_test_chat_read() + tdm_test_chat_write() + tdm_test_head() + tdm_test_http();
+	return tdm_test_responses() + tdm_test_completions() + tdm_test_chat_read() + tdm_test_chat_write() +
+	       tdm_test_head() + tdm_test_http();
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 int tdm_test_responses(void);
+int tdm_test_completions(void);
 int tdm_test_chat_read(void);
 int tdm_test_chat_write(void);
 int tdm_test_head(void);
