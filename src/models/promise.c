@@ -4,8 +4,7 @@
 #include "models/kind.h"
 #include <string.h>
 
-#define STANDARD_MAX_TOKENS 512 // of a model that is asked without a limit
-#define BYTES_PER_TOKEN 2       // a safe lower bound for the length of a prompt in tokens
+#define BYTES_PER_TOKEN 2 // a safe lower bound for the length of a prompt in tokens
 
 static bool is_kind(const struct tdm_model *m, const char *name) {
 	return m->kind && !strcmp(m->kind->name, name);
@@ -45,7 +44,7 @@ static int check_cost(const struct tdm_model *m, const struct tdm_request *reque
 	double bytes = 0;
 	for (size_t i = 0; i < request->n_messages; i++)
 		bytes += (double)request->messages[i].len;
-	double most = request->max_tokens ? request->max_tokens : STANDARD_MAX_TOKENS;
+	double most = request->max_tokens ? request->max_tokens : TDM_STANDARD_MAX_TOKENS;
 	double bound = cost_bound(m, bytes / BYTES_PER_TOKEN + 64, most);
 	if (bound <= run->objective.max_cost)
 		return TDM_OK;

@@ -2,6 +2,8 @@
 #pragma once
 #include "models/model.h"
 
+#define TDM_STANDARD_MAX_TOKENS 512 // of a model that is asked without a limit
+
 // The highest level of tandem.privacy at which text may leave behind a mask. Levels 2 and 3 also promise persons,
 // addresses, organisations and places, which no recogniser here finds: a model that leaves cannot keep them.
 #define TDM_MASK_KEEPS 1

@@ -9,6 +9,7 @@
 #include "models/sources.h"
 #include "serve/entry.h"
 #include "serve/responses.h"
+#include <limits.h>
 #include <string.h>
 
 #define ANSWER_LIMIT_BYTES ((size_t)64 << 20)
@@ -392,6 +393,25 @@ static int read_request(struct chat *chat) {
 	return status ? status : tdm_entry_wishes(chat->c, &chat->request.objective, &chat->run.error);
 }
 
+// The wishes hold for all choices together: every one of them is a call that reads its prompt.
+static int check_objective(struct chat *chat) {
+	struct tdm_request all = chat->request.request;
+	size_t n = (size_t)chat->request.n, n_each = chat->request.prompts.n ? 1 : all.n_messages;
+	struct tdm_message *messages = n > 1 ? tdm_arena_array(chat->c->arena, n * n_each, sizeof *messages) : NULL;
+	int64_t most = (int64_t)(all.max_tokens ? all.max_tokens : TDM_STANDARD_MAX_TOKENS) * chat->request.n;
+	if (n == 1)
+		return tdm_check_objective(chat->model, &all, &chat->run);
+	if (!messages)
+		return tdm_fail(&chat->run.error, TDM_ENOMEM, "the answers do not fit their memory limit");
+	for (size_t i = 0; i < n * n_each; i++)
+		messages[i] = chat->request.prompts.n ? chat->request.prompts.items[i / (size_t)chat->request.n_each].message
+		                                      : all.messages[i % n_each];
+	all.messages = messages;
+	all.n_messages = n * n_each;
+	all.max_tokens = most < INT_MAX ? (int)most : INT_MAX;
+	return tdm_check_objective(chat->model, &all, &chat->run);
+}
+
 static int prepare(struct chat *chat) {
 	int status = read_request(chat);
 	if (!status && chat->request.has_seed)
@@ -409,7 +429,7 @@ static int prepare(struct chat *chat) {
 	chat->choices = tdm_arena_array(chat->c->arena, (size_t)chat->request.n, sizeof *chat->choices);
 	if (!chat->choices)
 		return tdm_fail(&chat->run.error, TDM_ENOMEM, "the answers do not fit their memory limit");
-	return tdm_check_objective(chat->model, &chat->request.request, &chat->run);
+	return check_objective(chat);
 }
 
 static void begin(struct chat *chat) {

@@ -19,6 +19,7 @@ models:
   masked: {kind: mask, inner: small, level: 2}
   cloud: {kind: remote, url: "${upstream.url}", model: far}
   hidden_cloud: {kind: mask, inner: cloud, level: 2}
+  dear: {kind: script, answers: ["Hello world"], price: {in: 1, out: 1000}}
   scripted: {kind: script, answers: ["Hello world"]}
 serve: {default: small}
 `);
@@ -168,6 +169,15 @@ test('a batch: index = prompt * n + j, draws of their own, usage counts each pro
   assert.ok(list.at(-2).tandem, 'the last finish carries the receipt');
   assert.equal((await ask({ prompt: Array(129).fill('x') })).status, 400);
   assert.equal((await ask({ prompt: Array(128).fill('x'), max_tokens: 1 })).json.choices.length, 128);
+});
+
+test('what an answer may cost counts all choices of all prompts', async () => {
+  const wish = (prompt, n) => ask({ prompt, n, model: 'dear', max_tokens: 10, tandem: { max_cost: 0.025 } });
+  for (const [prompt, n, status] of [['a', 1, 200], ['a', 2, 200], ['a', 3, 400], [['a', 'b'], 1, 200], [['a', 'b', 'c'], 1, 400], [['a', 'b'], 2, 400]])
+    assert.equal((await wish(prompt, n)).status, status, `${prompt} ${n}`);
+  const chat = (n) => server.chat({ messages: [{ role: 'user', content: 'a' }], n, model: 'dear', max_tokens: 10, tandem: { max_cost: 0.025 } });
+  assert.equal((await chat(2)).status, 200);
+  assert.equal((await chat(3)).json.error.code, 'objective_infeasible');
 });
 
 test('streams carry the same arrays as whole answers', async () => {
