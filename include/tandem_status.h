@@ -95,6 +95,7 @@ struct tdm_error {
 	char param[128];
 	char text[512];
 	int64_t retry_after_ms; // when it may help to ask again; 0 = not known
+	int upstream_http;      // HTTP status of an upstream that refused; 0 = none did
 };
 void tdm_error_clear(struct tdm_error *err); // an error that is set keeps its first sentence until then
 

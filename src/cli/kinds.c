@@ -20,6 +20,7 @@ const struct tdm_kind *const tdm_kinds[] = {
     &tdm_kind_cache,
     &tdm_kind_limit,
     &tdm_kind_budget,
+    &tdm_kind_deadline,
     // quality
     &tdm_kind_guide,
     &tdm_kind_fuse,

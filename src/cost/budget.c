@@ -53,7 +53,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	add(b, run, &a, "tokens", TDM_UNIT_TOKENS, b->o.tokens);
 	add(b, run, &a, "calls", TDM_UNIT_CALLS, b->o.calls);
 	run->accounts = &a;
-	int status = tdm_attempt(b->inner, run, request, sink, result, &shown);
+	int status = tdm_attempt(b->inner, run, request, NULL, sink, result, &shown);
 	run->accounts = a.next;
 	bool spent = status == TDM_EQUOTA && atomic_load(&a.denied) && !shown;
 	bool can = b->then && (!tdm_wants_tools(request) || (b->then->can & TDM_CAN_TOOLS));

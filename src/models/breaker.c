@@ -4,6 +4,8 @@
 
 #define WINDOW_US INT64_C(10000000)
 #define FIRST_PROBE_US INT64_C(1000000)
+#define FIRST_CALLS 2 // at once, after it was open
+#define MANY_CALLS 32
 #define LAST_PROBE_US INT64_C(30000000)
 
 void tdm_breaker_init(struct tdm_breaker *b) {
@@ -22,7 +24,10 @@ enum tdm_breaker_pass tdm_breaker_admit(struct tdm_breaker *b, int64_t now_us) {
 	pthread_mutex_lock(&b->lock);
 	if (b->n_opened > 0)
 		pass = b->probing || now_us < b->probe_us ? TDM_BREAKER_OPEN : TDM_BREAKER_PROBE;
+	else if (b->most && b->busy >= b->most)
+		pass = TDM_BREAKER_OPEN;
 	b->probing = b->probing || pass == TDM_BREAKER_PROBE;
+	b->busy += pass != TDM_BREAKER_OPEN;
 	pthread_mutex_unlock(&b->lock);
 	return pass;
 }
@@ -45,7 +50,12 @@ void tdm_breaker_end(struct tdm_breaker *b, int64_t now_us, enum tdm_breaker_pas
 	pthread_mutex_lock(&b->lock);
 	if (pass == TDM_BREAKER_PROBE)
 		b->probing = false;
+	b->busy--;
 	if (end == TDM_BREAKER_WELL) {
+		if (b->n_opened)
+			b->most = FIRST_CALLS;
+		else if (b->most)
+			b->most = b->most == MANY_CALLS ? 0 : b->most + 1;
 		b->n_opened = 0;
 		for (int i = 0; i < TDM_BREAKER_FAILURES; i++)
 			b->failures_us[i] = INT64_MIN / 2;

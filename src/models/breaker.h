@@ -1,5 +1,6 @@
 // Breaker: stops calls to an upstream that keeps failing, and lets one through now and then to see whether it is back.
-// Opens after 5 failures within 10 s; then one probe after 1 s, 2 s, 4 s ... at most 30 s, until one succeeds.
+// Opens after 5 failures within 10 s; then one probe after 1 s, 2 s, 4 s ... at most 30 s, until one succeeds. What
+// comes back is not run over: 2 calls at once may follow, and with each that goes well one more, until there are 32.
 #pragma once
 #include <pthread.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@ struct tdm_breaker {
 	int at, n_opened;                          // n_opened: times in a row; 0 = closed
 	int64_t probe_us;                          // when the next probe may go
 	bool probing;                              // one is under way
+	int busy, most;                            // calls under way; how many may be, 0 = any number
 };
 
 void tdm_breaker_init(struct tdm_breaker *b);

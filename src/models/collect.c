@@ -76,12 +76,17 @@ double tdm_collect_mean(const struct tdm_collect *c) {
 	return c->logprobs.n ? c->logprobs.sum / c->logprobs.n : (double)NAN;
 }
 
-int tdm_collect_replay(const struct tdm_collect *c, struct tdm_sink *next) {
+int tdm_collect_put(const struct tdm_collect *c, struct tdm_sink *next) {
 	int status = TDM_OK;
 	if (!c->arena)
 		status = tdm_put_text(next, c->author, c->text.data, c->text.len);
 	for (const struct tdm_kept *k = c->kept; k && status == TDM_OK; k = k->next)
 		status = next->put(next, &k->event);
+	return status;
+}
+
+int tdm_collect_replay(const struct tdm_collect *c, struct tdm_sink *next) {
+	int status = tdm_collect_put(c, next);
 	return status < 0 ? status : TDM_OK;
 }
 

@@ -20,6 +20,7 @@ void tdm_collect_init(struct tdm_collect *c, size_t limit, struct tdm_sink *next
 void tdm_collect_release(struct tdm_collect *c);
 double tdm_collect_mean(const struct tdm_collect *c); // mean logprob per event; NAN when none is known
 // Puts the kept events (or, without an arena, the text as one event) into `next`. TDM_SINK_ENOUGH becomes TDM_OK.
+int tdm_collect_put(const struct tdm_collect *c, struct tdm_sink *next); // the same, but returns what put() returned
 int tdm_collect_replay(const struct tdm_collect *c, struct tdm_sink *next);
 // A copy of the event, its text and its alternatives in the arena. False when out of memory.
 bool tdm_event_copy(struct tdm_arena *arena, const struct tdm_event *event, struct tdm_event *out);

@@ -3,22 +3,8 @@
 #include "models/dialect.h"
 #include <string.h>
 
-static void write_sampling(struct tdm_bytes *b, const struct tdm_asking *a, const struct tdm_request *rq) {
-	tdm_write_sampling(b, a, rq);
-	if (rq->top_k >= 0)
-		tdm_bytes_printf(b, ",\"top_k\":%d", rq->top_k);
-	if (rq->min_p >= 0)
-		tdm_write_float(b, "min_p", rq->min_p);
-	if (rq->repeat_penalty > 0)
-		tdm_write_float(b, "repeat_penalty", rq->repeat_penalty);
-}
-
-static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct tdm_run *run,
-                         const struct tdm_request *rq) {
-	int64_t most = tdm_most_tokens(a, rq);
+static void write_prompt(struct tdm_bytes *b, const struct tdm_asking *a, const struct tdm_request *rq) {
 	bool is_raw = rq->raw && rq->n_messages;
-	if (rq->raw && rq->raw->tokens && !(rq->n_messages && rq->messages[0].len))
-		return tdm_cannot(run, "prompt", "the upstream may have another vocabulary; expected text");
 	tdm_write_string(b, "{\"model\":", a->model);
 	tdm_bytes_puts(b, ",\"prompt\":");
 	tdm_bytes_json(b,
@@ -26,21 +12,38 @@ static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct
 	               : a->prompt ? a->prompt
 	                           : "",
 	               is_raw ? rq->messages[0].len : a->n_prompt);
+}
+
+static void write_form(struct tdm_bytes *b, const struct tdm_form *form) {
+	tdm_bytes_puts(b, ",\"json_schema\":");
+	if (form->kind == TDM_GRAMMAR_JSON)
+		tdm_bytes_puts(b, "{\"type\":\"object\"}");
+	else
+		tdm_bytes_add(b, form->text, form->len);
+}
+
+static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct tdm_run *run,
+                         const struct tdm_request *rq) {
+	int64_t most = tdm_most_tokens(a, rq);
+	if (rq->raw && rq->raw->tokens && !(rq->n_messages && rq->messages[0].len))
+		return tdm_cannot(run, "prompt", "the upstream may have another vocabulary; expected text");
+	write_prompt(b, a, rq);
 	if (most > 0)
 		tdm_bytes_printf(b, ",\"n_predict\":%lld", (long long)most);
-	write_sampling(b, a, rq);
+	tdm_write_sampling(b, a, rq);
+	if (rq->top_k >= 0)
+		tdm_bytes_printf(b, ",\"top_k\":%d", rq->top_k);
+	if (rq->min_p >= 0)
+		tdm_write_float(b, "min_p", rq->min_p);
+	if (rq->repeat_penalty > 0)
+		tdm_write_float(b, "repeat_penalty", rq->repeat_penalty);
 	tdm_write_stop(b, "stop", rq);
 	if (rq->wants_seed)
 		tdm_bytes_printf(b, ",\"seed\":%lld", (long long)(tdm_seed_of(run, rq) & UINT32_MAX));
 	if (rq->logprobs)
 		tdm_bytes_printf(b, ",\"n_probs\":%d", rq->top_logprobs > 0 ? rq->top_logprobs : 1);
-	if (rq->form) {
-		tdm_bytes_puts(b, ",\"json_schema\":");
-		if (rq->form->kind == TDM_GRAMMAR_JSON)
-			tdm_bytes_puts(b, "{\"type\":\"object\"}");
-		else
-			tdm_bytes_add(b, rq->form->text, rq->form->len);
-	}
+	if (rq->form)
+		write_form(b, rq->form);
 	tdm_bytes_puts(b, ",\"cache_prompt\":true,\"stream\":true}");
 	return TDM_OK;
 }

@@ -7,14 +7,33 @@
 
 enum { MOST_MODELS = 16 };
 
+struct options {
+	const struct tdm_value *on;
+	struct tdm_hold hold;
+};
+
 struct fallback {
 	struct tdm_model model;
+	struct options o;
+	struct tdm_strings on;
 	struct tdm_model *models[MOST_MODELS];
 	size_t n;
 };
 
 static bool can_take(const struct tdm_model *m, const struct tdm_request *request) {
 	return !tdm_wants_tools(request) || (m->can & TDM_CAN_TOOLS);
+}
+
+// A model at home in the place of one elsewhere loses quality; a request that makes quality a condition forbids that.
+static bool may_lose(const struct tdm_run *run, const struct tdm_model *from, const struct tdm_model *to) {
+	bool loses = from->leaves && !to->leaves && !isnan(run->objective.quality);
+	if (loses && !run->objective.strict)
+		tdm_record_warn(run->record, "objective_missed", "quality", "a model at home answered for one that failed");
+	return !loses || !run->objective.strict;
+}
+
+static bool may_follow(const struct fallback *f, const struct tdm_run *run, int status) {
+	return tdm_gate_may_replace(status) && (!f->on.n || tdm_on_names(&f->on, &run->error, status));
 }
 
 // The next model from i on that can take the request; n when none can.
@@ -30,10 +49,10 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	size_t at = next_of(f, 0, request);
 	bool shown;
 	for (;;) {
-		int status = tdm_attempt(f->models[at], run, request, sink, result, &shown);
+		int status = tdm_attempt(f->models[at], run, request, &f->o.hold, sink, result, &shown);
 		size_t next = next_of(f, at + 1, request);
-		if (!status || shown || next == f->n || !tdm_gate_may_replace(status) || tdm_run_check(run) ||
-		    !tdm_attempt_again(run, f->models[next]))
+		if (!status || shown || next == f->n || !may_follow(f, run, status) || tdm_run_check(run) ||
+		    !may_lose(run, f->models[at], f->models[next]) || !tdm_attempt_again(run, f->models[next]))
 			return status;
 		tdm_gate_record(run, m, f->models[next]->name, "failed", (double)NAN, (double)NAN, "%s after %s",
 		                tdm_status_info(status)->code, f->models[at]->name);
@@ -48,6 +67,7 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	struct fallback *f = tdm_build_model(b, sizeof *f, &ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS);
 	if (!f)
 		return TDM_ENOMEM;
+	f->o = *(const struct options *)options;
 	f->n = tdm_build_roles(b, "models", f->models, MOST_MODELS);
 	unsigned any = 0;
 	for (size_t i = 0; i < f->n; i++) {
@@ -56,11 +76,17 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	}
 	f->model.can |= any & TDM_CAN_TOOLS; // those that cannot are passed over
 	*out = &f->model;
-	return TDM_OK;
+	return tdm_on_read(b, f->o.on, &f->on);
 }
 
 static const struct tdm_role roles[] = {
     {"models", TDM_CAN_TEXT, 2, MOST_MODELS, "in the order in which they are asked"},
+};
+
+static const struct tdm_option table[] = {
+    {"on", TDM_OPT_VALUE, offsetof(struct options, on), NULL, 0, 0, NULL,
+     "which failures: HTTP statuses of the upstream (429, 5xx) and codes (upstream_timeout); absent: all but refusals"},
+    TDM_HOLD_OPTIONS(struct options, hold),
 };
 
 const struct tdm_kind tdm_kind_fallback = {
@@ -69,6 +95,8 @@ const struct tdm_kind tdm_kind_fallback = {
     .family = TDM_POLICY,
     .roles = roles,
     .n_roles = TDM_COUNT(roles),
-    .options_bytes = 1,
+    .options = table,
+    .n_options = TDM_COUNT(table),
+    .options_bytes = sizeof(struct options),
     .create = create,
 };

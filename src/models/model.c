@@ -30,6 +30,8 @@ static bool is_set(const atomic_bool *flag) {
 }
 
 int tdm_run_check(struct tdm_run *run) {
+	for (struct tdm_run_hook *h = run->hook; h; h = h->next)
+		h->look(h);
 	if (is_set(run->cancelled) || is_set(run->given_up))
 		return tdm_fail(&run->error, TDM_EGONE, "the client has left");
 	if (run->deadline_us && tdm_now_us() >= run->deadline_us)

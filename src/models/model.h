@@ -45,6 +45,12 @@ struct tdm_tap {
 	void (*saw)(struct tdm_tap *self, const struct tdm_model *source, const char *bytes, size_t n);
 };
 
+// Called by tdm_run_check, on the run's thread, each time somebody asks: for what must not wait for the next piece.
+struct tdm_run_hook {
+	void (*look)(struct tdm_run_hook *self);
+	struct tdm_run_hook *next;
+};
+
 struct tdm_account;
 
 // Who writes an answer as it comes may be told that more pieces follow at once, so that they leave together. Calls are
@@ -73,6 +79,7 @@ struct tdm_run { // one request on its way through the tree
 	struct tdm_spans *spans; // NULL = nobody wants them (models/spans.h)
 	int span;                // of those, which one the run is in; -1 = none
 	struct tdm_batch *batch; // NULL = nobody writes as it comes
+	struct tdm_run_hook *hook; // NULL = none; a part that runs on a thread of its own has none
 };
 // Prepares a run on the caller's memory: a record in the arena, the seed as given. TDM_OK or TDM_ENOMEM.
 int tdm_run_init(struct tdm_run *run, struct tdm_arena *arena, uint64_t seed);

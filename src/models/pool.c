@@ -3,7 +3,8 @@
 // Which member is asked: the one with the fewest requests under way (least), the one that began to answer soonest of
 // late (latency), or by weights. A conversation stays with its member (sticky), so that the upstream's cache of its
 // prompt stays warm: members are ranked by a hash of conversation and name, and the ranking moves nobody when another
-// member comes or goes. A member that fails before it has said anything is followed by the next one in the order.
+// member comes or goes. A member that fails before it has said anything is followed by the next one in the order; with
+// hedge_ms the next one is asked beside one that is merely slow.
 //
 // What is counted is guarded by `lock`.
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 #include "base/random.h"
 #include "models/attempt.h"
 #include "models/gate.h"
+#include "models/hedge.h"
 #include "models/sources.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,6 +26,8 @@ struct options {
 	int by;
 	bool sticky;
 	const struct tdm_value *weights; // a list of numbers
+	int64_t hedge_ms;
+	struct tdm_hold hold;
 };
 
 struct member {
@@ -127,8 +131,27 @@ static int ask(struct pool *p, struct member *m, struct tdm_run *run, const stru
 	struct timed t = {.sink = {put, sink}};
 	int64_t start_us = tdm_now_us();
 	count(p, m, 1, 0);
-	int status = tdm_attempt(m->model, run, request, &t.sink, result, shown);
+	int status = tdm_attempt(m->model, run, request, &p->o.hold, &t.sink, result, shown);
 	count(p, m, -1, t.first_us ? (double)(t.first_us - start_us + 1) : 0);
+	return status;
+}
+
+// The first two of the order, the second when the first is slow. *n: how many were asked.
+static int ask_two(struct pool *p, const struct ranked *order, struct tdm_run *run, const struct tdm_request *request,
+                   struct tdm_sink *sink, struct tdm_result *result, bool *shown, size_t *n) {
+	struct member *first = &p->members[order[0].i], *second = &p->members[order[1].i];
+	struct tdm_hedge h = {.first = first->model, .second = second->model, .after_ms = p->o.hedge_ms};
+	struct timed t = {.sink = {put, sink}};
+	int64_t start_us = tdm_now_us();
+	count(p, first, 1, 0);
+	int status = tdm_hedge(&h, run, request, &t.sink, result);
+	double waited_us = (double)((t.first_us ? t.first_us : tdm_now_us()) - start_us + 1); // of the first: at least
+	count(p, first, -1, t.first_us ? waited_us : 0);
+	if (h.asked)
+		tdm_gate_record(run, &p->model, second->model->name, "hedge", (double)NAN, (double)NAN, "%s",
+		                h.second_answered ? "answered" : "given up");
+	*shown = h.shown;
+	*n = h.asked ? 2 : 1;
 	return status;
 }
 
@@ -138,12 +161,13 @@ static int generate(struct tdm_model *model, struct tdm_run *run, const struct t
 	struct ranked order[MOST_MEMBERS];
 	bool shown;
 	rank(p, run, request, order);
-	for (size_t k = 0;; k++) {
+	for (size_t k = 0, n = 1;; k += n, n = 1) {
 		struct member *m = &p->members[order[k].i];
 		tdm_gate_record(run, model, m->model->name, p->o.sticky ? "sticky" : "load", order[k].cost, (double)NAN, NULL);
-		int status = ask(p, m, run, request, sink, result, &shown);
-		if (!status || shown || k + 1 == p->n || !tdm_is_transient(status) || tdm_run_check(run) ||
-		    !tdm_attempt_again(run, p->members[order[k + 1].i].model))
+		int status = p->o.hedge_ms && k == 0 ? ask_two(p, order, run, request, sink, result, &shown, &n)
+		                                     : ask(p, m, run, request, sink, result, &shown);
+		if (!status || shown || k + n >= p->n || !tdm_is_transient(status) || tdm_run_check(run) ||
+		    !tdm_attempt_again(run, p->members[order[k + n].i].model))
 			return status;
 	}
 }
@@ -198,6 +222,9 @@ static const struct tdm_option table[] = {
     {"sticky", TDM_OPT_BOOL, AT(sticky), "no", 0, 0, NULL,
      "a conversation stays with its member, as long as that answers"},
     {"weights", TDM_OPT_VALUE, AT(weights), NULL, 0, 0, NULL, "of the members, in their order; absent: all the same"},
+    {"hedge_ms", TDM_OPT_INT, AT(hedge_ms), "0", 0, 600000, NULL,
+     "ask the next member too when the first has said nothing for so long, ms; the sooner one answers; 0 = never"},
+    TDM_HOLD_OPTIONS(struct options, hold),
 };
 
 const struct tdm_kind tdm_kind_pool = {

@@ -12,6 +12,7 @@
 
 #define GRACE_FINISHED_US 1000000 // after the reason of the end: for the usage; after [DONE]: for the end of the answer
 #define GRACE_DONE_US 100000
+#define SLOW_READER_US 50000
 
 struct transfer {
 	const struct tdm_remote_ask *ask;
@@ -41,6 +42,10 @@ static int on_bytes(void *arg, const char *bytes, size_t n) {
 	int status = tdm_upstream_feed(u, t->post.http, bytes, n);
 	if (batch)
 		batch->hold(batch, false);
+	int64_t came_us = t->last_us;
+	t->last_us = tdm_now_us();
+	if (t->last_us - came_us > SLOW_READER_US) // whoever reads was slow, and the upstream waited for it
+		t->window_us = 0;
 	if (u->n_answer_bytes + u->calls.n_bytes > t->seen_bytes) {
 		t->seen_bytes = u->n_answer_bytes + u->calls.n_bytes;
 		t->token_us = t->last_us;

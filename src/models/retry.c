@@ -10,11 +10,14 @@
 
 struct options {
 	int64_t attempts, base_ms, cap_ms;
+	const struct tdm_value *on;
+	struct tdm_hold hold;
 };
 
 struct retry {
 	struct tdm_model model;
 	struct options o;
+	struct tdm_strings on;
 	struct tdm_model *inner;
 };
 
@@ -28,12 +31,16 @@ static int64_t wait_of(const struct retry *r, const struct tdm_run *run, int att
 	return (int64_t)(tdm_rng_double(&rng) * (double)(most_ms < r->o.cap_ms ? most_ms : r->o.cap_ms) * 1000);
 }
 
+static bool may_help(const struct retry *r, const struct tdm_run *run, int status) {
+	return r->on.n ? tdm_on_names(&r->on, &run->error, status) : tdm_is_transient(status);
+}
+
 static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                     struct tdm_result *result) {
 	const struct retry *r = (const struct retry *)m;
 	bool shown;
-	int status = tdm_attempt(r->inner, run, request, sink, result, &shown);
-	for (int attempt = 0; attempt < r->o.attempts && status && !shown && tdm_is_transient(status); attempt++) {
+	int status = tdm_attempt(r->inner, run, request, &r->o.hold, sink, result, &shown);
+	for (int attempt = 0; attempt < r->o.attempts && status && !shown && may_help(r, run, status); attempt++) {
 		int64_t wait_us = wait_of(r, run, attempt);
 		bool is_late = run->deadline_us && tdm_now_us() + wait_us >= run->deadline_us;
 		if (wait_us < 0 || is_late || !tdm_attempt_again(run, r->inner))
@@ -42,7 +49,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 		status = tdm_run_wait(run, wait_us);
 		if (status)
 			return status;
-		status = tdm_attempt(r->inner, run, request, sink, result, &shown);
+		status = tdm_attempt(r->inner, run, request, &r->o.hold, sink, result, &shown);
 	}
 	return status;
 }
@@ -57,7 +64,7 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	r->o = *(const struct options *)options;
 	r->inner = inner;
 	*out = &r->model;
-	return TDM_OK;
+	return tdm_on_read(b, r->o.on, &r->on);
 }
 
 static const struct tdm_role roles[] = {{"inner", TDM_CAN_TEXT, 1, 1, "the model that is asked again"}};
@@ -67,6 +74,9 @@ static const struct tdm_option table[] = {
     {"attempts", TDM_OPT_INT, AT(attempts), "2", 0, 10, NULL, "most repetitions; a request has 2 in all"},
     {"base_ms", TDM_OPT_INT, AT(base_ms), "250", 1, 60000, NULL,
      "longest wait before the first one, ms; then twice that"},
+    {"on", TDM_OPT_VALUE, AT(on), NULL, 0, 0, NULL,
+     "which failures: HTTP statuses of the upstream (429, 5xx) and codes (upstream_timeout); absent: those that pass"},
+    TDM_HOLD_OPTIONS(struct options, hold),
     {"cap_ms", TDM_OPT_INT, AT(cap_ms), "8000", 1, 60000, NULL, "longest wait of all, ms"},
 };
 

@@ -12,6 +12,7 @@ void tdm_apart_start(struct tdm_apart *p, const struct tdm_run *run, int (*fn)(v
 	p->arg = arg;
 	tdm_arena_init(&p->arena, run->arena->limit_bytes);
 	p->run.arena = &p->arena;
+	p->run.hook = NULL;
 	p->task = (struct tdm_task){.fn = work, .arg = p};
 	tdm_task_start(&p->task);
 }

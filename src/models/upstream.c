@@ -115,6 +115,7 @@ static int fail_with(struct tdm_upstream *u, const struct fault *f, int http) {
 	for (size_t length = message ? strlen(message) : 0;
 	     n < length && (step = tdm_utf8_next(message + n, length - n, &c)) + n <= MESSAGE_LIMIT_BYTES;)
 		n += step;
+	u->run->error.upstream_http = http != 200 ? http : f->http;
 	if (http != 200)
 		return tdm_fail(&u->run->error, status, "model %s: the upstream answered HTTP %d%s%.*s", u->author, http,
 		                n ? ": " : "", (int)n, n ? message : "");
