@@ -11,7 +11,8 @@ struct tdm_remote_place { // where a remote sends to, by the names of telemetry
 };
 bool tdm_remote_place(const struct tdm_model *m, struct tdm_remote_place *out); // false: it is no remote
 bool tdm_remote_is_open(struct tdm_model *m); // a remote whose upstream is left alone for a moment
-extern const struct tdm_kind tdm_kind_retry, tdm_kind_fallback, tdm_kind_pool, tdm_kind_deadline, tdm_kind_tools; // policies over them
+extern const struct tdm_kind tdm_kind_retry, tdm_kind_fallback, tdm_kind_pool, tdm_kind_deadline,
+    tdm_kind_tools; // policies over them
 
 // Where a kind's strings count tokens without a tokenizer: four bytes are about one token of English text.
 int64_t tdm_estimate_tokens(size_t bytes);

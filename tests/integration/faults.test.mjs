@@ -530,10 +530,10 @@ test('F31 a client that stops reading stops the upstream too, and gets all of it
   const before = asked();
   const paused = net.connect(server.port, '127.0.0.1');
   paused.pause();
-  paused.write(rawPost(server.port, { model: 'cloud', messages: user('hi'), stream: true }, { headers: ['Connection: close'] }));
+  paused.write(rawPost(server.port, { model: 'drip', messages: user('hi'), stream: true }, { headers: ['Connection: close'] }));
   await eventually('the upstream is asked', () => asked() > before);
   const rq = up.requests.at(-1);
-  await sleep(600); // longer than the upstream may be silent: it is not to blame
+  await sleep(600); // longer than the upstream may be slow: it is not to blame
   const waiting = rq.socket.writableLength;
   assert.ok(waiting > 4 << 20, `${waiting} bytes were not taken`);
   let got = 0, tail = '';
