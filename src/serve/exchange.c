@@ -99,6 +99,7 @@ static void wait_for_room(struct tdm_exchange *x, size_t most) {
 	int64_t patience_us = (int64_t)x->http->options.write_s * 1000000;
 	if (unsent(x) > most)
 		x->progress_us = tdm_now_us();
+	x->waits++; // a writer who waits for room lets go of what is held
 	while (unsent(x) > most && !x->broken && !atomic_load(&x->cancelled)) {
 		int64_t until = x->progress_us + patience_us;
 		struct timespec at = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
@@ -109,6 +110,7 @@ static void wait_for_room(struct tdm_exchange *x, size_t most) {
 			pthread_cond_timedwait(&x->room, &x->mutex, &at);
 		}
 	}
+	x->waits--;
 }
 
 // What has been sent of a long buffer gives its place to what comes.

@@ -527,7 +527,7 @@ static bool take_event(struct tdm_exchange *x, uint64_t name, uint32_t events) {
 		x->hung_up |= (events & EPOLLRDHUP) || gone;
 		if ((gone || (x->hung_up && !x->http->options.half_close)) && x->owned && x->stage != TDM_READING)
 			tdm_exchange_cancel(x);
-		if ((events & EPOLLOUT) && x->out.len && !x->held)
+		if ((events & EPOLLOUT) && x->out.len && (!x->held || x->waits))
 			tdm_exchange_push(x);
 		mine = !x->owned && (x->again || (events & ~(uint32_t)EPOLLOUT));
 		x->readable |= x->owned && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR));

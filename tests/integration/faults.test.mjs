@@ -52,7 +52,7 @@ models:
 ${perFormat}
 serve: {ping: 5, workers: 32}
 `, { env: { UPSTREAM_KEY: 'sk-canary-0123456789', K1: 'key-one', K2: 'key-two', K3: 'key-three' } });
-  for (let i = 0; i < 600; i += 20) // so that a tenth of the calls is no limit here
+  for (let i = 0; i < 500; i += 25) // so that a tenth of the calls is no limit here
     await Promise.all(Array.from({ length: 20 }, () => say('other')));
 });
 after(async () => {
