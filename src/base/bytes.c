@@ -35,7 +35,7 @@ static bool reserve(struct tdm_bytes *b, size_t n) {
 	}
 	if (b->cap > b->len + n)
 		return true;
-	size_t cap = b->cap ? b->cap * 2 : 64;
+	size_t cap = b->cap ? b->cap * 2 : 256;
 	if (cap <= b->len + n)
 		cap = b->len + n + 1;
 	if (cap > b->limit && b->limit + 1 > b->len + n)

@@ -36,6 +36,7 @@ enum tdm_http_end {
 	TDM_HTTP_SLOW,      // no connection in time
 	TDM_HTTP_UNTRUSTED, // no trustworthy TLS connection
 	TDM_HTTP_STOPPED,   // by bytes() or watch()
+	TDM_HTTP_NO_FILES,  // this process has no file descriptor left
 	TDM_HTTP_BROKEN,    // anything else
 };
 

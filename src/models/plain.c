@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define READ_BYTES 16384
+#define FRESH_US 100000
 #define HEAD_LIMIT_BYTES ((size_t)64 << 10)
 
 struct tdm_plain {
@@ -31,7 +32,11 @@ struct tdm_plain {
 	socklen_t address_bytes;
 	char host[96];        // with its port, as the URL has it
 	pthread_mutex_t lock; // guards the rest
-	int idle[TDM_PLAIN_IDLE], n_idle;
+	struct {
+		int fd;
+		int64_t since_us;
+	} idle[TDM_PLAIN_IDLE]; // the last one is taken first
+	int n_idle;
 };
 
 // --- the answer
@@ -309,33 +314,41 @@ void tdm_plain_free(struct tdm_plain *p) {
 	if (!p)
 		return;
 	for (int i = 0; i < p->n_idle; i++)
-		close(p->idle[i]);
+		close(p->idle[i].fd);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
 
-static int take_idle(struct tdm_plain *p) {
+static int take_idle(struct tdm_plain *p, int64_t *since_us) {
 	pthread_mutex_lock(&p->lock);
-	int fd = p->n_idle ? p->idle[--p->n_idle] : -1;
+	int fd = p->n_idle ? p->idle[--p->n_idle].fd : -1;
+	*since_us = fd >= 0 ? p->idle[p->n_idle].since_us : 0;
 	pthread_mutex_unlock(&p->lock);
 	return fd;
 }
 
 static void give_idle(struct tdm_plain *p, int fd) {
+	int64_t now_us = tdm_now_us();
 	pthread_mutex_lock(&p->lock);
 	bool room = p->n_idle < TDM_PLAIN_IDLE;
-	if (room)
-		p->idle[p->n_idle++] = fd;
+	if (room) {
+		p->idle[p->n_idle].fd = fd;
+		p->idle[p->n_idle++].since_us = now_us;
+	}
 	pthread_mutex_unlock(&p->lock);
 	if (!room)
 		close(fd);
 }
 
-// A kept connection on which nothing has happened: no end, and no bytes that nobody asked for.
+// A kept connection on which nothing has happened: no end, and no bytes that nobody asked for. Nobody ends one that was
+// in use a moment ago: that is not looked at.
 static int take_quiet(struct tdm_plain *p) {
 	char byte;
+	int64_t since_us;
 	int fd;
-	while ((fd = take_idle(p)) >= 0) {
+	while ((fd = take_idle(p, &since_us)) >= 0) {
+		if (tdm_now_us() - since_us < FRESH_US)
+			return fd;
 		if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return fd;
 		close(fd);
@@ -374,7 +387,8 @@ static int dial(struct tdm_plain *p, const struct tdm_plain_call *call, int *sta
 	int one = 1, fd = socket(p->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int connected = fd;
 	if (fd < 0)
-		return no_connection(post, TDM_HTTP_BROKEN, strerrordesc_np(errno));
+		return no_connection(post, errno == EMFILE || errno == ENFILE ? TDM_HTTP_NO_FILES : TDM_HTTP_BROKEN,
+		                     strerrordesc_np(errno));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &piece, sizeof piece);

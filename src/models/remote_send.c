@@ -153,6 +153,8 @@ static int failed_connection(struct transfer *t) {
 		return tdm_fail(err, TDM_EUPSTREAM, "model %s: the host %s is not known", name, host);
 	case TDM_HTTP_REFUSED:
 		return tdm_fail(err, TDM_EUPSTREAM, "model %s: nothing answers at %s", name, host);
+	case TDM_HTTP_NO_FILES:
+		return tdm_fail(err, TDM_ENOMEM, "model %s: no file descriptor is left for a connection to %s", name, host);
 	case TDM_HTTP_UNTRUSTED:
 		return tdm_fail(err, TDM_EUPSTREAM, "model %s: no trustworthy TLS connection to %s: %s", name, host,
 		                t->post.why);
