@@ -30,6 +30,7 @@
 #define LINGER_US 2000000     // for a client to read its last answer before its connection is closed
 #define BODY_STEP_BYTES 65536 // of a body in body_s seconds
 #define SPARE_THREADS 2
+#define ARENAS 4      // of malloc: what a thousand threads have freed is found again by the next
 #define SPARE_MS 2000 // a thread beyond these ends after so long without work
 
 // --- connections
@@ -680,6 +681,7 @@ int tdm_http_open(const struct tdm_http_options *o, struct tdm_http **out, struc
 		free(h);
 		return tdm_fail(err, TDM_ENOMEM, "out of memory for %zu connections", o->connections);
 	}
+	mallopt(M_ARENA_MAX, ARENAS);
 	h->options = *o;
 	h->last = &h->first;
 	pthread_mutex_init(&h->mutex, NULL);
