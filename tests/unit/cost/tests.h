@@ -7,3 +7,4 @@ int tdm_test_cascade(void);
 int tdm_test_route(void);
 int tdm_test_pair(void);
 int tdm_test_canary(void);
+int tdm_test_bounds(void);
