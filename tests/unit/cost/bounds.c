@@ -35,7 +35,9 @@ static int slow_generate(struct tdm_model *m, struct tdm_run *run, const struct 
 	pthread_mutex_lock(&s->lock);
 	s->now--;
 	pthread_mutex_unlock(&s->lock);
-	tdm_record_call(run->record, &(struct tdm_call){.model = m->name, .prompt_tokens = 2, .completion_tokens = 3, .cost = 3 * m->price.out / 1e6});
+	tdm_record_call(run->record,
+	                &(struct tdm_call){
+	                    .model = m->name, .prompt_tokens = 2, .completion_tokens = 3, .cost = 3 * m->price.out / 1e6});
 	return s->status ? tdm_fail(&run->error, s->status, "it fails as told") : TDM_OK;
 }
 
