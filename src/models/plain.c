@@ -473,6 +473,10 @@ static bool write_head(struct tdm_bytes *out, const struct tdm_plain *p, const s
 	tdm_bytes_puts(out, p->host);
 	tdm_bytes_add(out, length, (size_t)n);
 	tdm_bytes_add(out, call->head, call->n_head);
+	if (call->post->extra) {
+		tdm_bytes_puts(out, call->post->extra);
+		tdm_bytes_puts(out, "\r\n");
+	}
 	tdm_bytes_add(out, "\r\n", 2);
 	return !out->failed;
 }
