@@ -525,7 +525,7 @@ serve: {half_close: yes}
 });
 
 test('F31 a client that stops reading stops the upstream too, and gets all of it later', async () => {
-  const n = 1500, piece = 'w'.repeat(32 << 10);
+  const n = 500, piece = 'w'.repeat(32 << 10);
   up.behaviour = () => ({ pieces: wholeStream(Array(n).fill(piece)) });
   const before = asked();
   const paused = net.connect(server.port, '127.0.0.1');
@@ -542,7 +542,7 @@ test('F31 a client that stops reading stops the upstream too, and gets all of it
     tail = (tail + d.toString('latin1')).slice(-4000);
   });
   paused.resume();
-  await eventually('the rest', () => tail.includes('[DONE]'), 8000);
+  await eventually('the rest', () => tail.includes('[DONE]'), 20000);
   assert.ok(got > n * piece.length);
 });
 
