@@ -2,6 +2,6 @@
 #include "tests.h"
 
 int main(void) {
-	return tdm_test_record() + tdm_test_receipt() + tdm_test_store() + tdm_test_journal() + tdm_test_shared() + tdm_test_metric() +
-	       tdm_test_stats();
+	return tdm_test_record() + tdm_test_receipt() + tdm_test_store() + tdm_test_journal() + tdm_test_shared() +
+	       tdm_test_metric() + tdm_test_stats();
 }
