@@ -60,7 +60,7 @@ function leave(body, enough, how = 'destroy') {
 
 const content = (n) => (text) => (text.match(/"delta":\{"content":"[^"]/g) ?? []).length >= n;
 const cancelledAt = (from) => eventually('a request that is cancelled', () =>
-  /request run=(rcp_\S+) state=cancelled[^\n]* completion=(\d+)/.exec(server.stderr.slice(from)));
+  /request run=(rcp_\S+) [^\n]*state=cancelled[^\n]* completion=(\d+)/.exec(server.stderr.slice(from)));
 
 // The line of the log may come a moment before the record is on disk.
 const kept = (from, id) => eventually('the receipt', async () => {
@@ -184,7 +184,7 @@ serve: {workers: 1, queue: 4}
   await new Promise((r) => setTimeout(r, 150));
   waiting.destroy();
   assert.equal((await first).status, 200);
-  const [, receipt] = await eventually('the second is cancelled', () => /run=(rcp_\S+) state=cancelled/.exec(one.stderr));
+  const [, receipt] = await eventually('the second is cancelled', () => /run=(rcp_\S+) [^\n]*state=cancelled/.exec(one.stderr));
   assert.deepEqual((await kept(one, receipt)).calls, []);
   await one.stop();
 });
