@@ -390,24 +390,33 @@ static bool read_number(const char *text, const char *end, long most, int *out) 
 	return after == end && after != text && value >= 0 && value <= most;
 }
 
-// HOST[:PORT][/NUMBER], with USER@ before; a password has no place here.
-static bool read_address(struct store *s, const char *text) {
-	const char *at = strrchr(text, '@'), *slash = strrchr(text, '/'), *end = slash ? slash : text + strlen(text);
-	if (at && (memchr(text, ':', (size_t)(at - text)) || (size_t)(at - text) >= sizeof s->user))
-		return false;
-	if (at)
-		snprintf(s->user, sizeof s->user, "%.*s", (int)(at - text), text);
-	const char *host = at ? at + 1 : text, *close = *host == '[' ? strchr(host, ']') : NULL;
-	const char *colon = memchr(close ? close : host, ':', (size_t)(end - (close ? close : host)));
+// USER@; a password has no place here.
+static bool read_user(struct store *s, const char *text, size_t n) {
+	snprintf(s->user, sizeof s->user, "%.*s", (int)n, text);
+	return !memchr(text, ':', n) && n < sizeof s->user;
+}
+
+// HOST[:PORT] until `end`; an IPv6 address is between brackets.
+static bool read_host(struct store *s, const char *host, const char *end) {
+	const char *close = *host == '[' ? strchr(host, ']') : NULL, *from = close ? close : host;
+	const char *colon = memchr(from, ':', (size_t)(end - from));
 	const char *host_end = close ? close : colon ? colon : end;
 	host += close != NULL;
 	s->port = STANDARD_PORT;
 	if (colon && (!read_number(colon + 1, end, 65535, &s->port) || !s->port))
 		return false;
-	if (slash && slash[1] && !read_number(slash + 1, slash + strlen(slash), 1 << 20, &s->number))
-		return false;
 	snprintf(s->host, sizeof s->host, "%.*s", (int)(host_end - host), host);
 	return host_end > host && (size_t)(host_end - host) < sizeof s->host;
+}
+
+// [USER@]HOST[:PORT][/NUMBER]
+static bool read_address(struct store *s, const char *text) {
+	const char *at = strrchr(text, '@'), *slash = strrchr(text, '/'), *end = text + strlen(text);
+	if (at && !read_user(s, text, (size_t)(at - text)))
+		return false;
+	if (slash && slash[1] && !read_number(slash + 1, end, 1 << 20, &s->number))
+		return false;
+	return read_host(s, at ? at + 1 : text, slash ? slash : end);
 }
 
 int tdm_shared_redis_new(const struct tdm_shared_options *o, struct tdm_shared **out, struct tdm_error *err) {
