@@ -520,16 +520,22 @@ static void attend(struct tdm_http *h, struct tdm_exchange *x) {
 
 // --- threads
 
+// With x->mutex held: what the event says of the client, whoever owns the connection.
+static void heed(struct tdm_exchange *x, uint32_t events) {
+	bool gone = events & (EPOLLHUP | EPOLLERR);
+	x->hung_up |= (events & EPOLLRDHUP) || gone;
+	if ((gone || (x->hung_up && !x->http->options.half_close)) && x->owned && x->stage != TDM_READING)
+		tdm_exchange_cancel(x);
+	if ((events & EPOLLOUT) && x->out.len && (!x->held || x->waits))
+		tdm_exchange_push(x);
+}
+
 // Whether the caller owns the connection from here on.
 static bool take_event(struct tdm_exchange *x, uint64_t name, uint32_t events) {
-	bool gone = events & (EPOLLHUP | EPOLLERR), mine = false;
+	bool mine = false;
 	pthread_mutex_lock(&x->mutex);
 	if (x->fd >= 0 && name_of(x) == name) {
-		x->hung_up |= (events & EPOLLRDHUP) || gone;
-		if ((gone || (x->hung_up && !x->http->options.half_close)) && x->owned && x->stage != TDM_READING)
-			tdm_exchange_cancel(x);
-		if ((events & EPOLLOUT) && x->out.len && (!x->held || x->waits))
-			tdm_exchange_push(x);
+		heed(x, events);
 		mine = !x->owned && (x->again || (events & ~(uint32_t)EPOLLOUT));
 		x->readable |= x->owned && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 		x->owned |= mine;
