@@ -7,6 +7,11 @@
 
 #define SETTINGS_LIMIT_BYTES ((size_t)64 << 20)
 
+void tdm_reading_close(struct tdm_reading *r) {
+	tdm_app_close(&r->app);
+	tdm_arena_release(&r->arena);
+}
+
 int tdm_reading_open(const struct tdm_given *given, struct tdm_reading *r, struct tdm_error *err) {
 	tdm_arena_init(&r->arena, SETTINGS_LIMIT_BYTES);
 	int status = tdm_app_read(&r->arena, given->config, &r->app, err);
@@ -23,10 +28,8 @@ int tdm_reading_open(const struct tdm_given *given, struct tdm_reading *r, struc
 		r->settings.listen = given->listen;
 	if (given->ledger)
 		r->settings.ledger = given->ledger;
-	if (status) {
-		tdm_app_close(&r->app);
-		tdm_arena_release(&r->arena);
-	}
+	if (status)
+		tdm_reading_close(r);
 	return status;
 }
 
@@ -35,8 +38,7 @@ int tdm_reading_make(struct tdm_reading *r, struct tdm_tree_watch *watch, struct
 	int status = tdm_tree_build(r->app.tree, watch, err);
 	if (!status)
 		return tdm_setup_new(&r->arena, r->app.tree, &r->settings, out, err);
-	tdm_app_close(&r->app);
-	tdm_arena_release(&r->arena);
+	tdm_reading_close(r);
 	return status;
 }
 

@@ -19,6 +19,7 @@ int tdm_reading_open(const struct tdm_given *given, struct tdm_reading *r, struc
 // Makes the models and the setup. Takes the reading, also when it fails.
 int tdm_reading_make(struct tdm_reading *r, struct tdm_tree_watch *watch, struct tdm_setup **out,
                      struct tdm_error *err);
+void tdm_reading_close(struct tdm_reading *r); // one that nobody has taken
 // All that a start would check, and one line that says so; explain: every setting with its value and its place, and the
 // models as a tree. Takes the reading.
 int tdm_reading_check(struct tdm_reading *r, bool explain, struct tdm_error *err);

@@ -178,15 +178,18 @@ static int run(const struct tdm_command_call *call) {
 	if (o->dry_run)
 		return tdm_reading_check(&r, false, call->error);
 	struct tdm_serve_settings settings;
-	if ((status = tdm_serve_settings_copy(call->arena, &r.settings, &settings, call->error)))
+	unsigned long files = 0;
+	status = tdm_serve_settings_copy(call->arena, &r.settings, &settings, call->error);
+	if (!status)
+		status = open_log(&r.log, call->error);
+	if (!status) {
+		files = raise_file_limit(&settings);
+		status = tdm_server_open(&settings, &server, call->error);
+	}
+	if (status) {
+		tdm_reading_close(&r);
 		return status;
-	status = open_log(&r.log, call->error);
-	if (status)
-		return status;
-	unsigned long files = raise_file_limit(&settings);
-	status = tdm_server_open(&settings, &server, call->error);
-	if (status)
-		return status;
+	}
 	status = load_first(&r, server, call->error);
 	if (!status) {
 		tdm_log(TDM_INFO, "serve.start", NULL, " url=%s files=%lu workers=%lld queue=%lld ledger=%s",

@@ -243,7 +243,7 @@ test('demand_41 the admin page after traffic: what was spent and saved, figures,
   await page.keyboard.press('End');
   assert.match(await page.textContent('#plot-requests .readout'), /answered \d+, failed \d+/);
   await page.click('#plot-requests summary');
-  assert.equal(await page.locator('#plot-requests tbody tr').count(), 60);
+  await eventually('a row for each minute', async () => await page.locator('#plot-requests tbody tr').count() === 60);
   await page.click('#plot-requests summary');
   await pair.chat({ model: 'small', messages: [{ role: 'user', content: 'Reverse: 1 2' }] });
   await page.waitForFunction((n) => document.querySelector('#figures dd').textContent.startsWith(n), String(stats.totals[0].requests + 2));
