@@ -296,3 +296,16 @@ const struct tdm_format tdm_format_chat = {
     .error = error,
     .fail = fail,
 };
+
+void tdm_put_string(struct tdm_bytes *out, const char *before, const char *text) {
+	tdm_bytes_puts(out, before);
+	if (text)
+		tdm_bytes_json(out, text, strlen(text));
+	else
+		tdm_bytes_puts(out, "null");
+}
+
+void tdm_put_bytes(struct tdm_bytes *out, const char *before, const struct tdm_bytes *text) {
+	tdm_bytes_puts(out, before);
+	tdm_bytes_json(out, text->data ? text->data : "", text->len);
+}

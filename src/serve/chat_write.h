@@ -68,3 +68,7 @@ void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const 
                     const struct tdm_chat_usage *u, const char *receipt);
 // {"error":{...},"tandem":receipt}; event: as one stream event.
 void tdm_chat_error(struct tdm_bytes *out, const struct tdm_error *err, const char *receipt, bool event);
+
+// For the writers of all formats: `before`, then a JSON string; no text (NULL) is null.
+void tdm_put_string(struct tdm_bytes *out, const char *before, const char *text);
+void tdm_put_bytes(struct tdm_bytes *out, const char *before, const struct tdm_bytes *text);

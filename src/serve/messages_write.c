@@ -5,19 +5,6 @@
 #include "serve/messages.h"
 #include <string.h>
 
-static void put_string(struct tdm_bytes *out, const char *before, const char *text) {
-	tdm_bytes_puts(out, before);
-	if (text)
-		tdm_bytes_json(out, text, strlen(text));
-	else
-		tdm_bytes_puts(out, "null");
-}
-
-static void put_bytes(struct tdm_bytes *out, const char *before, const struct tdm_bytes *text) {
-	tdm_bytes_puts(out, before);
-	tdm_bytes_json(out, text->data ? text->data : "", text->len);
-}
-
 static const char *stop_reason(const struct tdm_result *result) {
 	static const char *const names[] = {"end_turn", "max_tokens", "refusal", "tool_use"};
 	return result->finish == TDM_FINISH_STOP && result->stop ? "stop_sequence" : names[result->finish];
@@ -31,8 +18,8 @@ static void put_usage(struct tdm_bytes *out, int64_t prompt, int64_t cached, int
 }
 
 static void put_head(struct tdm_bytes *out, const struct tdm_chat_head *h) {
-	put_string(out, "{\"id\":", h->id);
-	put_string(out, ",\"type\":\"message\",\"role\":\"assistant\",\"model\":", h->model);
+	tdm_put_string(out, "{\"id\":", h->id);
+	tdm_put_string(out, ",\"type\":\"message\",\"role\":\"assistant\",\"model\":", h->model);
 }
 
 // --- as a stream
@@ -47,7 +34,7 @@ static void begin(struct tdm_bytes *out, const struct tdm_chat_head *h, struct t
 	put_head(out, h);
 	tdm_bytes_puts(out, ",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,");
 	put_usage(out, h->prompt_estimate, 0, 0);
-	put_string(out, ",\"tandem\":{\"receipt\":", h->receipt_id);
+	tdm_put_string(out, ",\"tandem\":{\"receipt\":", h->receipt_id);
 	tdm_bytes_puts(out, "}}}\n\n");
 }
 
@@ -57,7 +44,7 @@ static void end_block(struct tdm_bytes *out, const struct tdm_chat_head *h, cons
 	if (s->piece == TDM_PIECE_THOUGHT) {
 		event(out, "content_block_delta");
 		tdm_bytes_printf(out, ",\"index\":%d,\"delta\":{\"type\":\"signature_delta\",\"signature\":", s->n_blocks - 1);
-		put_string(out, "", h->id); // opaque to clients, and not looked at when it comes back
+		tdm_put_string(out, "", h->id); // opaque to clients, and not looked at when it comes back
 		tdm_bytes_puts(out, "}}\n\n");
 	}
 	event(out, "content_block_stop");
@@ -71,7 +58,7 @@ static void begin_block(struct tdm_bytes *out, const struct tdm_chat_head *h, st
 	event(out, "content_block_start");
 	tdm_bytes_printf(out, ",\"index\":%d,\"content_block\":", s->n_blocks++);
 	if (e->piece == TDM_PIECE_CALL) {
-		put_string(out, "{\"type\":\"tool_use\",\"id\":", e->call_id);
+		tdm_put_string(out, "{\"type\":\"tool_use\",\"id\":", e->call_id);
 		tdm_bytes_puts(out, ",\"name\":");
 		tdm_bytes_json(out, e->text, e->len);
 		tdm_bytes_puts(out, ",\"input\":{}}}\n\n");
@@ -104,8 +91,8 @@ static void finish(struct tdm_bytes *out, const struct tdm_chat_head *h, struct 
                    const struct tdm_result *result, const struct tdm_chat_usage *usage, const char *receipt) {
 	end_block(out, h, s);
 	event(out, "message_delta");
-	put_string(out, ",\"delta\":{\"stop_reason\":", stop_reason(result));
-	put_string(out, ",\"stop_sequence\":", result->finish == TDM_FINISH_STOP ? result->stop : NULL);
+	tdm_put_string(out, ",\"delta\":{\"stop_reason\":", stop_reason(result));
+	tdm_put_string(out, ",\"stop_sequence\":", result->finish == TDM_FINISH_STOP ? result->stop : NULL);
 	tdm_bytes_puts(out, "},");
 	put_usage(out, usage->prompt_tokens, usage->cached_tokens, usage->completion_tokens);
 	if (receipt)
@@ -124,21 +111,21 @@ static void end(struct tdm_bytes *out, const struct tdm_chat_head *h, const stru
 static void put_content(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *c) {
 	const char *comma = "";
 	if (c->thought.len) {
-		put_bytes(out, "{\"type\":\"thinking\",\"thinking\":", &c->thought);
-		put_string(out, ",\"signature\":", h->id);
+		tdm_put_bytes(out, "{\"type\":\"thinking\",\"thinking\":", &c->thought);
+		tdm_put_string(out, ",\"signature\":", h->id);
 		tdm_bytes_putc(out, '}');
 		comma = ",";
 	}
 	if (c->text.len) {
 		tdm_bytes_puts(out, comma);
-		put_bytes(out, "{\"type\":\"text\",\"text\":", &c->text);
+		tdm_put_bytes(out, "{\"type\":\"text\",\"text\":", &c->text);
 		tdm_bytes_putc(out, '}');
 		comma = ",";
 	}
 	for (const struct tdm_chat_call *call = c->calls; call; call = call->next) {
 		tdm_bytes_puts(out, comma);
-		put_string(out, "{\"type\":\"tool_use\",\"id\":", call->id);
-		put_string(out, ",\"name\":", call->name);
+		tdm_put_string(out, "{\"type\":\"tool_use\",\"id\":", call->id);
+		tdm_put_string(out, ",\"name\":", call->name);
 		tdm_bytes_puts(out, ",\"input\":");
 		// Arguments cut by the length of the answer are no JSON: the object is empty then.
 		bool is_whole = c->result.finish == TDM_FINISH_CALLS && call->arguments.len;
@@ -153,8 +140,8 @@ static void whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const st
 	put_head(out, h);
 	tdm_bytes_puts(out, ",\"content\":[");
 	put_content(out, h, choices);
-	put_string(out, "],\"stop_reason\":", stop_reason(&choices->result));
-	put_string(out, ",\"stop_sequence\":", choices->result.finish == TDM_FINISH_STOP ? choices->result.stop : NULL);
+	tdm_put_string(out, "],\"stop_reason\":", stop_reason(&choices->result));
+	tdm_put_string(out, ",\"stop_sequence\":", choices->result.finish == TDM_FINISH_STOP ? choices->result.stop : NULL);
 	tdm_bytes_putc(out, ',');
 	put_usage(out, usage->prompt_tokens, usage->cached_tokens, usage->completion_tokens);
 	if (receipt)
@@ -163,9 +150,9 @@ static void whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const st
 }
 
 static void error(struct tdm_bytes *out, const struct tdm_error *err, const char *request_id, const char *receipt) {
-	put_string(out, "{\"type\":\"error\",\"error\":{\"type\":", tdm_status_info(err->status)->messages);
-	put_string(out, ",\"message\":", err->text[0] ? err->text : "the request failed");
-	put_string(out, "},\"request_id\":", request_id);
+	tdm_put_string(out, "{\"type\":\"error\",\"error\":{\"type\":", tdm_status_info(err->status)->messages);
+	tdm_put_string(out, ",\"message\":", err->text[0] ? err->text : "the request failed");
+	tdm_put_string(out, "},\"request_id\":", request_id);
 	if (receipt)
 		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
 	tdm_bytes_putc(out, '}');

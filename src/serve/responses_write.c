@@ -15,19 +15,6 @@ struct item {
 	const struct tdm_bytes *name, *text, *logprobs;
 };
 
-static void put_string(struct tdm_bytes *out, const char *before, const char *text) {
-	tdm_bytes_puts(out, before);
-	if (text)
-		tdm_bytes_json(out, text, strlen(text));
-	else
-		tdm_bytes_puts(out, "null");
-}
-
-static void put_bytes(struct tdm_bytes *out, const char *before, const struct tdm_bytes *text) {
-	tdm_bytes_puts(out, before);
-	tdm_bytes_json(out, text->data ? text->data : "", text->len);
-}
-
 static const char *prefix_of(enum tdm_piece piece) {
 	return piece == TDM_PIECE_TEXT ? "msg_" : piece == TDM_PIECE_THOUGHT ? "rs_" : "fc_";
 }
@@ -44,7 +31,7 @@ static void put_part(struct tdm_bytes *out, enum tdm_piece piece, const struct t
 	static const struct tdm_bytes nothing;
 	bool is_text = piece == TDM_PIECE_TEXT;
 	tdm_bytes_printf(out, "{\"type\":\"%s\"", is_text ? "output_text" : "summary_text");
-	put_bytes(out, ",\"text\":", text ? text : &nothing);
+	tdm_put_bytes(out, ",\"text\":", text ? text : &nothing);
 	if (is_text) {
 		tdm_bytes_puts(out, ",\"annotations\":[]");
 		put_logprobs(out, logprobs);
@@ -56,15 +43,15 @@ static void put_part(struct tdm_bytes *out, enum tdm_piece piece, const struct t
 static void put_item(struct tdm_bytes *out, const struct item *item) {
 	static const char *const types[] = {"message", "reasoning", "function_call"};
 	bool grows = !strcmp(item->status, "in_progress"), is_call = item->piece == TDM_PIECE_CALL;
-	put_string(out, "{\"id\":", item->id);
+	tdm_put_string(out, "{\"id\":", item->id);
 	tdm_bytes_printf(out, ",\"type\":\"%s\",\"status\":\"%s\"", types[item->piece], item->status);
 	if (is_call) {
-		put_string(out, ",\"call_id\":", item->call_id);
-		put_bytes(out, ",\"name\":", item->name);
+		tdm_put_string(out, ",\"call_id\":", item->call_id);
+		tdm_put_bytes(out, ",\"name\":", item->name);
 		if (grows)
 			tdm_bytes_puts(out, ",\"arguments\":\"\"");
 		else
-			put_bytes(out, ",\"arguments\":", item->text);
+			tdm_put_bytes(out, ",\"arguments\":", item->text);
 	} else {
 		tdm_bytes_puts(out, item->piece == TDM_PIECE_TEXT ? ",\"role\":\"assistant\",\"content\":[" : ",\"summary\":[");
 		if (!grows)
@@ -104,22 +91,22 @@ static void put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
 }
 
 static void put_head(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct state *s) {
-	put_string(out, "{\"id\":", h->id);
+	tdm_put_string(out, "{\"id\":", h->id);
 	tdm_bytes_printf(out, ",\"object\":\"response\",\"created_at\":%lld,\"completed_at\":", (long long)h->created_s);
 	if (s->ended)
 		tdm_bytes_printf(out, "%lld", (long long)(tdm_wall_us() / 1000000));
 	else
 		tdm_bytes_puts(out, "null");
 	tdm_bytes_printf(out, ",\"status\":\"%s\"", s->status);
-	put_string(out, ",\"model\":", h->model);
+	tdm_put_string(out, ",\"model\":", h->model);
 	tdm_bytes_puts(out, ",\"output\":[");
 }
 
 static void put_tail(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct state *s) {
 	tdm_bytes_puts(out, "],\"error\":");
 	if (s->err) {
-		put_string(out, "{\"code\":", tdm_status_info(s->err->status)->code);
-		put_string(out, ",\"message\":", s->err->text[0] ? s->err->text : "the request failed");
+		tdm_put_string(out, "{\"code\":", tdm_status_info(s->err->status)->code);
+		tdm_put_string(out, ",\"message\":", s->err->text[0] ? s->err->text : "the request failed");
 		tdm_bytes_putc(out, '}');
 	} else {
 		tdm_bytes_puts(out, "null");
@@ -173,7 +160,7 @@ static struct item open_item(const struct tdm_stream *s, const char *status) {
 // An event about the open item: `name` begins as its sort of items does, or is the whole name.
 static void item_event(struct tdm_bytes *out, struct tdm_stream *s, const char *name) {
 	event(out, s, name);
-	put_string(out, ",\"item_id\":", s->item_id);
+	tdm_put_string(out, ",\"item_id\":", s->item_id);
 	tdm_bytes_printf(out, ",\"output_index\":%d", s->n_blocks - 1);
 	if (s->piece == TDM_PIECE_TEXT)
 		tdm_bytes_puts(out, ",\"content_index\":0");
@@ -208,15 +195,15 @@ static void begin_item(struct tdm_bytes *out, struct tdm_stream *s, enum tdm_pie
 
 static void end_call(struct tdm_bytes *out, struct tdm_stream *s) {
 	item_event(out, s, "response.function_call_arguments.done");
-	put_bytes(out, ",\"name\":", &s->name);
-	put_bytes(out, ",\"arguments\":", &s->text);
+	tdm_put_bytes(out, ",\"name\":", &s->name);
+	tdm_put_bytes(out, ",\"arguments\":", &s->text);
 	end_event(out);
 }
 
 static void end_part(struct tdm_bytes *out, struct tdm_stream *s) {
 	bool is_text = s->piece == TDM_PIECE_TEXT;
 	item_event(out, s, is_text ? "response.output_text.done" : "response.reasoning_summary_text.done");
-	put_bytes(out, ",\"text\":", &s->text);
+	tdm_put_bytes(out, ",\"text\":", &s->text);
 	if (is_text)
 		put_logprobs(out, &s->logprobs);
 	end_event(out);
@@ -304,9 +291,9 @@ static void fail(struct tdm_bytes *out, const struct tdm_chat_head *h, struct td
 		keep_item(s, "incomplete");
 	response_event(out, h, s, "response.failed", &state);
 	event(out, s, "error");
-	put_string(out, ",\"code\":", tdm_status_info(err->status)->code);
-	put_string(out, ",\"message\":", err->text[0] ? err->text : "the request failed");
-	put_string(out, ",\"param\":", err->param[0] ? err->param : NULL);
+	tdm_put_string(out, ",\"code\":", tdm_status_info(err->status)->code);
+	tdm_put_string(out, ",\"message\":", err->text[0] ? err->text : "the request failed");
+	tdm_put_string(out, ",\"param\":", err->param[0] ? err->param : NULL);
 	end_event(out);
 }
 
