@@ -3,8 +3,8 @@
 // The rule kept here: used_bytes never passes limit_bytes, and a block is never larger than what the limit
 // still allows, so the limit bounds the memory taken and not only the memory asked for.
 #include "base/arena.h"
+#include "base/format.h"
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,15 +92,18 @@ char *tdm_arena_string(struct tdm_arena *arena, const char *text) {
 }
 
 char *tdm_arena_printf(struct tdm_arena *arena, const char *format, ...) {
+	char buffer[256]; // most texts fit, and are made once
 	va_list args;
 	va_start(args, format);
-	int n = vsnprintf(NULL, 0, format, args);
+	int n = tdm_format(buffer, sizeof buffer, format, args);
 	va_end(args);
-	char *text = n < 0 ? NULL : tdm_arena_alloc(arena, (size_t)n + 1);
+	if (n < 0 || (size_t)n < sizeof buffer)
+		return n < 0 ? NULL : tdm_arena_copy(arena, buffer, (size_t)n);
+	char *text = tdm_arena_alloc(arena, (size_t)n + 1);
 	if (!text)
 		return NULL;
 	va_start(args, format);
-	vsnprintf(text, (size_t)n + 1, format, args);
+	tdm_format(text, (size_t)n + 1, format, args);
 	va_end(args);
 	return text;
 }

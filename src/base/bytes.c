@@ -3,6 +3,7 @@
 // The rule kept here: no write passes the limit, and a buffer that failed once stays failed until it is
 // cleared, so that half an answer is never taken for a whole one.
 #include "base/bytes.h"
+#include "base/format.h"
 #include "base/text.h"
 #include <float.h>
 #include <math.h>
@@ -72,14 +73,14 @@ void tdm_bytes_printf(struct tdm_bytes *b, const char *format, ...) {
 	size_t room = b->data && !b->failed ? b->cap - b->len : 0; // most texts fit what is there
 	va_start(args, format);
 	va_copy(again, args);
-	int n = vsnprintf(room ? b->data + b->len : NULL, room, format, args);
+	int n = tdm_format(room ? b->data + b->len : NULL, room, format, args);
 	if (n < 0 || !reserve(b, (size_t)n)) {
 		b->failed = true;
 		if (room)
 			b->data[b->len] = 0;
 	} else {
 		if ((size_t)n >= room)
-			vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
+			tdm_format(b->data + b->len, (size_t)n + 1, format, again);
 		b->len += (size_t)n;
 	}
 	va_end(again);

@@ -7,26 +7,69 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
+#include <pthread.h>
+#include <string.h>
+
+#define BLOCK_BYTES 64 // of SHA-256
 
 static void fill_unequal(uint8_t out[TDM_SHA256_BYTES]) {
 	if (tdm_system_random(out, TDM_SHA256_BYTES) != TDM_OK)
 		RAND_bytes(out, TDM_SHA256_BYTES);
 }
 
-void tdm_sha256(const void *data, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
-	if (!SHA256(n ? data : "", n, out))
-		fill_unequal(out);
+// Looked up once: asking for a digest by its name takes longer than a short text's hash.
+static EVP_MD *sha256;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void find_sha256(void) {
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 }
 
-void tdm_hmac_sha256(const void *key, size_t key_bytes, const void *data, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
-	unsigned int length = TDM_SHA256_BYTES;
-	if (!HMAC(EVP_sha256(), key_bytes ? key : "", (int)key_bytes, n ? data : (const void *)"", n, out, &length))
+struct part {
+	const void *data;
+	size_t n;
+};
+
+// The hash of two parts, one after the other.
+static bool hash_parts(EVP_MD_CTX *context, struct part a, struct part b, uint8_t out[TDM_SHA256_BYTES]) {
+	return EVP_DigestInit_ex2(context, sha256, NULL) && EVP_DigestUpdate(context, a.data, a.n) &&
+	       EVP_DigestUpdate(context, b.data, b.n) && EVP_DigestFinal_ex(context, out, NULL);
+}
+
+static EVP_MD_CTX *new_context(void) {
+	pthread_once(&once, find_sha256);
+	return sha256 ? EVP_MD_CTX_new() : NULL;
+}
+
+void tdm_sha256(const void *data, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
+	EVP_MD_CTX *context = new_context();
+	if (!context || !hash_parts(context, (struct part){"", 0}, (struct part){n ? data : "", n}, out))
 		fill_unequal(out);
+	EVP_MD_CTX_free(context);
+}
+
+// RFC 2104: H(key ^ opad, H(key ^ ipad, data)).
+void tdm_hmac_sha256(const void *key, size_t key_bytes, const void *data, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
+	uint8_t inner[BLOCK_BYTES], outer[BLOCK_BYTES], hash[TDM_SHA256_BYTES], short_key[BLOCK_BYTES] = {0};
+	if (key_bytes > BLOCK_BYTES)
+		tdm_sha256(key, key_bytes, short_key);
+	else if (key_bytes)
+		memcpy(short_key, key, key_bytes);
+	for (size_t i = 0; i < BLOCK_BYTES; i++) {
+		inner[i] = short_key[i] ^ 0x36;
+		outer[i] = short_key[i] ^ 0x5c;
+	}
+	EVP_MD_CTX *context = new_context();
+	if (!context || !hash_parts(context, (struct part){inner, sizeof inner}, (struct part){n ? data : "", n}, hash) ||
+	    !hash_parts(context, (struct part){outer, sizeof outer}, (struct part){hash, sizeof hash}, out))
+		fill_unequal(out);
+	EVP_MD_CTX_free(context);
+	tdm_wipe(short_key, sizeof short_key);
+	tdm_wipe(inner, sizeof inner);
+	tdm_wipe(outer, sizeof outer);
 }
 
 // RFC 5869 with an empty salt.

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/format.h"
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #define LINE_BYTES 2048
+#define TIME_BYTES 25
 #define RING_BYTES ((size_t)64 * 1024)
 
 static atomic_int lowest = TDM_INFO;
@@ -123,13 +125,21 @@ static size_t clip(int n, size_t room) {
 	return n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
 }
 
-static size_t put_time(char *out, size_t room) {
+// "2026-01-31T12:00:00.123Z"; the part up to the seconds is made once in a second.
+static void put_time(char out[TIME_BYTES]) {
+	static _Thread_local char made[TIME_BYTES];
+	static _Thread_local time_t of;
 	int64_t wall = tdm_wall_us();
 	time_t seconds = (time_t)(wall / 1000000);
+	int ms = (int)(wall / 1000 % 1000);
 	struct tm utc;
-	gmtime_r(&seconds, &utc);
-	size_t n = strftime(out, room, "%Y-%m-%dT%H:%M:%S", &utc);
-	return n + clip(snprintf(out + n, room - n, ".%03dZ", (int)(wall / 1000 % 1000)), room - n);
+	if (seconds != of)
+		strftime(made, sizeof made, "%Y-%m-%dT%H:%M:%S.000Z", gmtime_r(&seconds, &utc));
+	of = seconds;
+	memcpy(out, made, TIME_BYTES);
+	out[20] = (char)('0' + ms / 100);
+	out[21] = (char)('0' + ms / 10 % 10);
+	out[22] = (char)('0' + ms % 10);
 }
 
 static bool begins_field(const char *text) {
@@ -186,15 +196,23 @@ static void put_json(struct tdm_bytes *out, const char *when, const char *level,
 	tdm_bytes_puts(out, "}\n");
 }
 
+__attribute__((format(printf, 3, 4))) static int put_text(char *out, size_t room, const char *format, ...) {
+	va_list args;
+	va_start(args, format);
+	int n = tdm_format(out, room, format, args);
+	va_end(args);
+	return n;
+}
+
 void tdm_log(enum tdm_level level, const char *event, const char *run, const char *format, ...) {
 	static const char *const names[] = {"debug", "info", "warn", "error"};
-	char when[40], fields[LINE_BYTES], line[LINE_BYTES + 1];
+	char when[TIME_BYTES], fields[LINE_BYTES], line[LINE_BYTES + 1];
 	va_list args;
 	if ((int)level < atomic_load(&lowest))
 		return;
-	put_time(when, sizeof when);
+	put_time(when);
 	va_start(args, format);
-	vsnprintf(fields, sizeof fields, format, args);
+	tdm_format(fields, sizeof fields, format, args);
 	va_end(args);
 	repair(fields);
 	if (atomic_load(&as_json)) {
@@ -207,7 +225,7 @@ void tdm_log(enum tdm_level level, const char *event, const char *run, const cha
 		return;
 	}
 	const char *space = *fields && *fields != ' ' ? " " : "";
-	size_t n = clip(snprintf(line, sizeof line, "%s %s %s%s%s%s%s\n", when, names[level], event, run ? " run=" : "",
+	size_t n = clip(put_text(line, sizeof line, "%s %s %s%s%s%s%s\n", when, names[level], event, run ? " run=" : "",
 	                         run ? run : "", space, fields),
 	                sizeof line);
 	line[n - 1] = '\n';

@@ -187,42 +187,55 @@ static bool is_hopeless(int result) {
 	return code == SQLITE_TOOBIG || code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH || code == SQLITE_RANGE;
 }
 
-// One entry in a savepoint of its own: a row that does not fit spoils no other.
 static int write_entry(struct sqlite *l, const struct tdm_entry *e) {
 	char chain[TDM_CHAIN_BYTES];
 	memcpy(chain, l->chain, sizeof chain);
 	tdm_chain_extend(chain, e->receipt, e->receipt_bytes);
-	int result = sqlite3_exec(l->db, "SAVEPOINT one", NULL, NULL, NULL);
-	if (result != SQLITE_OK)
-		return result;
-	result = write_request(l, e, chain);
+	int result = write_request(l, e, chain);
 	bool is_new = sqlite3_changes(l->db) > 0;
 	if (result == SQLITE_DONE && is_new)
 		result = write_rows(l, e);
-	if (result != SQLITE_DONE)
-		sqlite3_exec(l->db, "ROLLBACK TO one", NULL, NULL, NULL);
-	else if (is_new)
+	if (result == SQLITE_DONE && is_new)
 		memcpy(l->chain, chain, sizeof chain);
+	return result == SQLITE_DONE ? SQLITE_OK : result;
+}
+
+// In a savepoint of its own: an entry that does not fit spoils no other.
+static int write_carefully(struct sqlite *l, const struct tdm_entry *e) {
+	int result = sqlite3_exec(l->db, "SAVEPOINT one", NULL, NULL, NULL);
+	if (result != SQLITE_OK)
+		return result;
+	result = write_entry(l, e);
+	if (result != SQLITE_OK)
+		sqlite3_exec(l->db, "ROLLBACK TO one", NULL, NULL, NULL);
 	sqlite3_exec(l->db, "RELEASE one", NULL, NULL, NULL);
 	if (is_hopeless(result))
 		tdm_log(TDM_ERROR, "ledger.skip", e->id, " reason=%s", sqlite3_errstr(result));
-	return result == SQLITE_DONE || is_hopeless(result) ? SQLITE_OK : result;
+	return is_hopeless(result) ? SQLITE_OK : result;
 }
 
-static int write_batch(struct sqlite *l, const struct tdm_entry *entries, size_t n, struct tdm_error *err) {
+static int write_batch(struct sqlite *l, const struct tdm_entry *entries, size_t n,
+                       int (*write)(struct sqlite *l, const struct tdm_entry *e)) {
 	char before[TDM_CHAIN_BYTES];
 	memcpy(before, l->chain, sizeof before);
 	int result = sqlite3_exec(l->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 	for (size_t i = 0; i < n && result == SQLITE_OK; i++)
-		result = write_entry(l, &entries[i]);
+		result = write(l, &entries[i]);
 	if (result == SQLITE_OK)
 		result = sqlite3_exec(l->db, "COMMIT", NULL, NULL, NULL);
-	if (result == SQLITE_OK)
-		return TDM_OK;
-	tdm_fail(err, TDM_ELEDGER, "ledger: %s: %s", l->path, sqlite3_errstr(result));
-	sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
-	memcpy(l->chain, before, sizeof before);
-	return TDM_ELEDGER;
+	if (result != SQLITE_OK) {
+		sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+		memcpy(l->chain, before, sizeof before);
+	}
+	return result;
+}
+
+// Savepoints cost as much as the rows, so they come only when a batch has an entry that does not fit.
+static int write_entries(struct sqlite *l, const struct tdm_entry *entries, size_t n, struct tdm_error *err) {
+	int result = write_batch(l, entries, n, write_entry);
+	if (is_hopeless(result))
+		result = write_batch(l, entries, n, write_carefully);
+	return result == SQLITE_OK ? TDM_OK : tdm_fail(err, TDM_ELEDGER, "ledger: %s: %s", l->path, sqlite3_errstr(result));
 }
 
 static int sqlite_write(struct tdm_database *db, const struct tdm_entry *entries, size_t n, bool known,
@@ -232,7 +245,7 @@ static int sqlite_write(struct tdm_database *db, const struct tdm_entry *entries
 	pthread_mutex_lock(&l->lock);
 	int status = open_file(l, err);
 	if (!status) {
-		status = write_batch(l, entries, n, err);
+		status = write_entries(l, entries, n, err);
 		if (status && strcmp(l->path, ":memory:"))
 			close_file(l);
 	}

@@ -13,14 +13,15 @@
 #include <string.h>
 
 #define INLINE_RECEIPT_BYTES 8192
+#define KEYED_HASH_BYTES (12 + 2 * TDM_SHA256_BYTES + 1)
 #define RECEIPT_LIMIT_BYTES ((size_t)4 << 20)
 
-static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, char *out, size_t cap) {
+static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, char out[KEYED_HASH_BYTES]) {
+	static const char name[] = "hmac-sha256:";
 	uint8_t hash[TDM_SHA256_BYTES];
-	char hex[2 * TDM_SHA256_BYTES + 1];
 	tdm_hmac_sha256(s->hash_key, sizeof s->hash_key, data ? data : "", n, hash);
-	tdm_hex(hash, sizeof hash, hex);
-	snprintf(out, cap, "hmac-sha256:%s", hex);
+	memcpy(out, name, sizeof name - 1);
+	tdm_hex(hash, sizeof hash, out + sizeof name - 1);
 }
 
 int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char *endpoint) {
@@ -35,7 +36,7 @@ int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char 
 	r->endpoint = endpoint;
 	r->queue_us = tdm_now_us() - tdm_exchange_arrived_us(c->x);
 	snprintf(r->request_id, sizeof r->request_id, "%s", c->request_id);
-	keyed_hash(c->server, body->data, body->len, r->request_hash, sizeof r->request_hash);
+	keyed_hash(c->server, body->data, body->len, r->request_hash);
 	tdm_exchange_set(c->x, "x-tandem-receipt", r->id);
 	run->cancelled = tdm_exchange_cancelled(c->x);
 	run->spans = tdm_telemetry_begin(c->server->telemetry, c->arena, tdm_exchange_header(c->x, "traceparent"));
@@ -43,13 +44,14 @@ int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char 
 }
 
 int tdm_entry_wishes(struct tdm_call_context *c, struct tdm_objective *o, struct tdm_error *err) {
-	static const char *const names[] = {"quality", "max-cost", "max-latency-ms", "privacy", "trust",
-	                                    "strict",  "session",  "receipt",        "trace",   "cache-similarity"};
-	for (size_t i = 0; i < TDM_COUNT(names); i++) {
-		char header[48];
-		snprintf(header, sizeof header, "x-tandem-%s", names[i]);
-		const char *value = tdm_exchange_header(c->x, header);
-		int status = value ? tdm_objective_header(c->arena, names[i], value, o, err) : TDM_OK;
+	static const char prefix[] = "x-tandem-";
+	static const char *const headers[] = {"x-tandem-quality",         "x-tandem-max-cost", "x-tandem-max-latency-ms",
+	                                      "x-tandem-privacy",         "x-tandem-trust",    "x-tandem-strict",
+	                                      "x-tandem-session",         "x-tandem-receipt",  "x-tandem-trace",
+	                                      "x-tandem-cache-similarity"};
+	for (size_t i = 0; i < TDM_COUNT(headers); i++) {
+		const char *value = tdm_exchange_header(c->x, headers[i]);
+		int status = value ? tdm_objective_header(c->arena, headers[i] + sizeof prefix - 1, value, o, err) : TDM_OK;
 		if (status)
 			return status;
 	}
@@ -114,7 +116,7 @@ static void count(struct tdm_call_context *c, const struct tdm_record *r, const 
 
 static void tell(struct tdm_call_context *c, const struct tdm_run *run, const struct tdm_run_end *end) {
 	const struct tdm_record *r = run->record;
-	char conversation[80];
+	char conversation[KEYED_HASH_BYTES];
 	struct tdm_told told = {.spans = run->spans, .record = r, .method = tdm_exchange_method(c->x)};
 	told.route = tdm_arena_printf(c->arena, "/v1%s", c->endpoint ? c->endpoint : "");
 	told.operation = !strcmp(r->endpoint, "completions")  ? "text_completion"
@@ -122,7 +124,7 @@ static void tell(struct tdm_call_context *c, const struct tdm_run *run, const st
 	                                                      : "chat";
 	told.error = r->error_code;
 	if (r->objective.session) {
-		keyed_hash(c->server, r->objective.session, strlen(r->objective.session), conversation, sizeof conversation);
+		keyed_hash(c->server, r->objective.session, strlen(r->objective.session), conversation);
 		told.conversation = conversation;
 	}
 	told.http_status = end->status && !end->shown ? tdm_status_info(end->status)->http : 200;
@@ -158,7 +160,7 @@ int tdm_entry_close(struct tdm_call_context *c, struct tdm_run *run, struct tdm_
 	end.shown = tdm_exchange_committed(c->x);
 	tdm_run_close(run, &end);
 	r->total_us = tdm_now_us() - tdm_exchange_arrived_us(c->x); // the time in the queue counts
-	keyed_hash(c->server, answer, n, r->answer_hash, sizeof r->answer_hash);
+	keyed_hash(c->server, answer, n, r->answer_hash);
 	tdm_log(TDM_INFO, "request", r->id,
 	        " request=%s endpoint=%s state=%s model=%s served=%s error=%s prompt=%lld completion=%lld us=%lld",
 	        c->request_id, r->endpoint, tdm_state_name(r->state), r->requested ? r->requested : "-",

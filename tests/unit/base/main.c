@@ -14,6 +14,7 @@ int main(void) {
 	n_failed += tdm_test_crew();
 	n_failed += tdm_test_crypto();
 	n_failed += tdm_test_file();
+	n_failed += tdm_test_format();
 	n_failed += tdm_test_view();
 	n_failed += tdm_test_automaton();
 	return n_failed != 0;

@@ -17,5 +17,6 @@ int tdm_test_pool(void);
 int tdm_test_crew(void);
 int tdm_test_crypto(void);
 int tdm_test_file(void);
+int tdm_test_format(void);
 int tdm_test_view(void);
 int tdm_test_automaton(void);
