@@ -58,7 +58,7 @@ int tdm_cache_pairs_read(struct tdm_arena *arena, const char *path, const char *
 
 int tdm_cache_embed(struct tdm_run *run, struct tdm_model *embedder, const char *text, size_t n, const float **out,
                     int *width) {
-	return embedder->ops->embed(embedder, run, text, n, out, width);
+	return tdm_embed(embedder, run, text, n, out, width);
 }
 
 static int similarity(struct tdm_run *run, struct tdm_model *embedder, const char *a, const char *b, double *out) {

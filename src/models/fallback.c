@@ -1,9 +1,9 @@
 // fallback: the first of its models that can answer does. The next one is asked when a model failed before anything of
 // its answer went out; what a policy refused (privacy, a filter) and what the client ended is nobody else's to answer.
 #include "ledger/metric.h"
-#include "models/attempt.h"
 #include "models/gate.h"
 #include "models/sources.h"
+#include "models/task.h"
 
 enum { MOST_MODELS = 16 };
 
@@ -20,8 +20,8 @@ struct fallback {
 	size_t n;
 };
 
-static bool can_take(const struct tdm_model *m, const struct tdm_request *request) {
-	return !tdm_wants_tools(request) || (m->can & TDM_CAN_TOOLS);
+static bool can_take(const struct tdm_model *m, const struct tdm_task *t) {
+	return t->needs != TDM_CAN_TEXT || !tdm_wants_tools(t->request) || (m->can & TDM_CAN_TOOLS);
 }
 
 // A model at home in the place of one elsewhere loses quality; a request that makes quality a condition forbids that.
@@ -37,20 +37,21 @@ static bool may_follow(const struct fallback *f, const struct tdm_run *run, int 
 }
 
 // The next model from i on that can take the request; n when none can.
-static size_t next_of(const struct fallback *f, size_t i, const struct tdm_request *request) {
-	while (i < f->n && !can_take(f->models[i], request))
+static size_t next_of(const struct fallback *f, size_t i, const struct tdm_task *t) {
+	while (i < f->n && !can_take(f->models[i], t))
 		i++;
 	return i;
 }
 
-static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
-                    struct tdm_result *result) {
+static int answer(struct tdm_model *m, struct tdm_run *run, const struct tdm_task *asked) {
 	const struct fallback *f = (const struct fallback *)m;
-	size_t at = next_of(f, 0, request);
+	struct tdm_task t = *asked;
+	size_t at = next_of(f, 0, &t);
 	bool shown;
+	t.hold = &f->o.hold;
 	for (;;) {
-		int status = tdm_attempt(f->models[at], run, request, &f->o.hold, sink, result, &shown);
-		size_t next = next_of(f, at + 1, request);
+		int status = tdm_task_try(&t, f->models[at], run, &shown);
+		size_t next = next_of(f, at + 1, &t);
 		if (!status || shown || next == f->n || !may_follow(f, run, status) || tdm_run_check(run) ||
 		    !may_lose(run, f->models[at], f->models[next]) || !tdm_attempt_again(run, f->models[next]))
 			return status;
@@ -62,25 +63,41 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	}
 }
 
+static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                    struct tdm_result *result) {
+	return tdm_task_generate(answer, m, run, request, sink, result);
+}
+
+static int embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n, const float **out,
+                 int *width) {
+	return tdm_task_embed(answer, m, run, texts, n, out, width);
+}
+
+static int score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, const char *const *texts,
+                 size_t n, double *logprobs, int *n_tokens) {
+	return tdm_task_score(answer, m, run, request, texts, n, logprobs, n_tokens);
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops ops = {.generate = generate};
-	struct fallback *f = tdm_build_model(b, sizeof *f, &ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS);
+	static const struct tdm_model_ops ops = {.generate = generate, .embed_all = embed, .score = score};
+	struct fallback *f = tdm_build_model(b, sizeof *f, &ops, TDM_TASKS | TDM_CAN_LOGPROBS);
 	if (!f)
 		return TDM_ENOMEM;
 	f->o = *(const struct options *)options;
 	f->n = tdm_build_roles(b, "models", f->models, MOST_MODELS);
 	unsigned any = 0;
 	for (size_t i = 0; i < f->n; i++) {
-		f->model.can &= f->models[i]->can | TDM_CAN_TEXT;
+		f->model.can &= f->models[i]->can;
 		any |= f->models[i]->can;
 	}
 	f->model.can |= any & TDM_CAN_TOOLS; // those that cannot are passed over
 	*out = &f->model;
-	return tdm_on_read(b, f->o.on, &f->on);
+	int status = tdm_task_check(b, &f->model);
+	return status ? status : tdm_on_read(b, f->o.on, &f->on);
 }
 
 static const struct tdm_role roles[] = {
-    {"models", TDM_CAN_TEXT, 2, MOST_MODELS, "in the order in which they are asked"},
+    {"models", 0, 2, MOST_MODELS, "in the order in which they are asked"},
 };
 
 static const struct tdm_option table[] = {

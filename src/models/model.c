@@ -91,15 +91,46 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 	return TDM_OK;
 }
 
-int tdm_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out, int *width) {
-	if (!(m->can & TDM_CAN_EMBED) || !m->ops->embed)
+// Text by text.
+static int embed_each(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n,
+                      const float **out, int *width) {
+	int status = TDM_OK, first = 0;
+	for (size_t i = 0; i < n && !status; i++) {
+		status = tdm_run_check(run);
+		if (!status)
+			status = m->ops->embed(m, run, texts[i].text, texts[i].len, &out[i], width);
+		first = i ? first : *width;
+		if (!status && *width != first)
+			status = tdm_fail(&run->error, TDM_EINTERNAL, "model %s made vectors of two widths", m->name);
+	}
+	return status;
+}
+
+int tdm_embed_all(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n, const float **out,
+                  int *width) {
+	if (!(m->can & TDM_CAN_EMBED) || !(m->ops->embed || m->ops->embed_all))
 		return tdm_fail_param(&run->error, TDM_ECAPABILITY, "model", "model %s makes no vectors of texts", m->name);
 	int status = tdm_run_check(run);
 	if (status)
 		return status;
-	if (run->tap && m->kind && m->kind->family == TDM_SOURCE)
-		run->tap->saw(run->tap, m, text, len);
-	status = m->ops->embed(m, run, text, len, out, width);
+	bool is_source = m->kind && m->kind->family == TDM_SOURCE;
+	for (size_t i = 0; run->tap && is_source && i < n; i++)
+		run->tap->saw(run->tap, m, texts[i].text, texts[i].len);
+	status = (m->ops->embed_all ? m->ops->embed_all : embed_each)(m, run, texts, n, out, width);
+	return status < 0 ? tdm_fail(&run->error, status, "model %s failed", m->name) : TDM_OK;
+}
+
+int tdm_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out, int *width) {
+	return tdm_embed_all(m, run, &(struct tdm_words){text, len}, 1, out, width);
+}
+
+int tdm_score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, const char *const *texts,
+              size_t n, double *logprobs, int *n_tokens) {
+	if (!(m->can & TDM_CAN_SCORE) || !m->ops->score)
+		return tdm_fail_param(&run->error, TDM_ECAPABILITY, "model", "model %s cannot judge texts", m->name);
+	int status = tdm_run_check(run);
+	if (!status)
+		status = m->ops->score(m, run, request, texts, n, logprobs, n_tokens);
 	return status < 0 ? tdm_fail(&run->error, status, "model %s failed", m->name) : TDM_OK;
 }
 

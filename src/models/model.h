@@ -98,6 +98,11 @@ struct tdm_look { // what a guard found in a text
 	size_t n_categories;
 };
 
+struct tdm_words { // a text that is not the caller's to free
+	const char *text;
+	size_t len;
+};
+
 struct tdm_model_ops {
 	int (*generate)(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
 	                struct tdm_result *result);
@@ -107,6 +112,10 @@ struct tdm_model_ops {
 	             size_t n, double *logprobs, int *n_tokens);
 	// out: *width floats in run->arena, length 1. NULL without TDM_CAN_EMBED.
 	int (*embed)(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out, int *width);
+	// The same for n of them at once, all of one width. A model has one of the two; one that has embed is asked text
+	// by text.
+	int (*embed_all)(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n,
+	                 const float **out, int *width);
 	// *n: tokens of the prompt as it would be read. NULL: this model does not know.
 	int (*count)(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, int64_t *n);
 	// A text as a guard sees what goes in, whatever its settings say. NULL: it guards nothing.
@@ -147,6 +156,12 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
                  struct tdm_result *result);
 // Checks TDM_CAN_EMBED and the run, then asks the model for the vector of a text. The way to do it.
 int tdm_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out, int *width);
+// The same for n of them, all of one width, in as few calls as the model needs.
+int tdm_embed_all(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n, const float **out,
+                  int *width);
+// Checks TDM_CAN_SCORE and the run, then lets the model judge texts (tdm_model_ops.score).
+int tdm_score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, const char *const *texts,
+              size_t n, double *logprobs, int *n_tokens);
 // Tokens of the prompt, by the first model from m downwards that knows; *estimated: none does.
 int tdm_count_prompt(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, int64_t *n,
                      bool *estimated);

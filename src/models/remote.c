@@ -282,7 +282,7 @@ static int read_options(const struct tdm_build *b, struct tdm_remote *r) {
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	static const struct tdm_model_ops ops = {.generate = generate, .destroy = destroy},
-	                                  embedding = {.embed = tdm_remote_embed, .destroy = destroy},
+	                                  embedding = {.embed_all = tdm_remote_embed, .destroy = destroy},
 	                                  scoring = {.generate = generate, .score = tdm_remote_score, .destroy = destroy};
 	const struct tdm_remote_options *o = options;
 	const struct tdm_dialect *dialect = dialects[o->format];
@@ -377,6 +377,8 @@ static const struct tdm_option remote_options[] = {
     {"score", TDM_OPT_BOOL, AT(score), "no", 0, 0, NULL,
      "format completions: the endpoint echoes a prompt with its logprobs, so that it can judge texts of others"},
     {"embed", TDM_OPT_BOOL, AT(embed), "no", 0, 0, NULL, "the upstream's model makes vectors of texts, and no words"},
+    {"embed_batch", TDM_OPT_INT, AT(embed_batch), "256", 1, 2048, NULL,
+     "most texts in one request for vectors; as many as the upstream takes are the fewest requests"},
     {"cuts_vectors", TDM_OPT_BOOL, AT(cuts_vectors), "no", 0, 0, NULL,
      "its vectors may be cut to their first numbers (requests with dimensions): only models trained for it"},
     {"max_tokens", TDM_OPT_INT, AT(max_tokens), "0", 0, 1 << 24, NULL, "longest answer, tokens; 0 = the upstream's"},

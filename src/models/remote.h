@@ -8,7 +8,8 @@ struct tdm_remote_options {
 	const char *url, *model, *key, *ca;
 	struct tdm_strings keys, forward;
 	int format;
-	int64_t timeout_ms, connect_timeout_ms, first_token_ms, idle_ms, token_ms, min_rate, rate_window_ms, max_tokens;
+	int64_t timeout_ms, connect_timeout_ms, first_token_ms, idle_ms, token_ms, min_rate, rate_window_ms, max_tokens,
+	    embed_batch;
 	double temperature;
 	bool breaker, score, trace, embed, cuts_vectors;
 };
@@ -41,7 +42,7 @@ int tdm_remote_send(const struct tdm_remote_ask *a);
 // echo.
 int tdm_remote_score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *rq, const char *const *texts,
                      size_t n, double *logprobs, int *n_tokens);
-// Of an upstream that makes vectors (remote_embed.c): tdm_model_ops.embed.
-int tdm_remote_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out,
-                     int *width);
+// Of an upstream that makes vectors (remote_embed.c): tdm_model_ops.embed_all.
+int tdm_remote_embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n,
+                     const float **out, int *width);
 int tdm_remote_echo(struct tdm_remote *r, struct tdm_run *run, const struct tdm_request *rq, struct tdm_result *result);

@@ -67,56 +67,104 @@ static bool scale(float *x, int n) {
 	return isfinite(length) && length > 0;
 }
 
-static int read_answer(const struct tdm_remote *r, struct tdm_run *run, const struct tdm_bytes *whole, float **out,
-                       int *width, struct tdm_result *result) {
+static int read_vector(const struct tdm_value *vector, struct tdm_arena *arena, const float **out, int *width) {
+	float *x = NULL;
+	int status = TDM_EBADBODY;
+	if (vector && vector->type == TDM_LIST)
+		status = read_numbers(vector, arena, &x, width);
+	else if (vector && vector->type == TDM_STRING)
+		status = read_base64(vector, arena, &x, width);
+	*out = x;
+	return status || !scale(x, *width) ? TDM_EBADBODY : TDM_OK;
+}
+
+// One vector for each of n texts, by their indices, all of one width. One that says no index has its place.
+static int read_vectors(const struct tdm_value *data, size_t n, struct tdm_arena *arena, const float **out,
+                        int *width) {
+	if (!data || data->type != TDM_LIST || data->n != n)
+		return TDM_EBADBODY;
+	for (size_t i = 0; i < n; i++)
+		out[i] = NULL;
+	for (size_t i = 0; i < n; i++) {
+		double at = tdm_get_number(&data->items[i], "index", (double)i);
+		int this_width;
+		if (!(at >= 0 && at < (double)n) || out[(size_t)at] ||
+		    read_vector(tdm_get(&data->items[i], "embedding"), arena, &out[(size_t)at], &this_width))
+			return TDM_EBADBODY;
+		if (i && this_width != *width)
+			return TDM_EBADBODY;
+		*width = this_width;
+	}
+	return TDM_OK;
+}
+
+static int read_answer(const struct tdm_remote *r, struct tdm_run *run, const struct tdm_bytes *whole, size_t n,
+                       const float **out, int *width, struct tdm_result *result) {
 	struct tdm_arena arena;
 	struct tdm_value *answer = NULL;
 	tdm_arena_init(&arena, 16 * BODY_LIMIT_BYTES);
 	int status = whole->len ? tdm_json_parse(&arena, whole->data, whole->len, &answer, NULL) : TDM_EBADBODY;
-	const struct tdm_value *data = status ? NULL : tdm_get(answer, "data");
-	const struct tdm_value *first = data && data->type == TDM_LIST && data->n == 1 ? &data->items[0] : NULL;
-	const struct tdm_value *vector = first ? tdm_get(first, "embedding") : NULL;
-	status = TDM_EBADBODY;
-	if (vector && vector->type == TDM_LIST)
-		status = read_numbers(vector, run->arena, out, width);
-	else if (vector && vector->type == TDM_STRING)
-		status = read_base64(vector, run->arena, out, width);
-	if (!status && !scale(*out, *width))
-		status = TDM_EBADBODY;
+	if (!status)
+		status = read_vectors(tdm_get(answer, "data"), n, run->arena, out, width);
 	result->prompt_tokens = (int64_t)tdm_get_number(tdm_get(answer, "usage"), "prompt_tokens", -1);
 	tdm_arena_release(&arena);
 	return status ? bad(r, run) : TDM_OK;
 }
 
-int tdm_remote_embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out,
-                     int *width) {
-	struct tdm_remote *r = (struct tdm_remote *)m;
-	struct tdm_message message = {.from = TDM_FROM_USER, .text = text, .len = len};
-	struct tdm_request request;
+// A text alone stands alone: every upstream takes that.
+static void write_body(struct tdm_bytes *b, const struct tdm_remote *r, const struct tdm_request *request) {
+	tdm_write_string(b, "{\"model\":", r->asking.model);
+	tdm_bytes_puts(b, ",\"encoding_format\":\"float\",\"input\":");
+	for (size_t i = 0; i < request->n_messages; i++) {
+		if (request->n_messages > 1)
+			tdm_bytes_putc(b, i ? ',' : '[');
+		tdm_bytes_json(b, request->messages[i].text, request->messages[i].len);
+	}
+	tdm_bytes_puts(b, request->n_messages > 1 ? "]}" : "}");
+}
+
+// One request to the upstream; the texts are the messages.
+static int ask(struct tdm_remote *r, struct tdm_run *run, const struct tdm_request *request, const float **out,
+               int *width) {
 	struct tdm_result result = {.prompt_tokens = -1};
 	struct tdm_bytes body, whole;
-	float *vector = NULL;
 	int64_t started_us = tdm_now_us();
-	tdm_request_init(&request);
-	request.messages = &message;
-	request.n_messages = 1;
 	tdm_bytes_init(&body, BODY_LIMIT_BYTES);
 	tdm_bytes_init(&whole, BODY_LIMIT_BYTES);
-	tdm_write_string(&body, "{\"model\":", r->asking.model);
-	tdm_bytes_puts(&body, ",\"encoding_format\":\"float\",\"input\":");
-	tdm_bytes_json(&body, text, len);
-	tdm_bytes_putc(&body, '}');
-	struct tdm_remote_ask ask = {r, run, &request, r->embed_url, &body, NULL, &result, &whole};
-	int status = body.failed ? tdm_fail(&run->error, TDM_ETOOLARGE, "model %s: the text is too long", m->name)
-	                         : tdm_remote_send(&ask);
+	write_body(&body, r, request);
+	struct tdm_remote_ask asked = {r, run, request, r->embed_url, &body, NULL, &result, &whole};
+	int status = body.failed ? tdm_fail(&run->error, TDM_ETOOLARGE, "model %s: the text is too long", r->model.name)
+	                         : tdm_remote_send(&asked);
 	if (!status)
-		status = read_answer(r, run, &whole, &vector, width, &result);
+		status = read_answer(r, run, &whole, request->n_messages, out, width, &result);
 	result.estimated = result.prompt_tokens < 0;
 	if (result.estimated)
-		result.prompt_tokens = tdm_estimate_tokens(len);
-	tdm_source_called(m, run, &request, "embed", started_us, status, &result);
-	*out = vector;
+		result.prompt_tokens = tdm_estimate_tokens(tdm_request_bytes(request));
+	tdm_source_called(&r->model, run, request, "embed", started_us, status, &result);
 	tdm_bytes_release(&body);
 	tdm_bytes_release(&whole);
+	return status;
+}
+
+int tdm_remote_embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n,
+                     const float **out, int *width) {
+	struct tdm_remote *r = (struct tdm_remote *)m;
+	size_t most = (size_t)r->options.embed_batch;
+	struct tdm_message *messages = tdm_arena_array(run->arena, n, sizeof *messages);
+	struct tdm_request request;
+	int status = messages ? TDM_OK : tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for texts", m->name);
+	for (size_t i = 0; i < n && !status; i++)
+		messages[i] = (struct tdm_message){.from = TDM_FROM_USER, .text = texts[i].text, .len = texts[i].len};
+	tdm_request_init(&request);
+	for (size_t at = 0; at < n && !status; at += most) {
+		int first = *width;
+		request.messages = messages + at;
+		request.n_messages = n - at < most ? n - at : most;
+		status = tdm_run_check(run);
+		if (!status)
+			status = ask(r, run, &request, out + at, width);
+		if (!status && at && *width != first)
+			status = bad(r, run);
+	}
 	return status;
 }

@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "ledger/metric.h"
-#include "models/attempt.h"
 #include "models/sources.h"
+#include "models/task.h"
 
 struct options {
 	int64_t attempts, base_ms, cap_ms;
@@ -35,11 +35,12 @@ static bool may_help(const struct retry *r, const struct tdm_run *run, int statu
 	return r->on.n ? tdm_on_names(&r->on, &run->error, status) : tdm_is_transient(status);
 }
 
-static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
-                    struct tdm_result *result) {
+static int answer(struct tdm_model *m, struct tdm_run *run, const struct tdm_task *asked) {
 	const struct retry *r = (const struct retry *)m;
+	struct tdm_task t = *asked;
 	bool shown;
-	int status = tdm_attempt(r->inner, run, request, &r->o.hold, sink, result, &shown);
+	t.hold = &r->o.hold;
+	int status = tdm_task_try(&t, r->inner, run, &shown);
 	for (int attempt = 0; attempt < r->o.attempts && status && !shown && may_help(r, run, status); attempt++) {
 		int64_t wait_us = wait_of(r, run, attempt);
 		bool is_late = run->deadline_us && tdm_now_us() + wait_us >= run->deadline_us;
@@ -49,25 +50,41 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 		status = tdm_run_wait(run, wait_us);
 		if (status)
 			return status;
-		status = tdm_attempt(r->inner, run, request, &r->o.hold, sink, result, &shown);
+		status = tdm_task_try(&t, r->inner, run, &shown);
 	}
 	return status;
 }
 
+static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                    struct tdm_result *result) {
+	return tdm_task_generate(answer, m, run, request, sink, result);
+}
+
+static int embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n, const float **out,
+                 int *width) {
+	return tdm_task_embed(answer, m, run, texts, n, out, width);
+}
+
+static int score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, const char *const *texts,
+                 size_t n, double *logprobs, int *n_tokens) {
+	return tdm_task_score(answer, m, run, request, texts, n, logprobs, n_tokens);
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops ops = {.generate = generate};
+	static const struct tdm_model_ops ops = {.generate = generate, .embed_all = embed, .score = score};
 	struct tdm_model *inner = tdm_build_role(b, "inner");
-	unsigned passed = TDM_CAN_LOGPROBS | TDM_CAN_TOOLS;
-	struct retry *r = tdm_build_model(b, sizeof *r, &ops, TDM_CAN_TEXT | (inner->can & passed));
+	unsigned passed = TDM_TASKS | TDM_CAN_LOGPROBS | TDM_CAN_TOOLS;
+	struct retry *r = tdm_build_model(b, sizeof *r, &ops, inner->can & passed);
 	if (!r)
 		return TDM_ENOMEM;
 	r->o = *(const struct options *)options;
 	r->inner = inner;
 	*out = &r->model;
-	return tdm_on_read(b, r->o.on, &r->on);
+	int status = tdm_task_check(b, &r->model);
+	return status ? status : tdm_on_read(b, r->o.on, &r->on);
 }
 
-static const struct tdm_role roles[] = {{"inner", TDM_CAN_TEXT, 1, 1, "the model that is asked again"}};
+static const struct tdm_role roles[] = {{"inner", 0, 1, 1, "the model that is asked again"}};
 
 #define AT(name) offsetof(struct options, name)
 static const struct tdm_option table[] = {

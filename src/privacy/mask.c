@@ -326,31 +326,44 @@ static int may_leave(const struct mask *m, struct tdm_run *run) {
 	                m->inner->name);
 }
 
-// The vector of the masked text.
-static int embed(struct tdm_model *model, struct tdm_run *run, const char *text, size_t len, const float **out,
-                 int *width) {
+static int embed_masked(struct job *j, struct tdm_words *texts, size_t n, const float **out, int *width) {
+	struct tdm_run *run = j->run;
+	struct tdm_request masked;
+	int status = hide(j);
+	if (status == TDM_OK)
+		status = look_before_leaving(j);
+	if (status == TDM_OK)
+		status = tdm_fields_build(&j->fields, run->arena, j->masked, &masked, &run->error);
+	if (status != TDM_OK)
+		return status;
+	for (size_t i = 0; i < n; i++)
+		texts[i] = (struct tdm_words){masked.messages[i].text, masked.messages[i].len};
+	run->egress = &j->egress.base;
+	status = tdm_embed_all(j->mask->inner, run, texts, n, out, width);
+	run->egress = j->egress.base.next;
+	return status;
+}
+
+// The vectors of the masked texts, which are hidden together: as messages of one request.
+static int embed(struct tdm_model *model, struct tdm_run *run, const struct tdm_words *texts, size_t n,
+                 const float **out, int *width) {
 	struct mask *m = (struct mask *)model;
-	struct tdm_message message = {.from = TDM_FROM_USER, .text = text, .len = len};
+	struct tdm_message *messages = tdm_arena_array(run->arena, n, sizeof *messages);
+	struct tdm_words *masked = tdm_arena_array(run->arena, n, sizeof *masked);
 	struct tdm_request request;
 	struct job j = {.mask = m, .run = run, .request = &request, .level = level_of(m, run)};
 	int status = may_leave(m, run);
+	if (status == TDM_OK && (!messages || !masked))
+		status = out_of_memory(run);
 	if (status != TDM_OK)
 		return status;
+	for (size_t i = 0; i < n; i++)
+		messages[i] = (struct tdm_message){.from = TDM_FROM_USER, .text = texts[i].text, .len = texts[i].len};
 	tdm_request_init(&request);
-	request.messages = &message;
-	request.n_messages = 1;
+	request.messages = messages;
+	request.n_messages = n;
 	note_level(run, j.level);
-	if (j.level == 0)
-		return tdm_embed(m->inner, run, text, len, out, width);
-	status = hide(&j);
-	if (status == TDM_OK)
-		status = look_before_leaving(&j);
-	if (status != TDM_OK)
-		return status;
-	run->egress = &j.egress.base;
-	status = tdm_embed(m->inner, run, j.masked[0].text, j.masked[0].n, out, width);
-	run->egress = j.egress.base.next;
-	return status;
+	return j.level == 0 ? tdm_embed_all(m->inner, run, texts, n, out, width) : embed_masked(&j, masked, n, out, width);
 }
 
 static int generate(struct tdm_model *model, struct tdm_run *run, const struct tdm_request *request,
@@ -422,7 +435,7 @@ static int read_deny(const struct tdm_build *b, const struct tdm_strings *deny, 
 	return status == TDM_OK ? TDM_OK : tdm_fail(b->error, status, "%s: no memory for the deny list", b->where);
 }
 
-static const struct tdm_model_ops ops = {.generate = generate, .embed = embed, .destroy = destroy};
+static const struct tdm_model_ops ops = {.generate = generate, .embed_all = embed, .destroy = destroy};
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	struct mask *m = tdm_build_model(b, sizeof *m, &ops, 0);

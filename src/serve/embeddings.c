@@ -81,17 +81,14 @@ static void put_numbers(struct tdm_bytes *out, const float *x, int n) {
 
 static int work(struct tdm_plain *p) {
 	const struct asked *a = p->own;
-	int status = tdm_prompts_fit(p->c->arena, p->model, "input", &p->texts, &p->run.error);
+	const float **x;
+	int width = 0, status = tdm_prompts_fit(p->c->arena, p->model, "input", &p->texts, &p->run.error);
+	if (!status)
+		status = tdm_vectors(p->model, &p->run, &p->texts, a->dimensions, &x, &width);
 	tdm_bytes_puts(&p->answer, "{\"object\":\"list\",\"data\":[");
 	for (int i = 0; i < p->texts.n && !status; i++) {
-		const struct tdm_message *text = &p->texts.items[i].message;
-		const float *x;
-		int width;
-		status = tdm_vector(p->model, &p->run, text, a->dimensions, &x, &width);
-		if (status)
-			break;
 		tdm_bytes_printf(&p->answer, "%s{\"object\":\"embedding\",\"index\":%d,\"embedding\":", i ? "," : "", i);
-		(a->base64 ? put_base64 : put_numbers)(&p->answer, x, width);
+		(a->base64 ? put_base64 : put_numbers)(&p->answer, x[i], width);
 		tdm_bytes_putc(&p->answer, '}');
 	}
 	p->run.record->served = p->model->name;

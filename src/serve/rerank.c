@@ -79,25 +79,19 @@ static int rank_by_score(struct tdm_plain *p, struct ranked *order, size_t n) {
 	request.n_messages = 1;
 	for (size_t i = 0; i < n; i++)
 		texts[i] = p->texts.items[i + 1].message.text;
-	int status = tdm_run_check(&p->run);
-	if (!status)
-		status = p->model->ops->score(p->model, &p->run, &request, texts, n, ln, NULL);
+	int status = tdm_score(p->model, &p->run, &request, texts, n, ln, NULL);
 	for (size_t i = 0; i < n && !status; i++)
 		order[i] = (struct ranked){(int)i, exp(ln[i])};
 	return status;
 }
 
 static int rank_by_vectors(struct tdm_plain *p, struct ranked *order, size_t n) {
-	const float *query, *x;
-	int width, other;
-	int status = tdm_vector(p->model, &p->run, &p->texts.items[0].message, 0, &query, &width);
+	const float **x;
+	int width = 0, status = tdm_vectors(p->model, &p->run, &p->texts, 0, &x, &width);
 	for (size_t i = 0; i < n && !status; i++) {
-		status = tdm_vector(p->model, &p->run, &p->texts.items[i + 1].message, 0, &x, &other);
-		if (!status && other != width)
-			status = tdm_fail(&p->run.error, TDM_EINTERNAL, "model %s made vectors of two widths", p->model->name);
 		order[i] = (struct ranked){(int)i, 0};
-		for (int k = 0; k < width && !status; k++)
-			order[i].score += (double)query[k] * (double)x[k];
+		for (int k = 0; k < width; k++)
+			order[i].score += (double)x[0][k] * (double)x[i + 1][k];
 	}
 	return status;
 }

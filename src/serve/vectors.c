@@ -20,15 +20,19 @@ static double length_of(const float *x, int n) {
 	return sqrt(sum);
 }
 
-static int cut(struct tdm_model *m, struct tdm_run *run, int64_t dimensions, const float **x, int *width) {
-	if (dimensions > *width)
+static int may_have(struct tdm_model *m, struct tdm_run *run, int64_t dimensions, int width) {
+	if (dimensions > width)
 		return tdm_fail_param(&run->error, TDM_EVALUE, "dimensions",
-		                      "dimensions: vectors of model %s have %d numbers, got %lld", m->name, *width,
+		                      "dimensions: vectors of model %s have %d numbers, got %lld", m->name, width,
 		                      (long long)dimensions);
-	if (!may_cut(m))
+	if (dimensions && dimensions != width && !may_cut(m))
 		return tdm_fail_param(&run->error, TDM_EVALUE, "dimensions",
 		                      "dimensions: vectors of model %s may not be cut (cuts_vectors); expected %d", m->name,
-		                      *width);
+		                      width);
+	return TDM_OK;
+}
+
+static int cut(struct tdm_run *run, int64_t dimensions, const float **x) {
 	double length = length_of(*x, (int)dimensions);
 	float *shorter = tdm_arena_array(run->arena, (size_t)dimensions, sizeof *shorter);
 	if (!shorter)
@@ -36,16 +40,28 @@ static int cut(struct tdm_model *m, struct tdm_run *run, int64_t dimensions, con
 	for (int i = 0; i < (int)dimensions; i++)
 		shorter[i] = (float)((double)(*x)[i] / length);
 	*x = shorter;
-	*width = (int)dimensions;
 	return TDM_OK;
 }
 
-int tdm_vector(struct tdm_model *m, struct tdm_run *run, const struct tdm_message *text, int64_t dimensions,
-               const float **out, int *width) {
-	int status = tdm_embed(m, run, text->text, text->len, out, width);
-	if (!status && dimensions && dimensions != *width)
-		status = cut(m, run, dimensions, out, width);
-	if (!status && !isfinite(length_of(*out, *width)))
-		status = tdm_fail(&run->error, TDM_EINTERNAL, "model %s made a vector that is none", m->name);
+int tdm_vectors(struct tdm_model *m, struct tdm_run *run, const struct tdm_prompts *texts, int64_t dimensions,
+                const float ***out, int *width) {
+	size_t n = (size_t)texts->n;
+	struct tdm_words *words = tdm_arena_array(run->arena, n, sizeof *words);
+	const float **x = tdm_arena_array(run->arena, n, sizeof *x);
+	if (!words || !x)
+		return tdm_fail(&run->error, TDM_ENOMEM, "no memory for vectors");
+	for (size_t i = 0; i < n; i++)
+		words[i] = (struct tdm_words){texts->items[i].message.text, texts->items[i].message.len};
+	int status = tdm_embed_all(m, run, words, n, x, width);
+	if (!status)
+		status = may_have(m, run, dimensions, *width);
+	bool shortens = !status && dimensions && dimensions != *width;
+	*width = shortens ? (int)dimensions : *width;
+	for (size_t i = 0; i < n && !status; i++) {
+		status = shortens ? cut(run, dimensions, &x[i]) : TDM_OK;
+		if (!status && !isfinite(length_of(x[i], *width)))
+			status = tdm_fail(&run->error, TDM_EINTERNAL, "model %s made a vector that is none", m->name);
+	}
+	*out = x;
 	return status;
 }

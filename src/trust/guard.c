@@ -159,16 +159,19 @@ static int look(struct tdm_model *m, struct tdm_run *run, const char *text, size
 	return TDM_OK;
 }
 
-static int embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out,
+// Every text is looked at before the first one goes on.
+static int embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n, const float **out,
                  int *width) {
 	const struct guard *g = (const struct guard *)m;
-	struct finding f = {NULL, 0};
-	if (!g->input && run->objective.trust == 0)
-		return tdm_embed(g->inner, run, text, len, out, width);
-	int status = look_at_text(g, run, text, len, judges(g, JUDGE_INPUT), &f);
-	if (status == TDM_OK)
-		status = refuse(g, run, &f, "input");
-	return status == TDM_OK ? tdm_embed(g->inner, run, text, len, out, width) : status;
+	bool looks = g->input || run->objective.trust > 0;
+	int status = TDM_OK;
+	for (size_t i = 0; looks && i < n && !status; i++) {
+		struct finding f = {NULL, 0};
+		status = look_at_text(g, run, texts[i].text, texts[i].len, judges(g, JUDGE_INPUT), &f);
+		if (status == TDM_OK)
+			status = refuse(g, run, &f, "input");
+	}
+	return status == TDM_OK ? tdm_embed_all(g->inner, run, texts, n, out, width) : status;
 }
 
 // --- output
@@ -351,7 +354,7 @@ static int read_scan(const struct tdm_build *b, struct guard *g) {
 	return TDM_OK;
 }
 
-static const struct tdm_model_ops ops = {.generate = generate, .embed = embed, .look = look};
+static const struct tdm_model_ops ops = {.generate = generate, .embed_all = embed, .look = look};
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	struct guard *g = tdm_build_model(b, sizeof *g, &ops, 0);

@@ -12,11 +12,14 @@ import { jsonAnswer, startUpstream } from './upstream.mjs';
 const dir = tempDir('encoders-');
 const made = spawnSync(path.join(path.dirname(realpathSync(program)), 'random_model'), [dir], { encoding: 'utf8' });
 assert.equal(made.status, 0, made.stderr);
-let server, upstream, client, vector = [3, 4];
+let server, upstream, broken, client, vector = [3, 4];
+const inputsOf = (rq) => [rq.json.input].flat();
+const vectorOf = (text) => (/^\d+$/.test(text) ? [1, Number(text)] : vector); // a number is the tangent of its angle
 
 before(async () => {
   upstream = await startUpstream((rq) => jsonAnswer(200, { object: 'list', model: 'up', usage: { prompt_tokens: 5, total_tokens: 5 },
-    data: [{ object: 'embedding', index: 0, embedding: vector }] }));
+    data: inputsOf(rq).map((text, index) => ({ object: 'embedding', index, embedding: vectorOf(text) })).reverse() }));
+  broken = await startUpstream();
   server = await startTandem(`
 models:
   small: {kind: local, path: ${weights('small')}}
@@ -24,6 +27,12 @@ models:
   ranker: {kind: local, path: ${dir}/bert-rank.gguf}
   far: {kind: remote, url: "${upstream.url}", model: up, embed: yes}
   masked: {kind: mask, inner: far, level: 2}
+  few: {kind: remote, url: "${upstream.url}", model: up, embed: yes, embed_batch: 3}
+  down: {kind: remote, url: "${broken.url}", model: up, embed: yes, breaker: no}
+  patient: {kind: retry, inner: down, base_ms: 5}
+  safe: {kind: fallback, models: [down, few]}
+  either: {kind: pool, members: [down, few], by: weights, weights: [1000000, 0.000001]}
+  deep: {kind: mask, inner: safe, level: 2}
   guarded: {kind: guard, inner: words, judge_on: off}
   both: {kind: guard, inner: masked, judge_on: off}
   chatty: {kind: guard, inner: small, judge: small}
@@ -34,6 +43,7 @@ serve: {default: words}
 after(async () => {
   await server?.stop();
   await upstream?.close();
+  await broken?.close();
 });
 
 const embed = (body) => post(`${server.base}/embeddings`, body);
@@ -126,6 +136,63 @@ test('a remote upstream: its vector at length 1, its count; numbers and base64; 
   vector = good;
 });
 
+const tangents = ({ json }) => json.data.map((d) => Math.round(d.embedding[1] / d.embedding[0]));
+
+test('several texts are as few requests as the upstream takes, in their own order, and each has its row', async () => {
+  const input = ['1', '2', '3', '4', '5', '6', '7'], before = upstream.requests.length;
+  const whole = await embed({ input, model: 'far' });
+  assert.deepEqual(tangents(whole), [1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(upstream.requests.length, before + 1);
+  assert.deepEqual(lastSent().input, input);
+  assert.equal(whole.json.usage.prompt_tokens, 5);
+  assert.equal(whole.json.tandem.left.requests, 1);
+  const cut = await embed({ input, model: 'few' });
+  assert.deepEqual(tangents(cut), [1, 2, 3, 4, 5, 6, 7]);
+  assert.deepEqual(upstream.requests.slice(before + 1).map((rq) => rq.json.input), [['1', '2', '3'], ['4', '5', '6'], '7']);
+  assert.deepEqual(cut.json.tandem.calls.map((c) => [c.purpose, c.status, c.prompt_tokens]), Array(3).fill(['embed', 'ok', 5]));
+  await embed({ input: ['write to joe@example.com', 'or to ann@example.com', 'joe@example.com'], model: 'masked' });
+  const [first, , third] = lastSent().input;
+  assert.equal(first, `write to ${third}`, 'the same value is the same token in all of them');
+  assert.ok(!upstream.received.includes('@example.com'));
+});
+
+test('F07 what is not one vector for each text is no answer: too few, the same place twice, two widths', async () => {
+  const good = { object: 'embedding', index: 0, embedding: [1, 0] };
+  for (const data of [[good], [good, good], [good, { ...good, index: 2 }], [good, { ...good, index: -1 }], [good, { ...good, index: 1, embedding: [1] }]]) {
+    broken.behaviour = () => jsonAnswer(200, { data });
+    const { status, json } = await embed({ input: ['a', 'b'], model: 'down' });
+    assert.deepEqual([status, json.error.code], [502, 'bad_upstream_body'], JSON.stringify(data));
+  }
+  broken.behaviour = () => jsonAnswer(200, { data: [{ embedding: [1, 1] }, { embedding: [1, 2] }] });
+  assert.deepEqual(tangents(await embed({ input: ['a', 'b'], model: 'down' })), [1, 2], 'without indices the order counts');
+});
+
+test('F03 retry, fallback and pool treat vectors as they treat words', async () => {
+  const error = (status, extra) => () => jsonAnswer(`${status} X`, { error: { message: 'm', type: 't' } }, extra);
+  const well = () => jsonAnswer(200, { data: [{ index: 0, embedding: [1, 9] }] });
+  let answers = [error(503), well];
+  broken.behaviour = (rq) => (answers.length > 1 ? answers.shift() : answers[0])(rq);
+  const again = await embed({ input: 'x', model: 'patient' });
+  assert.deepEqual(tangents(again), [9]);
+  assert.deepEqual(again.json.tandem.calls.map((c) => [c.model, c.purpose, c.status]), [['down', 'embed', 'failed'], ['down', 'embed', 'ok']]);
+  answers = [error(429, 'retry-after-ms: 20\r\n'), well];
+  assert.deepEqual(tangents(await embed({ input: 'x', model: 'patient' })), [9]);
+  for (const model of ['safe', 'either', 'deep']) {
+    answers = [error(500)];
+    const other = await embed({ input: ['4', '5'], model });
+    assert.deepEqual(tangents(other), [4, 5], model);
+    assert.equal(other.json.tandem.decisions.at(-1).choice, 'few');
+  }
+  for (const model of ['patient', 'either']) {
+    answers = [error(400)];
+    const before = broken.requests.length;
+    assert.equal((await embed({ input: 'x', model })).json.error.code, 'upstream_rejected', model);
+    assert.equal(broken.requests.length, before + 1, 'what is wrong stays wrong');
+  }
+  const { json } = await post(`${server.base}/chat/completions`, { model: 'safe', messages: [{ role: 'user', content: 'hi' }] });
+  assert.equal(json.error.code, 'capability_missing');
+});
+
 test('no endpoint passes by a mask, a guard or a wish', async () => {
   const { json } = await embed({ input: 'write to joe@example.com', model: 'both' });
   assert.match(lastSent().input, /^write to EMAIL_[A-Z0-9]{8}$/);
@@ -137,7 +204,7 @@ test('no endpoint passes by a mask, a guard or a wish', async () => {
     assert.equal(bad.json.error.code, 'content_filter', model);
     assert.equal(bad.json.tandem.state, 'refused');
   }
-  assert.equal(upstream.requests.length, before + 1, 'only the first text left');
+  assert.equal(upstream.requests.length, before, 'what is refused takes its neighbours with it');
   assert.equal((await embed({ input: 'x', model: 'far', tandem: { privacy: 4 } })).json.error.code, 'privacy_refused');
   assert.equal((await embed({ input: 'x', model: 'far', tandem: { privacy: 1 } })).json.error.code, 'privacy_refused');
   assert.equal((await embed({ input: 'x', tandem: { trust: 1 } })).json.error.code, 'objective_infeasible');

@@ -33,17 +33,42 @@ static int plan_generate(struct tdm_model *m, struct tdm_run *run, const struct 
 	return status;
 }
 
+static int plan_score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
+                      const char *const *texts, size_t n, double *logprobs, int *n_tokens) {
+	struct plan *p = (struct plan *)m;
+	int status = p->calls < 8 ? p->status[p->calls] : TDM_OK;
+	p->calls++;
+	for (size_t i = 0; i < n; i++)
+		logprobs[i] = -(double)strlen(texts[i]);
+	return status ? tdm_fail(&run->error, status, "%s fails as told", m->name) : TDM_OK;
+}
+
+static int plan_embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n,
+                      const float **out, int *width) {
+	struct plan *p = (struct plan *)m;
+	int status = p->calls < 8 ? p->status[p->calls] : TDM_OK;
+	p->calls++;
+	for (size_t i = 0; i < n; i++) {
+		float *x = tdm_arena_alloc(run->arena, sizeof *x);
+		*x = (float)texts[i].len;
+		out[i] = x;
+	}
+	*width = 1;
+	return status ? tdm_fail(&run->error, status, "%s fails as told", m->name) : TDM_OK;
+}
+
 static struct plan plans[4];
 static struct asked a;
 static const char *session; // of the next request; NULL = none
 
 static void open_with(const struct tdm_kind *kind, const char *options, size_t n, bool leaves) {
-	static const struct tdm_model_ops ops = {.generate = plan_generate};
+	static const struct tdm_model_ops ops = {.generate = plan_generate, .score = plan_score, .embed_all = plan_embed};
 	static const char *const names[] = {"one", "two", "three", "four"};
+	const unsigned can = TDM_CAN_TEXT | TDM_CAN_SCORE | TDM_CAN_EMBED;
 	const char *roles[4];
 	struct tdm_model *parts[4];
 	for (size_t i = 0; i < 4; i++) {
-		plans[i] = (struct plan){.model = {.ops = &ops, .name = names[i], .can = TDM_CAN_TEXT, .leaves = leaves}};
+		plans[i] = (struct plan){.model = {.ops = &ops, .name = names[i], .can = can, .leaves = leaves}};
 		parts[i] = &plans[i].model;
 		roles[i] = kind->roles[0].name;
 	}
@@ -103,6 +128,43 @@ static void test_retry(void **state) {
 		plans[0].status[0] = lasting[i];
 		ask(1);
 		assert_true(a.status == lasting[i] && plans[0].calls == 1);
+		shut();
+	}
+}
+
+// Vectors and judgements are repeated and replaced like words.
+static void test_other_tasks(void **state) {
+	static const struct tdm_kind *const kinds[] = {&tdm_kind_retry, &tdm_kind_fallback, &tdm_kind_pool};
+	const struct tdm_words words[] = {{"ab", 2}, {"abc", 3}};
+	const char *const texts[] = {"ab", "abc"};
+	for (size_t i = 0; i < 2 * TDM_COUNT(kinds); i++) {
+		const struct tdm_kind *kind = kinds[i / 2];
+		bool broken = i % 2;
+		const float *x[2] = {NULL};
+		double ln[2];
+		int width = 0;
+		open_with(kind, i / 2 ? "{}" : "{base_ms: 1}", i / 2 ? 2 : 1, true);
+		assert_int_equal(a.model->can & (TDM_CAN_TEXT | TDM_CAN_SCORE | TDM_CAN_EMBED),
+		                 TDM_CAN_TEXT | TDM_CAN_SCORE | TDM_CAN_EMBED);
+		ask(1);
+		plans[0].calls = plans[1].calls = 0;
+		plans[0].status[0] = broken ? TDM_EREJECTED : TDM_EUPSTREAM;   // a fallback follows both
+		plans[1].status[0] = i / 2 == 2 ? plans[0].status[0] : TDM_OK; // a pool may begin with either
+		int status = tdm_embed_all(a.model, &a.run, words, 2, x, &width);
+		bool well = !broken || kind == &tdm_kind_fallback;
+		if (kind != &tdm_kind_pool) {
+			assert_int_equal(status, well ? TDM_OK : TDM_EREJECTED);
+			assert_true(!well || (width == 1 && x[0][0] == 2 && x[1][0] == 3));
+		}
+		assert_int_equal(plans[0].calls + plans[1].calls, kind == &tdm_kind_pool ? (broken ? 1 : 2) : well ? 2 : 1);
+		tdm_error_clear(&a.run.error);
+		plans[0].calls = plans[1].calls = 0;
+		status = tdm_score(a.model, &a.run, &(struct tdm_request){0}, texts, 2, ln, NULL);
+		if (kind != &tdm_kind_pool) {
+			assert_int_equal(status, well ? TDM_OK : TDM_EREJECTED);
+			assert_true(!well || (ln[0] == -2 && ln[1] == -3));
+		}
+		assert_int_equal(plans[0].calls + plans[1].calls, kind == &tdm_kind_pool ? (broken ? 1 : 2) : well ? 2 : 1);
 		shut();
 	}
 }
@@ -300,15 +362,11 @@ static void test_breaker(void **state) {
 
 int tdm_test_policies(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_breaker),
-	    cmocka_unit_test(test_retry),
-	    cmocka_unit_test(test_retry_waits),
-	    cmocka_unit_test(test_fallback),
-	    cmocka_unit_test(test_fallback_passes_over_who_cannot),
-	    cmocka_unit_test(test_pool_spreads),
-	    cmocka_unit_test(test_pool_keeps_conversations),
-	    cmocka_unit_test(test_bad_settings),
-	    cmocka_unit_test(test_budget_of_all),
+	    cmocka_unit_test(test_breaker),      cmocka_unit_test(test_retry),
+	    cmocka_unit_test(test_other_tasks),  cmocka_unit_test(test_retry_waits),
+	    cmocka_unit_test(test_fallback),     cmocka_unit_test(test_fallback_passes_over_who_cannot),
+	    cmocka_unit_test(test_pool_spreads), cmocka_unit_test(test_pool_keeps_conversations),
+	    cmocka_unit_test(test_bad_settings), cmocka_unit_test(test_budget_of_all),
 	};
 	return cmocka_run_group_tests_name("policies", tests, NULL, NULL);
 }
