@@ -1,9 +1,10 @@
 // Guard: a small guardian around a generator. It looks at what goes in and at what comes out, with phrases (patterns.h)
 // and, when there is one, a judge.
 //
-// The rule it protects: a piece of an answer is released only when everything up to `window` pieces after it has been
-// looked at (or the answer has ended), so a phrase no longer than the window never goes out, wherever it starts. A
-// judge that fails closes the guard. New phrases are rows in patterns.c.
+// The rule it protects: of a phrase no byte goes out, however long it is and wherever it starts: a piece of an answer
+// is held back as long as it may still become a part of one, and no longer. What a judge reads waits until it has
+// looked at everything up to `window` pieces after it (or the answer has ended). A judge that fails closes the guard.
+// New phrases are rows in patterns.c.
 #include "models/collect.h"
 #include "trust/judge.h"
 #include "trust/kinds.h"
@@ -178,6 +179,7 @@ static int embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_word
 
 struct held { // a piece that waits
 	struct tdm_event event;
+	size_t end; // in what the stream of phrases has read
 	struct held *next;
 };
 
@@ -187,8 +189,9 @@ struct watch {            // one answer on its way out
 	struct tdm_run *run;
 	struct tdm_match_stream stream;
 	struct held *first, **last;
-	struct tdm_bytes text;                   // the answer so far, for the judge
-	int64_t seen, matched, judged, released; // pieces: received, covered by phrases, covered by the judge, let out
+	struct tdm_bytes text;          // the answer so far, for the judge
+	size_t decided;                 // bytes that can become no part of a phrase any more
+	int64_t seen, judged, released; // pieces: received, covered by the judge, let out
 	struct finding found;
 	bool flagged, ended;  // ended: the caller wants no more
 	enum tdm_piece piece; // the sort of the last one
@@ -198,23 +201,29 @@ static int keep(struct watch *w, const struct tdm_event *event) {
 	struct held *h = tdm_arena_alloc(w->run->arena, sizeof *h);
 	if (!h || !tdm_event_copy(w->run->arena, event, &h->event))
 		return tdm_fail(&w->run->error, TDM_ENOMEM, "guard: no memory to hold an answer back");
+	h->end = w->stream.at;
 	*w->last = h;
 	w->last = &h->next;
 	return TDM_OK;
 }
 
-// Lets out what lies `window` pieces before the end of what was looked at.
-static int release(struct watch *w, int64_t up_to) {
+static int let_out(struct watch *w, const struct tdm_event *event) {
+	w->released++;
+	int status = w->base.next->put(w->base.next, event);
+	w->ended = w->ended || status != TDM_OK;
+	return status;
+}
+
+// Lets out what is decided, of the first `most` pieces.
+static int release(struct watch *w, int64_t most) {
 	int status = TDM_OK;
-	while (w->released < up_to && w->first && status == TDM_OK) {
+	while (w->first && w->released < most && w->first->end <= w->decided && status == TDM_OK) {
 		struct held *h = w->first;
 		w->first = h->next;
 		if (!w->first)
 			w->last = &w->first;
-		w->released++;
-		status = w->base.next->put(w->base.next, &h->event);
+		status = let_out(w, &h->event);
 	}
-	w->ended = w->ended || status != TDM_OK;
 	return status;
 }
 
@@ -237,8 +246,7 @@ static int match(struct watch *w, const char *text, size_t n, bool end) {
 		w->found = (struct finding){hit->category, 1};
 		return unsafe(w);
 	}
-	if (w->stream.n_word == 0) // an unfinished word may still complete a phrase
-		w->matched = w->seen;
+	w->decided = w->guard->options.patterns && !end ? tdm_match_pending(&w->stream) : SIZE_MAX;
 	return TDM_OK;
 }
 
@@ -280,15 +288,16 @@ static int put(struct tdm_sink *sink, const struct tdm_event *event) {
 	if (w->found.rule) // the answer is over; a model that goes on is not heard
 		return TDM_SINK_ENOUGH;
 	w->seen++;
-	int status = keep(w, event);
-	if (status == TDM_OK)
-		status = look_at_piece(w, event);
+	int status = look_at_piece(w, event);
 	if (status != TDM_OK)
 		return status;
-	if (o->then == THEN_FLAG)
-		return release(w, w->seen);
-	int64_t checked = judges(w->guard, JUDGE_OUTPUT) && w->judged < w->matched ? w->judged : w->matched;
-	return release(w, checked - o->window);
+	bool flags = o->then == THEN_FLAG;
+	int64_t most = judges(w->guard, JUDGE_OUTPUT) && !flags ? w->judged - o->window : w->seen;
+	w->decided = flags ? SIZE_MAX : w->decided;
+	if (!w->first && most == w->seen && w->stream.at <= w->decided) // nothing waits
+		return let_out(w, event);
+	status = keep(w, event);
+	return status == TDM_OK ? release(w, most) : status;
 }
 
 // The answer has ended: the last word, the last question to the judge, then everything may go.
@@ -410,7 +419,9 @@ static const struct tdm_option rows[] = {
      .standard = "24",
      .min = 0,
      .max = 4096,
-     .help = "pieces of the answer held back behind what was looked at"},
+     .help =
+         "pieces of the answer held back behind what the judge looked at, where it reads answers; phrases hold back "
+         "what may still become one"},
     {.name = "every",
      .type = TDM_OPT_INT,
      .offset = offsetof(struct options, every),

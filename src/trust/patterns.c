@@ -83,11 +83,12 @@ static const char small_words[] =
     " a an the my your his her its our their some any all this that these those of to please "
     "own other me i do can could should would we one ";
 
-static bool small_word(const char *word, size_t n) {
+// whole = false: whether it may become one.
+static bool small_word(const char *word, size_t n, bool whole) {
 	char padded[TDM_WORD_BYTES + 3];
 	padded[0] = ' ';
 	memcpy(padded + 1, word, n);
-	padded[n + 1] = ' ';
+	padded[n + 1] = whole ? ' ' : 0;
 	padded[n + 2] = 0;
 	return strstr(small_words, padded) != NULL;
 }
@@ -141,34 +142,40 @@ int tdm_matcher_init(struct tdm_matcher *m, struct tdm_arena *arena, unsigned si
 
 void tdm_match_init(struct tdm_match_stream *s, const struct tdm_matcher *m) {
 	*s = (struct tdm_match_stream){.matcher = m};
-	s->state = tdm_automaton_step(m->automaton, 0, ' ');
+	s->state = s->ahead = tdm_automaton_step(m->automaton, 0, ' ');
+	s->n_normal = 1;
 }
 
 static const struct tdm_pattern *end_word(struct tdm_match_stream *s) {
 	const struct tdm_automaton *a = s->matcher->automaton;
-	const struct tdm_pattern *found = NULL;
 	size_t length, n = s->n_word;
 	uint32_t more;
 	s->n_word = 0;
-	if (n == 0 || small_word(s->word, n))
+	if (n == 0 || small_word(s->word, n, true)) {
+		s->ahead = s->state;
 		return NULL;
-	for (size_t i = 0; i <= n; i++)
-		s->state = tdm_automaton_step(a, s->state, i < n ? (unsigned char)s->word[i] : ' ');
+	}
+	s->ends[s->n_ends % TDM_PHRASE_WORDS].at = s->word_at;
+	s->ends[s->n_ends++ % TDM_PHRASE_WORDS].normal = s->n_normal - 1; // a phrase begins with the space before its word
+	s->n_normal += n + 1;
+	s->state = s->ahead = tdm_automaton_step(a, s->ahead, ' ');
 	int id = tdm_automaton_match(a, s->state, &length, &more);
-	if (id >= 0)
-		found = &tdm_patterns[id];
-	return found;
+	return id >= 0 ? &tdm_patterns[id] : NULL;
 }
 
-static const struct tdm_pattern *put_folded(struct tdm_match_stream *s, const char *text, size_t n) {
+// at: where the character that became this text begins.
+static const struct tdm_pattern *put_folded(struct tdm_match_stream *s, const char *text, size_t n, size_t at) {
 	const struct tdm_pattern *found = NULL;
 	for (size_t i = 0; i < n && !found; i++) {
 		char c = text[i];
 		bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
 		if (c == '\'' || (c == '-' && s->n_word == 1)) // "don't", "e-mail"
 			continue;
-		if (letter)
+		if (letter) {
+			s->word_at = s->n_word ? s->word_at : at;
 			s->word[s->n_word++] = c;
+			s->ahead = tdm_automaton_step(s->matcher->automaton, s->ahead, (unsigned char)c);
+		}
 		if (!letter || s->n_word == TDM_WORD_BYTES)
 			found = end_word(s);
 	}
@@ -178,21 +185,23 @@ static const struct tdm_pattern *put_folded(struct tdm_match_stream *s, const ch
 // Characters as they are read: invisible ones out, compatibility forms and case folded.
 const struct tdm_pattern *tdm_match_put(struct tdm_match_stream *s, const char *text, size_t n) {
 	const struct tdm_pattern *found = NULL;
-	for (size_t i = 0; i < n && !found;) {
+	for (size_t i = 0, at = s->at; i < n && !found; at = s->at) {
 		uint32_t c;
 		char put[4];
-		i += tdm_utf8_next(text + i, n - i, &c);
+		size_t step = tdm_utf8_next(text + i, n - i, &c);
+		i += step;
+		s->at += step;
 		c = tdm_plain_character(c);
 		if (c < 0x80) {
 			put[0] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-			found = c ? put_folded(s, put, 1) : NULL;
+			found = c ? put_folded(s, put, 1, at) : NULL;
 			continue;
 		}
 		struct tdm_bytes folded;
 		tdm_bytes_init(&folded, 256);
 		size_t bytes = tdm_utf8_put(put, c);
 		if (tdm_nfkc(&folded, put, bytes, true) == TDM_OK && folded.data)
-			found = put_folded(s, folded.data, folded.len);
+			found = put_folded(s, folded.data, folded.len, at);
 		tdm_bytes_release(&folded);
 	}
 	return found;
@@ -200,4 +209,25 @@ const struct tdm_pattern *tdm_match_put(struct tdm_match_stream *s, const char *
 
 const struct tdm_pattern *tdm_match_end(struct tdm_match_stream *s) {
 	return end_word(s);
+}
+
+// Where a phrase begins of which `depth` bytes of the normal form, up to byte n of it, are read.
+static size_t begin_of(const struct tdm_match_stream *s, size_t n, size_t depth) {
+	if (depth == 0)
+		return s->at;
+	if (n - depth == s->n_normal - 1)
+		return s->word_at;
+	for (size_t i = 0; i < s->n_ends && i < TDM_PHRASE_WORDS; i++)
+		if (s->ends[i].normal == n - depth)
+			return s->ends[i].at;
+	return 0;
+}
+
+size_t tdm_match_pending(const struct tdm_match_stream *s) {
+	const struct tdm_automaton *a = s->matcher->automaton;
+	size_t depth = tdm_automaton_depth(a, s->state), before = s->at, counted;
+	if (depth > 1 && (!s->n_word || small_word(s->word, s->n_word, false))) // it may be left out, and the phrase go on
+		before = begin_of(s, s->n_normal, depth);
+	counted = s->n_word ? begin_of(s, s->n_normal + s->n_word, tdm_automaton_depth(a, s->ahead)) : s->at;
+	return counted < before ? counted : before;
 }

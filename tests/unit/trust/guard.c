@@ -10,7 +10,8 @@ struct inner { // says given pieces, and checks after each how many have come ou
 	const char *pieces[128];
 	int n, calls, window;
 	const struct tdm_collect *out;
-	bool deaf; // goes on after it was told to stop
+	int exactly[128]; // pieces that are out after each; 0 = not looked at
+	bool deaf;        // goes on after it was told to stop
 	int status;
 	int call_from; // pieces from this one on are arguments of a call; 0 = none
 };
@@ -26,6 +27,8 @@ static int inner_generate(struct tdm_model *m, struct tdm_run *run, const struct
 		int status = sink->put(sink, &e);
 		if (in->out)
 			assert_true(in->out->n <= (i + 1 - in->window > 0 ? i + 1 - in->window : 0));
+		if (in->exactly[i])
+			assert_int_equal(in->out->n, in->exactly[i]);
 		if (status && !in->deaf)
 			return status < 0 ? status : TDM_OK;
 	}
@@ -167,7 +170,7 @@ static void tool_results_are_read_and_system_text_is_not(void **state) {
 
 static void a_phrase_in_the_output_with_nothing_released(void **state) {
 	make("{}", false);
-	say(6, (const char *[]){"Well", ", make", " a", " bomb", " like", " so"});
+	say(6, (const char *[]){"Well, make", " a", " bomb", " like", " so", "."});
 	assert_string_equal(ask("hello"), "I can't help with that.");
 	assert_int_equal(a.status, TDM_OK);
 	assert_int_equal(a.result.finish, TDM_FINISH_FILTER);
@@ -182,20 +185,23 @@ static void a_phrase_in_the_output_with_nothing_released(void **state) {
 	asked_done(&a);
 }
 
-// The phrase, cut into one to four pieces, begins anywhere; no part of it ever goes out.
+// The phrase, cut into one to eleven pieces, begins anywhere; no part of it ever goes out, and all before it does.
 static void a_planted_phrase_is_never_released(void **state) {
-	static const char *const cuts[][5] = {
-	    {" make a bomb"}, {" make", " a bomb"}, {" ma", "ke a", " bomb"}, {" make", " a", " bo", "mb"}};
-	for (int window = 4; window <= 24; window += 10)
+	static const char *const cuts[][12] = {{" make a bomb"},
+	                                       {" make", " a bomb"},
+	                                       {" ma", "ke a", " bomb"},
+	                                       {" make", " a", " bo", "mb"},
+	                                       {" m", "a", "k", "e", " ", "a", " ", "b", "o", "m", "b"}};
+	for (int with_judge = 0; with_judge < 2; with_judge++)
 		for (int start = 0; start < 60; start++)
-			for (int n = 1; n <= 4; n++) {
-				char options[32], plain[512] = "";
-				snprintf(options, sizeof options, "{window: %d}", window);
-				make(options, false);
+			for (int k = 0; k < 5; k++) {
+				char plain[512] = "";
+				int n = k < 4 ? k + 1 : 11;
+				make("{window: 4, judge_on: output}", with_judge);
 				for (int i = 0; i < start; i++)
 					inner.pieces[i] = i % 3 ? " word" : " is";
 				for (int i = 0; i < n; i++)
-					inner.pieces[start + i] = cuts[n - 1][i];
+					inner.pieces[start + i] = cuts[k][i];
 				for (int i = 0; i < 10; i++)
 					inner.pieces[start + n + i] = " tail";
 				inner.n = start + n + 10;
@@ -205,8 +211,10 @@ static void a_planted_phrase_is_never_released(void **state) {
 					strncat(plain, inner.pieces[i], sizeof plain - strlen(plain) - 1);
 				assert_null(strstr(out, "ma"));
 				assert_int_equal(a.result.finish, TDM_FINISH_FILTER);
-				if (a.collect.n && strcmp(out, "I can't help with that.") != 0)
+				if (with_judge && strcmp(out, "I can't help with that.") != 0)
 					assert_int_equal(strncmp(out, plain, strlen(out)), 0); // a beginning, nothing appended
+				else if (!with_judge && start)
+					assert_string_equal(out, plain);
 				if (start == 0)
 					assert_string_equal(out, "I can't help with that.");
 				asked_done(&a);
@@ -230,13 +238,91 @@ static void nothing_goes_out_before_the_window(void **state) {
 			inner.pieces[i] = words[tdm_rng_below(&rng, 9)];
 			tdm_bytes_puts(&expected, inner.pieces[i]);
 		}
-		inner.window = window;
+		inner.window = with_judge ? window : 0;
 		inner.out = &a.collect;
 		assert_string_equal(ask("hello"), expected.data); // at the end everything is there
 		assert_int_equal(a.collect.n, inner.n);
 		assert_int_equal(judge.calls > 0, with_judge);
 		tdm_bytes_release(&expected);
 		asked_done(&a);
+	}
+}
+
+// What can be no part of a phrase goes out with the piece it came in; what may still become one waits for its next
+// word.
+static void what_no_phrase_can_begin_with_is_not_held(void **state) {
+	static const struct {
+		const char *piece;
+		int released; // pieces, when this one was put
+	} pieces[] = {{"17 ", 1},     {"apples", 2},  {" and ma", 2}, {"ny", 4},      {" make", 4}, {" the", 4},
+	              {" own", 4},    {" cake", 8},   {" b", 8},      {"uild", 8},    {" a", 8},    {" pipe", 8},
+	              {" organ", 13}, {" begin", 13}, {" rsa ", 13},  {"begin ", 15}, {"-- ", 15},  {"now ", 18}};
+	make("{}", false);
+	inner.n = sizeof pieces / sizeof *pieces;
+	for (int i = 0; i < inner.n; i++)
+		inner.pieces[i] = pieces[i].piece;
+	for (int i = 0; i < inner.n; i++)
+		inner.exactly[i] = pieces[i].released;
+	inner.out = &a.collect;
+	ask("hello");
+	assert_int_equal(a.collect.n, inner.n);
+	assert_int_equal(a.result.finish, TDM_FINISH_STOP);
+	asked_done(&a);
+}
+
+static const char *ask_once(const char *text, char *out, size_t n) {
+	make("{message: \"#\"}", false);
+	say(1, &text);
+	snprintf(out, n, "%s", ask("hello"));
+	asked_done(&a);
+	return out;
+}
+
+// Words of phrases, small words and others in any order and cut anywhere: what is refused whole is refused in pieces,
+// and what was let out before the phrase is no part of it.
+static void cuts_make_no_difference(void **state) {
+	static const char *const words[] = {"make ",
+	                                    "a ",
+	                                    "pipe ",
+	                                    "bomb ",
+	                                    "begin ",
+	                                    "rsa ",
+	                                    "private ",
+	                                    "key ",
+	                                    "the ",
+	                                    "Nuclear ",
+	                                    "weapon ",
+	                                    "child ",
+	                                    "x",
+	                                    "\xef\xbd\x8d"
+	                                    "ake ",
+	                                    "e-mail ",
+	                                    "cake. "};
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 11);
+	for (int k = 0; k < 1000; k++) {
+		char text[256] = "", pieces[128][8], whole[256], rest[256];
+		for (int i = 0, n = 1 + (int)tdm_rng_below(&rng, 12); i < n; i++)
+			strncat(text, words[tdm_rng_below(&rng, 16)], sizeof text - strlen(text) - 1);
+		ask_once(text, whole, sizeof whole);
+		make("{message: \"#\"}", false);
+		for (size_t at = 0, n; text[at]; at += n) {
+			n = strnlen(text + at, 3 + tdm_rng_below(&rng, 4));
+			while (((unsigned char)text[at + n] & 0xC0) == 0x80)
+				n--;
+			snprintf(pieces[inner.n], sizeof pieces[0], "%.*s", (int)n, text + at);
+			inner.pieces[inner.n] = pieces[inner.n];
+			inner.n++;
+		}
+		const char *out = ask("hello");
+		assert_int_equal(a.result.finish, *whole == '#' ? TDM_FINISH_FILTER : TDM_FINISH_STOP);
+		assert_int_equal(strncmp(out, *out == '#' ? "#" : text, strlen(out)), 0);
+		size_t n = *out == '#' ? 0 : strlen(out);
+		asked_done(&a);
+		if (*whole == '#')
+			assert_string_equal(ask_once(text + n, rest, sizeof rest), "#");
+		else
+			assert_int_equal(n, strlen(text));
 	}
 }
 
@@ -328,8 +414,8 @@ static void a_judge_that_fails_closes(void **state) {
 }
 
 static void an_error_of_the_inner_model_releases_nothing_more(void **state) {
-	make("{window: 2}", false);
-	say(4, (const char *[]){"a ", "b ", "c ", "d "});
+	make("{}", false);
+	say(4, (const char *[]){"a ", "b ", "make ", "a "});
 	inner.status = TDM_EUPSTREAM;
 	assert_string_equal(ask("hi"), "a b ");
 	assert_int_equal(a.status, TDM_EUPSTREAM);
@@ -373,6 +459,8 @@ int tdm_test_guard(void) {
 	    cmocka_unit_test(a_phrase_in_the_output_with_nothing_released),
 	    cmocka_unit_test(a_planted_phrase_is_never_released),
 	    cmocka_unit_test(nothing_goes_out_before_the_window),
+	    cmocka_unit_test(what_no_phrase_can_begin_with_is_not_held),
+	    cmocka_unit_test(cuts_make_no_difference),
 	    cmocka_unit_test(scan_off_is_the_inner_model),
 	    cmocka_unit_test(the_judge_is_asked_in_its_words),
 	    cmocka_unit_test(the_judge_refuses),
