@@ -27,7 +27,7 @@ USES_eval     := models engine ledger assure base
 USES_serve    := models engine ledger assure base
 USES_cli      := serve eval learn choose trust privacy cost quality models engine ledger assure base
 
-PKGS     := hiredis libcurl sqlite3 libpq jansson yaml-0.1 libpcre2-8 libhs libutf8proc libcrypto
+PKGS     := hiredis libcurl sqlite3 libpq yaml-0.1 libpcre2-8 libhs libutf8proc libcrypto
 CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 $(filter-out -D_FILE_OFFSET_BITS=64,$(shell pkg-config --cflags $(PKGS)))
 CFLAGS   += -std=c17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-psabi \
             -fPIC -fvisibility=hidden -fno-omit-frame-pointer -ffp-contract=off -pthread $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)

@@ -28,7 +28,7 @@ with_line src/cost/planted.c '#include "privacy/mask.h"' "cost includes privacy/
 with_line src/engine/planted.h '#  include "serve/http.h"' "src/engine/planted.h line 1: engine includes serve/http.h"
 with_line src/engine/planted.c '#include "gguf.h"' 'expected "MODULE/file.h"'
 with_line src/cost/planted.c '#include <tandem.h>' "which only base, engine and cli may include"
-with_line src/serve/planted.c '#include <jansson.h>' "includes jansson.h, which only src/base/json.c may include"
+with_line src/serve/planted.c '#include <yaml.h>' "includes yaml.h, which only src/base/yaml.c may include"
 with_line src/privacy/planted.c '#include <openssl/evp.h>' "includes openssl/evp.h, which only src/base/crypto.c"
 with_line tests/unit/base/planted.c '#include "models/model.h"' "base includes models/model.h, but may use only"
 archives tdm_high
