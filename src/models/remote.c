@@ -302,6 +302,9 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	if (pthread_mutex_init(&r->keys.lock, NULL) != 0)
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: no lock", b->where);
 	tdm_breaker_init(&r->breaker);
+	const char *upstream = b->state ? tdm_arena_printf(b->arena, "%s:%s", r->host, r->asking.model) : NULL;
+	if (upstream && tdm_breaker_share(&r->breaker, b->arena, b->state, upstream, NULL))
+		return tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for the name of the upstream", b->where);
 	struct tdm_http_options http = {r->options.ca, r->options.connect_timeout_ms};
 	r->http = tdm_http_new(&http);
 	status = r->http ? read_keys(b, r) : tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for connections", b->where);

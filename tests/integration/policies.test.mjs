@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import OpenAI from 'openai';
-import { chatStream, raw, rawPost, startTandem, streamedText, user } from './lib.mjs';
+import { chatStream, eventually, raw, rawPost, sleep, startTandem, streamedText, user } from './lib.mjs';
+import { startRedis, withoutRedis } from './redis.mjs';
 import { chunk, delta, jsonAnswer, startUpstream, wholeStream } from './upstream.mjs';
 
 let server, east, west, client;
@@ -126,3 +127,36 @@ test('a conversation stays with its upstream; many spread', async () => {
   }
   assert.ok(seen.east > 2 && seen.west > 2, JSON.stringify(seen));
 });
+
+test('F08 two replicas and a real store: failures count together, an open breaker is open for both, one probe closes it for both; without the store each has its own',
+  { skip: withoutRedis }, async () => {
+    const redis = await startRedis(), upstream = await startUpstream();
+    const yaml = `
+models: {far: {kind: remote, url: "${upstream.url}", model: m}}
+state: {url: "redis://127.0.0.1:${redis.port}/3", password: "env:STORE_PASSWORD", timeout_ms: 300}
+`;
+    const two = await Promise.all([0, 1].map(() => startTandem(yaml, { env: { STORE_PASSWORD: redis.password } })));
+    const ask = async (i) => words(await two[i].chat({ model: 'far', messages: user('hi') }));
+    const failures = async (list) => {
+      for (const i of list) assert.equal(await ask(i), 'upstream_error');
+    };
+    upstream.behaviour = error(503);
+    await failures([0, 0, 0, 1, 1]);
+    assert.equal(upstream.requests.length, 5);
+    await sleep(150); // how long the other one may not know
+    assert.deepEqual([await ask(0), await ask(1)], ['upstreams_exhausted', 'upstreams_exhausted']);
+    assert.equal(upstream.requests.length, 5, 'left alone by both');
+    upstream.behaviour = good('back');
+    await eventually('the probe of one', async () => (await ask(0)) === 'back', 3000);
+    assert.equal(upstream.requests.length, 6);
+    await sleep(150);
+    assert.equal(await ask(1), 'back', 'closed for the other one too');
+    await redis.kill();
+    upstream.behaviour = error(503);
+    await failures([0, 0, 0, 0, 1, 1, 1, 1]);
+    assert.deepEqual([await ask(0), await ask(0)], ['upstream_error', 'upstreams_exhausted']);
+    assert.equal(await ask(1), 'upstream_error', 'four of its own are not five');
+    assert.equal(await ask(1), 'upstreams_exhausted');
+    await Promise.all(two.map((s) => s.stop()));
+    await upstream.close();
+  });

@@ -360,13 +360,109 @@ static void test_breaker(void **state) {
 	tdm_breaker_release(&b);
 }
 
+// --- breakers of one upstream
+
+static int64_t wall_us; // stands for every clock
+
+static int64_t wall(void) {
+	return wall_us;
+}
+
+static enum tdm_breaker_pass call(struct tdm_breaker *b, enum tdm_breaker_end end) {
+	int64_t now_us = wall_us - S(1000000); // a monotonic clock begins elsewhere
+	enum tdm_breaker_pass pass = tdm_breaker_admit(b, now_us);
+	if (pass != TDM_BREAKER_OPEN)
+		tdm_breaker_end(b, now_us, pass, end);
+	wall_us += 200000;
+	return pass;
+}
+
+static void share(const char *url, struct tdm_arena *arena, struct tdm_breaker *b, struct tdm_shared **store) {
+	struct tdm_shared_options o;
+	struct tdm_error err = {0};
+	tdm_shared_options_init(&o);
+	o.url = url;
+	o.now_us = wall;
+	if (!*store)
+		assert_int_equal(tdm_shared_open(&o, store, &err), TDM_OK);
+	tdm_breaker_init(b);
+	assert_int_equal(tdm_breaker_share(b, arena, *store, "host:model", wall), TDM_OK);
+}
+
+static void test_breakers_share(void **state) {
+	static const char *const urls[] = {"memory:", "sqlite:build/breaker.db"};
+	for (size_t i = 0; i < TDM_COUNT(urls); i++) {
+		struct tdm_shared *store = NULL;
+		struct tdm_breaker x, y, late;
+		struct tdm_arena arena;
+		remove("build/breaker.db");
+		tdm_arena_init(&arena, 1 << 16);
+		wall_us = S(2000000);
+		share(urls[i], &arena, &x, &store);
+		share(urls[i], &arena, &y, &store);
+		for (int k = 0; k < 3; k++) // failures count together
+			assert_int_equal(call(&x, TDM_BREAKER_FAILED), TDM_BREAKER_CLOSED);
+		for (int k = 0; k < 2; k++)
+			assert_int_equal(call(&y, TDM_BREAKER_FAILED), TDM_BREAKER_CLOSED);
+		assert_int_equal(call(&x, TDM_BREAKER_WELL), TDM_BREAKER_OPEN);
+		share(urls[i], &arena, &late, &store); // one that comes later, as after a restart
+		assert_int_equal(call(&late, TDM_BREAKER_WELL), TDM_BREAKER_OPEN);
+		wall_us += S(1);
+		assert_int_equal(tdm_breaker_admit(&x, wall_us - S(1000000)), TDM_BREAKER_PROBE);
+		assert_int_equal(call(&y, TDM_BREAKER_WELL), TDM_BREAKER_OPEN); // one probe of all
+		tdm_breaker_end(&x, wall_us - S(1000000), TDM_BREAKER_PROBE, TDM_BREAKER_FAILED);
+		wall_us += 1900000;
+		assert_int_equal(call(&y, TDM_BREAKER_WELL), TDM_BREAKER_OPEN); // the wait is twice as long for all
+		assert_int_equal(call(&y, TDM_BREAKER_WELL), TDM_BREAKER_PROBE);
+		assert_int_equal(call(&x, TDM_BREAKER_WELL), TDM_BREAKER_CLOSED);
+		assert_int_equal(call(&late, TDM_BREAKER_WELL), TDM_BREAKER_CLOSED);
+		for (int k = 0; k < 4; k++) // a success between makes them void for all
+			assert_int_equal(call(&x, TDM_BREAKER_FAILED), TDM_BREAKER_CLOSED);
+		assert_int_equal(call(&y, TDM_BREAKER_WELL), TDM_BREAKER_CLOSED);
+		assert_int_equal(call(&x, TDM_BREAKER_FAILED), TDM_BREAKER_CLOSED);
+		assert_int_equal(call(&x, TDM_BREAKER_WELL), TDM_BREAKER_CLOSED);
+		tdm_breaker_release(&x);
+		tdm_breaker_release(&y);
+		tdm_breaker_release(&late);
+		tdm_shared_close(store);
+		tdm_arena_release(&arena);
+	}
+	remove("build/breaker.db");
+}
+
+// What is in the store is data: nonsense changes nothing, and times ahead are bounded.
+static void test_breaker_distrusts(void **state) {
+	static const char *const nonsense[] = {"",         "x",         "2 1 1 1",         "1 1",
+	                                       "1 -5 0 0", "1 0 0 0 7", "1 0 0 0 7:x 8:9", "1 0 0 0 ::"};
+	struct tdm_shared *store = NULL;
+	struct tdm_breaker b;
+	struct tdm_arena arena;
+	struct tdm_error err = {0};
+	tdm_arena_init(&arena, 1 << 16);
+	wall_us = S(2000000);
+	share("memory:", &arena, &b, &store);
+	for (size_t i = 0; i < TDM_COUNT(nonsense); i++) {
+		assert_int_equal(tdm_shared_set(store, "breaker:host:model", nonsense[i], strlen(nonsense[i]), 0, &err),
+		                 TDM_OK);
+		assert_int_equal(call(&b, TDM_BREAKER_NEITHER), TDM_BREAKER_CLOSED);
+	}
+	static const char ahead[] = "1 3 99999999999999 99999999999999 99999999999999:1";
+	assert_int_equal(tdm_shared_set(store, "breaker:host:model", ahead, sizeof ahead - 1, 0, &err), TDM_OK);
+	assert_int_equal(call(&b, TDM_BREAKER_WELL), TDM_BREAKER_OPEN);
+	assert_in_range(tdm_breaker_wait_us(&b, wall_us - S(1000000)), 1, S(30));
+	tdm_breaker_release(&b);
+	tdm_shared_close(store);
+	tdm_arena_release(&arena);
+}
+
 int tdm_test_policies(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_breaker),      cmocka_unit_test(test_retry),
-	    cmocka_unit_test(test_other_tasks),  cmocka_unit_test(test_retry_waits),
-	    cmocka_unit_test(test_fallback),     cmocka_unit_test(test_fallback_passes_over_who_cannot),
-	    cmocka_unit_test(test_pool_spreads), cmocka_unit_test(test_pool_keeps_conversations),
-	    cmocka_unit_test(test_bad_settings), cmocka_unit_test(test_budget_of_all),
+	    cmocka_unit_test(test_breakers_share), cmocka_unit_test(test_breaker_distrusts),
+	    cmocka_unit_test(test_breaker),        cmocka_unit_test(test_retry),
+	    cmocka_unit_test(test_other_tasks),    cmocka_unit_test(test_retry_waits),
+	    cmocka_unit_test(test_fallback),       cmocka_unit_test(test_fallback_passes_over_who_cannot),
+	    cmocka_unit_test(test_pool_spreads),   cmocka_unit_test(test_pool_keeps_conversations),
+	    cmocka_unit_test(test_bad_settings),   cmocka_unit_test(test_budget_of_all),
 	};
 	return cmocka_run_group_tests_name("policies", tests, NULL, NULL);
 }
