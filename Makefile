@@ -106,7 +106,8 @@ install: all $(B)/libtandem.so ## program, library, headers and pkg-config file 
 		$(PREFIX) 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -ltandem' 'Requires.private: $(PKGS)' \
 		'Libs.private: -lopenblas -lm -pthread' >$(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
 
-# --- unit tests: tests/unit/MODULE/*.c make one binary per module, linked with that module and the ones below it only
+# --- unit tests: tests/unit/MODULE/*.c make one binary per module, linked with that module and the ones below it only;
+# what it printed last stays beside it, for tests/cases
 UNIT_TOOLS_engine := $(B)/tests/tools/family_model.o
 UNIT_TOOLS_models := $(UNIT_TOOLS_engine)
 define UNIT
@@ -116,7 +117,7 @@ UNIT_RUNS += unit-$(1)
 $(B)/unit-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/$(1)/*.c)) $(UNIT_TOOLS_$(1)) $(call archive,$(1)) $(foreach m,$(USES_$(1)),$(call archive,$(m)))
 	$(CC) $(LDFLAGS) $$(filter %.o,$$^) $(call whole,$(1) $(USES_$(1))) -o $$@ -lcmocka $(LDLIBS)
 unit-$(1): $(B)/unit-$(1)
-	$$<
+	@$$< >$$<.out 2>&1; status=$$$$?; cat $$<.out; exit $$$$status
 endif
 endef
 $(foreach m,$(MODULES),$(eval $(call UNIT,$(m))))

@@ -3,6 +3,10 @@
 // The rule it protects: the decision is a pure function of the last user message (and, for `random`, of run->seed), and
 // the record says which score met which threshold. The large score keeps: small iff score >= threshold.
 //
+// With `stay` it is one of all user messages of the conversation: every change of the model loses what the other one
+// has read of it (its prompt cache), so a turn goes where the turn before went unless its score passes the threshold by
+// that much. The turns are read again each time: nothing is remembered, and every replica decides alike.
+//
 // Scorers: linear (models/linear.h, fitted by learn/fit), and controls that every report compares it with: length
 // (minus the bytes), random, always_small, always_large. A new scorer: a row in `scorers`, a choice in the options.
 #include "cost/kinds.h"
@@ -14,7 +18,7 @@
 struct options {
 	int scorer;
 	const char *weights;
-	double threshold, rate;
+	double threshold, rate, stay;
 };
 
 struct route {
@@ -60,20 +64,47 @@ static const struct scorer {
 };
 enum { LINEAR, LENGTH, RANDOM, SMALL, LARGE };
 
+struct turn { // what came of one
+	double score, threshold;
+	bool keep;
+};
+
+static struct turn decide(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen,
+                          double threshold) {
+	struct turn t = {.score = scorers[r->o.scorer].score(r, run, seen), .threshold = threshold};
+	t.keep = tdm_gate_accepts(t.score, threshold);
+	return t;
+}
+
+static struct turn last_turn(const struct route *r, const struct tdm_run *run, const struct tdm_request *request) {
+	struct tdm_seen seen = tdm_seen_question(request);
+	struct turn t = {.threshold = r->threshold};
+	bool first = true;
+	if (r->o.stay <= 0)
+		return decide(r, run, &seen, r->threshold);
+	for (size_t i = 0; i < request->n_messages; i++) {
+		const struct tdm_message *m = &request->messages[i];
+		if (m->from != TDM_FROM_USER)
+			continue;
+		seen = (struct tdm_seen){.question = m->text, .n_question = m->len};
+		t = decide(r, run, &seen, first ? r->threshold : r->threshold + (t.keep ? -r->o.stay : r->o.stay));
+		first = false;
+	}
+	return first ? decide(r, run, &seen, r->threshold) : t;
+}
+
 static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                     struct tdm_result *result) {
 	const struct route *r = (const struct route *)m;
-	const struct scorer *scorer = &scorers[r->o.scorer];
-	struct tdm_seen seen = tdm_seen_question(request);
 	if (tdm_wants_tools(request) && !(r->small->can & TDM_CAN_TOOLS)) {
 		tdm_gate_record(run, m, r->large->name, "tools", (double)NAN, (double)NAN, NULL);
 		return tdm_generate(r->large, run, request, sink, result);
 	}
-	double score = scorer->score(r, run, &seen);
-	bool keep = tdm_gate_accepts(score, r->threshold);
-	struct tdm_model *chosen = keep ? r->small : r->large;
-	tdm_gate_record(run, m, chosen->name, scorer->name, isfinite(score) ? score : (double)NAN,
-	                isfinite(r->threshold) ? r->threshold : (double)NAN, NULL);
+	struct turn t = last_turn(r, run, request);
+	struct tdm_model *chosen = t.keep ? r->small : r->large;
+	bool stayed = isfinite(t.score) && t.keep != tdm_gate_accepts(t.score, r->threshold);
+	tdm_gate_record(run, m, chosen->name, scorers[r->o.scorer].name, isfinite(t.score) ? t.score : (double)NAN,
+	                isfinite(t.threshold) ? t.threshold : (double)NAN, stayed ? "stays" : NULL);
 	return tdm_generate(chosen, run, request, sink, result);
 }
 
@@ -126,6 +157,9 @@ static const struct tdm_option table[] = {
     {"weights", TDM_OPT_STRING, AT(weights), NULL, 0, 0, NULL, "file of the scorer, or embedded:route"},
     {"threshold", TDM_OPT_NUMBER, AT(threshold), "0.5", 0, 0, NULL,
      "small from this score on: probability (linear), minus the bytes (length), 0..1 (random)"},
+    {"stay", TDM_OPT_NUMBER, AT(stay), "0", 0, 1e9, NULL,
+     "by how much a score must pass the threshold to change the model within a conversation; 0 = turns are on their "
+     "own"},
     {"rate", TDM_OPT_NUMBER, AT(rate), "-1", -1, 1, NULL, "instead: share of requests for small, 0..1; -1 = not set"},
 };
 

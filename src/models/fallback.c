@@ -1,5 +1,6 @@
 // fallback: the first of its models that can answer does. The next one is asked when a model failed before anything of
 // its answer went out; what a policy refused (privacy, a filter) and what the client ended is nobody else's to answer.
+// What a guard refused is, where `on` says content_filter: the next model may be one that is let say more, or less.
 #include "ledger/metric.h"
 #include "models/gate.h"
 #include "models/sources.h"
@@ -33,7 +34,8 @@ static bool may_lose(const struct tdm_run *run, const struct tdm_model *from, co
 }
 
 static bool may_follow(const struct fallback *f, const struct tdm_run *run, int status) {
-	return tdm_gate_may_replace(status) && (!f->on.n || tdm_on_names(&f->on, &run->error, status));
+	bool named = tdm_on_names(&f->on, &run->error, status);
+	return status == TDM_EFILTERED ? named : tdm_gate_may_replace(status) && (!f->on.n || named);
 }
 
 // The next model from i on that can take the request; n when none can.

@@ -5,6 +5,7 @@
 #include "privacy/token.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define MAX_ROUNDS 5
 
@@ -51,8 +52,17 @@ static int add_view_find(struct search *s, const struct tdm_view *view, size_t s
 	return add_find(s, &s->leaf->fresh, &find);
 }
 
+bool tdm_detector_allows(const struct tdm_detector *detector, const char *text, size_t n) {
+	for (size_t i = 0; i < detector->allow.n; i++)
+		if (strlen(detector->allow.items[i]) == n && strncasecmp(detector->allow.items[i], text, n) == 0)
+			return true;
+	return false;
+}
+
 static int on_evidence(void *arg, const struct tdm_candidate *c, float score) {
 	struct search *s = arg;
+	if (tdm_detector_allows(s->detector, c->text + c->start, c->end - c->start))
+		return TDM_OK;
 	return add_view_find(s, &s->leaf->plain, c->start, c->end, c->entity, score);
 }
 
@@ -73,6 +83,18 @@ static int find_literals(struct search *s) {
 	return status;
 }
 
+static int add_own(struct search *s, const struct tdm_scan *scan) {
+	const struct tdm_view *view = &s->leaf->plain;
+	int status = TDM_OK;
+	for (size_t i = 0; i < scan->n_own && status == TDM_OK; i++) {
+		const struct tdm_own *own = &scan->own[i];
+		size_t end = own->end < view->n ? own->end : view->n; // the NUL behind the text is scanned too
+		if (end > own->start && !tdm_detector_allows(s->detector, view->text + own->start, end - own->start))
+			status = add_view_find(s, view, own->start, end, tdm_entity_deny, 1.f);
+	}
+	return status;
+}
+
 static int scan_leaf(struct search *s, bool first) {
 	struct leaf *leaf = s->leaf;
 	struct tdm_scan scan;
@@ -85,6 +107,8 @@ static int scan_leaf(struct search *s, bool first) {
 	if (status != TDM_OK)
 		return status;
 	status = tdm_evidence(&scan, leaf->plain.text, leaf->plain.n, s->level, false, on_evidence, s);
+	if (status == TDM_OK)
+		status = add_own(s, &scan);
 	tdm_scan_release(&scan);
 	return status;
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include "privacy/dictionary.h"
 #include "privacy/scan.h"
+#include "base/option.h"
 #include "base/view.h"
 
 struct tdm_text {
@@ -25,7 +26,10 @@ struct tdm_finds { // of one text, in order, never overlapping
 struct tdm_detector {
 	struct tdm_scanner *scanner;
 	struct tdm_dictionary deny; // folded, built
+	struct tdm_strings allow;   // values that recognisers leave alone
 };
+// Whether text[0..n) is on the list of what recognisers leave alone, in any letter case of ASCII.
+bool tdm_detector_allows(const struct tdm_detector *detector, const char *text, size_t n);
 
 // protect: gets every value that is searched for elsewhere (not the deny list). finds: n_texts of them, zeroed.
 // Error: nothing may be sent.

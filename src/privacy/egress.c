@@ -21,6 +21,9 @@ struct look {
 };
 
 static int on_hard(void *arg, const struct tdm_candidate *c, float score) {
+	const struct look *k = arg;
+	if (tdm_detector_allows(k->egress->detector, c->text + c->start, c->end - c->start))
+		return TDM_OK;
 	return block(((struct look *)arg)->error, c->entity);
 }
 
@@ -123,6 +126,9 @@ static int look_hard(struct look *k) {
 	int status = tdm_scanner_scan(e->detector->scanner, text, k->plain.len, &scan, k->error);
 	if (status == TDM_OK)
 		status = tdm_evidence(&scan, text, k->plain.len, e->level, true, on_hard, k);
+	for (size_t i = 0; i < scan.n_own && status == TDM_OK; i++)
+		if (!tdm_detector_allows(e->detector, text + scan.own[i].start, scan.own[i].end - scan.own[i].start))
+			status = block(k->error, tdm_entity_deny);
 	tdm_scan_release(&scan);
 	return status;
 }

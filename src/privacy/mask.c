@@ -19,7 +19,7 @@
 struct options {
 	int64_t level;
 	bool note, restore;
-	struct tdm_strings deny;
+	struct tdm_strings deny, patterns, allow;
 	const char *key;
 	int64_t bits;
 };
@@ -435,6 +435,12 @@ static int read_deny(const struct tdm_build *b, const struct tdm_strings *deny, 
 	return status == TDM_OK ? TDM_OK : tdm_fail(b->error, status, "%s: no memory for the deny list", b->where);
 }
 
+static int make_scanner(const struct tdm_build *b, const struct tdm_strings *own, struct tdm_scanner **out) {
+	struct tdm_error why = {0};
+	int status = tdm_scanner_new(own->items, own->n, out, &why);
+	return status == TDM_OK ? TDM_OK : tdm_fail(b->error, status, "%s: patterns: %s", b->where, why.text);
+}
+
 static const struct tdm_model_ops ops = {.generate = generate, .embed_all = embed, .destroy = destroy};
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
@@ -449,8 +455,9 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	int status = read_key(b, m->options.key, m->key);
 	if (status == TDM_OK)
 		status = read_deny(b, &m->options.deny, &m->detector.deny);
+	m->detector.allow = m->options.allow;
 	if (status == TDM_OK)
-		status = tdm_scanner_new(&m->detector.scanner, b->error);
+		status = make_scanner(b, &m->options.patterns, &m->detector.scanner);
 	if (status == TDM_OK)
 		*out = &m->model;
 	return status;
@@ -483,6 +490,14 @@ static const struct tdm_option rows[] = {
      .type = TDM_OPT_LIST,
      .offset = offsetof(struct options, deny),
      .help = "exact strings that never leave (project names, customers)"},
+    {.name = "patterns",
+     .type = TDM_OPT_LIST,
+     .offset = offsetof(struct options, patterns),
+     .help = "regular expressions of what never leaves (numbers of customers), in any letter case"},
+    {.name = "allow",
+     .type = TDM_OPT_LIST,
+     .offset = offsetof(struct options, allow),
+     .help = "exact strings that recognisers and patterns leave alone (test numbers, an address of your own)"},
     {.name = "key",
      .type = TDM_OPT_STRING,
      .offset = offsetof(struct options, key),

@@ -9,9 +9,11 @@
 #include <string.h>
 
 #define MAX_PATTERNS 320
-#define MAX_PATTERN_BYTES 160
+#define MAX_PATTERN_BYTES 400
+#define MAX_OWN 64
 #define MAX_IDLE 64
 #define WORD_ID 1000 // ids from here on are context words
+#define OWN_ID 2000  // and from here on the operator's own patterns
 
 struct word {
 	char text[48];
@@ -105,10 +107,29 @@ static bool collect(struct tdm_scanner *s, struct patterns *p) {
 	return true;
 }
 
+// Their whole match is wanted, so its start is too; what can match nothing at all does not compile.
+static int collect_own(struct patterns *p, const char *const *own, size_t n, struct tdm_error *err) {
+	if (n > MAX_OWN)
+		return tdm_fail(err, TDM_ECONFIG, "%zu patterns; expected at most %d", n, MAX_OWN);
+	for (size_t i = 0; i < n; i++) {
+		hs_compile_error_t *why = NULL;
+		hs_database_t *alone = NULL;
+		unsigned flags = HS_FLAG_CASELESS | HS_FLAG_SOM_LEFTMOST;
+		if (hs_compile(own[i], flags, HS_MODE_BLOCK, NULL, &alone, &why) != HS_SUCCESS) {
+			int status = tdm_fail(err, TDM_ECONFIG, "pattern %zu cannot be searched for: %s", i + 1,
+			                      why ? why->message : "unknown reason");
+			hs_free_compile_error(why);
+			return status;
+		}
+		hs_free_database(alone);
+		if (!add_pattern(p, own[i], flags, OWN_ID + (unsigned)i))
+			return tdm_fail(err, TDM_ECONFIG, "pattern %zu is longer than %d bytes", i + 1, MAX_PATTERN_BYTES - 1);
+	}
+	return TDM_OK;
+}
+
 static int compile(struct tdm_scanner *s, struct patterns *p, struct tdm_error *err) {
 	hs_compile_error_t *why = NULL;
-	if (!collect(s, p))
-		return tdm_fail(err, TDM_EINTERNAL, "recognisers: the table of entity types is larger than scan.c expects");
 	if (hs_compile_multi(p->pointers, p->flags, p->ids, p->n, HS_MODE_BLOCK, NULL, &s->database, &why) != HS_SUCCESS) {
 		int status = tdm_fail(err, TDM_EINTERNAL, "recognisers: pattern %d does not compile: %s",
 		                      why ? why->expression : -1, why ? why->message : "unknown reason");
@@ -120,13 +141,17 @@ static int compile(struct tdm_scanner *s, struct patterns *p, struct tdm_error *
 	return TDM_OK;
 }
 
-int tdm_scanner_new(struct tdm_scanner **out, struct tdm_error *err) {
+int tdm_scanner_new(const char *const *own, size_t n_own, struct tdm_scanner **out, struct tdm_error *err) {
 	struct tdm_scanner *s = calloc(1, sizeof *s);
 	struct patterns *p = calloc(1, sizeof *p);
 	int status = s && p ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "recognisers: out of memory");
 	*out = NULL;
 	if (s)
 		pthread_mutex_init(&s->lock, NULL);
+	if (status == TDM_OK && !collect(s, p))
+		status = tdm_fail(err, TDM_EINTERNAL, "recognisers: the table of entity types is larger than scan.c expects");
+	if (status == TDM_OK)
+		status = collect_own(p, own, n_own, err);
 	if (status == TDM_OK)
 		status = compile(s, p, err);
 	free(p);
@@ -203,9 +228,24 @@ static int on_word(struct visit *v, const struct word *word, size_t end) {
 	return 0;
 }
 
+// Every end of a match is told; of those with one start the last one counts.
+static int on_own(struct tdm_scan *out, size_t start, size_t end) {
+	struct tdm_own *last = out->n_own ? &out->own[out->n_own - 1] : NULL;
+	if (last && last->start == start) {
+		last->end = (uint32_t)end;
+		return 0;
+	}
+	if (!grow((void **)&out->own, out->n_own, &out->cap_own, sizeof *out->own))
+		return 1;
+	out->own[out->n_own++] = (struct tdm_own){(uint32_t)start, (uint32_t)end};
+	return 0;
+}
+
 static int on_match(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context) {
 	struct visit *v = context;
 	struct tdm_scan *out = v->out;
+	if (id >= OWN_ID)
+		return on_own(out, (size_t)from, (size_t)to);
 	if (id >= WORD_ID)
 		return on_word(v, &v->scanner->words[id - WORD_ID], (size_t)to);
 	if (!grow((void **)&out->anchors, out->n_anchors, &out->cap_anchors, sizeof *out->anchors))
@@ -234,5 +274,6 @@ int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct t
 void tdm_scan_release(struct tdm_scan *scan) {
 	free(scan->anchors);
 	free(scan->words);
+	free(scan->own);
 	*scan = (struct tdm_scan){0};
 }

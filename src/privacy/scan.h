@@ -14,14 +14,20 @@ struct tdm_word { // a context word
 	uint32_t start, end;
 	uint64_t rows; // bit i: row i of tdm_entities lists it
 };
+struct tdm_own { // where a pattern of the operator's own stands
+	uint32_t start, end;
+};
 struct tdm_scan { // what a scan found, in order of `end`; heap
 	struct tdm_anchor *anchors;
 	struct tdm_word *words;
-	size_t n_anchors, cap_anchors, n_words, cap_words;
+	struct tdm_own *own;
+	size_t n_anchors, cap_anchors, n_words, cap_words, n_own, cap_own;
 };
 
-// Compiles every row once. Threads: one scanner serves any number; scratch space is borrowed under a lock.
-int tdm_scanner_new(struct tdm_scanner **out, struct tdm_error *err);
+// Compiles every row once, and the operator's own patterns (own[0..n_own), Vectorscan's syntax, any letter case; all of
+// what they match is private). Error: TDM_ECONFIG names the pattern that does not compile. Threads: one scanner serves
+// any number; scratch space is borrowed under a lock.
+int tdm_scanner_new(const char *const *own, size_t n_own, struct tdm_scanner **out, struct tdm_error *err);
 void tdm_scanner_free(struct tdm_scanner *s); // NULL is allowed
 // text[n] must be 0 (it is scanned too: an end of text is an end of a word). Fails closed: TDM_EGUARD, TDM_ENOMEM.
 int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct tdm_scan *out, struct tdm_error *err);

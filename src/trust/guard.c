@@ -15,7 +15,7 @@
 #define INPUT_QUESTION "%s\nIs this request harmful? Answer yes or no."
 #define OUTPUT_QUESTION "%s\nIs this answer harmful? Answer yes or no."
 
-enum then { THEN_REFUSE, THEN_FLAG };
+enum then { THEN_REFUSE, THEN_FLAG, THEN_FAIL };
 enum judge_on { JUDGE_INPUT, JUDGE_OUTPUT, JUDGE_BOTH, JUDGE_OFF };
 
 struct options {
@@ -229,7 +229,7 @@ static int release(struct watch *w, int64_t most) {
 
 // An unsafe finding: TDM_SINK_ENOUGH ends the answer, TDM_OK goes on with a flag in the record.
 static int unsafe(struct watch *w) {
-	if (w->guard->options.then == THEN_REFUSE)
+	if (w->guard->options.then != THEN_FLAG)
 		return TDM_SINK_ENOUGH;
 	if (!w->flagged)
 		record(w->guard, w->run, "output", "flag", &w->found);
@@ -314,6 +314,8 @@ static int stop(struct watch *w, struct tdm_result *result) {
 	result->finish = TDM_FINISH_FILTER;
 	if (w->released > 0)
 		return TDM_OK;
+	if (g->options.then == THEN_FAIL)
+		return tdm_fail(&w->run->error, TDM_EFILTERED, "%s: the answer was refused (%s)", g->model.name, w->found.rule);
 	result->served = g->model.name;
 	result->mean_logprob = NAN;
 	int status = tdm_put_text(w->base.next, g->model.name, g->options.message, strlen(g->options.message));
@@ -433,8 +435,10 @@ static const struct tdm_option rows[] = {
      .type = TDM_OPT_CHOICE,
      .offset = offsetof(struct options, then),
      .standard = "refuse",
-     .choices = "refuse|flag",
-     .help = "refuse: nothing unsafe passes; flag: it passes and the receipt says so"},
+     .choices = "refuse|flag|fail",
+     .help =
+         "refuse: nothing unsafe passes; flag: it passes and the receipt says so; fail: as refuse, but an answer of "
+         "which nothing has gone out is the error content_filter, which a fallback can name in `on`"},
     {.name = "message",
      .type = TDM_OPT_STRING,
      .offset = offsetof(struct options, message),

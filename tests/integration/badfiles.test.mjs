@@ -39,7 +39,7 @@ test('the file as it is answers', () => {
   assert.deepEqual([done.status, done.stderr], [0, '']);
 });
 
-test('a weight file that is missing, a folder, empty, or something else', () => {
+test('S58 a weight file that is missing, a folder, empty, or something else', () => {
   refused(tandem(['ask', '--config', writeTemp('s.yaml', 'models:\n  m: {kind: local, path: nowhere.gguf}\n'), 'hi']), 1,
     /s\.yaml line 2: model m: .*nowhere\.gguf: .*(No such file|cannot open)/);
   refused(tandem(['ask', '--config', writeTemp('s.yaml', 'models:\n  m: {kind: local, path: "."}\n'), 'hi']), 1, /model m: /);
@@ -51,39 +51,39 @@ const corruptions = {
   'magic': [0, u32(0x46554748), /GGUF/],
   'version': [4, u32(99), /version/],
   'version of the other byte order': [4, u32(0x03000000), /big-endian/],
-  'tensor count': [8, u64(big), /tensor/],
-  'key count': [16, u64(big), /key/],
-  'length of a key': [24, u64(big), /key|end/],
+  'S53 tensor count': [8, u64(big), /tensor/],
+  'S53 key count': [16, u64(big), /key/],
+  'S53 length of a key': [24, u64(big), /key|end/],
   'type of a value': [after('general.architecture'), u32(77), /general\.architecture|type/],
-  'length of a string': [after('general.architecture', 4), u64(big), /general\.architecture|end|beyond/],
+  'S53 length of a string': [after('general.architecture', 4), u64(big), /general\.architecture|end|beyond/],
   'architecture': [after('general.architecture', 12), (b, at) => b.write('mamba', at), /mamba/],
-  'alignment of 0': [after('general.alignment', 4), u32(0), /alignment/],
+  'S56 alignment of 0': [after('general.alignment', 4), u32(0), /alignment/],
   'alignment of 3': [after('general.alignment', 4), u32(3), /alignment/],
-  'no heads': [after('llama.attention.head_count', 4), u32(0), /head_count/],
-  'heads that do not divide the width': [after('llama.attention.head_count', 4), u32(3), /head/],
+  'S56 no heads': [after('llama.attention.head_count', 4), u32(0), /head_count/],
+  'S56 heads that do not divide the width': [after('llama.attention.head_count', 4), u32(3), /head/],
   'more heads for keys than for queries': [after('llama.attention.head_count_kv', 4), u32(7), /head_count_kv/],
-  'no layers': [after('llama.block_count', 4), u32(0), /block_count/],
+  'S56 no layers': [after('llama.block_count', 4), u32(0), /block_count/],
   'layers that are not there': [after('llama.block_count', 4), u32(9), /blk\.1/],
   'a width that no tensor has': [after('llama.embedding_length', 4), u32(4096), /.+/],
-  'no context': [after('llama.context_length', 4), u32(0), /context_length/],
+  'S56 no context': [after('llama.context_length', 4), u32(0), /context_length/],
   'a context beyond any memory': [after('llama.context_length', 4), u32(0xffffffff), /context_length/],
   'epsilon that is not a number': [after('llama.attention.layer_norm_rms_epsilon', 4), (b, at) => b.writeFloatLE(NaN, at), /epsilon/],
-  'count of tokens': [after('tokenizer.ggml.tokens', 8), u64(big), /array/],
-  'type of an array': [after('tokenizer.ggml.tokens', 4), u32(9), /tokens/],
-  'tokenizer': [after('tokenizer.ggml.model', 12), (b, at) => b.write('gptx', at), /gptx/],
-  'pre-split': [after('tokenizer.ggml.pre', 12), (b, at) => b.write('smollx', at), /smollx/],
-  'end token beyond the vocabulary': [after('tokenizer.ggml.eos_token_id', 4), u32(0x7fffffff), /eos_token_id/],
-  'dimensions of a tensor': [after('token_embd.weight'), u32(9), /token_embd\.weight/],
-  'size of a tensor': [after('token_embd.weight', 4), u64(big), /token_embd\.weight/],
-  'type of a tensor': [after('token_embd.weight', 20), u32(31), /token_embd\.weight/],
-  'offset beyond the end': [after('token_embd.weight', 24), u64(big), /token_embd\.weight/],
-  'offset that is not aligned': [after('output_norm.weight', 16), u64(3), /output_norm\.weight/],
-  'name of a tensor': [after('output_norm.weight', -3), (b, at) => b.write('xyz', at), /output_norm\.weight/],
+  'S53 count of tokens': [after('tokenizer.ggml.tokens', 8), u64(big), /array/],
+  'S55 type of an array': [after('tokenizer.ggml.tokens', 4), u32(9), /tokens/],
+  'S55 tokenizer': [after('tokenizer.ggml.model', 12), (b, at) => b.write('gptx', at), /gptx/],
+  'S55 pre-split': [after('tokenizer.ggml.pre', 12), (b, at) => b.write('smollx', at), /smollx/],
+  'S55 end token beyond the vocabulary': [after('tokenizer.ggml.eos_token_id', 4), u32(0x7fffffff), /eos_token_id/],
+  'S53 dimensions of a tensor': [after('token_embd.weight'), u32(9), /token_embd\.weight/],
+  'S53 size of a tensor': [after('token_embd.weight', 4), u64(big), /token_embd\.weight/],
+  'S54 type of a tensor': [after('token_embd.weight', 20), u32(31), /token_embd\.weight/],
+  'S54 offset beyond the end': [after('token_embd.weight', 24), u64(big), /token_embd\.weight/],
+  'S54 offset that is not aligned': [after('output_norm.weight', 16), u64(3), /output_norm\.weight/],
+  'S56 name of a tensor': [after('output_norm.weight', -3), (b, at) => b.write('xyz', at), /output_norm\.weight/],
 };
 for (const [what, [at, change, sentence]] of Object.entries(corruptions))
-  test(`corrupt: ${what}`, () => refused(ask(changed(at, change)), 1, sentence));
+  test(what.replace(/^(S\d\d )?/, '$1corrupt: '), () => refused(ask(changed(at, change)), 1, sentence));
 
-test('truncated anywhere', () => {
+test('S54 truncated anywhere', () => {
   const below = random(6);
   for (let i = 0; i < (sanitized ? 15 : 60); i++) {
     const n = i % 2 ? below(good.header) : below(good.bytes.length - 1);
@@ -110,9 +110,9 @@ const trees = {
   'no models': ['serve: {workers: 1}\n', 2, /models/],
   'a cycle of two': ['models:\n  a: {kind: mask, inner: b}\n  b: {kind: mask, inner: a}\n', 2, /line 2: model a: .*itself.*b/],
   'a cycle of one': ['models:\n  a: {kind: mask, inner: a}\n', 2, /line 2: model a: .*itself/],
-  'an unknown kind': ['models:\n  a: {kind: locl, path: x}\n', 2, /line 2: model a: .*"locl".*nearest: "local"/],
+  'demand_39 an unknown kind': ['models:\n  a: {kind: locl, path: x}\n', 2, /line 2: model a: .*"locl".*nearest: "local"/],
   'no kind': ['models:\n  a: {path: x}\n', 2, /line 2: model a: .*kind/],
-  'an unknown option': ['models:\n  a: {kind: script, answrs: [x]}\n', 2, /line 2: model a: .*"answrs" \(nearest: "answers"\)/],
+  'demand_39 an unknown option': ['models:\n  a: {kind: script, answrs: [x]}\n', 2, /line 2: model a: .*"answrs" \(nearest: "answers"\)/],
   'a number out of range': ['models:\n  a: {kind: script, answers: [x], chunk: 0}\n', 2, /line 2: model a: .*chunk/],
   'a value of a wrong type': ['models:\n  a: {kind: script, answers: [x], chunk: many}\n', 2, /line 2: model a: .*chunk/],
   'a role that is missing': ['models:\n  a: {kind: mask}\n', 2, /line 2: model a: .*inner/],
@@ -124,7 +124,7 @@ const trees = {
     /line 3: model g: role judge .*SCORE/],
   'a name with a space': ['models:\n  "a b": {kind: script, answers: [x]}\n', 2, /line 2.*a b/],
   'a name twice': ['models:\n  a: {kind: script, answers: [x]}\n  a: {kind: script, answers: [y]}\n', 2, /line 3/],
-  'an unknown section': ['models:\n  a: {kind: script, answers: [x]}\nserver: {workers: 1}\n', 2, /line 3: .*"server".*nearest: "serve"/],
+  'demand_39 an unknown section': ['models:\n  a: {kind: script, answers: [x]}\nserver: {workers: 1}\n', 2, /line 3: .*"server".*nearest: "serve"/],
   'an unknown option of the server': ['models:\n  a: {kind: script, answers: [x]}\nserve: {lisen: "127.0.0.1:0"}\n', 2,
     /line 3: serve: .*"lisen" \(nearest: "listen"\)/],
   'a default that is not there': ['models:\n  good: {kind: script, answers: [x]}\nserve: {default: god}\n', 2, /default.*god/],
@@ -136,7 +136,7 @@ const trees = {
   'a file of answers that is broken': ['models:\n  a: {kind: script, file: settings.yaml}\n', 2, /line 2: model a: /],
 };
 for (const [what, [text, status, sentence]] of Object.entries(trees))
-  test(`settings: ${what}`, () => {
+  test(what.replace(/^(demand_39 )?/, '$1settings: '), () => {
     const at = text === null ? path.join(dir, 'no-such-settings.yaml') : writeTemp('settings.yaml', text);
     const done = tandem(['serve', '--config', at, '--ledger', ':memory:', ...(text?.includes('listen') ? [] : ['--listen', '127.0.0.1:0'])],
       { timeout: 20000 });

@@ -1,10 +1,12 @@
 // What is right when an upstream goes wrong, row by row of the table of faults: what the client sees, what the upstream saw,
 // and the state of the receipt, whole and streamed.
 import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import test, { after, before } from 'node:test';
 import OpenAI from 'openai';
-import { chatStream, eventually, events, post, raw, rawPost, sanitized, sleep, startTandem, streamedText, tandem, user, writeTemp } from './lib.mjs';
+import { chatStream, eventually, events, post, raw, rawPost, root, sanitized, sleep, startTandem, streamedText, tandem, user, writeTemp } from './lib.mjs';
 import { end, formats, makeCertificates, openHead, startRaw, startTls, stream, streamHead } from './faults.mjs';
 import { chunk, delta, event, jsonAnswer, startUpstream, usage, wholeStream } from './upstream.mjs';
 
@@ -241,6 +243,28 @@ test('F09 a name that nobody knows: an error soon', async () => {
   const started = performance.now();
   failed(await outcome('unknown', false), 'upstream_error', 502);
   assert.ok(performance.now() - started < 4500 * slack);
+});
+
+const fault = path.join(root, 'build/gcc/fault.so');
+test('F09 a name that cannot be looked up for a moment: its last good address is used', { skip: sanitized || !existsSync(fault) }, async () => {
+  const control = writeTemp('fault', '');
+  const port = new URL(up.url).port;
+  const start = () => startTandem(`models:\n  far: {kind: remote, url: "http://upstream.test:${port}/v1", model: m, breaker: no}\n`,
+    { env: { LD_PRELOAD: fault, TANDEM_FAULT: control } });
+  const [own, late] = [await start(), await start()];
+  answering(wholeStream(['found']), { delay: 30 });
+  const ask = (of) => of.chat({ model: 'far', messages: user('hi') });
+  assert.equal(words(await ask(own)), 'found');
+  writeFileSync(control, 'names');
+  const had = asked();
+  for (const a of await Promise.all(Array.from({ length: 8 }, () => ask(own)))) // more than the one connection there is
+    assert.equal(words(a), 'found');
+  assert.equal(asked(), had + 8);
+  assert.equal((await ask(late)).json.error.code, 'upstream_error', 'who has never known it cannot');
+  writeFileSync(control, '');
+  assert.equal(words(await ask(late)), 'found');
+  await own.stop();
+  await late.stop();
 });
 
 // --- time

@@ -119,7 +119,7 @@ for (const [name, make] of Object.entries(kinds))
     }
   });
 
-test('many values in one conversation; tokens cut at every place of the stream', async (t) => {
+test('demand_13 demand_15 many values in one conversation; tokens cut at every place of the stream', async (t) => {
   let restored = 0;
   for (const cut of [1, 2, 3, 5, 8, 13, 1000]) {
     upstream.behaviour = echo(cut);
@@ -180,7 +180,7 @@ test('a wish for privacy: refused where text would leave unmasked, or with what 
   assert.deepEqual([kept.status, kept.json.tandem.left.level], [200, 2]);
 });
 
-test('an upstream that breaks off in the middle of a token: an error, and no half token for the client', async () => {
+test('demand_13 an upstream that breaks off in the middle of a token: an error, and no half token for the client', async () => {
   upstream.behaviour = (rq) => {
     const token = /EMAIL_[0-9A-Z]{8}/.exec(rq.json.messages.at(-1).content)[0];
     const [head, role] = wholeStream([]);
@@ -191,7 +191,7 @@ test('an upstream that breaks off in the middle of a token: an error, and no hal
   upstream.behaviour = echo(1);
 });
 
-test('made-up tokens of the model are not restored to somebody\'s value', async () => {
+test('demand_19 made-up tokens of the model are not restored to somebody\'s value', async () => {
   upstream.behaviour = () => wholeStream(['Ask EMAIL_00A7KQ2F or ', 'EMAIL_ZZZZZZZZ.']);
   const { json } = await server.chat({ model: 'private', messages: user('write to eve@example.org') });
   assert.ok(!json.choices[0].message.content.includes('eve@'), json.choices[0].message.content);

@@ -65,7 +65,7 @@ test('every model keeps an answer to a schema; what it cannot keep is refused', 
   assert.match(json.error.message, /unsupported keyword not/);
 });
 
-test('speculation under a schema says what the large model says under it, byte for byte', { skip }, async (t) => {
+test('demand_47 speculation under a schema says what the large model says under it, byte for byte', { skip }, async (t) => {
   const text = (more) => ({ type: 'string', ...more });
   const object = (properties) => ({ type: 'object', properties, required: Object.keys(properties) });
   const schemas = [object({ answer: text({ maxLength: 30 }), sure: { type: 'boolean' } }),
@@ -93,7 +93,7 @@ test('speculation under a schema says what the large model says under it, byte f
   t.diagnostic(`${accepted} of ${drafted} drafted tokens accepted`);
 });
 
-test('speculation says what the large model says, byte for byte, with fewer of its passes', { skip }, async (t) => {
+test('demand_47 speculation says what the large model says, byte for byte, with fewer of its passes', { skip }, async (t) => {
   let drafted = 0, accepted = 0;
   for (const text of [question, 'Sort these numbers: 5, 3, 9, 1.', 'How many letters are in "banana"?', 'Hello!',
     'Convert 3 km to m.', 'Reverse the word "stone".']) {
@@ -229,7 +229,7 @@ test('./run: prints an address and a command that works', { skip: long }, async 
   await one.stop();
 });
 
-test('sampled speculation keeps the distribution of the large model; a mixture does not', { skip: long, timeout: 110000 }, () => {
+test('demand_47 sampled speculation keeps the distribution of the large model; a mixture does not', { skip: long, timeout: 110000 }, () => {
   const kept = command('exact', '--prompts', '12', '--draws', '1200');
   assert.equal(kept.status, 0, kept.stdout + kept.stderr);
   assert.match(kept.stdout, /speculate keeps the distribution of large/);
@@ -238,7 +238,7 @@ test('sampled speculation keeps the distribution of the large model; a mixture d
   assert.match(mixed.stderr, /fused does not keep the distribution of large/);
 });
 
-test('speculation gives the greedy answer of the large model, byte for byte', { skip: long, timeout: 110000 }, () => {
+test('demand_47 speculation gives the greedy answer of the large model, byte for byte', { skip: long, timeout: 110000 }, () => {
   const done = command('eval', 'gym', '--models', 'large,speculate', '--seed', '31', '--n', '240');
   assert.equal(done.status, 0, done.stderr);
   assert.match(done.stdout, /^equal to large +240\/240 +240\/240$/m);

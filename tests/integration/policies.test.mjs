@@ -113,7 +113,7 @@ test('an upstream that keeps failing is left alone, then probed; a fallback answ
   assert.equal(words(await say('safe')), 'back');
 });
 
-test('a conversation stays with its upstream; many spread', async () => {
+test('demand_42 a conversation stays with its upstream; many spread', async () => {
   east.behaviour = good('east');
   west.behaviour = good('west');
   const seen = {};

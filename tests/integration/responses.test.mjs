@@ -272,7 +272,7 @@ test('demand_51_tokens_of_an_input_are_counted_without_an_answer', { skip: witho
   assert.equal((await client.responses.inputTokens.count(body)).input_tokens, counted.input_tokens);
 });
 
-test('a conversation that does not fit loses its oldest turns, if the client wants that', { skip: withoutPair }, async () => {
+test('demand_39 a conversation that does not fit loses its oldest turns, if the client wants that', { skip: withoutPair }, async () => {
   const turns = Array.from({ length: 400 }, (_, i) => ({ role: i % 2 ? 'assistant' : 'user', content: `turn ${i} ${'word '.repeat(20)}` }));
   const body = { model: 'pair', instructions: 'be brief', input: [...turns, ...user('What is 2 + 2?')], max_output_tokens: 4 };
   const e = await failed(client.responses.create(body));

@@ -212,6 +212,31 @@ static void failing_small_model_is_replaced(void **state) {
 	asked_done(&a);
 }
 
+// What says nothing about an answer is no evidence for it: the large model answers, and the request after that is
+// decided by what there is to know about it alone.
+static void demand_43_a_gate_without_evidence_decides_nothing(void **state) {
+	struct asked a;
+	start();
+	assert_int_equal(make(&a, "{gate: logprob, threshold: -0.25}"), TDM_OK);
+	for (int i = 0; i < 6; i++) {
+		bool known = i % 2;
+		small.mean_logprob = known ? -0.1 : (double)NAN;
+		small.status = i == 2 ? TDM_EUPSTREAM : TDM_OK;
+		assert_string_equal(asked_answer(&a, 1, NULL), known ? "It is 42." : "Forty-two");
+		assert_int_equal(a.status, TDM_OK);
+		assert_string_equal(a.run.record->decisions->choice, known ? "keep" : "escalate");
+	}
+	asked_done(&a);
+	write_weights("build/cascade.json", TDM_READS_ANSWER, TDM_SIGN_LEAST, 8);
+	small.status = TDM_OK;
+	assert_int_equal(make(&a, "{gate: scorer, weights: build/cascade.json, threshold: 0.7}"), TDM_OK);
+	for (int i = 0; i < 4; i++) {
+		small.mean_logprob = i % 2 ? -0.01 : (double)NAN;
+		assert_string_equal(asked_answer(&a, 1, NULL), i % 2 ? "It is 42." : "Forty-two");
+	}
+	asked_done(&a);
+}
+
 static void refusals_and_ends_are_not_replaced(void **state) {
 	const int final[] = {TDM_EGONE, TDM_EDEADLINE, TDM_EFILTERED, TDM_EPRIVACY, TDM_EEGRESS, TDM_EGUARD};
 	struct asked a;
@@ -271,6 +296,7 @@ int tdm_test_cascade(void) {
 	    cmocka_unit_test(samples_are_named_and_stay_ok),
 	    cmocka_unit_test(limits_of_the_threshold),
 	    cmocka_unit_test(failing_small_model_is_replaced),
+	    cmocka_unit_test(demand_43_a_gate_without_evidence_decides_nothing),
 	    cmocka_unit_test(refusals_and_ends_are_not_replaced),
 	    cmocka_unit_test(tools_are_for_the_large_model),
 	    cmocka_unit_test(bad_settings_are_refused),

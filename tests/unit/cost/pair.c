@@ -19,7 +19,7 @@ static const char yaml[] = "models:\n"
                            "  careful: {kind: speculate, target: large, draft: twin}\n";
 static const struct tdm_kind *const kinds[] = {&tdm_kind_local, &tdm_kind_speculate, NULL};
 
-static void answers_are_the_targets(void **state) {
+static void demand_47_answers_are_the_targets(void **state) {
 	static const char *const prompts[] = {"hello", "What is 12 + 7?", "x", "Name a colour of the sky."};
 	static const char *const models[] = {"with_twin", "with_small", "careful"};
 	struct toys t;
@@ -97,7 +97,7 @@ static bool has_form(const char *pattern, const char *answer) {
 }
 
 // Answers keep the wanted form, greedy and sampled, alone and under speculation; greedy ones are the target's own.
-static void a_form_is_kept(void **state) {
+static void demand_47_a_form_is_kept(void **state) {
 	static const char *const models[] = {"large", "with_twin", "with_small", "careful"};
 	struct toys t;
 	int whole = 0;
@@ -149,9 +149,9 @@ static void a_form_that_cannot_be_kept_is_refused(void **state) {
 
 int tdm_test_pair(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(answers_are_the_targets),
+	    cmocka_unit_test(demand_47_answers_are_the_targets),
 	    cmocka_unit_test(a_twin_is_always_accepted),
-	    cmocka_unit_test(a_form_is_kept),
+	    cmocka_unit_test(demand_47_a_form_is_kept),
 	    cmocka_unit_test(a_form_that_cannot_be_kept_is_refused),
 	};
 	return cmocka_run_group_tests_name("pair", tests, NULL, NULL);

@@ -87,8 +87,8 @@ static void embedded_weights_are_read(void **state) {
 	struct { // the options, as the builder makes them
 		int scorer;
 		const char *weights;
-		double threshold, rate;
-	} options = {0, "embedded:route", 0.5, -1};
+		double threshold, rate, stay;
+	} options = {0, "embedded:route", 0.5, -1, 0};
 	write_weights("build/route.json");
 	assert_int_equal(make(&a, "{scorer: always_small}"), TDM_OK);
 	a.build.embedded = embedded;
@@ -120,6 +120,46 @@ static void controls(void **state) {
 	char first = ask(&a, "x", 5)[0];
 	assert_int_equal(ask(&a, "x", 5)[0], first);
 	asked_done(&a);
+}
+
+// A change of the model within a conversation has a price: what passes the threshold by less stays where the turn
+// before went. Every turn is judged again each time, so a conversation needs no memory of ours.
+static void demand_42_a_change_has_a_price(void **state) {
+	static const struct {
+		const char *turns[4];
+		char alone, staying;
+	} rows[] = {{{"123456"}, 's', 's'},
+	            {{"1234567890123"}, 'l', 'l'},
+	            {{"123456", "12345678901"}, 'l', 's'},     // -11 is not 4 below -10
+	            {{"123456", "123456789012345"}, 'l', 'l'}, // -15 is
+	            {{"1234567890123", "12345678"}, 's', 'l'}, // -8 is not 4 above
+	            {{"1234567890123", "123456"}, 's', 's'},
+	            {{"123456", "12345678901", "123456789012"}, 'l', 's'},
+	            {{"123456", "123456789012345", "12345678", "123456789"}, 's', 'l'}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		for (int stays = 0; stays < 2; stays++) {
+			struct tdm_message m[7];
+			struct tdm_request request;
+			struct asked a;
+			size_t n = 0;
+			for (size_t k = 0; k < 4 && rows[i].turns[k]; k++) {
+				if (k)
+					m[n++] = (struct tdm_message){.from = TDM_FROM_ASSISTANT, .text = "1234567890123456789", .len = 19};
+				m[n++] = (struct tdm_message){
+				    .from = TDM_FROM_USER, .text = rows[i].turns[k], .len = strlen(rows[i].turns[k])};
+			}
+			tdm_request_init(&request);
+			request.messages = m;
+			request.n_messages = n;
+			assert_int_equal(
+			    make(&a, stays ? "{scorer: length, threshold: -10, stay: 4}" : "{scorer: length, threshold: -10}"),
+			    TDM_OK);
+			assert_int_equal(asked_answer(&a, 1, &request)[0], stays ? rows[i].staying : rows[i].alone);
+			const struct tdm_decision *d = a.run.record->decisions;
+			assert_int_equal(d->detail && !strcmp(d->detail, "stays"), stays && rows[i].staying != rows[i].alone);
+			assert_int_equal(a.result.served[0], d->score >= d->threshold ? 's' : 'l');
+			asked_done(&a);
+		}
 }
 
 static void tools_go_to_who_can_call_them(void **state) {
@@ -168,9 +208,13 @@ static void bad_settings_are_refused(void **state) {
 
 int tdm_test_route(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(linear_scores_the_last_user_message), cmocka_unit_test(rate_takes_the_quantile),
-	    cmocka_unit_test(embedded_weights_are_read),           cmocka_unit_test(controls),
-	    cmocka_unit_test(tools_go_to_who_can_call_them),       cmocka_unit_test(bad_settings_are_refused),
+	    cmocka_unit_test(linear_scores_the_last_user_message),
+	    cmocka_unit_test(rate_takes_the_quantile),
+	    cmocka_unit_test(embedded_weights_are_read),
+	    cmocka_unit_test(controls),
+	    cmocka_unit_test(demand_42_a_change_has_a_price),
+	    cmocka_unit_test(tools_go_to_who_can_call_them),
+	    cmocka_unit_test(bad_settings_are_refused),
 	};
 	return cmocka_run_group_tests_name("route", tests, NULL, NULL);
 }

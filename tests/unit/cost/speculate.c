@@ -49,7 +49,7 @@ static void greedy_alone(struct fake *f, int max_tokens, char *out) {
 	s->ops->close(s);
 }
 
-static void greedy_is_the_target(void **state) {
+static void demand_47_greedy_is_the_target(void **state) {
 	static float target_table[ROWS * V], draft_table[ROWS * V];
 	const char *const options[] = {"{}", "{gamma: 1, adaptive: no}", "{gamma: 12, min_prob: 0}",
 	                               "{min_prob: 0.9, opening: 5}"};
@@ -135,7 +135,7 @@ static void no_pass_is_wasted(void **state) {
 	asked_done(&a);
 }
 
-static void different_vocabularies_are_refused(void **state) {
+static void demand_47_different_vocabularies_are_refused(void **state) {
 	static float table[ROWS * V];
 	struct fake target, draft;
 	struct asked a;
@@ -275,9 +275,12 @@ static void cancelled_run_stops(void **state) {
 
 int tdm_test_speculate(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(greedy_is_the_target),       cmocka_unit_test(context_ends_the_answer_with_length),
-	    cmocka_unit_test(no_pass_is_wasted),          cmocka_unit_test(different_vocabularies_are_refused),
-	    cmocka_unit_test(sampled_follows_the_target), cmocka_unit_test(seed_repeats_the_answer),
+	    cmocka_unit_test(demand_47_greedy_is_the_target),
+	    cmocka_unit_test(context_ends_the_answer_with_length),
+	    cmocka_unit_test(no_pass_is_wasted),
+	    cmocka_unit_test(demand_47_different_vocabularies_are_refused),
+	    cmocka_unit_test(sampled_follows_the_target),
+	    cmocka_unit_test(seed_repeats_the_answer),
 	    cmocka_unit_test(cancelled_run_stops),
 	};
 	return cmocka_run_group_tests_name("speculate", tests, NULL, NULL);

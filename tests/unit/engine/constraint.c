@@ -278,7 +278,7 @@ static void end_within(enum tdm_grammar_kind kind, const char *text, const struc
 	tdm_grammar_free(g);
 }
 
-static void budgets_end_compiling(void **state) {
+static void S44_budgets_end_compiling(void **state) {
 	const struct tdm_grammar_options usual = {0}, states = {.max_states = 1000}, bytes = {.max_bytes = 100000};
 	end_within(R, "((a{1000}){1000}){1000}", &usual, "budget");
 	end_within(R, "((((){1000}){1000}){1000}){1000}", &(struct tdm_grammar_options){.max_ms = 50}, "50 ms");
@@ -296,7 +296,7 @@ static void budgets_end_compiling(void **state) {
 	free(text);
 }
 
-static void an_ambiguous_grammar_ends_a_mask(void **state) {
+static void S44_an_ambiguous_grammar_ends_a_mask(void **state) {
 	static const char *const texts[] = {"root ::= \"a\" root root | \"a\"",
 	                                    "root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"a\"",
 	                                    "root ::= x*\nx ::= y* \"a\"\ny ::= \"a\" x? | \"aa\""};
@@ -877,8 +877,8 @@ int tdm_test_constraint(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(languages_match),
 	    cmocka_unit_test(refusals_name_what),
-	    cmocka_unit_test(budgets_end_compiling),
-	    cmocka_unit_test(an_ambiguous_grammar_ends_a_mask),
+	    cmocka_unit_test(S44_budgets_end_compiling),
+	    cmocka_unit_test(S44_an_ambiguous_grammar_ends_a_mask),
 	    cmocka_unit_test(masks_equal_a_slow_matcher),
 	    cmocka_unit_test(masks_agree_with_steps),
 	    cmocka_unit_test(a_mask_is_cheap),

@@ -117,7 +117,7 @@ static void raw_file_is_valid(void **state) {
 }
 
 // Every shorter file is an error, never a crash and never a success.
-static void truncated_anywhere(void **state) {
+static void S54_truncated_anywhere(void **state) {
 	struct raw r;
 	struct tdm_gguf *g;
 	struct tdm_error err;
@@ -191,7 +191,7 @@ static const struct corruption corruptions[] = {
     {AT(offset2), 8, 0, "overlap"},
 };
 
-static void corrupted_fields(void **state) {
+static void S53_S54_corrupted_fields(void **state) {
 	for (size_t i = 0; i < sizeof corruptions / sizeof *corruptions; i++) {
 		const struct corruption *c = &corruptions[i];
 		struct raw r;
@@ -345,8 +345,9 @@ static void writer_refuses(void **state) {
 
 int tdm_test_gguf(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(raw_file_is_valid), cmocka_unit_test(truncated_anywhere), cmocka_unit_test(corrupted_fields),
-	    cmocka_unit_test(wrong_magic),       cmocka_unit_test(unaligned_memory),   cmocka_unit_test(round_trip),
+	    cmocka_unit_test(raw_file_is_valid),        cmocka_unit_test(S54_truncated_anywhere),
+	    cmocka_unit_test(S53_S54_corrupted_fields), cmocka_unit_test(wrong_magic),
+	    cmocka_unit_test(unaligned_memory),         cmocka_unit_test(round_trip),
 	    cmocka_unit_test(writer_refuses),
 	};
 	return cmocka_run_group_tests_name("gguf", tests, NULL, NULL);

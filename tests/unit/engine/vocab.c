@@ -314,7 +314,7 @@ static void lengths_and_ids_are_checked(void **state) {
 }
 
 // Texts whose tokens could not be counted in 32 bits are refused before anything is read of them.
-static void a_text_of_two_gigabytes_is_refused(void **state) {
+static void S42_a_text_of_two_gigabytes_is_refused(void **state) {
 	size_t n = (size_t)INT32_MAX + 2;
 	char *text = mmap(NULL, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_ptr_not_equal(text, MAP_FAILED);
@@ -352,7 +352,7 @@ static void refuse_merge(const char *merge) {
 }
 
 // One token whose text is much longer than any buffer, merges that are none, scores that are no numbers.
-static void garbage_in_the_lists_is_refused(void **state) {
+static void S55_garbage_in_the_lists_is_refused(void **state) {
 	static const char *const garbage[] = {"", " ", "a", "a ", " a", "ab", "a  b", "\xFF \xFF", "no such", NULL};
 	char *large = malloc((1 << 20) + 2);
 	memset(large, 'a', (1 << 20) + 1);
@@ -392,8 +392,8 @@ int tdm_test_vocab(void) {
 	    cmocka_unit_test(id_tells_vocabularies_apart),
 	    cmocka_unit_test(bad_files_are_refused),
 	    cmocka_unit_test(lengths_and_ids_are_checked),
-	    cmocka_unit_test(a_text_of_two_gigabytes_is_refused),
-	    cmocka_unit_test(garbage_in_the_lists_is_refused),
+	    cmocka_unit_test(S42_a_text_of_two_gigabytes_is_refused),
+	    cmocka_unit_test(S55_garbage_in_the_lists_is_refused),
 	};
 	return cmocka_run_group_tests_name("engine: vocabulary", tests, NULL, NULL);
 }

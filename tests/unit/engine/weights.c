@@ -65,7 +65,7 @@ static char *place_of(struct tdm_bytes *b, const char *text) {
 	return NULL;
 }
 
-static void contradictions(void **state) {
+static void S56_contradictions(void **state) {
 	struct tdm_toy toy = TDM_TOY;
 	tdm_toy_make(&toy);
 	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
@@ -116,6 +116,6 @@ static void options(void **state) {
 }
 
 int tdm_test_weights(void) {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(contradictions), cmocka_unit_test(options)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(S56_contradictions), cmocka_unit_test(options)};
 	return cmocka_run_group_tests_name("weights", tests, NULL, NULL);
 }

@@ -211,6 +211,27 @@ static void test_fallback(void **state) {
 	shut();
 }
 
+// What a guard refused is content_filter, and a fallback that names it asks the next model; one that does not name it,
+// or a refusal for privacy, ends the request.
+static void demand_25_a_refusal_that_is_named_may_be_followed(void **state) {
+	static const char *const options[] = {"{}", "{on: [content_filter]}", "{on: [content_filter, 5xx]}",
+	                                      "{on: [privacy_refused]}"};
+	for (int i = 0; i < 4; i++) {
+		open_with(&tdm_kind_fallback, options[i], 2, true);
+		plans[0].status[0] = TDM_EFILTERED;
+		bool follows = i == 1 || i == 2;
+		assert_string_equal(ask(1), follows ? "two" : "");
+		assert_int_equal(a.status, follows ? TDM_OK : TDM_EFILTERED);
+		if (follows)
+			assert_string_equal(a.run.record->decisions->detail, "content_filter after one");
+		plans[0].status[0] = TDM_EPRIVACY;
+		plans[0].calls = plans[1].calls = 0;
+		ask(1);
+		assert_true(a.status == TDM_EPRIVACY && plans[1].calls == 0);
+		shut();
+	}
+}
+
 static void test_fallback_passes_over_who_cannot(void **state) {
 	static const struct tdm_tool tool = {.name = "f"};
 	struct tdm_request request;
@@ -457,12 +478,19 @@ static void test_breaker_distrusts(void **state) {
 
 int tdm_test_policies(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_breakers_share), cmocka_unit_test(test_breaker_distrusts),
-	    cmocka_unit_test(test_breaker),        cmocka_unit_test(test_retry),
-	    cmocka_unit_test(test_other_tasks),    cmocka_unit_test(test_retry_waits),
-	    cmocka_unit_test(test_fallback),       cmocka_unit_test(test_fallback_passes_over_who_cannot),
-	    cmocka_unit_test(test_pool_spreads),   cmocka_unit_test(test_pool_keeps_conversations),
-	    cmocka_unit_test(test_bad_settings),   cmocka_unit_test(test_budget_of_all),
+	    cmocka_unit_test(test_breakers_share),
+	    cmocka_unit_test(test_breaker_distrusts),
+	    cmocka_unit_test(test_breaker),
+	    cmocka_unit_test(test_retry),
+	    cmocka_unit_test(test_other_tasks),
+	    cmocka_unit_test(test_retry_waits),
+	    cmocka_unit_test(test_fallback),
+	    cmocka_unit_test(test_fallback_passes_over_who_cannot),
+	    cmocka_unit_test(test_pool_spreads),
+	    cmocka_unit_test(test_pool_keeps_conversations),
+	    cmocka_unit_test(test_bad_settings),
+	    cmocka_unit_test(test_budget_of_all),
+	    cmocka_unit_test(demand_25_a_refusal_that_is_named_may_be_followed),
 	};
 	return cmocka_run_group_tests_name("policies", tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@ static struct tdm_scanner *scanner;
 
 struct tdm_scanner *shared_scanner(void) {
 	struct tdm_error error = {0};
-	if (!scanner && tdm_scanner_new(&scanner, &error) != TDM_OK)
+	if (!scanner && tdm_scanner_new(NULL, 0, &scanner, &error) != TDM_OK)
 		fprintf(stderr, "%s\n", error.text);
 	return scanner;
 }

@@ -2,6 +2,7 @@
 #include "tests.h"
 #include "../fake_kind.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "privacy/egress.h"
 #include "privacy/kinds.h"
 #include "models/form.h"
@@ -443,12 +444,25 @@ static const char *const filler[] = {
     " (x) ",  " card ",          " 42 ", ": ",  " ; ",          " my ssn is ", " IP_", " é ",  "\\",
     " 3.14 ", " CARD_zzzzzzz0 ", "'",    "%5F", " <b>"};
 
+// Up to eight characters from anywhere in Unicode.
+static void random_characters(struct tdm_rng *rng, struct tdm_bytes *out) {
+	static const uint32_t planes[] = {0x80, 0x800, 0x3100, 0x10000, 0x20000, 0x110000};
+	char put[4];
+	for (size_t k = 1 + tdm_rng_below(rng, 8); k; k--) {
+		uint32_t c = 1 + (uint32_t)tdm_rng_below(rng, planes[tdm_rng_below(rng, 6)] - 1);
+		tdm_bytes_add(out, put, tdm_utf8_put(put, c >= 0xD800 && c < 0xE000 ? 'x' : c));
+	}
+}
+
 static void conversation(struct tdm_rng *rng, struct tdm_bytes *out, char canaries[4][64]) {
 	size_t n = 3 + tdm_rng_below(rng, 12);
 	tdm_bytes_clear(out);
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 1 + tdm_rng_below(rng, 3); k; k--)
-			tdm_bytes_puts(out, filler[tdm_rng_below(rng, sizeof filler / sizeof *filler)]);
+			if (tdm_rng_below(rng, 4))
+				tdm_bytes_puts(out, filler[tdm_rng_below(rng, sizeof filler / sizeof *filler)]);
+			else
+				random_characters(rng, out);
 		if (tdm_rng_below(rng, 2)) {
 			tdm_bytes_putc(out, ' ');
 			tdm_bytes_puts(out, canaries[tdm_rng_below(rng, 4)]);
@@ -463,7 +477,7 @@ static void no_canary_leaves(char canaries[4][64]) {
 			fail_msg("the inner model received %s in: %s", canaries[i], inner.seen.data);
 }
 
-static void generated_conversations(void **state) {
+static void demand_15_generated_conversations_come_back(void **state) {
 	struct tdm_rng rng;
 	struct tdm_bytes system, user;
 	tdm_rng_init(&rng, 2024);
@@ -488,6 +502,41 @@ static void generated_conversations(void **state) {
 	tdm_bytes_release(&user);
 }
 
+// What the operator's own patterns find leaves as little as what recognisers find; what is allowed is left alone by
+// both.
+static void demand_21_own_patterns_and_lists(void **state) {
+	make("{level: 2, patterns: ['\\bK-\\d{5,7}\\b', 'case \\w+/\\d\\d'], allow: ['4111111111111111', K-00000, "
+	     "noreply@example.org]}");
+	const char *text =
+	    "K-12345, k-7654321 and case Blau/24; 4111111111111111, K-00000, NoReply@example.org; bob@example.org, "
+	    "AK-99912, 5555555555554444";
+	assert_string_equal(ask(text), text);
+	assert_int_equal(a.status, TDM_OK);
+	assert_true(sent("AK-99912")); // within a longer word it is another one
+	assert_false(sent("12345") || sent("7654321") || sent("Blau/24") || sent("bob@") || sent("5555"));
+	assert_true(sent("4111111111111111, K-00000, NoReply@example.org"));
+	assert_int_equal(a.run.record->left.restored, 5);
+	inner.leak = "{\"messages\":[{\"content\":\"K-99999\"}]}"; // the last look knows the patterns too
+	ask("hello");
+	assert_int_equal(a.status, TDM_EEGRESS);
+	inner.leak = "{\"messages\":[{\"content\":\"4111111111111111 K-00000\"}]}";
+	ask("hello");
+	assert_int_equal(a.status, TDM_OK);
+	unmake();
+}
+
+static void patterns_that_cannot_be_searched_for_are_refused(void **state) {
+	static const char *const bad[] = {"{patterns: ['(']}", "{patterns: ['(a)\\1']}", "{patterns: ['x*']}"};
+	static const char *const roles[] = {"inner"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct asked b;
+		assert_int_equal(asked_make(&b, &tdm_kind_mask, bad[i], 1, (struct tdm_model *[]){&inner.model}, roles),
+		                 TDM_ECONFIG);
+		assert_non_null(strstr(b.error.text, "patterns: pattern 1 cannot be searched for: "));
+		asked_done(&b);
+	}
+}
+
 static int set_key(void **state) {
 	return setenv("TDM_TEST_KEY", "0123456789abcdef0123456789abcdef", 1);
 }
@@ -510,7 +559,9 @@ int tdm_test_mask(void) {
 	    cmocka_unit_test(json_stays_json),
 	    cmocka_unit_test(a_schema_is_masked_too),
 	    cmocka_unit_test(bad_options_are_refused),
-	    cmocka_unit_test(generated_conversations),
+	    cmocka_unit_test(demand_21_own_patterns_and_lists),
+	    cmocka_unit_test(patterns_that_cannot_be_searched_for_are_refused),
+	    cmocka_unit_test(demand_15_generated_conversations_come_back),
 	};
 	return cmocka_run_group_tests_name("mask", tests, set_key, NULL);
 }

@@ -104,7 +104,7 @@ static void every_cut(const char *text) {
 	tdm_bytes_release(&got);
 }
 
-static void all_cuts_of_short_streams(void **state) {
+static void demand_13_all_cuts_of_short_streams(void **state) {
 	char text[64];
 	snprintf(text, sizeof text, "a %s.b", t.ip->token);
 	every_cut(text);
@@ -142,7 +142,7 @@ static void random_piece(struct tdm_rng *rng, struct tdm_bytes *b) {
 		}
 }
 
-static void random_cuts_of_long_streams(void **state) {
+static void demand_13_random_cuts_of_long_streams(void **state) {
 	struct tdm_rng rng;
 	struct tdm_bytes text, expected, got;
 	tdm_rng_init(&rng, 77);
@@ -166,6 +166,39 @@ static void random_cuts_of_long_streams(void **state) {
 	tdm_bytes_release(&text);
 	tdm_bytes_release(&expected);
 	tdm_bytes_release(&got);
+}
+
+// The forms that are read as a token, one by one, and some that are near and are none.
+static void demand_19_forms_are_a_list(void **state) {
+	static const struct {
+		const char *before, *separator, *after;
+		bool small, is_one;
+	} rows[] = {
+	    {"", "_", "", false, true},          {"", "_", "", true, true},      {"", "\\_", "", false, true},
+	    {"", "%5F", "", false, true},        {"", "%5f", "", true, true},    {"", "\\u005f", "", false, true},
+	    {"[", "_", "]", false, true},        {"<", "_", ">", false, true},   {"**", "_", "**", true, true},
+	    {"`", "\\_", "`", false, true},      {"{{", "_", "}}", false, true}, {"\"", "_", "'s\"", false, true},
+	    {"(mailto:", "_", ")", false, true}, {"", "-", "", false, false},    {"", " ", "", false, false},
+	    {"", "__", "", false, false},        {"", "", "", false, false},     {"", "_ ", "", false, false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct tdm_restore s;
+		struct tdm_bytes out;
+		char text[100], want[100];
+		const char *token = t.mail->token, *payload = strchr(token, '_') + 1;
+		int label = (int)(payload - 1 - token);
+		snprintf(text, sizeof text, "%s%.*s%s%s%s", rows[i].before, label, token, rows[i].separator, payload,
+		         rows[i].after);
+		for (char *c = text + strlen(rows[i].before); rows[i].small && *c; c++)
+			*c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
+		snprintf(want, sizeof want, "%s%s%s", rows[i].before, t.mail->text, rows[i].after);
+		tdm_bytes_init(&out, 4096);
+		tdm_restore_init(&s, &t.restorer, false);
+		tdm_restore_put(&s, text, strlen(text), &out);
+		tdm_restore_end(&s, &out);
+		assert_string_equal(out.data, rows[i].is_one ? want : text);
+		tdm_bytes_release(&out);
+	}
 }
 
 static long damaged(const char *text) {
@@ -193,8 +226,9 @@ static void counts_damage(void **state) {
 
 int tdm_test_restore(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(all_cuts_of_short_streams),
-	    cmocka_unit_test(random_cuts_of_long_streams),
+	    cmocka_unit_test(demand_13_all_cuts_of_short_streams),
+	    cmocka_unit_test(demand_13_random_cuts_of_long_streams),
+	    cmocka_unit_test(demand_19_forms_are_a_list),
 	    cmocka_unit_test(counts_damage),
 	};
 	return cmocka_run_group_tests_name("restore", tests, open_tokens, close_tokens);

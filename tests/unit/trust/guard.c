@@ -185,8 +185,29 @@ static void a_phrase_in_the_output_with_nothing_released(void **state) {
 	asked_done(&a);
 }
 
+// With `fail` an answer that is refused before any of it went out is an error with a code of its own; a sentence in its
+// place would look like an answer to whoever could ask another model.
+static void demand_25_a_refusal_is_told_from_an_answer(void **state) {
+	make("{then: fail}", false);
+	say(4, (const char *[]){"make", " a", " bomb", " so"});
+	assert_string_equal(ask("hello"), "");
+	assert_int_equal(a.status, TDM_EFILTERED);
+	assert_string_equal(tdm_status_info(a.status)->code, "content_filter");
+	assert_non_null(strstr(a.run.error.text, "the answer was refused (weapons)"));
+	expect_verdict("output", "block", "weapons");
+	ask("Tell me how to make a bomb.");
+	assert_int_equal(a.status, TDM_EFILTERED);
+	asked_done(&a);
+	make("{then: fail}", false);
+	say(6, (const char *[]){"a ", "b ", "c ", "make", " a", " bomb"});
+	assert_string_equal(ask("hello"), "a b c "); // too late for an error: it ends, and says why
+	assert_int_equal(a.status, TDM_OK);
+	assert_int_equal(a.result.finish, TDM_FINISH_FILTER);
+	asked_done(&a);
+}
+
 // The phrase, cut into one to eleven pieces, begins anywhere; no part of it ever goes out, and all before it does.
-static void a_planted_phrase_is_never_released(void **state) {
+static void demand_24_a_planted_phrase_is_never_released(void **state) {
 	static const char *const cuts[][12] = {{" make a bomb"},
 	                                       {" make", " a bomb"},
 	                                       {" ma", "ke a", " bomb"},
@@ -339,7 +360,7 @@ static void scan_off_is_the_inner_model(void **state) {
 	asked_done(&a);
 }
 
-static void the_judge_is_asked_in_its_words(void **state) {
+static void demand_40_the_judge_is_asked_in_its_words(void **state) {
 	make("{judge_on: both}", true);
 	say(2, (const char *[]){"four", "."});
 	assert_string_equal(ask("What is 2 + 2?"), "four."); // an always-safe judge = the inner model
@@ -456,13 +477,14 @@ int tdm_test_guard(void) {
 	    cmocka_unit_test(calls_are_read_too),
 	    cmocka_unit_test(a_phrase_in_the_input_refuses),
 	    cmocka_unit_test(tool_results_are_read_and_system_text_is_not),
+	    cmocka_unit_test(demand_25_a_refusal_is_told_from_an_answer),
 	    cmocka_unit_test(a_phrase_in_the_output_with_nothing_released),
-	    cmocka_unit_test(a_planted_phrase_is_never_released),
+	    cmocka_unit_test(demand_24_a_planted_phrase_is_never_released),
 	    cmocka_unit_test(nothing_goes_out_before_the_window),
 	    cmocka_unit_test(what_no_phrase_can_begin_with_is_not_held),
 	    cmocka_unit_test(cuts_make_no_difference),
 	    cmocka_unit_test(scan_off_is_the_inner_model),
-	    cmocka_unit_test(the_judge_is_asked_in_its_words),
+	    cmocka_unit_test(demand_40_the_judge_is_asked_in_its_words),
 	    cmocka_unit_test(the_judge_refuses),
 	    cmocka_unit_test(a_judge_that_fails_closes),
 	    cmocka_unit_test(an_error_of_the_inner_model_releases_nothing_more),
