@@ -312,10 +312,10 @@ static int stop(struct watch *w, struct tdm_result *result) {
 	const struct guard *g = w->guard;
 	record(g, w->run, "output", "block", &w->found);
 	result->finish = TDM_FINISH_FILTER;
-	if (w->released > 0)
-		return TDM_OK;
 	if (g->options.then == THEN_FAIL)
 		return tdm_fail(&w->run->error, TDM_EFILTERED, "%s: the answer was refused (%s)", g->model.name, w->found.rule);
+	if (w->released > 0)
+		return TDM_OK;
 	result->served = g->model.name;
 	result->mean_logprob = NAN;
 	int status = tdm_put_text(w->base.next, g->model.name, g->options.message, strlen(g->options.message));
@@ -436,9 +436,8 @@ static const struct tdm_option rows[] = {
      .offset = offsetof(struct options, then),
      .standard = "refuse",
      .choices = "refuse|flag|fail",
-     .help =
-         "refuse: nothing unsafe passes; flag: it passes and the receipt says so; fail: as refuse, but an answer of "
-         "which nothing has gone out is the error content_filter, which a fallback can name in `on`"},
+     .help = "refuse: nothing unsafe passes; flag: it passes and the receipt says so; fail: as refuse, but a refused "
+             "answer is the error content_filter, which a fallback can name in `on`"},
     {.name = "message",
      .type = TDM_OPT_STRING,
      .offset = offsetof(struct options, message),

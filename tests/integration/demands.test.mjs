@@ -17,7 +17,7 @@ models:
   private: {kind: mask, inner: cloud, level: 2, key: "env:MASK_KEY"}
   guarded: {kind: guard, inner: cloud}
   strict: {kind: guard, inner: cloud, then: fail}
-  lenient: {kind: fallback, models: [strict, home], on: [content_filter]}
+  lenient: {kind: fallback, models: [strict, home], on: [content_filter], hold_bytes: 200, hold_ms: 500}
   home: {kind: script, answers: ["at home"]}
   down: {kind: script, file: down.json}
   choosing: {kind: choose, arms: [down, cloud]}
