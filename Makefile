@@ -45,7 +45,7 @@ objects   = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c)) $(patsubst %.S,$(B
 archive   = $(B)/lib$(1).a
 whole     = -Wl,--whole-archive $(foreach m,$(1),$(call archive,$(m))) -Wl,--no-whole-archive
 
-all: $(B)/tandem $(B)/libtandem.a $(B)/random_model $(B)/bench_model $(B)/llama2c $(B)/fault.so
+all: $(B)/tandem $(B)/libtandem.a $(B)/random_model $(B)/bench_model $(B)/llama2c $(B)/read_json $(B)/fault.so
 	@[ $(VARIANT) != gcc ] || { ln -sfn gcc/tandem build/tandem; ln -sfn gcc/libtandem.a build/libtandem.a; }
 
 help:
@@ -131,6 +131,9 @@ $(B)/random_model: $(B)/tests/tools/random_model.o $(B)/tests/tools/family_model
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 $(B)/llama2c: $(B)/tests/tools/llama2c.o $(call archive,engine) $(call archive,base) # a model of llama2.c as a weight file
+	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+$(B)/read_json: $(B)/tests/tools/read_json.o $(call archive,base) # for tests/integration/json.test.mjs
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 # --- for bench/gateway: upstream and load of streams
