@@ -4,13 +4,15 @@
 // cleared, so that half an answer is never taken for a whole one.
 #include "base/bytes.h"
 #include "base/format.h"
-#include "base/text.h"
-#include <float.h>
+#include "base/decimal.h"
+#include "base/json_text.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FIRST_BYTES 512 // most heads, events and small answers fit
 
 void tdm_bytes_init(struct tdm_bytes *b, size_t limit) {
 	*b = (struct tdm_bytes){.limit = limit};
@@ -28,15 +30,13 @@ void tdm_bytes_clear(struct tdm_bytes *b) {
 		b->data[0] = 0;
 }
 
-// Room for n more bytes and the final NUL; the limit counts the bytes without the NUL.
-static bool reserve(struct tdm_bytes *b, size_t n) {
+// Memory for n more bytes and the final NUL; the limit counts the bytes without the NUL.
+static bool grow(struct tdm_bytes *b, size_t n) {
 	if (b->failed || n > b->limit - b->len) {
 		b->failed = true;
 		return false;
 	}
-	if (b->cap > b->len + n)
-		return true;
-	size_t cap = b->cap ? b->cap * 2 : 256;
+	size_t cap = b->cap ? b->cap * 2 : FIRST_BYTES;
 	if (cap <= b->len + n)
 		cap = b->len + n + 1;
 	if (cap > b->limit && b->limit + 1 > b->len + n)
@@ -51,6 +51,11 @@ static bool reserve(struct tdm_bytes *b, size_t n) {
 	return true;
 }
 
+// What there is room for is within the limit: memory beyond it is never asked for.
+static inline bool reserve(struct tdm_bytes *b, size_t n) {
+	return (!b->failed && n < b->cap - b->len) || grow(b, n);
+}
+
 void tdm_bytes_add(struct tdm_bytes *b, const void *data, size_t n) {
 	if (!reserve(b, n))
 		return;
@@ -60,12 +65,11 @@ void tdm_bytes_add(struct tdm_bytes *b, const void *data, size_t n) {
 	b->data[b->len] = 0;
 }
 
-void tdm_bytes_puts(struct tdm_bytes *b, const char *text) {
-	tdm_bytes_add(b, text, strlen(text));
-}
-
 void tdm_bytes_putc(struct tdm_bytes *b, char c) {
-	tdm_bytes_add(b, &c, 1);
+	if (!reserve(b, 1))
+		return;
+	b->data[b->len++] = c;
+	b->data[b->len] = 0;
 }
 
 void tdm_bytes_printf(struct tdm_bytes *b, const char *format, ...) {
@@ -87,15 +91,34 @@ void tdm_bytes_printf(struct tdm_bytes *b, const char *format, ...) {
 	va_end(args);
 }
 
-void tdm_bytes_integer(struct tdm_bytes *b, int64_t value) {
+void tdm_bytes_unsigned(struct tdm_bytes *b, uint64_t value) {
 	char text[24], *at = text + sizeof text;
-	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-	do
-		*--at = (char)('0' + rest % 10);
-	while (rest /= 10);
-	if (value < 0)
-		*--at = '-';
+	for (; value >= 100; value /= 100) {
+		unsigned pair = (unsigned)(value % 100);
+		*--at = (char)('0' + pair % 10);
+		*--at = (char)('0' + pair / 10);
+	}
+	*--at = (char)('0' + value % 10);
+	if (value >= 10)
+		*--at = (char)('0' + value / 10);
 	tdm_bytes_add(b, at, (size_t)(text + sizeof text - at));
+}
+
+void tdm_bytes_integer(struct tdm_bytes *b, int64_t value) {
+	if (value < 0)
+		tdm_bytes_putc(b, '-');
+	tdm_bytes_unsigned(b, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
+void tdm_bytes_named(struct tdm_bytes *b, const char *before, int64_t value) {
+	tdm_bytes_puts(b, before);
+	tdm_bytes_integer(b, value);
+}
+
+void tdm_bytes_join(struct tdm_bytes *b, const char *before, const char *text, const char *after) {
+	tdm_bytes_puts(b, before);
+	tdm_bytes_puts(b, text);
+	tdm_bytes_puts(b, after);
 }
 
 void tdm_bytes_drop(struct tdm_bytes *b, size_t n) {
@@ -109,57 +132,40 @@ void tdm_bytes_drop(struct tdm_bytes *b, size_t n) {
 }
 
 static void put_escape(struct tdm_bytes *b, unsigned char c) {
-	static const char letters[] = "\"\"\\\\\bb\ff\nn\rr\tt"; // the character, then what follows its backslash
-	for (const char *p = letters; *p; p += 2) {
-		if ((unsigned char)*p == c) {
-			tdm_bytes_putc(b, '\\');
-			tdm_bytes_putc(b, p[1]);
-			return;
-		}
-	}
-	tdm_bytes_printf(b, "\\u%04x", c);
+	static const char letters[] = "btn?fr", digits[] = "0123456789abcdef"; // what follows a backslash for 8 to 13
+	if (c >= 0x80)
+		tdm_bytes_add(b, "\xEF\xBF\xBD", 3);
+	else if (c == '"' || c == '\\')
+		tdm_bytes_add(b, (char[]){'\\', (char)c}, 2);
+	else if (c >= 8 && c <= 13 && c != 11)
+		tdm_bytes_add(b, (char[]){'\\', letters[c - 8]}, 2);
+	else
+		tdm_bytes_add(b, (char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]}, 6);
 }
 
 void tdm_bytes_json(struct tdm_bytes *b, const char *text, size_t n) {
-	size_t start = 0; // bytes before i that need no change are added in one piece
+	const char *at = n ? text : "", *end = at + n;
 	tdm_bytes_putc(b, '"');
-	for (size_t i = 0; i < n && !b->failed;) {
-		unsigned char c = (unsigned char)text[i];
-		uint32_t rune;
-		size_t step = c < 0x80 ? 1 : tdm_utf8_next(text + i, n - i, &rune);
-		bool is_bad = c >= 0x80 && step == 1;
-		if (is_bad || c < 0x20 || c == '"' || c == '\\') {
-			tdm_bytes_add(b, text + start, i - start);
-			if (is_bad)
-				tdm_bytes_puts(b, "\xEF\xBF\xBD");
-			else
-				put_escape(b, c);
-			start = i + 1;
-		}
-		i += step;
+	while (!b->failed) {
+		const char *stop = tdm_json_skip(at, end); // bytes before it need no change
+		tdm_bytes_add(b, at, (size_t)(stop - at));
+		if (stop == end)
+			break;
+		put_escape(b, (unsigned char)*stop);
+		at = stop + 1;
 	}
-	if (!b->failed && n > start)
-		tdm_bytes_add(b, text + start, n - start);
 	tdm_bytes_putc(b, '"');
 }
 
 void tdm_bytes_number(struct tdm_bytes *b, double value) {
-	char text[40];
+	char text[TDM_DECIMAL_BYTES];
 	if (!isfinite(value)) {
 		tdm_bytes_puts(b, "null");
-		return;
-	}
-	if (fabs(value) < 0x1p63 && trunc(value) == value) {
+	} else if (fabs(value) < 0x1p63 && trunc(value) == value) {
 		if (value == 0 && signbit(value))
 			tdm_bytes_putc(b, '-');
 		tdm_bytes_integer(b, (int64_t)value);
-		return;
+	} else {
+		tdm_bytes_add(b, text, tdm_decimal_write(text, value));
 	}
-	// 15 digits always survive, except for subnormal numbers, which have fewer.
-	for (int digits = fabs(value) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
-		snprintf(text, sizeof text, "%.*g", digits, value);
-		if (strtod(text, NULL) == value)
-			break;
-	}
-	tdm_bytes_puts(b, text);
 }

@@ -7,8 +7,8 @@
 // Items of lists and maps that are still open lie on one stack (struct item); the end of a list or map moves its items
 // from there into arrays of the arena.
 #include "base/decimal.h"
+#include "base/json_text.h"
 #include "base/random.h"
-#include "base/text.h"
 #include "base/value.h"
 #include <math.h>
 #include <stdatomic.h>
@@ -71,113 +71,6 @@ static char skip_space(struct reader *r) {
 
 // --- strings
 
-// The first of text[at..end) that is no plain character of a string: a quote, a backslash, a control character, or a
-// byte beyond ASCII. Eight bytes at a time: a bit 7 is set in each byte that is one of them (and perhaps in bytes above
-// the first of them, which does not matter).
-static const char *skip_plain(const char *at, const char *end) {
-	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-	for (; end - at >= 8; at += 8) {
-		uint64_t x;
-		memcpy(&x, at, sizeof x);
-		uint64_t quote = x ^ ones * '"', slash = x ^ ones * '\\';
-		uint64_t found = (x | ((x - ones * ' ') & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & tops;
-		if (found) {
-			if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
-				break;
-			return at + __builtin_ctzll(found) / 8;
-		}
-	}
-	while (at < end && (unsigned char)*at >= ' ' && (unsigned char)*at < 0x80 && *at != '"' && *at != '\\')
-		at++;
-	return at;
-}
-
-// The second byte of a character decides overlong forms, surrogates and the upper end.
-static bool second_fits(unsigned char lead, unsigned char second) {
-	unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-	unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-	return second >= low && second <= high;
-}
-
-// Bytes of the character beyond ASCII at text[at..end); 0 when it is no valid one (RFC 3629).
-static size_t character(const char *at, const char *end) {
-	const unsigned char *s = (const unsigned char *)at;
-	size_t length = s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-	if (s[0] < 0xC2 || s[0] > 0xF4 || (size_t)(end - at) < length || !second_fits(s[0], s[1]))
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if ((s[i] & 0xC0) != 0x80)
-			return 0;
-	return length;
-}
-
-static const char *skip_characters(const char *at, const char *end) {
-	for (size_t n = 1; n && at < end && (*at & 0x80); at += n)
-		n = character(at, end);
-	return at;
-}
-
-static const char *read_hex(const char *at, const char *end, uint32_t *out) {
-	if (end - at < 4)
-		return NULL;
-	*out = 0;
-	for (int i = 0; i < 4; i++) {
-		char c = at[i], letter = (char)(c | 0x20);
-		if (c >= '0' && c <= '9')
-			*out = *out << 4 | (uint32_t)(c - '0');
-		else if (letter >= 'a' && letter <= 'f')
-			*out = *out << 4 | (uint32_t)(letter - 'a' + 10);
-		else
-			return NULL;
-	}
-	return at + 4;
-}
-
-// A character beyond the first plane is written as two halves; a half alone is no character.
-static const char *read_unicode(const char *at, const char *end, uint32_t *out) {
-	uint32_t low;
-	at = read_hex(at, end, out);
-	if (!at || *out < 0xD800 || *out > 0xDFFF)
-		return at;
-	if (*out > 0xDBFF || end - at < 2 || at[0] != '\\' || at[1] != 'u')
-		return NULL;
-	at = read_hex(at + 2, end, &low);
-	if (!at || low < 0xDC00 || low > 0xDFFF)
-		return NULL;
-	*out = 0x10000 + ((*out - 0xD800) << 10) + (low - 0xDC00);
-	return at;
-}
-
-// What a backslash at at[-1] stands for; returns where it ends, NULL when it stands for nothing.
-static const char *read_escape(const char *at, const char *end, uint32_t *out) {
-	switch (at < end ? *at : 0) {
-	case '"':
-	case '\\':
-	case '/':
-		*out = (uint32_t)*at;
-		return at + 1;
-	case 'b':
-		*out = '\b';
-		return at + 1;
-	case 'f':
-		*out = '\f';
-		return at + 1;
-	case 'n':
-		*out = '\n';
-		return at + 1;
-	case 'r':
-		*out = '\r';
-		return at + 1;
-	case 't':
-		*out = '\t';
-		return at + 1;
-	case 'u':
-		return read_unicode(at + 1, end, out);
-	default:
-		return NULL;
-	}
-}
-
 static int fail_string(struct reader *r, const char *at) {
 	if (at == r->end)
 		return fail_at(r, at, "expected ", "the quote that ends a string");
@@ -195,44 +88,21 @@ static int fail_escape(struct reader *r, const char *at) {
 // Finds the quote that ends the string at r->at and the length of what the string stands for; nothing is copied, so
 // that the arena is asked once and for no more than needed.
 static int measure(struct reader *r, const char **end, size_t *len) {
-	const char *at = r->at, *next;
+	const char *at = tdm_json_skip(r->at, r->end), *next;
 	size_t saved = 0; // bytes that escapes take more than their characters
 	uint32_t c;
-	for (;;) {
-		at = skip_characters(skip_plain(at, r->end), r->end);
-		char stop = at < r->end ? *at : 0;
-		if (stop == '"')
-			break;
-		if (stop != '\\' && (stop & 0x80 || (unsigned char)stop < ' '))
-			return fail_string(r, at);
-		if (stop != '\\')
-			continue;
-		next = read_escape(at + 1, r->end, &c);
+	while (at < r->end && *at == '\\') {
+		next = tdm_json_escape(at + 1, r->end, &c);
 		if (!next)
 			return fail_escape(r, at);
 		saved += (size_t)(next - at) - (c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4);
-		at = next;
+		at = tdm_json_skip(next, r->end);
 	}
+	if (at == r->end || *at != '"')
+		return fail_string(r, at);
 	*end = at;
 	*len = (size_t)(at - r->at) - saved;
 	return TDM_OK;
-}
-
-static void unescape(char *out, const char *at, const char *end) {
-	uint32_t c;
-	while (at < end) {
-		const char *slash = memchr(at, '\\', (size_t)(end - at));
-		size_t n = (size_t)((slash ? slash : end) - at);
-		memcpy(out, at, n);
-		if (!slash)
-			return;
-		out += n;
-		at = read_escape(slash + 1, end, &c);
-		if (c < 0x80)
-			*out++ = (char)c;
-		else
-			out += tdm_utf8_put(out, c);
-	}
 }
 
 static int read_string(struct reader *r, const char **text, size_t *len) {
@@ -247,7 +117,7 @@ static int read_string(struct reader *r, const char **text, size_t *len) {
 	if (*len == (size_t)(end - r->at))
 		memcpy(copy, r->at, *len);
 	else
-		unescape(copy, r->at, end);
+		tdm_json_unescape(copy, r->at, end);
 	r->at = end + 1;
 	*text = copy;
 	return TDM_OK;

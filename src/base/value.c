@@ -1,6 +1,5 @@
 // Value: looking things up in a tree, and writing a tree as JSON. json.c and yaml.c build the trees.
 #include "base/value.h"
-#include <inttypes.h>
 #include <string.h>
 
 const struct tdm_value *tdm_get(const struct tdm_value *map, const char *key) {
@@ -58,7 +57,7 @@ void tdm_value_write(struct tdm_bytes *out, const struct tdm_value *value) {
 		break;
 	case TDM_NUMBER:
 		if (value->is_integer)
-			tdm_bytes_printf(out, "%" PRId64, value->integer);
+			tdm_bytes_integer(out, value->integer);
 		else
 			tdm_bytes_number(out, value->number);
 		break;
