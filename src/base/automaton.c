@@ -1,20 +1,25 @@
 // Automaton: see automaton.h. Nodes keep their children as a list, not as a table of 256: a conversation with
-// thousands of masked values then costs megabytes, not gigabytes. The root, where most steps start, has a table.
+// thousands of masked values then costs megabytes, not gigabytes. The root, where most steps start, has a table, and so
+// have the first states behind it that have many children.
 #include "base/automaton.h"
+
+#define WIDE 5 // children from which on a table is worth its kilobyte
+#define MOST_TABLES 64
 
 struct node {
 	uint32_t fail, child, sibling; // 0 = none (the root is nobody's child)
 	uint32_t shorter;              // nearest state on the fail chain where a pattern ends
 	int32_t id;                    // pattern that ends here, -1 = none
 	uint32_t depth;
-	unsigned char byte;
+	unsigned char byte, table; // table: its number + 1, 0 = none
 };
 
 struct tdm_automaton {
 	struct tdm_arena *arena;
 	struct node *nodes;
 	uint32_t n, cap;
-	uint32_t root[256];
+	uint32_t root[256], (*tables)[256];
+	unsigned char n_tables;
 };
 
 struct tdm_automaton *tdm_automaton_new(struct tdm_arena *arena, size_t max_bytes) {
@@ -36,6 +41,8 @@ struct tdm_automaton *tdm_automaton_new(struct tdm_arena *arena, size_t max_byte
 static uint32_t find_child(const struct tdm_automaton *a, uint32_t state, unsigned char byte) {
 	if (state == 0)
 		return a->root[byte];
+	if (a->nodes[state].table)
+		return a->tables[a->nodes[state].table - 1][byte];
 	uint32_t child = a->nodes[state].child;
 	while (child && a->nodes[child].byte != byte)
 		child = a->nodes[child].sibling;
@@ -81,13 +88,48 @@ static void link_children(struct tdm_automaton *a, uint32_t state, uint32_t *que
 	}
 }
 
+static bool is_wide(const struct tdm_automaton *a, uint32_t state) {
+	int n = 0;
+	for (uint32_t child = a->nodes[state].child; child && n < WIDE; child = a->nodes[child].sibling)
+		n++;
+	return n == WIDE;
+}
+
+// queue: all states, those nearest to the root first.
+static int make_tables(struct tdm_automaton *a, const uint32_t *queue) {
+	size_t n = 0;
+	for (uint32_t i = 1; i < a->n && n < MOST_TABLES; i++)
+		n += is_wide(a, queue[i]);
+	a->tables = n ? tdm_arena_array(a->arena, n, sizeof *a->tables) : NULL;
+	for (uint32_t i = 1; a->tables && i < a->n && a->n_tables < n; i++) {
+		if (!is_wide(a, queue[i]))
+			continue;
+		uint32_t *table = a->tables[a->n_tables++];
+		for (uint32_t child = a->nodes[queue[i]].child; child; child = a->nodes[child].sibling)
+			table[a->nodes[child].byte] = child;
+		a->nodes[queue[i]].table = a->n_tables;
+	}
+	return n && !a->tables ? TDM_ENOMEM : TDM_OK;
+}
+
 int tdm_automaton_build(struct tdm_automaton *a) {
 	uint32_t *queue = tdm_arena_array(a->arena, a->n, sizeof *queue), head = 0, tail = 1;
 	if (!queue)
 		return TDM_ENOMEM;
 	while (head < tail) // breadth first: fail links lead to shorter states, which are linked already
 		link_children(a, queue[head++], queue, &tail);
-	return TDM_OK;
+	return make_tables(a, queue);
+}
+
+size_t tdm_automaton_skip(const struct tdm_automaton *a, const char *text, size_t n, bool fold) {
+	if (a->n == 1) // without a pattern
+		return n;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)text[i];
+		if (a->root[fold && c >= 'A' && c <= 'Z' ? c + 32 : c])
+			return i;
+	}
+	return n;
 }
 
 uint32_t tdm_automaton_step(const struct tdm_automaton *a, uint32_t state, unsigned char byte) {

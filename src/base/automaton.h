@@ -6,6 +6,7 @@
 #pragma once
 #include "base/arena.h"
 #include "base/status.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct tdm_automaton;
@@ -18,6 +19,9 @@ int tdm_automaton_build(struct tdm_automaton *a); // after the last add; TDM_OK 
 
 // States: 0 is the start. Read-only after build, so any number of threads and streams may share one automaton.
 uint32_t tdm_automaton_step(const struct tdm_automaton *a, uint32_t state, unsigned char byte);
+// The bytes at the beginning of text[0..n) that leave the start where it is. fold: of small letters, whatever is
+// written.
+size_t tdm_automaton_skip(const struct tdm_automaton *a, const char *text, size_t n, bool fold);
 size_t tdm_automaton_depth(const struct tdm_automaton *a, uint32_t state);
 // The longest pattern that ends in this state: its id and length, and in *more the state to ask for the next shorter
 // one. -1 when there is none.

@@ -4,11 +4,8 @@
 // equals nothing, rather than with a constant that would equal every other failure.
 #include "base/crypto.h"
 #include "base/random.h"
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <string.h>
@@ -32,11 +29,14 @@ struct part {
 	const void *data;
 	size_t n;
 };
+#define MOST_PARTS 4
 
-// The hash of two parts, one after the other.
-static bool hash_parts(EVP_MD_CTX *context, struct part a, struct part b, uint8_t out[TDM_SHA256_BYTES]) {
-	return EVP_DigestInit_ex2(context, sha256, NULL) && EVP_DigestUpdate(context, a.data, a.n) &&
-	       EVP_DigestUpdate(context, b.data, b.n) && EVP_DigestFinal_ex(context, out, NULL);
+// The hash of parts, one after the other.
+static bool hash_parts(EVP_MD_CTX *context, const struct part *parts, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
+	bool ok = context && EVP_DigestInit_ex2(context, sha256, NULL);
+	for (size_t i = 0; ok && i < n; i++)
+		ok = EVP_DigestUpdate(context, parts[i].n ? parts[i].data : "", parts[i].n);
+	return ok && EVP_DigestFinal_ex(context, out, NULL);
 }
 
 static EVP_MD_CTX *new_context(void) {
@@ -46,48 +46,55 @@ static EVP_MD_CTX *new_context(void) {
 
 void tdm_sha256(const void *data, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
 	EVP_MD_CTX *context = new_context();
-	if (!context || !hash_parts(context, (struct part){"", 0}, (struct part){n ? data : "", n}, out))
+	if (!hash_parts(context, &(struct part){data, n}, 1, out))
 		fill_unequal(out);
 	EVP_MD_CTX_free(context);
 }
 
-// RFC 2104: H(key ^ opad, H(key ^ ipad, data)).
-void tdm_hmac_sha256(const void *key, size_t key_bytes, const void *data, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
-	uint8_t inner[BLOCK_BYTES], outer[BLOCK_BYTES], hash[TDM_SHA256_BYTES], short_key[BLOCK_BYTES] = {0};
-	if (key_bytes > BLOCK_BYTES)
-		tdm_sha256(key, key_bytes, short_key);
-	else if (key_bytes)
-		memcpy(short_key, key, key_bytes);
-	for (size_t i = 0; i < BLOCK_BYTES; i++) {
-		inner[i] = short_key[i] ^ 0x36;
-		outer[i] = short_key[i] ^ 0x5c;
-	}
+// RFC 2104: H(key ^ opad, H(key ^ ipad, parts)).
+static bool hmac_parts(struct part key, const struct part *parts, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
+	uint8_t block[BLOCK_BYTES] = {0}, hash[TDM_SHA256_BYTES];
+	struct part inner[MOST_PARTS + 1] = {{block, sizeof block}};
+	const struct part outer[] = {{block, sizeof block}, {hash, sizeof hash}};
 	EVP_MD_CTX *context = new_context();
-	if (!context || !hash_parts(context, (struct part){inner, sizeof inner}, (struct part){n ? data : "", n}, hash) ||
-	    !hash_parts(context, (struct part){outer, sizeof outer}, (struct part){hash, sizeof hash}, out))
-		fill_unequal(out);
+	bool ok = true;
+	if (key.n > BLOCK_BYTES)
+		ok = hash_parts(context, &key, 1, block);
+	else if (key.n)
+		memcpy(block, key.data, key.n);
+	memcpy(inner + 1, parts, n * sizeof *parts);
+	for (size_t i = 0; i < BLOCK_BYTES; i++)
+		block[i] ^= 0x36;
+	ok = ok && hash_parts(context, inner, n + 1, hash);
+	for (size_t i = 0; i < BLOCK_BYTES; i++)
+		block[i] ^= 0x36 ^ 0x5c;
+	ok = ok && hash_parts(context, outer, 2, out);
 	EVP_MD_CTX_free(context);
-	tdm_wipe(short_key, sizeof short_key);
-	tdm_wipe(inner, sizeof inner);
-	tdm_wipe(outer, sizeof outer);
+	tdm_wipe(block, sizeof block);
+	return ok;
 }
 
-// RFC 5869 with an empty salt.
+void tdm_hmac_sha256(const void *key, size_t key_bytes, const void *data, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
+	if (!hmac_parts((struct part){key, key_bytes}, &(struct part){data, n}, 1, out))
+		fill_unequal(out);
+}
+
+// RFC 5869 with an empty salt: T(i) = HMAC(PRK, T(i - 1) | info | i).
 int tdm_hkdf_sha256(const void *key, size_t key_bytes, const void *info, size_t info_bytes, void *out, size_t n) {
-	char digest[] = "SHA256";
-	OSSL_PARAM params[] = {
-	    OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, key_bytes),
-	    info_bytes ? OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_bytes)
-	               : OSSL_PARAM_construct_end(),
-	    OSSL_PARAM_construct_end(),
-	};
-	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	EVP_KDF_CTX *context = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-	int status = context && EVP_KDF_derive(context, out, n, params) > 0 ? TDM_OK : TDM_EINTERNAL;
-	EVP_KDF_CTX_free(context);
-	EVP_KDF_free(kdf);
-	return status;
+	uint8_t prk[TDM_SHA256_BYTES], block[TDM_SHA256_BYTES], *to = out;
+	uint8_t i = 0;
+	bool ok = n <= 255 * TDM_SHA256_BYTES && hmac_parts((struct part){0}, &(struct part){key, key_bytes}, 1, prk);
+	while (ok && n) {
+		size_t part = n < sizeof block ? n : sizeof block;
+		const struct part parts[] = {{block, i++ ? sizeof block : 0}, {info, info_bytes}, {&i, 1}};
+		ok = hmac_parts((struct part){prk, sizeof prk}, parts, 3, block);
+		memcpy(to, block, part);
+		to += part;
+		n -= part;
+	}
+	tdm_wipe(prk, sizeof prk);
+	tdm_wipe(block, sizeof block);
+	return ok ? TDM_OK : TDM_EINTERNAL;
 }
 
 bool tdm_equal_ct(const void *a, const void *b, size_t n) {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 bool tdm_utf8_valid(const char *text, size_t n);
+bool tdm_utf8_is_ascii(const char *text, size_t n);
 // Decodes one character at text[0..n); returns its length in bytes, 0 when n is 0, and for an invalid byte 1 with *out
 // = 0xFFFD.
 size_t tdm_utf8_next(const char *text, size_t n, uint32_t *out);

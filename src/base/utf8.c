@@ -51,8 +51,17 @@ size_t tdm_utf8_next(const char *text, size_t n, uint32_t *out) {
 	return length;
 }
 
+bool tdm_utf8_is_ascii(const char *text, size_t n) {
+	unsigned char any = 0;
+	for (size_t i = 0; i < n; i++)
+		any |= (unsigned char)text[i];
+	return any < 0x80;
+}
+
 bool tdm_utf8_valid(const char *text, size_t n) {
 	const unsigned char *s = (const unsigned char *)text;
+	if (tdm_utf8_is_ascii(text, n))
+		return true;
 	for (size_t i = 0; i < n;) {
 		size_t length = length_of(s[i]);
 		if (length == 0 || valid_bytes(s + i, n - i, length) != length)

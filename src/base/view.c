@@ -110,19 +110,12 @@ static int make_slow(struct tdm_arena *arena, struct maker *m, struct tdm_view *
 	return status;
 }
 
-static bool all_ascii(const char *text, size_t n) {
-	unsigned char any = 0;
-	for (size_t i = 0; i < n; i++)
-		any |= (unsigned char)text[i];
-	return any < 0x80;
-}
-
 int tdm_view_make(struct tdm_arena *arena, const char *text, size_t n, bool fold, struct tdm_view *out,
                   struct tdm_error *err) {
 	*out = (struct tdm_view){0};
 	if (n > (1u << 30))
 		return tdm_fail(err, TDM_ETOOLARGE, "text of %zu bytes: at most 1 GiB can be searched", n);
-	if (!all_ascii(text, n)) {
+	if (!tdm_utf8_is_ascii(text, n)) {
 		struct maker m = {.text = text, .n = n, .fold = fold};
 		return make_slow(arena, &m, out, err);
 	}

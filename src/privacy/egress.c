@@ -31,13 +31,6 @@ static int on_protected(void *arg, const struct tdm_entity *entity, size_t start
 	return block(((struct look *)arg)->error, entity);
 }
 
-static bool all_ascii(const char *text, size_t n) {
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)text[i] >= 0x80)
-			return false;
-	return true;
-}
-
 static char small(char c) {
 	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
@@ -62,7 +55,7 @@ static int normalise(struct look *k, const char *text, size_t n) {
 	int status = TDM_OK;
 	tdm_bytes_clear(&k->plain);
 	tdm_bytes_clear(&k->folded);
-	if (!all_ascii(text, n)) {
+	if (!tdm_utf8_is_ascii(text, n)) {
 		status = normalise_unicode(k, text, n);
 	} else {
 		tdm_bytes_add(&k->plain, text, n);
@@ -85,19 +78,29 @@ static size_t mark_bytes(const char *text, size_t n) {
 	return end < n && text[end] == ']' ? end + 1 : 0;
 }
 
+// Where the first token or mark may begin.
+static size_t ours_begin(const struct tdm_automaton *tokens, const char *text, size_t n) {
+	size_t token = tdm_automaton_skip(tokens, text, n, true);
+	const char *mark = memchr(text, '[', token);
+	return mark ? (size_t)(mark - text) : token;
+}
+
 // Our own live tokens and the marks of secrets may leave: they are blanked before anything is searched.
 static void blank_ours(const struct tdm_guarded_egress *e, char *text, size_t n) {
 	const struct tdm_automaton *tokens = e->tokens->automaton;
 	uint32_t state = 0, more;
 	size_t length;
 	for (size_t i = 0; i < n; i++) {
-		size_t mark = text[i] == '[' ? mark_bytes(text + i, n - i) : 0;
+		i += state ? 0 : ours_begin(tokens, text + i, n - i);
+		size_t mark = i < n && text[i] == '[' ? mark_bytes(text + i, n - i) : 0;
 		if (mark) {
 			memset(text + i, TDM_VIEW_BLANK, mark);
 			i += mark - 1;
 			state = 0;
 			continue;
 		}
+		if (i == n)
+			break;
 		state = tdm_automaton_step(tokens, state, (unsigned char)small(text[i]));
 		if (state && tdm_automaton_match(tokens, state, &length, &more) >= 0) {
 			memset(text + i + 1 - length, TDM_VIEW_BLANK, length);
@@ -230,17 +233,21 @@ static bool look_at_leaf(struct reader *r) {
 	return r->status == TDM_OK;
 }
 
+// The bytes of a string up to its end, an escape or what no string may hold.
+static void read_run(struct reader *r) {
+	size_t from = r->at;
+	while (r->at < r->n && r->text[r->at] != '"' && r->text[r->at] != '\\' && (unsigned char)r->text[r->at] >= ' ')
+		r->at++;
+	tdm_bytes_add(&r->leaf, r->text + from, r->at - from);
+}
+
 static bool read_string(struct reader *r) {
 	tdm_bytes_clear(&r->leaf);
 	if (!take(r, '"'))
 		return false;
-	while (r->at < r->n && r->text[r->at] != '"') {
-		char c = r->text[r->at++];
-		if (c == '\\' ? !read_escape(r) : (unsigned char)c < ' ')
+	for (read_run(r); r->at < r->n && r->text[r->at] != '"'; read_run(r))
+		if (r->text[r->at++] != '\\' || !read_escape(r))
 			return false;
-		if (c != '\\')
-			tdm_bytes_putc(&r->leaf, c);
-	}
 	return r->at++ < r->n && look_at_leaf(r);
 }
 

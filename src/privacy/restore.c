@@ -63,10 +63,33 @@ static void put_value(const struct tdm_restore *s, const struct tdm_spelling *va
 	out->data[out->len] = 0;
 }
 
+// Text without a separator, and none before it that it could belong to: only what may stand before a later one is kept.
+static void remember(struct tdm_restore *s, const char *text, size_t n) {
+	if (n > TDM_RESTORE_HELD) {
+		text += n - TDM_RESTORE_HELD;
+		n = TDM_RESTORE_HELD;
+	}
+	if (s->n_recent + n > sizeof s->recent) {
+		memmove(s->recent, s->recent + s->n_recent - TDM_RESTORE_HELD, TDM_RESTORE_HELD);
+		s->n_recent = TDM_RESTORE_HELD;
+	}
+	memcpy(s->recent + s->n_recent, text, n);
+	s->n_recent += n;
+}
+
+static bool has_separator(const struct tdm_restore *s, const char *text, size_t n) {
+	size_t near = s->n_recent < 9 ? s->n_recent : 9;
+	return memchr(s->recent + s->n_recent - near, '_', near) || memchr(text, '_', n);
+}
+
 // Plain text goes out; eight characters behind a separator may show that it was a token once.
 static void put_plain(struct tdm_restore *s, const char *text, size_t n, struct tdm_bytes *out) {
 	size_t start, end;
 	tdm_bytes_add(out, text, n);
+	if (!has_separator(s, text, n)) {
+		remember(s, text, n);
+		return;
+	}
 	for (size_t i = 0; i < n; i++) {
 		if (s->n_recent == sizeof s->recent) {
 			memmove(s->recent, s->recent + TDM_RESTORE_HELD, TDM_RESTORE_HELD);
@@ -83,6 +106,8 @@ static void put_plain(struct tdm_restore *s, const char *text, size_t n, struct 
 // The last `depth` bytes read may begin a token; everything before them may go.
 static void release_before(struct tdm_restore *s, size_t depth, struct tdm_bytes *out) {
 	size_t n = s->n_held - depth;
+	if (!n)
+		return;
 	put_plain(s, s->held, n, out);
 	memmove(s->held, s->held + n, depth);
 	s->n_held = depth;
@@ -108,8 +133,14 @@ static void put_byte(struct tdm_restore *s, char c, struct tdm_bytes *out) {
 }
 
 void tdm_restore_put(struct tdm_restore *s, const char *text, size_t n, struct tdm_bytes *out) {
-	for (size_t i = 0; i < n; i++)
-		put_byte(s, text[i], out);
+	for (size_t i = 0; i < n; i++) {
+		size_t plain = s->state || s->n_held ? 0 : tdm_automaton_skip(s->tokens->automaton, text + i, n - i, true);
+		if (plain)
+			put_plain(s, text + i, plain, out);
+		i += plain;
+		if (i < n)
+			put_byte(s, text[i], out);
+	}
 }
 
 void tdm_restore_end(struct tdm_restore *s, struct tdm_bytes *out) {

@@ -135,7 +135,7 @@ struct tdm_vault {
 	struct tdm_arena *arena;
 	uint8_t key[32];
 	int bits, n_values;
-	struct owner *values[BUCKETS], *payloads[BUCKETS];
+	struct owner **values, **payloads; // buckets, made with the first value
 	struct tdm_spelling *first, **last;
 };
 
@@ -206,9 +206,19 @@ static int choose_payload(struct tdm_vault *v, struct owner *o, struct tdm_error
 	return tdm_fail(err, TDM_EGUARD, "mask: no free token of type %s; nothing was sent", o->label);
 }
 
+static bool make_buckets(struct tdm_vault *v) {
+	if (!v->values)
+		v->values = tdm_arena_array(v->arena, BUCKETS, sizeof *v->values);
+	if (!v->payloads)
+		v->payloads = tdm_arena_array(v->arena, BUCKETS, sizeof *v->payloads);
+	return v->values && v->payloads;
+}
+
 static int find_owner(struct tdm_vault *v, const char *label, const char *normal, size_t n, struct owner **out,
                       struct tdm_error *err) {
 	size_t bucket = bucket_of(label, normal, n);
+	if (!make_buckets(v))
+		return tdm_fail(err, TDM_ENOMEM, "mask: no memory for another value");
 	for (struct owner *o = v->values[bucket]; o; o = o->next_value)
 		if (o->n == n && strcmp(o->label, label) == 0 && memcmp(o->normal, normal, n) == 0) {
 			*out = o;

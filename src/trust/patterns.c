@@ -82,10 +82,13 @@ const size_t tdm_n_patterns = sizeof tdm_patterns / sizeof *tdm_patterns;
 static const char small_words[] =
     " a an the my your his her its our their some any all this that these those of to please "
     "own other me i do can could should would we one ";
+#define LONGEST_SMALL 6
 
 // whole = false: whether it may become one.
 static bool small_word(const char *word, size_t n, bool whole) {
-	char padded[TDM_WORD_BYTES + 3];
+	char padded[LONGEST_SMALL + 3];
+	if (n > LONGEST_SMALL)
+		return false;
 	padded[0] = ' ';
 	memcpy(padded + 1, word, n);
 	padded[n + 1] = whole ? ' ' : 0;

@@ -5,22 +5,24 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define N_PATTERNS 12
+#define N_PATTERNS 60
 
 struct world {
+	unsigned n_letters; // of the alphabet: with two all states are narrow, with nine the first ones have tables
 	struct tdm_arena arena;
 	struct tdm_automaton *a;
 	char patterns[N_PATTERNS][8];
 	size_t lengths[N_PATTERNS];
 };
 
-static void draw(struct world *w, struct tdm_rng *rng) {
+static void draw(struct world *w, unsigned n_letters, struct tdm_rng *rng) {
+	w->n_letters = n_letters;
 	tdm_arena_init(&w->arena, 1 << 20);
 	w->a = tdm_automaton_new(&w->arena, N_PATTERNS * 8);
 	for (int i = 0; i < N_PATTERNS; i++) {
 		w->lengths[i] = 1 + tdm_rng_below(rng, 6);
 		for (size_t k = 0; k < w->lengths[i]; k++)
-			w->patterns[i][k] = (char)('a' + tdm_rng_below(rng, 2));
+			w->patterns[i][k] = (char)('a' + tdm_rng_below(rng, n_letters));
 		assert_int_equal(tdm_automaton_add(w->a, w->patterns[i], w->lengths[i], i), TDM_OK);
 	}
 	assert_int_equal(tdm_automaton_build(w->a), TDM_OK);
@@ -59,15 +61,29 @@ static void agrees_with_a_naive_search(void **state) {
 		struct world w;
 		char text[64];
 		uint32_t at = 0;
-		draw(&w, &rng);
+		draw(&w, k % 2 ? 9 : 2, &rng);
 		for (size_t i = 0; i < sizeof text; i++) {
-			text[i] = (char)('a' + tdm_rng_below(&rng, 2));
+			text[i] = (char)('a' + tdm_rng_below(&rng, w.n_letters));
 			at = tdm_automaton_step(w.a, at, (unsigned char)text[i]);
 			assert_int_equal(tdm_automaton_depth(w.a, at), longest_beginning(&w, text, i + 1));
 			check_matches(&w, at, text, i + 1);
 		}
 		tdm_arena_release(&w.arena);
 	}
+}
+
+static void skips_what_begins_nothing(void **state) {
+	struct tdm_arena arena;
+	tdm_arena_init(&arena, 1 << 20);
+	struct tdm_automaton *a = tdm_automaton_new(&arena, 8);
+	assert_int_equal(tdm_automaton_build(a), TDM_OK);
+	assert_int_equal(tdm_automaton_skip(a, "anything", 8, false), 8);
+	assert_int_equal(tdm_automaton_add(a, "mail", 4, 0), TDM_OK);
+	assert_int_equal(tdm_automaton_build(a), TDM_OK);
+	assert_int_equal(tdm_automaton_skip(a, "a Mail, a mail", 14, false), 5 + 5);
+	assert_int_equal(tdm_automaton_skip(a, "a Mail, a mail", 14, true), 2);
+	assert_int_equal(tdm_automaton_skip(a, "a Mail", 2, true), 2);
+	tdm_arena_release(&arena);
 }
 
 static void keeps_its_limit(void **state) {
@@ -83,6 +99,7 @@ static void keeps_its_limit(void **state) {
 int tdm_test_automaton(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(agrees_with_a_naive_search),
+	    cmocka_unit_test(skips_what_begins_nothing),
 	    cmocka_unit_test(keeps_its_limit),
 	};
 	return cmocka_run_group_tests_name("automaton", tests, NULL, NULL);
