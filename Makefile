@@ -27,17 +27,22 @@ USES_eval     := models engine ledger assure base
 USES_serve    := models engine ledger assure base
 USES_cli      := serve eval learn choose trust privacy cost quality models engine ledger assure base
 
-PKGS     := hiredis libcurl sqlite3 libpq yaml-0.1 libpcre2-8 libhs libutf8proc libcrypto
-CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 $(filter-out -D_FILE_OFFSET_BITS=64,$(shell pkg-config --cflags $(PKGS)))
+PKGS     := sqlite3 yaml-0.1 libpcre2-8 libutf8proc libcrypto
+# Libraries that only some settings need are loaded when these are used (src/base/library.h): only their headers are here.
+LATE     := hiredis libcurl libpq libhs
+LATE_SO  := hiredis curl pq hs openblas
+CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 $(filter-out -D_FILE_OFFSET_BITS=64,$(shell pkg-config --cflags $(PKGS) $(LATE)))
 CFLAGS   += -std=c17 $(OPT) -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Wno-psabi \
             -fPIC -fvisibility=hidden -fno-omit-frame-pointer -ffp-contract=off -pthread $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
-LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lopenblas -lm
+LDLIBS   += $(shell pkg-config --libs $(PKGS)) -lm
 LDFLAGS  += -pthread -Wl,-z,noexecstack $(if $(SAN),-fsanitize=$(SAN))
 
 # Libraries are not part of the build that looks for memory nobody has set: the list says what crosses their border.
 ifneq ($(findstring memory,$(SAN)),)
 MEMORY  := $(B)/tests/tools/memory.o
 CFLAGS  += -fsanitize-memory-track-origins
+CPPFLAGS += -DTDM_LINKED
+LDLIBS  += $(addprefix -l,$(LATE_SO))
 LDFLAGS += $(MEMORY) $(shell sed -n 's/^[A-Z]*(\(.*\))$$/-Wl,--wrap=\1/p' tests/tools/memory_border.h)
 endif
 
@@ -62,6 +67,15 @@ isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) $(if $(and $(
 COMMIT := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
 $(shell mkdir -p $(B) && echo '#define TDM_COMMIT "$(COMMIT)"' | cmp -s - $(B)/commit.h || echo '#define TDM_COMMIT "$(COMMIT)"' >$(B)/commit.h)
 $(B)/src/serve/metrics.o: CPPFLAGS += -include $(B)/commit.h -DTDM_VERSION='"0"'
+
+# The names by which the linker would have written down the libraries of LATE.
+$(B)/libraries.h: Makefile
+	@mkdir -p $(@D)
+	@for l in $(LATE_SO); do so=$$(objdump -p "$$($(CC) -print-file-name=lib$$l.so)" | sed -n 's/^ *SONAME *//p'); \
+		[ -n "$$so" ] || { echo "lib$$l.so: not found" >&2; exit 1; }; echo "#define TDM_SO_$$l \"$$so\""; done >$@
+LATE_USERS := $(patsubst %,$(B)/src/%.o,models/http ledger/postgres ledger/shared_redis privacy/scan learn/gemm)
+$(LATE_USERS): $(B)/libraries.h
+$(LATE_USERS): CPPFLAGS += -include $(B)/libraries.h
 
 $(B)/tests/tools/memory.o: CFLAGS += -fno-sanitize=memory -fno-builtin
 $(B)/tests/%.o: CPPFLAGS += -DTDM_SANITIZED=$(if $(SAN),1,0)
@@ -104,7 +118,7 @@ install: all $(B)/libtandem.so ## program, library, headers and pkg-config file 
 	ln -sf libtandem.so.0 $(DESTDIR)$(PREFIX)/lib/libtandem.so
 	printf 'prefix=%s\nName: tandem\nDescription: a small and a large language model answer as one\nVersion: 0\n%s\n%s\n%s\n%s\n' \
 		$(PREFIX) 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -ltandem' 'Requires.private: $(PKGS)' \
-		'Libs.private: -lopenblas -lm -pthread' >$(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
+		'Libs.private: -lm -pthread' >$(DESTDIR)$(PREFIX)/lib/pkgconfig/tandem.pc
 
 # --- unit tests: tests/unit/MODULE/*.c make one binary per module, linked with that module and the ones below it only;
 # what it printed last stays beside it, for tests/cases

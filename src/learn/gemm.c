@@ -1,13 +1,18 @@
-// Gemm: OpenBLAS (serial flavour) or the bfloat16 product behind one function; threads are the trainer's own.
+// Gemm: OpenBLAS (serial flavour) or the bfloat16 product behind one function; threads are the trainer's own. OpenBLAS
+// is loaded when training begins: a server that trains nothing is not to hold its buffers.
 //
 // The rule it protects: one product of OpenBLAS at a time. Its serial flavour hands out work memory without a lock: two
 // threads that multiply at once now and then get the same piece, and wrong numbers without a word (seen with 0.3.21:
 // 608 of 400,000 small products of two threads).
 #include "learn/gemm.h"
+#include "base/library.h"
 #include "learn/gemm_bf16.h"
 #include <cblas.h>
 #include <pthread.h>
 #include <stdlib.h>
+
+#define CALLS(X) X(cblas_sgemm)
+TDM_LIBRARY(lib, TDM_SO_openblas, CALLS);
 
 // Below this, packing costs more than the faster product saves.
 enum { BF16_LEAST = 48 };
@@ -21,6 +26,10 @@ bool tdm_gemm_has_bf16(void) {
 #else
 	return false;
 #endif
+}
+
+int tdm_gemm_load(struct tdm_error *err) {
+	return tdm_library_load(&lib.library, err);
 }
 
 void tdm_gemm_space_release(struct tdm_gemm_space *space) {
@@ -53,6 +62,6 @@ void tdm_gemm(struct tdm_gemm_space *space, enum tdm_gemm_form form, int m, int 
 	CBLAS_TRANSPOSE ta = form == TDM_GEMM_TN ? CblasTrans : CblasNoTrans;
 	CBLAS_TRANSPOSE tb = form == TDM_GEMM_NT ? CblasTrans : CblasNoTrans;
 	pthread_mutex_lock(&blas_lock);
-	cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, scale, a, a_row, b, b_row, keep, c, c_row);
+	lib.cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, scale, a, a_row, b, b_row, keep, c, c_row);
 	pthread_mutex_unlock(&blas_lock);
 }

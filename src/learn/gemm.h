@@ -1,5 +1,6 @@
 // Gemm: the matrix product of all training, and the one place that knows the BLAS library.
 #pragma once
+#include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,6 +20,8 @@ struct tdm_gemm_space {
 
 bool tdm_gemm_has_bf16(void);
 void tdm_gemm_space_release(struct tdm_gemm_space *space);
+
+int tdm_gemm_load(struct tdm_error *err); // before the first product; again it does nothing
 
 // C = scale * product + keep * C. a_row, b_row, c_row: floats from one row to the next. m == 0 or n == 0 does nothing.
 // space NULL: float.

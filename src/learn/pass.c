@@ -86,7 +86,8 @@ int tdm_pass_init(struct tdm_pass *pass, const struct tdm_net *net, struct tdm_e
 	pass->work = calloc(1, sizeof(*pass->work));
 	if (!pass->layers || !pass->work)
 		return tdm_fail(err, TDM_ENOMEM, "no memory for a pass");
-	return tdm_rotation_init(&pass->rotation, &net->shape, err);
+	int status = tdm_gemm_load(err);
+	return status ? status : tdm_rotation_init(&pass->rotation, &net->shape, err);
 }
 
 void tdm_pass_release(struct tdm_pass *pass) {

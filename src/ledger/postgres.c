@@ -4,6 +4,7 @@
 // Locks: lock guards the connection. A connection that failed is closed, and made anew when it is needed, but not at
 // once: until then everything fails quickly. The rule it protects: no error names the password of the url.
 #include "base/clock.h"
+#include "base/library.h"
 #include "base/log.h"
 #include "ledger/database.h"
 #include <libpq-fe.h>
@@ -12,6 +13,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CALLS(X)            \
+	X(PQclear)              \
+	X(PQconnectdbParams)    \
+	X(PQconninfoFree)       \
+	X(PQconninfoParse)      \
+	X(PQenterPipelineMode)  \
+	X(PQerrorMessage)       \
+	X(PQexec)               \
+	X(PQexecParams)         \
+	X(PQexitPipelineMode)   \
+	X(PQfinish)             \
+	X(PQgetResult)          \
+	X(PQgetlength)          \
+	X(PQgetvalue)           \
+	X(PQntuples)            \
+	X(PQpipelineSync)       \
+	X(PQprepare)            \
+	X(PQresultStatus)       \
+	X(PQsendQueryPrepared)  \
+	X(PQsetNoticeProcessor) \
+	X(PQstatus)
+TDM_LIBRARY(lib, TDM_SO_pq, CALLS);
 
 #define AGAIN_US 300000
 #define LOCK_KEY "7236501420117"
@@ -49,10 +73,10 @@ struct postgres {
 static void be_silent(void *context, const char *message) {}
 
 static int lost(struct postgres *p, struct tdm_error *err) {
-	const char *message = PQerrorMessage(p->conn);
+	const char *message = lib.PQerrorMessage(p->conn);
 	int n = (int)strcspn(message, "\n");
 	tdm_fail(err, TDM_ELEDGER, "ledger: PostgreSQL: %.*s", n ? n : 20, n ? message : "the connection ended");
-	PQfinish(p->conn);
+	lib.PQfinish(p->conn);
 	p->conn = NULL;
 	p->failed_us = tdm_now_us();
 	return TDM_ELEDGER;
@@ -60,18 +84,18 @@ static int lost(struct postgres *p, struct tdm_error *err) {
 
 // The rows of a statement, or NULL after an error, with the connection gone.
 static PGresult *ask(struct postgres *p, const char *sql, int n, const char *const *values, struct tdm_error *err) {
-	PGresult *r = n ? PQexecParams(p->conn, sql, n, NULL, values, NULL, NULL, 0) : PQexec(p->conn, sql);
-	ExecStatusType status = PQresultStatus(r);
+	PGresult *r = n ? lib.PQexecParams(p->conn, sql, n, NULL, values, NULL, NULL, 0) : lib.PQexec(p->conn, sql);
+	ExecStatusType status = lib.PQresultStatus(r);
 	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
 		return r;
-	PQclear(r);
+	lib.PQclear(r);
 	lost(p, err);
 	return NULL;
 }
 
 static int run(struct postgres *p, const char *sql, struct tdm_error *err) {
 	PGresult *r = ask(p, sql, 0, NULL, err);
-	PQclear(r);
+	lib.PQclear(r);
 	return r ? TDM_OK : TDM_ELEDGER;
 }
 
@@ -79,10 +103,10 @@ static int prepare(struct postgres *p, struct tdm_error *err) {
 	static const char *const texts[][2] = {{"request", add_request}, {"call", add_call}, {"decision", add_decision}};
 	int status = run(p, schema, err);
 	for (size_t i = 0; i < sizeof texts / sizeof *texts && !status; i++) {
-		PGresult *r = PQprepare(p->conn, texts[i][0], texts[i][1], 0, NULL);
-		if (PQresultStatus(r) != PGRES_COMMAND_OK)
+		PGresult *r = lib.PQprepare(p->conn, texts[i][0], texts[i][1], 0, NULL);
+		if (lib.PQresultStatus(r) != PGRES_COMMAND_OK)
 			status = lost(p, err);
-		PQclear(r);
+		lib.PQclear(r);
 	}
 	return status;
 }
@@ -100,27 +124,27 @@ static int need_connection(struct postgres *p, struct tdm_error *err) {
 		return TDM_OK;
 	if (p->failed_us && tdm_now_us() - p->failed_us < AGAIN_US)
 		return tdm_fail(err, TDM_ELEDGER, "ledger: PostgreSQL is away");
-	p->conn = PQconnectdbParams(keys, values, 1);
+	p->conn = lib.PQconnectdbParams(keys, values, 1);
 	if (!p->conn)
 		return tdm_fail(err, TDM_ENOMEM, "ledger: out of memory");
-	if (PQstatus(p->conn) != CONNECTION_OK)
+	if (lib.PQstatus(p->conn) != CONNECTION_OK)
 		return lost(p, err);
-	PQsetNoticeProcessor(p->conn, be_silent, NULL);
+	lib.PQsetNoticeProcessor(p->conn, be_silent, NULL);
 	return prepare(p, err);
 }
 
 // --- writing: many statements are sent before the first answer is waited for
 
 static int collect_answers(struct postgres *p, struct tdm_error *err) {
-	int status = PQpipelineSync(p->conn) ? TDM_OK : TDM_ELEDGER;
+	int status = lib.PQpipelineSync(p->conn) ? TDM_OK : TDM_ELEDGER;
 	for (int left = p->n_sent + 1; !status && left; left--) { // the last is the answer to the sync itself
-		PGresult *r = PQgetResult(p->conn), *end;
-		ExecStatusType what = PQresultStatus(r);
+		PGresult *r = lib.PQgetResult(p->conn), *end;
+		ExecStatusType what = lib.PQresultStatus(r);
 		if (what != PGRES_COMMAND_OK && what != PGRES_PIPELINE_SYNC)
 			status = TDM_ELEDGER;
-		PQclear(r);
-		if (!status && left > 1 && (end = PQgetResult(p->conn))) // each answer ends with none
-			PQclear(end);
+		lib.PQclear(r);
+		if (!status && left > 1 && (end = lib.PQgetResult(p->conn))) // each answer ends with none
+			lib.PQclear(end);
 	}
 	p->n_sent = 0;
 	return status ? lost(p, err) : TDM_OK;
@@ -128,7 +152,7 @@ static int collect_answers(struct postgres *p, struct tdm_error *err) {
 
 static int send_row(struct postgres *p, const char *statement, const char *const *values, int n,
                     struct tdm_error *err) {
-	if (!PQsendQueryPrepared(p->conn, statement, n, values, NULL, NULL, 0))
+	if (!lib.PQsendQueryPrepared(p->conn, statement, n, values, NULL, NULL, 0))
 		return lost(p, err);
 	return ++p->n_sent < MOST_IN_A_PIPE ? TDM_OK : collect_answers(p, err);
 }
@@ -194,8 +218,8 @@ static int begin(struct postgres *p, char chain[TDM_CHAIN_BYTES], struct tdm_err
 	PGresult *last = status ? NULL : ask(p, "SELECT chain FROM requests ORDER BY number DESC LIMIT 1", 0, NULL, err);
 	if (!last)
 		return TDM_ELEDGER;
-	snprintf(chain, TDM_CHAIN_BYTES, "%s", PQntuples(last) ? PQgetvalue(last, 0, 0) : "");
-	PQclear(last);
+	snprintf(chain, TDM_CHAIN_BYTES, "%s", lib.PQntuples(last) ? lib.PQgetvalue(last, 0, 0) : "");
+	lib.PQclear(last);
 	return TDM_OK;
 }
 
@@ -205,16 +229,16 @@ static int look_which(struct postgres *p, const struct tdm_entry *entries, size_
 	int status = TDM_OK;
 	for (size_t i = 0; i < n && !status; i++) {
 		PGresult *r = ask(p, "SELECT 1 FROM requests WHERE id = $1", 1, &entries[i].id, err);
-		there[i] = r && PQntuples(r);
+		there[i] = r && lib.PQntuples(r);
 		status = r ? TDM_OK : TDM_ELEDGER;
-		PQclear(r);
+		lib.PQclear(r);
 	}
 	return status;
 }
 
 static int send_entries(struct postgres *p, const struct tdm_entry *entries, size_t n, const bool *there, char *chain,
                         struct tdm_error *err) {
-	int status = PQenterPipelineMode(p->conn) ? TDM_OK : lost(p, err);
+	int status = lib.PQenterPipelineMode(p->conn) ? TDM_OK : lost(p, err);
 	p->n_sent = 0;
 	for (size_t i = 0; i < n && !status; i++) {
 		if (there[i])
@@ -224,7 +248,7 @@ static int send_entries(struct postgres *p, const struct tdm_entry *entries, siz
 	}
 	if (!status)
 		status = collect_answers(p, err);
-	if (!status && !PQexitPipelineMode(p->conn))
+	if (!status && !lib.PQexitPipelineMode(p->conn))
 		status = lost(p, err);
 	return status ? status : run(p, "COMMIT", err);
 }
@@ -260,13 +284,13 @@ static int postgres_receipt(struct tdm_database *db, const char *id, const char 
 	if (!status) {
 		r = ask(p, "SELECT receipt FROM requests WHERE id = $1 AND ($2::text IS NULL OR tenant = $2)", 2,
 		        (const char *[]){id, tenant}, err);
-		status = !r ? TDM_ELEDGER : PQntuples(r) ? TDM_OK : TDM_ERECEIPT;
+		status = !r ? TDM_ELEDGER : lib.PQntuples(r) ? TDM_OK : TDM_ERECEIPT;
 	}
 	if (status == TDM_ERECEIPT)
 		tdm_fail(err, status, "there is no receipt with this id");
 	else if (!status)
-		tdm_bytes_add(out, PQgetvalue(r, 0, 0), (size_t)PQgetlength(r, 0, 0));
-	PQclear(r);
+		tdm_bytes_add(out, lib.PQgetvalue(r, 0, 0), (size_t)lib.PQgetlength(r, 0, 0));
+	lib.PQclear(r);
 	pthread_mutex_unlock(&p->lock);
 	return status;
 }
@@ -279,8 +303,8 @@ static int postgres_newest(struct tdm_database *db, int64_t *number, struct tdm_
 	if (!status)
 		r = ask(p, "SELECT coalesce(max(number), 0) FROM requests", 0, NULL, err);
 	if (r)
-		*number = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
-	PQclear(r);
+		*number = strtoll(lib.PQgetvalue(r, 0, 0), NULL, 10);
+	lib.PQclear(r);
 	pthread_mutex_unlock(&p->lock);
 	return r ? TDM_OK : TDM_ELEDGER;
 }
@@ -296,12 +320,12 @@ static int postgres_after(struct tdm_database *db, int64_t *number, int most, st
 	if (!need_connection(p, err))
 		r = ask(p, "SELECT number, receipt FROM requests WHERE number > $1::bigint ORDER BY number LIMIT $2::bigint", 2,
 		        (const char *[]){from, limit}, err);
-	for (int i = 0; i < PQntuples(r); i++) {
-		*number = strtoll(PQgetvalue(r, i, 0), NULL, 10);
-		tdm_bytes_add(out, PQgetvalue(r, i, 1), (size_t)PQgetlength(r, i, 1));
+	for (int i = 0; i < lib.PQntuples(r); i++) {
+		*number = strtoll(lib.PQgetvalue(r, i, 0), NULL, 10);
+		tdm_bytes_add(out, lib.PQgetvalue(r, i, 1), (size_t)lib.PQgetlength(r, i, 1));
 		tdm_bytes_putc(out, '\n');
 	}
-	PQclear(r);
+	lib.PQclear(r);
 	pthread_mutex_unlock(&p->lock);
 	return r ? TDM_OK : TDM_ELEDGER;
 }
@@ -313,14 +337,14 @@ static int walk_rows(struct postgres *p, struct tdm_error *err) {
 		PGresult *r =
 		    ask(p, "SELECT number, receipt, chain FROM requests WHERE number > $1::bigint ORDER BY number LIMIT 1000",
 		        1, (const char *[]){from}, err);
-		n = r ? PQntuples(r) : 0;
+		n = r ? lib.PQntuples(r) : 0;
 		status = r ? TDM_OK : TDM_ELEDGER;
 		for (int i = 0; i < n && !status; i++)
-			status = tdm_chain_check(chain, strtoll(PQgetvalue(r, i, 0), NULL, 10), PQgetvalue(r, i, 1),
-			                         (size_t)PQgetlength(r, i, 1), PQgetvalue(r, i, 2), err);
+			status = tdm_chain_check(chain, strtoll(lib.PQgetvalue(r, i, 0), NULL, 10), lib.PQgetvalue(r, i, 1),
+			                         (size_t)lib.PQgetlength(r, i, 1), lib.PQgetvalue(r, i, 2), err);
 		if (n)
-			snprintf(from, sizeof from, "%s", PQgetvalue(r, n - 1, 0));
-		PQclear(r);
+			snprintf(from, sizeof from, "%s", lib.PQgetvalue(r, n - 1, 0));
+		lib.PQclear(r);
 	}
 	return status;
 }
@@ -339,7 +363,7 @@ static int postgres_verify(struct tdm_database *db, struct tdm_error *err) {
 
 static void postgres_close(struct tdm_database *db) {
 	struct postgres *p = (struct postgres *)db;
-	PQfinish(p->conn);
+	lib.PQfinish(p->conn);
 	pthread_mutex_destroy(&p->lock);
 	free(p->url);
 	free(p);
@@ -348,11 +372,14 @@ static void postgres_close(struct tdm_database *db) {
 int tdm_postgres_open(const char *url, struct tdm_database **out, struct tdm_error *err) {
 	static const struct tdm_database_ops ops = {postgres_write, postgres_receipt, postgres_newest,
 	                                            postgres_after, postgres_verify,  postgres_close};
-	PQconninfoOption *parsed = PQconninfoParse(url, NULL);
+	int status = tdm_library_load(&lib.library, err);
+	if (status)
+		return status;
+	PQconninfoOption *parsed = lib.PQconninfoParse(url, NULL);
 	if (!parsed)
 		return tdm_fail(err, TDM_ELEDGER,
 		                "ledger: expected postgresql://USER@HOST:PORT/DATABASE; this url cannot be read");
-	PQconninfoFree(parsed);
+	lib.PQconninfoFree(parsed);
 	struct postgres *p = calloc(1, sizeof *p);
 	if (!p || !(p->url = strdup(url))) {
 		free(p);

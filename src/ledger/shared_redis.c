@@ -4,6 +4,7 @@
 // counts, so replicas need not agree about the time; nobody waits longer than timeout_ms, and after a failure the
 // server is left alone for RETRY_US, then asked by one request first. `lock` guards the connections that nobody uses.
 #include "base/clock.h"
+#include "base/library.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "ledger/shared_parts.h"
@@ -15,6 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#define CALLS(X)       \
+	X(freeReplyObject) \
+	X(redisCommand)    \
+	X(redisCommandArgv) X(redisConnectUnixWithTimeout) X(redisConnectWithTimeout) X(redisFree) X(redisSetTimeout)
+TDM_LIBRARY(lib, TDM_SO_hiredis, CALLS);
 
 #define RETRY_US 1000000
 #define STANDARD_PORT 6379
@@ -111,23 +118,23 @@ static bool may_ask(struct store *s) {
 
 static void line_free(struct line *line) {
 	if (line && line->context)
-		redisFree(line->context);
+		lib.redisFree(line->context);
 	free(line);
 }
 
 static bool went_well(redisContext *c, redisReply *reply) {
 	bool well = reply && reply->type != REDIS_REPLY_ERROR;
 	(void)c;
-	freeReplyObject(reply);
+	lib.freeReplyObject(reply);
 	return well;
 }
 
 static bool greet(struct store *s, redisContext *c) {
-	if (*s->password && *s->user && !went_well(c, redisCommand(c, "AUTH %s %s", s->user, s->password)))
+	if (*s->password && *s->user && !went_well(c, lib.redisCommand(c, "AUTH %s %s", s->user, s->password)))
 		return false;
-	if (*s->password && !*s->user && !went_well(c, redisCommand(c, "AUTH %s", s->password)))
+	if (*s->password && !*s->user && !went_well(c, lib.redisCommand(c, "AUTH %s", s->password)))
 		return false;
-	return !s->number || went_well(c, redisCommand(c, "SELECT %d", s->number));
+	return !s->number || went_well(c, lib.redisCommand(c, "SELECT %d", s->number));
 }
 
 static struct line *line_new(struct store *s, struct tdm_error *err) {
@@ -136,11 +143,11 @@ static struct line *line_new(struct store *s, struct tdm_error *err) {
 		tdm_fail(err, TDM_ESTATE, "no memory for a connection");
 		return NULL;
 	}
-	line->context = s->port ? redisConnectWithTimeout(s->host, s->port, s->timeout)
-	                        : redisConnectUnixWithTimeout(s->host, s->timeout);
+	line->context = s->port ? lib.redisConnectWithTimeout(s->host, s->port, s->timeout)
+	                        : lib.redisConnectUnixWithTimeout(s->host, s->timeout);
 	redisContext *c = line->context;
 	const char *why = !c ? "no memory" : c->err ? c->errstr : NULL;
-	if (!why && redisSetTimeout(c, s->timeout) != REDIS_OK)
+	if (!why && lib.redisSetTimeout(c, s->timeout) != REDIS_OK)
 		why = "no time-out";
 	if (!why && !greet(s, c))
 		why = c->err ? c->errstr : "it refuses the password or the number";
@@ -213,10 +220,10 @@ static redisReply *ask(struct store *s, const struct command *c, struct tdm_erro
 	struct line *line = line_take(s, err);
 	if (!line)
 		return NULL;
-	redisReply *reply = redisCommandArgv(line->context, c->n, (const char **)c->words, c->lengths);
+	redisReply *reply = lib.redisCommandArgv(line->context, c->n, (const char **)c->words, c->lengths);
 	if (!reply || reply->type == REDIS_REPLY_ERROR) {
 		fail(s, reply ? reply->str : line->context->errstr, err);
-		freeReplyObject(reply);
+		lib.freeReplyObject(reply);
 		line_free(line);
 		return NULL;
 	}
@@ -287,14 +294,14 @@ static int claim(struct tdm_shared *shared, struct tdm_claim *claims, size_t n, 
 		claims[i].window = number_of(reply, 3 + 2 * i);
 		claims[i].left = number_of(reply, 4 + 2 * i);
 	}
-	freeReplyObject(reply);
+	lib.freeReplyObject(reply);
 	return refused ? TDM_ERATE : TDM_OK;
 }
 
 static int settle(struct tdm_shared *shared, const struct tdm_claim *claims, size_t n, const int64_t *used,
                   struct tdm_error *err) {
 	redisReply *reply = run_script((struct store *)shared, settle_script, "1", claims, n, used, err);
-	freeReplyObject(reply);
+	lib.freeReplyObject(reply);
 	return reply ? TDM_OK : TDM_ESTATE;
 }
 
@@ -303,7 +310,7 @@ static int left(struct tdm_shared *shared, const struct tdm_claim *c, int64_t *o
 	if (!reply)
 		return TDM_ESTATE;
 	*out = number_of(reply, 4);
-	freeReplyObject(reply);
+	lib.freeReplyObject(reply);
 	return TDM_OK;
 }
 
@@ -336,7 +343,7 @@ static int get(struct tdm_shared *shared, const char *key, struct tdm_bytes *out
 	*found = reply->type == REDIS_REPLY_STRING;
 	if (*found)
 		tdm_bytes_add(out, reply->str, reply->len);
-	freeReplyObject(reply);
+	lib.freeReplyObject(reply);
 	return out->failed ? tdm_fail(err, TDM_ENOMEM, "the value of %s is larger than expected", key) : TDM_OK;
 }
 
@@ -351,14 +358,14 @@ static int set(struct tdm_shared *shared, const char *key, const void *data, siz
 		add_text(&rest, life);
 	}
 	redisReply *reply = ask_value((struct store *)shared, "SET", key, &rest, err);
-	freeReplyObject(reply);
+	lib.freeReplyObject(reply);
 	return reply ? TDM_OK : TDM_ESTATE;
 }
 
 static int drop(struct tdm_shared *shared, const char *key, struct tdm_error *err) {
 	struct command none = {.n = 0};
 	redisReply *reply = ask_value((struct store *)shared, "DEL", key, &none, err);
-	freeReplyObject(reply);
+	lib.freeReplyObject(reply);
 	return reply ? TDM_OK : TDM_ESTATE;
 }
 
@@ -421,6 +428,9 @@ static bool read_address(struct store *s, const char *text) {
 
 int tdm_shared_redis_new(const struct tdm_shared_options *o, struct tdm_shared **out, struct tdm_error *err) {
 	static const struct tdm_shared_ops ops = {claim, settle, left, get, set, drop, stats, close_store};
+	int status = tdm_library_load(&lib.library, err);
+	if (status)
+		return status;
 	struct store *s = calloc(1, sizeof *s);
 	bool is_path = !strncmp(o->url, "unix:", 5);
 	if (!s || !(s->prefix = strdup(o->prefix))) {

@@ -1,5 +1,8 @@
 // SQLite: the ledger in one file, in WAL mode and synchronous, so that what it has committed survives a loss of power.
 //
+// A new file is made when the first entry comes: until then the journal has everything, and nobody waits for its
+// tables.
+//
 // Locks: lock guards the connection. After a failure of the disk the connection is not trusted again: the next write
 // opens the file anew. A new column: the schema, write_request(), and a raised SCHEMA_VERSION.
 #include "base/log.h"
@@ -10,12 +13,14 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SCHEMA_VERSION 1
 
 static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS requests (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, tenant TEXT, state TEXT "
+    "BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS requests (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, tenant "
+    "TEXT, state TEXT "
     "NOT NULL,"
     " created INTEGER NOT NULL, requested TEXT, served TEXT, error TEXT, cost REAL NOT NULL, total_us INTEGER NOT NULL,"
     " receipt TEXT NOT NULL, chain TEXT NOT NULL);"
@@ -24,7 +29,7 @@ static const char schema[] =
     " prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cost REAL NOT NULL, us INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS decisions (request TEXT NOT NULL, by TEXT NOT NULL, kind TEXT NOT NULL, choice TEXT "
     "NOT NULL,"
-    " score REAL, threshold REAL);";
+    " score REAL, threshold REAL); PRAGMA user_version=1; COMMIT";
 
 enum statement { ADD_REQUEST, ADD_CALL, ADD_DECISION, GET_RECEIPT, LAST_CHAIN, NEWEST, AFTER, N_STATEMENTS };
 static const char *const statements[N_STATEMENTS] = {
@@ -64,7 +69,12 @@ static int make_private(const char *path, struct tdm_error *err) {
 	return TDM_OK;
 }
 
-static int check_version(struct sqlite *l, struct tdm_error *err) {
+static bool is_new(const char *path) {
+	struct stat file;
+	return strcmp(path, ":memory:") != 0 && !stat(path, &file) && S_ISREG(file.st_mode) && !file.st_size;
+}
+
+static int check_version(struct sqlite *l, bool *has_tables, struct tdm_error *err) {
 	sqlite3_stmt *s = NULL;
 	int version = -1;
 	if (sqlite3_prepare_v2(l->db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
@@ -75,13 +85,13 @@ static int check_version(struct sqlite *l, struct tdm_error *err) {
 	if (version > SCHEMA_VERSION)
 		return tdm_fail(err, TDM_ELEDGER, "ledger: %s was written by a later version (%d, expected at most %d)",
 		                l->path, version, SCHEMA_VERSION);
+	*has_tables = version == SCHEMA_VERSION;
 	return TDM_OK;
 }
 
-static int prepare(struct sqlite *l, struct tdm_error *err) {
+static int prepare(struct sqlite *l, bool has_tables, struct tdm_error *err) {
 	if (sqlite3_exec(l->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(l->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(l->db, "PRAGMA user_version=1", NULL, NULL, NULL) != SQLITE_OK)
+	    (!has_tables && sqlite3_exec(l->db, schema, NULL, NULL, NULL) != SQLITE_OK))
 		return database_error(l, l->path, err);
 	for (int i = 0; i < N_STATEMENTS; i++)
 		if (sqlite3_prepare_v3(l->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &l->prepared[i], NULL) != SQLITE_OK)
@@ -112,10 +122,11 @@ static int open_file(struct sqlite *l, struct tdm_error *err) {
 	if (sqlite3_open_v2(l->path, &l->db, flags, NULL) != SQLITE_OK)
 		status = database_error(l, l->path, err);
 	sqlite3_busy_timeout(l->db, 2000);
+	bool has_tables = false;
 	if (!status)
-		status = check_version(l, err);
+		status = check_version(l, &has_tables, err);
 	if (!status)
-		status = prepare(l, err);
+		status = prepare(l, has_tables, err);
 	if (status)
 		close_file(l);
 	return status;
@@ -362,7 +373,9 @@ int tdm_sqlite_open(const char *path, struct tdm_database **out, struct tdm_erro
 	}
 	l->base.ops = &ops;
 	pthread_mutex_init(&l->lock, NULL);
-	int status = open_file(l, err);
+	int status = make_private(path, err);
+	if (!status && !is_new(path))
+		status = open_file(l, err);
 	if (status)
 		sqlite_close(&l->base);
 	else

@@ -1,13 +1,16 @@
 // Http: libcurl's easy handles, each with a multi handle of its own, so that a call can be watched while it waits.
 //
 // Connections are kept in a stack under `lock`; one is used by one call at a time, and thrown away unless its answer
-// was read to the end. A call that is stopped closes its connection within TDM_HTTP_POLL_MS.
+// was read to the end. A call that is stopped closes its connection within TDM_HTTP_POLL_MS. libcurl is loaded for the
+// first upstream that needs it: with the libraries behind it, it would be most of the start of a gateway that does not.
 #include "models/http.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/library.h"
 #include "base/status.h"
 #include "models/plain.h"
+#define CURL_DISABLE_TYPECHECK // it names the functions themselves
 #include <curl/curl.h>
 #include <math.h>
 #include <pthread.h>
@@ -16,6 +19,28 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+
+#define CALLS(X)                \
+	X(curl_easy_cleanup)        \
+	X(curl_easy_getinfo)        \
+	X(curl_easy_init)           \
+	X(curl_easy_reset)          \
+	X(curl_easy_setopt)         \
+	X(curl_easy_strerror)       \
+	X(curl_free)                \
+	X(curl_global_init)         \
+	X(curl_multi_add_handle)    \
+	X(curl_multi_cleanup)       \
+	X(curl_multi_info_read)     \
+	X(curl_multi_init)          \
+	X(curl_multi_perform)       \
+	X(curl_multi_poll)          \
+	X(curl_multi_remove_handle) \
+	X(curl_url)                 \
+	X(curl_url_cleanup)         \
+	X(curl_url_get)             \
+	X(curl_url_set)
+TDM_LIBRARY(lib, TDM_SO_curl, CALLS);
 
 #define N_IDLE_LIMIT 64
 #define ADDRESS_US INT64_C(300000000) // how long the last good address of a name is used
@@ -39,13 +64,25 @@ struct tdm_http {
 	bool has_plain;          // it was asked for
 };
 
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static void start_curl(void) {
+	lib.curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static bool need_curl(struct tdm_error *err) {
+	if (tdm_library_load(&lib.library, err))
+		return false;
+	pthread_once(&curl_once, start_curl);
+	return true;
+}
+
 // --- connections
 
 static void line_free(struct line *line) {
 	if (!line)
 		return;
-	curl_easy_cleanup(line->easy);
-	curl_multi_cleanup(line->multi);
+	lib.curl_easy_cleanup(line->easy);
+	lib.curl_multi_cleanup(line->multi);
 	free(line);
 }
 
@@ -53,8 +90,8 @@ static struct line *line_new(void) {
 	struct line *line = calloc(1, sizeof *line);
 	if (!line)
 		return NULL;
-	line->multi = curl_multi_init();
-	line->easy = curl_easy_init();
+	line->multi = lib.curl_multi_init();
+	line->easy = lib.curl_easy_init();
 	if (line->multi && line->easy)
 		return line;
 	line_free(line);
@@ -85,14 +122,8 @@ static void line_give(struct tdm_http *h, struct line *line) {
 		line_free(line);
 }
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static void start_curl(void) {
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 struct tdm_http *tdm_http_new(const struct tdm_http_options *options) {
 	struct tdm_http *h = calloc(1, sizeof *h);
-	pthread_once(&curl_once, start_curl);
 	if (!h)
 		return NULL;
 	h->options = *options;
@@ -115,41 +146,67 @@ void tdm_http_free(struct tdm_http *h) {
 	free(h);
 }
 
+// Lists of lines are made here: libcurl only reads them.
+static struct curl_slist *line_of_text(const char *text) {
+	struct curl_slist *line = calloc(1, sizeof *line);
+	if (line && !(line->data = strdup(text))) {
+		free(line);
+		line = NULL;
+	}
+	return line;
+}
+
+static void lines_free(struct curl_slist *line) {
+	while (line) {
+		struct curl_slist *next = line->next;
+		tdm_wipe(line->data, strlen(line->data));
+		free(line->data);
+		free(line);
+		line = next;
+	}
+}
+
 bool tdm_http_header(struct tdm_http_headers **list, const char *line) {
-	struct curl_slist *longer = curl_slist_append((struct curl_slist *)*list, line);
-	if (longer)
-		*list = (struct tdm_http_headers *)longer;
-	return longer != NULL;
+	struct curl_slist **end = (struct curl_slist **)list;
+	while (*end)
+		end = &(*end)->next;
+	*end = line_of_text(line);
+	return *end != NULL;
 }
 
 void tdm_http_headers_free(struct tdm_http_headers *list) {
-	for (struct curl_slist *l = (struct curl_slist *)list; l; l = l->next)
-		tdm_wipe(l->data, strlen(l->data));
-	curl_slist_free_all((struct curl_slist *)list);
+	lines_free((struct curl_slist *)list);
 }
 
 // The parser that connects is the one that is asked here, so the two cannot disagree about the host; and the host that
 // it finds must stand there as it is written.
-bool tdm_http_url_is_plain(const char *url, char *host, size_t n) {
+static bool curl_takes(const char *url, char *host, size_t n) {
 	static const CURLUPart never[] = {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_OPTIONS, CURLUPART_QUERY,
 	                                  CURLUPART_FRAGMENT};
 	char *name = NULL, *port = NULL, *part = NULL;
-	CURLU *parsed = curl_url();
+	CURLU *parsed = lib.curl_url();
 	const char *after = strstr(url, "://");
-	bool ok = after && parsed && !strpbrk(url, "\\@?# ") && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	          curl_url_get(parsed, CURLUPART_HOST, &name, 0) == CURLUE_OK && *name &&
+	bool ok = after && parsed && lib.curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+	          lib.curl_url_get(parsed, CURLUPART_HOST, &name, 0) == CURLUE_OK && *name &&
 	          !strncmp(after + 3, name, strlen(name));
 	for (size_t i = 0; ok && i < sizeof never / sizeof never[0]; i++)
-		ok = curl_url_get(parsed, never[i], &part, 0) != CURLUE_OK;
+		ok = lib.curl_url_get(parsed, never[i], &part, 0) != CURLUE_OK;
 	if (ok) {
-		bool has_port = curl_url_get(parsed, CURLUPART_PORT, &port, 0) == CURLUE_OK;
+		bool has_port = lib.curl_url_get(parsed, CURLUPART_PORT, &port, 0) == CURLUE_OK;
 		snprintf(host, n, "%s%s%s", name, has_port ? ":" : "", has_port ? port : "");
 	}
-	curl_free(name);
-	curl_free(port);
-	curl_free(part);
-	curl_url_cleanup(parsed);
+	lib.curl_free(name);
+	lib.curl_free(port);
+	lib.curl_free(part);
+	lib.curl_url_cleanup(parsed);
 	return ok;
+}
+
+bool tdm_http_url_is_plain(const char *url, char *host, size_t n, struct tdm_error *err) {
+	for (const char *c = url; *c; c++)
+		if (strchr("\\@?#\177", *c) || (unsigned char)*c <= ' ')
+			return false;
+	return tdm_plain_host(url, host, n) || (need_curl(err) && curl_takes(url, host, n));
 }
 
 // --- addresses
@@ -164,11 +221,11 @@ static bool is_old(struct tdm_http *h, int64_t age_us) {
 static void keep_address(struct tdm_http *h, const struct tdm_http_post *p, CURL *e) {
 	char *address = NULL, *host = NULL;
 	long port = 0;
-	CURLU *parsed = curl_url();
-	curl_easy_getinfo(e, CURLINFO_PRIMARY_IP, &address);
-	curl_easy_getinfo(e, CURLINFO_PRIMARY_PORT, &port);
-	if (parsed && address && *address && curl_url_set(parsed, CURLUPART_URL, p->url, 0) == CURLUE_OK &&
-	    curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+	CURLU *parsed = lib.curl_url();
+	lib.curl_easy_getinfo(e, CURLINFO_PRIMARY_IP, &address);
+	lib.curl_easy_getinfo(e, CURLINFO_PRIMARY_PORT, &port);
+	if (parsed && address && *address && lib.curl_url_set(parsed, CURLUPART_URL, p->url, 0) == CURLUE_OK &&
+	    lib.curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
 		pthread_mutex_lock(&h->lock);
 		bool is_v6 = strchr(address, ':');
 		snprintf(h->address, sizeof h->address, "%s:%ld:%s%s%s", host, port, is_v6 ? "[" : "", address,
@@ -176,8 +233,8 @@ static void keep_address(struct tdm_http *h, const struct tdm_http_post *p, CURL
 		h->address_us = tdm_now_us();
 		pthread_mutex_unlock(&h->lock);
 	}
-	curl_free(host);
-	curl_url_cleanup(parsed);
+	lib.curl_free(host);
+	lib.curl_url_cleanup(parsed);
 }
 
 // The last good address as curl wants it; NULL: none, or too old.
@@ -188,7 +245,7 @@ static struct curl_slist *last_address(struct tdm_http *h) {
 	pthread_mutex_lock(&h->lock);
 	memcpy(address, h->address, sizeof address);
 	pthread_mutex_unlock(&h->lock);
-	return *address ? curl_slist_append(NULL, address) : NULL;
+	return *address ? line_of_text(address) : NULL;
 }
 
 // --- one call
@@ -205,7 +262,7 @@ struct call {
 
 static void see_status(struct call *c) {
 	long http = 0;
-	curl_easy_getinfo(c->line->easy, CURLINFO_RESPONSE_CODE, &http);
+	lib.curl_easy_getinfo(c->line->easy, CURLINFO_RESPONSE_CODE, &http);
 	c->post->http = http >= 200 ? (int)http : 0; // those below are no answers
 }
 
@@ -221,6 +278,18 @@ static const char *value_of(const char *line, size_t n, const char *name) {
 	return n > length && !strncasecmp(line, name, length) ? line + length : NULL;
 }
 
+// The three ways to write a date in a header (RFC 9110, 5.6.7); -1: none of them.
+static time_t read_date(const char *text) {
+	static const char *const formats[] = {"%a, %d %b %Y %T GMT", "%A, %d-%b-%y %T GMT", "%a %b %e %T %Y"};
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+		struct tm date = {0};
+		const char *end = strptime(text, formats[i], &date);
+		if (end && !*end)
+			return timegm(&date);
+	}
+	return -1;
+}
+
 // retry-after-ms: milliseconds; retry-after: seconds, or a date. The first is the finer one and counts.
 static void read_wait(struct tdm_http_post *p, const char *line, size_t n) {
 	char text[64];
@@ -230,7 +299,7 @@ static void read_wait(struct tdm_http_post *p, const char *line, size_t n) {
 		return;
 	snprintf(text, sizeof text, "%.*s", (int)(line + n - value), value);
 	double wait = strtod(text, NULL) * (ms ? 1 : 1000);
-	time_t date = wait > 0 ? -1 : curl_getdate(text, NULL);
+	time_t date = wait > 0 ? -1 : read_date(text);
 	if (date > 0)
 		wait = ((double)date - (double)tdm_wall_us() / 1e6) * 1000;
 	if (wait > 0)
@@ -254,43 +323,43 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg) {
 static void set_up(struct call *c) {
 	const struct tdm_http_post *p = c->post;
 	CURL *e = c->line->easy;
-	curl_easy_reset(e); // keeps the connections
-	curl_easy_setopt(e, CURLOPT_URL, p->url);
-	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	lib.curl_easy_reset(e); // keeps the connections
+	lib.curl_easy_setopt(e, CURLOPT_URL, p->url);
+	lib.curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+	lib.curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	c->first = (struct curl_slist){(char *)(uintptr_t)p->extra, (struct curl_slist *)(uintptr_t)p->headers};
-	curl_easy_setopt(e, CURLOPT_HTTPHEADER, p->extra ? &c->first : c->first.next);
-	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->n);
-	curl_easy_setopt(e, CURLOPT_POSTFIELDS, p->body);
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+	lib.curl_easy_setopt(e, CURLOPT_HTTPHEADER, p->extra ? &c->first : c->first.next);
+	lib.curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->n);
+	lib.curl_easy_setopt(e, CURLOPT_POSTFIELDS, p->body);
+	lib.curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	lib.curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+	lib.curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+	lib.curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	lib.curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+	lib.curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
 	if (c->http->options.ca)
-		curl_easy_setopt(e, CURLOPT_CAINFO, c->http->options.ca);
-	curl_easy_setopt(e, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1"); // an own server needs no proxy
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)c->http->options.connect_ms);
-	curl_easy_setopt(e, CURLOPT_RESOLVE, c->address);
-	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_bytes);
-	curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
-	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
+		lib.curl_easy_setopt(e, CURLOPT_CAINFO, c->http->options.ca);
+	lib.curl_easy_setopt(e, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1"); // an own server needs no proxy
+	lib.curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)c->http->options.connect_ms);
+	lib.curl_easy_setopt(e, CURLOPT_RESOLVE, c->address);
+	lib.curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_bytes);
+	lib.curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
+	lib.curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+	lib.curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
 }
 
 static int wait_for_answer(struct call *c) {
 	int running = 1, status = TDM_OK, n;
 	c->code = CURLE_FAILED_INIT;
-	if (curl_multi_add_handle(c->line->multi, c->line->easy) != CURLM_OK)
+	if (lib.curl_multi_add_handle(c->line->multi, c->line->easy) != CURLM_OK)
 		return TDM_OK; // told by `code`
 	while (running && !status) {
-		if (curl_multi_perform(c->line->multi, &running) != CURLM_OK)
+		if (lib.curl_multi_perform(c->line->multi, &running) != CURLM_OK)
 			break;
 		if (running && !(status = c->post->watch(c->post->arg)))
-			curl_multi_poll(c->line->multi, NULL, 0, TDM_HTTP_POLL_MS, NULL);
+			lib.curl_multi_poll(c->line->multi, NULL, 0, TDM_HTTP_POLL_MS, NULL);
 	}
-	for (const CURLMsg *m; (m = curl_multi_info_read(c->line->multi, &n));)
+	for (const CURLMsg *m; (m = lib.curl_multi_info_read(c->line->multi, &n));)
 		c->code = m->data.result;
 	see_status(c);
 	if (c->code == CURLE_OK && is_old(c->http, REFRESH_US))
@@ -303,7 +372,7 @@ static enum tdm_http_end end_of(const struct call *c, int status) {
 	if (status || c->stopped)
 		return TDM_HTTP_STOPPED;
 	if (c->code == CURLE_OPERATION_TIMEDOUT && c->line)
-		curl_easy_getinfo(c->line->easy, CURLINFO_NAMELOOKUP_TIME_T, &found_us);
+		lib.curl_easy_getinfo(c->line->easy, CURLINFO_NAMELOOKUP_TIME_T, &found_us);
 	switch (c->code) {
 	case CURLE_OK:
 		return TDM_HTTP_WELL;
@@ -327,7 +396,7 @@ static void judge(struct call *c, int status) {
 	                                 CURLE_SEND_ERROR, CURLE_RECV_ERROR};
 	struct tdm_http_post *p = c->post;
 	p->end = end_of(c, status);
-	p->why = curl_easy_strerror(c->code);
+	p->why = lib.curl_easy_strerror(c->code);
 	// Failures before the first byte of a request could be written.
 	p->left = c->code != CURLE_COULDNT_CONNECT && c->code != CURLE_COULDNT_RESOLVE_HOST &&
 	          c->code != CURLE_PEER_FAILED_VERIFICATION;
@@ -344,7 +413,7 @@ static int call_once(struct tdm_http *h, struct tdm_http_post *p, struct curl_sl
 	if (c.line) {
 		set_up(&c);
 		status = wait_for_answer(&c);
-		curl_multi_remove_handle(c.line->multi, c.line->easy); // closes a connection in use
+		lib.curl_multi_remove_handle(c.line->multi, c.line->easy); // closes a connection in use
 	}
 	judge(&c, status);
 	if (c.line && p->end == TDM_HTTP_WELL && !address) // what is told as known is remembered for good
@@ -388,10 +457,15 @@ int tdm_http_send(struct tdm_http *h, struct tdm_http_post *p) {
 	struct tdm_plain *plain = plain_of(h, p->url);
 	if (plain)
 		return send_plain(h, plain, p);
+	if (!need_curl(NULL)) { // tdm_http_url_is_plain has said why
+		p->end = TDM_HTTP_BROKEN;
+		p->why = "libcurl cannot be loaded";
+		return TDM_OK;
+	}
 	int status = call_once(h, p, NULL);
 	struct curl_slist *address = p->end == TDM_HTTP_NO_HOST ? last_address(h) : NULL;
 	if (address)
 		status = call_once(h, p, address);
-	curl_slist_free_all(address);
+	lines_free(address);
 	return status;
 }

@@ -5,6 +5,7 @@
 // TLS is always verified and has no switch; redirects are not followed, cookies not kept; HTTP/2 where TLS offers it. A
 // name that cannot be resolved for a moment is used with its last good address, for five minutes.
 #pragma once
+#include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,8 +27,8 @@ bool tdm_http_header(struct tdm_http_headers **list, const char *line); // *list
 void tdm_http_headers_free(struct tdm_http_headers *list);              // wipes them: a key is among them
 
 // A URL of http or https with a host and perhaps a path, nothing else: no user, no query, no fragment. The host with
-// its port in out (n bytes).
-bool tdm_http_url_is_plain(const char *url, char *host, size_t n);
+// its port in out (n bytes). err is set when that cannot be told.
+bool tdm_http_url_is_plain(const char *url, char *host, size_t n, struct tdm_error *err);
 
 enum tdm_http_end {
 	TDM_HTTP_WELL,      // the answer was read to its end

@@ -305,6 +305,15 @@ struct tdm_plain *tdm_plain_new(const char *url) {
 	return NULL;
 }
 
+bool tdm_plain_host(const char *url, char *host, size_t n) {
+	struct tdm_plain *p = tdm_plain_new(url);
+	bool is_ours = p && strlen(p->host) < n;
+	if (is_ours)
+		memcpy(host, p->host, strlen(p->host) + 1);
+	tdm_plain_free(p);
+	return is_ours;
+}
+
 bool tdm_plain_fits(const struct tdm_plain *p, const char *url) {
 	size_t n = strlen(p->host);
 	return !strncmp(url, "http://", 7) && !strncmp(url + 7, p->host, n) && (url[7 + n] == '/' || !url[7 + n]);

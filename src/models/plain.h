@@ -13,6 +13,7 @@ struct tdm_plain; // of one upstream; may be used by many threads
 // NULL: not for this URL ("http://127.0.0.1:8080/v1/x"), or a proxy of the environment stands before it.
 struct tdm_plain *tdm_plain_new(const char *url);
 void tdm_plain_free(struct tdm_plain *p);
+bool tdm_plain_host(const char *url, char *host, size_t n);      // false: not for this URL; else its host with its port
 bool tdm_plain_fits(const struct tdm_plain *p, const char *url); // the same host and port
 
 struct tdm_plain_call {

@@ -164,7 +164,7 @@ static int read_url(const struct tdm_build *b, struct tdm_remote *r) {
 	char host[300];
 	if (!url || (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected url: \"https://HOST/v1\"", b->where);
-	if (!tdm_http_url_is_plain(url, host, sizeof host))
+	if (!tdm_http_url_is_plain(url, host, sizeof host, b->error))
 		return tdm_fail(b->error, TDM_ECONFIG,
 		                "%s: expected a url of scheme, host and path alone; a key goes into key: \"env:NAME\"",
 		                b->where);

@@ -1,12 +1,24 @@
 // Scan: see scan.h. The only file that sees Vectorscan. `lock` guards the list of idle scratch spaces; everything else
 // is read-only after creation.
 #include "privacy/scan.h"
+#include "base/library.h"
 #include <ctype.h>
 #include <hs.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CALLS(X)             \
+	X(hs_alloc_scratch)      \
+	X(hs_clone_scratch)      \
+	X(hs_compile)            \
+	X(hs_compile_multi)      \
+	X(hs_free_compile_error) \
+	X(hs_free_database)      \
+	X(hs_free_scratch)       \
+	X(hs_scan)
+TDM_LIBRARY(lib, TDM_SO_hs, CALLS);
 
 #define MAX_PATTERNS 320
 #define MAX_PATTERN_BYTES 400
@@ -115,13 +127,13 @@ static int collect_own(struct patterns *p, const char *const *own, size_t n, str
 		hs_compile_error_t *why = NULL;
 		hs_database_t *alone = NULL;
 		unsigned flags = HS_FLAG_CASELESS | HS_FLAG_SOM_LEFTMOST;
-		if (hs_compile(own[i], flags, HS_MODE_BLOCK, NULL, &alone, &why) != HS_SUCCESS) {
+		if (lib.hs_compile(own[i], flags, HS_MODE_BLOCK, NULL, &alone, &why) != HS_SUCCESS) {
 			int status = tdm_fail(err, TDM_ECONFIG, "pattern %zu cannot be searched for: %s", i + 1,
 			                      why ? why->message : "unknown reason");
-			hs_free_compile_error(why);
+			lib.hs_free_compile_error(why);
 			return status;
 		}
-		hs_free_database(alone);
+		lib.hs_free_database(alone);
 		if (!add_pattern(p, own[i], flags, OWN_ID + (unsigned)i))
 			return tdm_fail(err, TDM_ECONFIG, "pattern %zu is longer than %d bytes", i + 1, MAX_PATTERN_BYTES - 1);
 	}
@@ -130,13 +142,14 @@ static int collect_own(struct patterns *p, const char *const *own, size_t n, str
 
 static int compile(struct tdm_scanner *s, struct patterns *p, struct tdm_error *err) {
 	hs_compile_error_t *why = NULL;
-	if (hs_compile_multi(p->pointers, p->flags, p->ids, p->n, HS_MODE_BLOCK, NULL, &s->database, &why) != HS_SUCCESS) {
+	if (lib.hs_compile_multi(p->pointers, p->flags, p->ids, p->n, HS_MODE_BLOCK, NULL, &s->database, &why) !=
+	    HS_SUCCESS) {
 		int status = tdm_fail(err, TDM_EINTERNAL, "recognisers: pattern %d does not compile: %s",
 		                      why ? why->expression : -1, why ? why->message : "unknown reason");
-		hs_free_compile_error(why);
+		lib.hs_free_compile_error(why);
 		return status;
 	}
-	if (hs_alloc_scratch(s->database, &s->prototype) != HS_SUCCESS)
+	if (lib.hs_alloc_scratch(s->database, &s->prototype) != HS_SUCCESS)
 		return tdm_fail(err, TDM_ENOMEM, "recognisers: no memory for their working space");
 	return TDM_OK;
 }
@@ -148,6 +161,8 @@ int tdm_scanner_new(const char *const *own, size_t n_own, struct tdm_scanner **o
 	*out = NULL;
 	if (s)
 		pthread_mutex_init(&s->lock, NULL);
+	if (status == TDM_OK)
+		status = tdm_library_load(&lib.library, err);
 	if (status == TDM_OK && !collect(s, p))
 		status = tdm_fail(err, TDM_EINTERNAL, "recognisers: the table of entity types is larger than scan.c expects");
 	if (status == TDM_OK)
@@ -166,9 +181,11 @@ void tdm_scanner_free(struct tdm_scanner *s) {
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->n_idle; i++)
-		hs_free_scratch(s->idle[i]);
-	hs_free_scratch(s->prototype);
-	hs_free_database(s->database);
+		lib.hs_free_scratch(s->idle[i]);
+	if (s->database) { // and so the library
+		lib.hs_free_scratch(s->prototype);
+		lib.hs_free_database(s->database);
+	}
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -180,7 +197,7 @@ static hs_scratch_t *borrow(struct tdm_scanner *s) {
 		scratch = s->idle[--s->n_idle];
 	pthread_mutex_unlock(&s->lock);
 	if (!scratch)
-		hs_clone_scratch(s->prototype, &scratch);
+		lib.hs_clone_scratch(s->prototype, &scratch);
 	return scratch;
 }
 
@@ -191,7 +208,7 @@ static void give_back(struct tdm_scanner *s, hs_scratch_t *scratch) {
 		scratch = NULL;
 	}
 	pthread_mutex_unlock(&s->lock);
-	hs_free_scratch(scratch);
+	lib.hs_free_scratch(scratch);
 }
 
 struct visit {
@@ -261,7 +278,7 @@ int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct t
 	if (!scratch)
 		return tdm_fail(err, TDM_ENOMEM, "recognisers: no memory to scan %zu bytes", n);
 	hs_error_t result =
-	    n < UINT32_MAX ? hs_scan(s->database, text, (unsigned)n + 1, 0, scratch, on_match, &v) : HS_INVALID;
+	    n < UINT32_MAX ? lib.hs_scan(s->database, text, (unsigned)n + 1, 0, scratch, on_match, &v) : HS_INVALID;
 	give_back(s, scratch);
 	if (result == HS_SUCCESS)
 		return TDM_OK;

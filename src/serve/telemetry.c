@@ -54,7 +54,7 @@ int tdm_telemetry_read(struct tdm_arena *arena, const char *where, const struct 
 	char host[300];
 	int status = tdm_options_read(arena, where, section, tdm_telemetry_options, tdm_n_telemetry_options, NULL, out,
 	                              sizeof *out, err);
-	if (!status && out->otlp && !tdm_http_url_is_plain(out->otlp, host, sizeof host))
+	if (!status && out->otlp && !tdm_http_url_is_plain(out->otlp, host, sizeof host, err))
 		return tdm_fail(err, TDM_ECONFIG, "%s: otlp: expected a url of scheme, host and path alone", where);
 	if (opted && strstr(opted, "gen_ai_latest_experimental"))
 		out->names = 1;

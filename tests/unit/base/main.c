@@ -17,5 +17,6 @@ int main(void) {
 	n_failed += tdm_test_format();
 	n_failed += tdm_test_view();
 	n_failed += tdm_test_automaton();
+	n_failed += tdm_test_library();
 	return n_failed != 0;
 }

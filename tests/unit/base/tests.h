@@ -20,3 +20,4 @@ int tdm_test_file(void);
 int tdm_test_format(void);
 int tdm_test_view(void);
 int tdm_test_automaton(void);
+int tdm_test_library(void);

@@ -455,6 +455,10 @@ static void exponentials(void **state) {
 		assert_float_equal(y[i] / exp((double)x[i]), 1, 1e-6);
 }
 
+static int load(void **state) {
+	return tdm_gemm_load(NULL);
+}
+
 int tdm_test_gradients(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(linear),
@@ -470,5 +474,5 @@ int tdm_test_gradients(void) {
 	    cmocka_unit_test(products_of_two_threads),
 	    cmocka_unit_test(every_table_agrees),
 	};
-	return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("gradients", tests, load, NULL);
 }
