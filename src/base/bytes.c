@@ -110,17 +110,6 @@ void tdm_bytes_integer(struct tdm_bytes *b, int64_t value) {
 	tdm_bytes_unsigned(b, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
-void tdm_bytes_named(struct tdm_bytes *b, const char *before, int64_t value) {
-	tdm_bytes_puts(b, before);
-	tdm_bytes_integer(b, value);
-}
-
-void tdm_bytes_join(struct tdm_bytes *b, const char *before, const char *text, const char *after) {
-	tdm_bytes_puts(b, before);
-	tdm_bytes_puts(b, text);
-	tdm_bytes_puts(b, after);
-}
-
 void tdm_bytes_drop(struct tdm_bytes *b, size_t n) {
 	if (n > b->len)
 		n = b->len;

@@ -245,7 +245,8 @@ double tdm_decimal_round(double value, int digits) {
 	char text[TDM_DECIMAL_BYTES];
 	struct digits d;
 	double rounded;
-	if (trunc(value) != value && round_to(fabs(value), digits, &d) && tdm_decimal_short(d.number, -d.places, &rounded))
+	if (isfinite(value) && trunc(value) != value && round_to(fabs(value), digits, &d) &&
+	    tdm_decimal_short(d.number, -d.places, &rounded))
 		return value < 0 ? -rounded : rounded;
 	snprintf(text, sizeof text, "%.*g", digits, value);
 	return strtod(text, NULL);

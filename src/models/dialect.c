@@ -1,6 +1,6 @@
 // Dialect: what the writers of requests share.
 #include "models/dialect.h"
-#include <stdlib.h>
+#include "base/decimal.h"
 #include <string.h>
 
 #define OBJECT_ARENA_BYTES ((size_t)64 << 20)
@@ -11,18 +11,13 @@ void tdm_write_string(struct tdm_bytes *b, const char *before, const char *text)
 }
 
 void tdm_write_number(struct tdm_bytes *b, const char *name, double value) {
-	tdm_bytes_printf(b, ",\"%s\":", name);
+	tdm_bytes_join(b, ",\"", name, "\":");
 	tdm_bytes_number(b, value);
 }
 
 // 0.7 and not 0.69999998807907104.
 void tdm_write_float(struct tdm_bytes *b, const char *name, float value) {
-	char text[32];
-	struct tdm_bytes digits;
-	tdm_bytes_init(&digits, sizeof text);
-	tdm_bytes_printf(&digits, "%.7g", (double)value);
-	tdm_write_number(b, name, digits.failed ? (double)value : strtod(digits.data, NULL));
-	tdm_bytes_release(&digits);
+	tdm_write_number(b, name, tdm_decimal_round((double)value, 7));
 }
 
 void tdm_write_stop(struct tdm_bytes *b, const char *name, const struct tdm_request *rq) {
@@ -30,7 +25,7 @@ void tdm_write_stop(struct tdm_bytes *b, const char *name, const struct tdm_requ
 		if (i)
 			tdm_bytes_putc(b, ',');
 		else
-			tdm_bytes_printf(b, ",\"%s\":[", name);
+			tdm_bytes_join(b, ",\"", name, "\":[");
 		tdm_bytes_json(b, rq->stop[i], strlen(rq->stop[i]));
 	}
 	if (rq->n_stop)
@@ -57,7 +52,7 @@ void tdm_write_sampling(struct tdm_bytes *b, const struct tdm_asking *a, const s
 // What is no part of the interface that everybody has goes to those who are said to know it.
 void tdm_write_forwarded(struct tdm_bytes *b, const struct tdm_asking *a, const struct tdm_request *rq) {
 	if (rq->top_k >= 0 && (a->forward & TDM_KNOWS_TOP_K))
-		tdm_bytes_printf(b, ",\"top_k\":%d", rq->top_k);
+		tdm_bytes_named(b, ",\"top_k\":", rq->top_k);
 	if (rq->min_p >= 0 && (a->forward & TDM_KNOWS_MIN_P))
 		tdm_write_float(b, "min_p", rq->min_p);
 	if (rq->repeat_penalty > 0 && (a->forward & TDM_KNOWS_REPEAT_PENALTY))

@@ -67,8 +67,8 @@ static void write_messages(struct tdm_bytes *b, const struct tdm_request *rq) {
 		if (m->from == TDM_FROM_SYSTEM || (!m->len && !m->n_calls && m->from != TDM_FROM_TOOL))
 			continue;
 		if (!turn || is_assistant(turn) != is_assistant(m)) {
-			tdm_bytes_printf(b, "%s{\"role\":\"%s\",\"content\":[", turn ? "]}," : "",
-			                 is_assistant(m) ? "assistant" : "user");
+			tdm_bytes_join(b, turn ? "]},{\"role\":\"" : "{\"role\":\"", is_assistant(m) ? "assistant" : "user",
+			               "\",\"content\":[");
 			first = true;
 		}
 		turn = m;
@@ -81,7 +81,7 @@ static void write_choice(struct tdm_bytes *b, const struct tdm_toolbox *tools) {
 	static const char *const types[] = {"auto", "none", "any", "tool"};
 	if (tools->choice == TDM_TOOLS_AUTO && !tools->one_call)
 		return;
-	tdm_bytes_printf(b, ",\"tool_choice\":{\"type\":\"%s\"", types[tools->choice]);
+	tdm_bytes_join(b, ",\"tool_choice\":{\"type\":\"", types[tools->choice], "\"");
 	if (tools->choice == TDM_TOOLS_ONE)
 		tdm_write_string(b, ",\"name\":", tools->chosen);
 	tdm_bytes_puts(b,
@@ -119,7 +119,7 @@ static void write_settings(struct tdm_bytes *b, const struct tdm_asking *a, stru
 	if (rq->top_p >= 0)
 		tdm_write_float(b, "top_p", rq->top_p);
 	if (rq->top_k > 0)
-		tdm_bytes_printf(b, ",\"top_k\":%d", rq->top_k);
+		tdm_bytes_named(b, ",\"top_k\":", rq->top_k);
 	tdm_write_stop(b, "stop_sequences", rq);
 }
 
@@ -129,7 +129,7 @@ static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct
 	if (rq->form && rq->form->kind != TDM_GRAMMAR_SCHEMA)
 		return tdm_cannot(run, TDM_FORM_FIELD, "the upstream keeps answers to a json_schema only");
 	tdm_write_string(b, "{\"model\":", a->model);
-	tdm_bytes_printf(b, ",\"max_tokens\":%lld", (long long)(most > 0 ? most : MOST_TOKENS));
+	tdm_bytes_named(b, ",\"max_tokens\":", most > 0 ? most : MOST_TOKENS);
 	write_system(b, rq);
 	write_messages(b, rq);
 	write_tools(b, &rq->tools);

@@ -37,14 +37,14 @@ static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct
 	b->failed |= prompt.failed;
 	tdm_bytes_release(&prompt);
 	if (most > 0)
-		tdm_bytes_printf(b, ",\"max_tokens\":%lld", (long long)most);
+		tdm_bytes_named(b, ",\"max_tokens\":", most);
 	tdm_write_sampling(b, a, rq);
 	tdm_write_stop(b, "stop", rq);
 	tdm_write_forwarded(b, a, rq);
 	if (rq->logprobs)
-		tdm_bytes_printf(b, ",\"logprobs\":%d", rq->top_logprobs);
+		tdm_bytes_named(b, ",\"logprobs\":", rq->top_logprobs);
 	if (rq->wants_seed)
-		tdm_bytes_printf(b, ",\"seed\":%lld", (long long)tdm_seed_of(run, rq));
+		tdm_bytes_named(b, ",\"seed\":", tdm_seed_of(run, rq));
 	tdm_bytes_puts(b, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
 	return TDM_OK;
 }

@@ -29,19 +29,19 @@ static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct
 		return tdm_cannot(run, "prompt", "the upstream may have another vocabulary; expected text");
 	write_prompt(b, a, rq);
 	if (most > 0)
-		tdm_bytes_printf(b, ",\"n_predict\":%lld", (long long)most);
+		tdm_bytes_named(b, ",\"n_predict\":", most);
 	tdm_write_sampling(b, a, rq);
 	if (rq->top_k >= 0)
-		tdm_bytes_printf(b, ",\"top_k\":%d", rq->top_k);
+		tdm_bytes_named(b, ",\"top_k\":", rq->top_k);
 	if (rq->min_p >= 0)
 		tdm_write_float(b, "min_p", rq->min_p);
 	if (rq->repeat_penalty > 0)
 		tdm_write_float(b, "repeat_penalty", rq->repeat_penalty);
 	tdm_write_stop(b, "stop", rq);
 	if (rq->wants_seed)
-		tdm_bytes_printf(b, ",\"seed\":%lld", (long long)(tdm_seed_of(run, rq) & UINT32_MAX));
+		tdm_bytes_named(b, ",\"seed\":", tdm_seed_of(run, rq) & UINT32_MAX);
 	if (rq->logprobs)
-		tdm_bytes_printf(b, ",\"n_probs\":%d", rq->top_logprobs > 0 ? rq->top_logprobs : 1);
+		tdm_bytes_named(b, ",\"n_probs\":", rq->top_logprobs > 0 ? rq->top_logprobs : 1);
 	if (rq->form)
 		write_form(b, rq->form);
 	tdm_bytes_puts(b, ",\"cache_prompt\":true,\"stream\":true}");

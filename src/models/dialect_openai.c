@@ -24,7 +24,8 @@ void tdm_write_messages(struct tdm_bytes *b, const struct tdm_request *rq) {
 		const struct tdm_message *m = &rq->messages[i];
 		// What a tool says without a word about the call that it answers goes as the user's.
 		bool is_loose = m->from == TDM_FROM_TOOL && !m->call_id;
-		tdm_bytes_printf(b, "%s{\"role\":\"%s\",\"content\":", i ? "," : "", roles[is_loose ? TDM_FROM_USER : m->from]);
+		tdm_bytes_join(b, i ? ",{\"role\":\"" : "{\"role\":\"", roles[is_loose ? TDM_FROM_USER : m->from],
+		               "\",\"content\":");
 		if (m->n_calls && !m->len)
 			tdm_bytes_puts(b, "null");
 		else
@@ -63,7 +64,7 @@ static void write_tools(struct tdm_bytes *b, const struct tdm_toolbox *tools) {
 		tdm_write_string(b, ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":", tools->chosen);
 		tdm_bytes_puts(b, "}}");
 	} else if (tools->choice != TDM_TOOLS_AUTO) {
-		tdm_bytes_printf(b, ",\"tool_choice\":\"%s\"", choices[tools->choice]);
+		tdm_bytes_join(b, ",\"tool_choice\":\"", choices[tools->choice], "\"");
 	}
 	if (tools->one_call)
 		tdm_bytes_puts(b, ",\"parallel_tool_calls\":false");
@@ -84,11 +85,11 @@ static void write_form(struct tdm_bytes *b, const struct tdm_form *form) {
 static void write_settings(struct tdm_bytes *b, const struct tdm_asking *a, const struct tdm_request *rq) {
 	int64_t max_tokens = tdm_most_tokens(a, rq);
 	if (max_tokens > 0)
-		tdm_bytes_printf(b, ",\"max_tokens\":%lld", (long long)max_tokens);
+		tdm_bytes_named(b, ",\"max_tokens\":", max_tokens);
 	tdm_write_sampling(b, a, rq);
 	tdm_write_stop(b, "stop", rq);
 	if (rq->logprobs)
-		tdm_bytes_printf(b, ",\"logprobs\":true,\"top_logprobs\":%d", rq->top_logprobs);
+		tdm_bytes_named(b, ",\"logprobs\":true,\"top_logprobs\":", rq->top_logprobs);
 }
 
 static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct tdm_run *run,
@@ -99,7 +100,7 @@ static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct
 	write_settings(b, a, rq);
 	tdm_write_forwarded(b, a, rq);
 	if (rq->wants_seed)
-		tdm_bytes_printf(b, ",\"seed\":%lld", (long long)tdm_seed_of(run, rq));
+		tdm_bytes_named(b, ",\"seed\":", tdm_seed_of(run, rq));
 	if (rq->form)
 		write_form(b, rq->form);
 	tdm_bytes_puts(b, ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");

@@ -7,7 +7,7 @@
 
 static void write_message(struct tdm_bytes *b, const struct tdm_message *m) {
 	static const char *const roles[] = {"system", "user", "assistant", "user"};
-	tdm_bytes_printf(b, "{\"type\":\"message\",\"role\":\"%s\",\"content\":", roles[m->from]);
+	tdm_bytes_join(b, "{\"type\":\"message\",\"role\":\"", roles[m->from], "\",\"content\":");
 	tdm_bytes_json(b, m->text, m->len);
 	tdm_bytes_putc(b, '}');
 }
@@ -61,14 +61,14 @@ static void write_tools(struct tdm_bytes *b, const struct tdm_toolbox *tools) {
 			tdm_bytes_add(b, t->parameters, t->len);
 		else
 			tdm_bytes_puts(b, "{\"type\":\"object\",\"properties\":{}}");
-		tdm_bytes_printf(b, ",\"strict\":%s}", t->strict ? "true" : "false");
+		tdm_bytes_join(b, ",\"strict\":", t->strict ? "true" : "false", "}");
 	}
 	tdm_bytes_putc(b, ']');
 	if (tools->choice == TDM_TOOLS_ONE) {
 		tdm_write_string(b, ",\"tool_choice\":{\"type\":\"function\",\"name\":", tools->chosen);
 		tdm_bytes_putc(b, '}');
 	} else if (tools->choice != TDM_TOOLS_AUTO) {
-		tdm_bytes_printf(b, ",\"tool_choice\":\"%s\"", choices[tools->choice]);
+		tdm_bytes_join(b, ",\"tool_choice\":\"", choices[tools->choice], "\"");
 	}
 	if (tools->one_call)
 		tdm_bytes_puts(b, ",\"parallel_tool_calls\":false");
@@ -93,10 +93,10 @@ static int write_request(struct tdm_bytes *b, const struct tdm_asking *a, struct
 	write_input(b, rq);
 	write_tools(b, &rq->tools);
 	if (most > 0)
-		tdm_bytes_printf(b, ",\"max_output_tokens\":%lld", (long long)(most < 16 ? 16 : most)); // its least
+		tdm_bytes_named(b, ",\"max_output_tokens\":", most < 16 ? 16 : most); // its least
 	tdm_write_sampling(b, a, rq);
 	if (rq->logprobs)
-		tdm_bytes_printf(b, ",\"include\":[\"message.output_text.logprobs\"],\"top_logprobs\":%d", rq->top_logprobs);
+		tdm_bytes_named(b, ",\"include\":[\"message.output_text.logprobs\"],\"top_logprobs\":", rq->top_logprobs);
 	if (rq->form)
 		write_form(b, rq->form);
 	tdm_bytes_puts(b, ",\"store\":false,\"stream\":true}");

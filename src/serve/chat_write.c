@@ -16,7 +16,9 @@ static void put_text(struct tdm_bytes *out, const char *text) {
 void tdm_chat_put_head(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *object) {
 	tdm_bytes_puts(out, "{\"id\":");
 	put_text(out, h->id);
-	tdm_bytes_printf(out, ",\"object\":\"%s\",\"created\":%lld,\"model\":", object, (long long)h->created_s);
+	tdm_bytes_join(out, ",\"object\":\"", object, "\",\"created\":");
+	tdm_bytes_integer(out, h->created_s);
+	tdm_bytes_puts(out, ",\"model\":");
 	put_text(out, h->model);
 	tdm_bytes_puts(out, ",\"system_fingerprint\":");
 	put_text(out, h->fingerprint);
@@ -25,18 +27,18 @@ void tdm_chat_put_head(struct tdm_bytes *out, const struct tdm_chat_head *h, con
 static void chunk_begin(struct tdm_bytes *out, const struct tdm_chat_head *h, int index) {
 	tdm_bytes_puts(out, "data: ");
 	tdm_chat_put_head(out, h, "chat.completion.chunk");
-	tdm_bytes_printf(out, ",\"choices\":[{\"index\":%d,\"delta\":", index);
+	tdm_bytes_named(out, ",\"choices\":[{\"index\":", index);
+	tdm_bytes_puts(out, ",\"delta\":");
 }
 
 static void chunk_end(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *finish, const char *receipt) {
 	if (finish)
-		tdm_bytes_printf(out, ",\"finish_reason\":\"%s\"}]", finish);
+		tdm_bytes_join(out, ",\"finish_reason\":\"", finish, "\"}]");
 	else
 		tdm_bytes_puts(out, ",\"finish_reason\":null}]");
 	if (h->include_usage)
 		tdm_bytes_puts(out, ",\"usage\":null");
-	if (receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_put_receipt(out, receipt);
 	tdm_bytes_puts(out, "}\n\n");
 }
 
@@ -49,7 +51,7 @@ void tdm_chat_chunk_role(struct tdm_bytes *out, const struct tdm_chat_head *h, i
 static void put_bytes(struct tdm_bytes *out, const char *text, size_t n) {
 	tdm_bytes_putc(out, '[');
 	for (size_t i = 0; i < n; i++)
-		tdm_bytes_printf(out, "%s%d", i ? "," : "", (unsigned char)text[i]);
+		tdm_bytes_named(out, i ? "," : "", (unsigned char)text[i]);
 	tdm_bytes_putc(out, ']');
 }
 
@@ -97,13 +99,13 @@ static void put_call_piece(struct tdm_bytes *out, const struct tdm_chat_head *h,
 	if (h->older_tools)
 		tdm_bytes_puts(out, "{\"function_call\":{");
 	else
-		tdm_bytes_printf(out, "{\"tool_calls\":[{\"index\":%d,", call);
+		tdm_bytes_named(out, "{\"tool_calls\":[{\"index\":", call);
 	if (begins && !h->older_tools) {
-		put_member(out, "\"id\":", e->call_id, strlen(e->call_id));
-		tdm_bytes_puts(out, ",\"type\":\"function\",");
+		put_member(out, ",\"id\":", e->call_id, strlen(e->call_id));
+		tdm_bytes_puts(out, ",\"type\":\"function\"");
 	}
 	if (!h->older_tools)
-		tdm_bytes_puts(out, "\"function\":{");
+		tdm_bytes_puts(out, ",\"function\":{");
 	put_member(out, begins ? "\"name\":" : "\"arguments\":", e->text, e->len);
 	if (begins)
 		tdm_bytes_puts(out, ",\"arguments\":\"\"");
@@ -153,12 +155,12 @@ void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h,
 }
 
 void tdm_chat_put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
-	tdm_bytes_printf(out,
-	                 "\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
-	                 "\"prompt_tokens_details\":{\"cached_tokens\":%lld},\"completion_tokens_details\":{"
-	                 "\"reasoning_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
-	                 (long long)u->prompt_tokens, (long long)u->completion_tokens,
-	                 (long long)(u->prompt_tokens + u->completion_tokens), (long long)u->cached_tokens);
+	tdm_bytes_named(out, "\"usage\":{\"prompt_tokens\":", u->prompt_tokens);
+	tdm_bytes_named(out, ",\"completion_tokens\":", u->completion_tokens);
+	tdm_bytes_named(out, ",\"total_tokens\":", u->prompt_tokens + u->completion_tokens);
+	tdm_bytes_named(out, ",\"prompt_tokens_details\":{\"cached_tokens\":", u->cached_tokens);
+	tdm_bytes_puts(out, "},\"completion_tokens_details\":{\"reasoning_tokens\":0,\"accepted_prediction_tokens\":0,"
+	                    "\"rejected_prediction_tokens\":0}}");
 }
 
 void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *u,
@@ -167,8 +169,7 @@ void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, 
 	tdm_chat_put_head(out, h, "chat.completion.chunk");
 	tdm_bytes_puts(out, ",\"choices\":[],");
 	tdm_chat_put_usage(out, u);
-	if (receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_put_receipt(out, receipt);
 	tdm_bytes_puts(out, "}\n\n");
 }
 
@@ -198,7 +199,8 @@ static void put_calls(struct tdm_bytes *out, const struct tdm_chat_head *h, cons
 
 static void put_choice(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *c,
                        int index) {
-	tdm_bytes_printf(out, "{\"index\":%d,\"message\":{\"role\":\"assistant\",\"content\":", index);
+	tdm_bytes_named(out, "{\"index\":", index);
+	tdm_bytes_puts(out, ",\"message\":{\"role\":\"assistant\",\"content\":");
 	if (c->calls && !c->text.len)
 		tdm_bytes_puts(out, "null");
 	else
@@ -208,10 +210,10 @@ static void put_choice(struct tdm_bytes *out, const struct tdm_chat_head *h, con
 	put_calls(out, h, c->calls);
 	tdm_bytes_puts(out, ",\"refusal\":null},\"logprobs\":");
 	if (c->has_logprobs)
-		tdm_bytes_printf(out, "{\"content\":[%s],\"refusal\":null}", c->logprobs.data ? c->logprobs.data : "");
+		tdm_bytes_join(out, "{\"content\":[", c->logprobs.data ? c->logprobs.data : "", "],\"refusal\":null}");
 	else
 		tdm_bytes_puts(out, "null");
-	tdm_bytes_printf(out, ",\"finish_reason\":\"%s\"}", tdm_finish_name(h, c->result.finish));
+	tdm_bytes_join(out, ",\"finish_reason\":\"", tdm_finish_name(h, c->result.finish), "\"}");
 }
 
 void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
@@ -225,8 +227,7 @@ void tdm_chat_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const 
 	}
 	tdm_bytes_puts(out, "],");
 	tdm_chat_put_usage(out, u);
-	if (receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_put_receipt(out, receipt);
 	tdm_bytes_putc(out, '}');
 }
 
@@ -234,14 +235,13 @@ void tdm_chat_error(struct tdm_bytes *out, const struct tdm_error *err, const ch
 	const struct tdm_status_info *info = tdm_status_info(err->status);
 	tdm_bytes_puts(out, event ? "data: {\"error\":{\"message\":" : "{\"error\":{\"message\":");
 	put_text(out, err->text[0] ? err->text : "the request failed");
-	tdm_bytes_printf(out, ",\"type\":\"%s\",\"param\":", info->type);
+	tdm_bytes_join(out, ",\"type\":\"", info->type, "\",\"param\":");
 	if (err->param[0])
 		put_text(out, err->param);
 	else
 		tdm_bytes_puts(out, "null");
-	tdm_bytes_printf(out, ",\"code\":\"%s\"}", info->code);
-	if (receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_bytes_join(out, ",\"code\":\"", info->code, "\"}");
+	tdm_put_receipt(out, receipt);
 	tdm_bytes_puts(out, event ? "}\n\n" : "}");
 }
 
@@ -303,6 +303,13 @@ void tdm_put_string(struct tdm_bytes *out, const char *before, const char *text)
 		tdm_bytes_json(out, text, strlen(text));
 	else
 		tdm_bytes_puts(out, "null");
+}
+
+void tdm_put_receipt(struct tdm_bytes *out, const char *receipt) {
+	if (!receipt)
+		return;
+	tdm_bytes_puts(out, ",\"tandem\":");
+	tdm_bytes_puts(out, receipt);
 }
 
 void tdm_put_bytes(struct tdm_bytes *out, const char *before, const struct tdm_bytes *text) {

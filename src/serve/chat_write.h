@@ -72,3 +72,4 @@ void tdm_chat_error(struct tdm_bytes *out, const struct tdm_error *err, const ch
 // For the writers of all formats: `before`, then a JSON string; no text (NULL) is null.
 void tdm_put_string(struct tdm_bytes *out, const char *before, const char *text);
 void tdm_put_bytes(struct tdm_bytes *out, const char *before, const struct tdm_bytes *text);
+void tdm_put_receipt(struct tdm_bytes *out, const char *receipt); // as the member "tandem"; nothing for NULL

@@ -6,7 +6,8 @@
 #include "serve/format.h"
 
 static void put_choice(struct tdm_bytes *out, int index, const struct tdm_bytes *before, const char *text, size_t n) {
-	tdm_bytes_printf(out, "{\"index\":%d,\"text\":", index);
+	tdm_bytes_named(out, "{\"index\":", index);
+	tdm_bytes_puts(out, ",\"text\":");
 	if (before->len) {
 		struct tdm_bytes both;
 		tdm_bytes_init(&both, before->limit);
@@ -42,11 +43,13 @@ static void chunk(struct tdm_bytes *out, const struct tdm_chat_head *h, const st
 }
 
 static void chunk_end(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *finish, const char *receipt) {
-	tdm_bytes_printf(out, finish ? ",\"finish_reason\":\"%s\"}]" : ",\"finish_reason\":null}]", finish);
+	if (finish)
+		tdm_bytes_join(out, ",\"finish_reason\":\"", finish, "\"}]");
+	else
+		tdm_bytes_puts(out, ",\"finish_reason\":null}]");
 	if (h->include_usage)
 		tdm_bytes_puts(out, ",\"usage\":null");
-	if (receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_put_receipt(out, receipt);
 	tdm_bytes_puts(out, "}\n\n");
 }
 
@@ -92,8 +95,7 @@ static void end(struct tdm_bytes *out, const struct tdm_chat_head *h, const stru
 		tdm_chat_put_head(out, h, "text_completion");
 		tdm_bytes_puts(out, ",\"choices\":[],");
 		tdm_chat_put_usage(out, usage);
-		if (receipt)
-			tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+		tdm_put_receipt(out, receipt);
 		tdm_bytes_puts(out, "}\n\n");
 	}
 	tdm_chat_done(out);
@@ -122,7 +124,7 @@ static void put_whole(struct tdm_bytes *out, const struct tdm_chat_head *h, cons
 	} else {
 		tdm_bytes_puts(out, "null");
 	}
-	tdm_bytes_printf(out, ",\"finish_reason\":\"%s\"}", tdm_finish_name(h, c->result.finish));
+	tdm_bytes_join(out, ",\"finish_reason\":\"", tdm_finish_name(h, c->result.finish), "\"}");
 }
 
 static void whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_choice *choices, int n,
@@ -136,8 +138,7 @@ static void whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const st
 	}
 	tdm_bytes_puts(out, "],");
 	tdm_chat_put_usage(out, usage);
-	if (receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_put_receipt(out, receipt);
 	tdm_bytes_putc(out, '}');
 }
 

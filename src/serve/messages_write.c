@@ -11,10 +11,10 @@ static const char *stop_reason(const struct tdm_result *result) {
 }
 
 static void put_usage(struct tdm_bytes *out, int64_t prompt, int64_t cached, int64_t completion) {
-	tdm_bytes_printf(out,
-	                 "\"usage\":{\"input_tokens\":%lld,\"output_tokens\":%lld,\"cache_creation_input_tokens\":0,"
-	                 "\"cache_read_input_tokens\":%lld}",
-	                 (long long)(prompt - cached), (long long)completion, (long long)cached);
+	tdm_bytes_named(out, "\"usage\":{\"input_tokens\":", prompt - cached);
+	tdm_bytes_named(out, ",\"output_tokens\":", completion);
+	tdm_bytes_named(out, ",\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":", cached);
+	tdm_bytes_putc(out, '}');
 }
 
 static void put_head(struct tdm_bytes *out, const struct tdm_chat_head *h) {
@@ -25,7 +25,8 @@ static void put_head(struct tdm_bytes *out, const struct tdm_chat_head *h) {
 // --- as a stream
 
 static void event(struct tdm_bytes *out, const char *name) {
-	tdm_bytes_printf(out, "event: %s\ndata: {\"type\":\"%s\"", name, name);
+	tdm_bytes_join(out, "event: ", name, "\ndata: {\"type\":\"");
+	tdm_bytes_join(out, "", name, "\"");
 }
 
 static void begin(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s) {
@@ -43,12 +44,14 @@ static void end_block(struct tdm_bytes *out, const struct tdm_chat_head *h, cons
 		return;
 	if (s->piece == TDM_PIECE_THOUGHT) {
 		event(out, "content_block_delta");
-		tdm_bytes_printf(out, ",\"index\":%d,\"delta\":{\"type\":\"signature_delta\",\"signature\":", s->n_blocks - 1);
-		tdm_put_string(out, "", h->id); // opaque to clients, and not looked at when it comes back
+		tdm_bytes_named(out, ",\"index\":", s->n_blocks - 1);
+		tdm_put_string(out, ",\"delta\":{\"type\":\"signature_delta\",\"signature\":",
+		               h->id); // opaque to clients, and not looked at when it comes back
 		tdm_bytes_puts(out, "}}\n\n");
 	}
 	event(out, "content_block_stop");
-	tdm_bytes_printf(out, ",\"index\":%d}\n\n", s->n_blocks - 1);
+	tdm_bytes_named(out, ",\"index\":", s->n_blocks - 1);
+	tdm_bytes_puts(out, "}\n\n");
 }
 
 static void begin_block(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
@@ -56,7 +59,8 @@ static void begin_block(struct tdm_bytes *out, const struct tdm_chat_head *h, st
 	end_block(out, h, s);
 	s->piece = e->piece;
 	event(out, "content_block_start");
-	tdm_bytes_printf(out, ",\"index\":%d,\"content_block\":", s->n_blocks++);
+	tdm_bytes_named(out, ",\"index\":", s->n_blocks++);
+	tdm_bytes_puts(out, ",\"content_block\":");
 	if (e->piece == TDM_PIECE_CALL) {
 		tdm_put_string(out, "{\"type\":\"tool_use\",\"id\":", e->call_id);
 		tdm_bytes_puts(out, ",\"name\":");
@@ -82,7 +86,8 @@ static void piece(struct tdm_bytes *out, const struct tdm_chat_head *h, struct t
 	if (e->piece == TDM_PIECE_CALL)
 		return;
 	event(out, "content_block_delta");
-	tdm_bytes_printf(out, ",\"index\":%d,\"delta\":{\"type\":%s", s->n_blocks - 1, deltas[e->piece]);
+	tdm_bytes_named(out, ",\"index\":", s->n_blocks - 1);
+	tdm_bytes_join(out, ",\"delta\":{\"type\":", deltas[e->piece], "");
 	tdm_bytes_json(out, e->text, e->len);
 	tdm_bytes_puts(out, "}}\n\n");
 }
@@ -95,8 +100,7 @@ static void finish(struct tdm_bytes *out, const struct tdm_chat_head *h, struct 
 	tdm_put_string(out, ",\"stop_sequence\":", result->finish == TDM_FINISH_STOP ? result->stop : NULL);
 	tdm_bytes_puts(out, "},");
 	put_usage(out, usage->prompt_tokens, usage->cached_tokens, usage->completion_tokens);
-	if (receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_put_receipt(out, receipt);
 	tdm_bytes_puts(out, "}\n\n");
 }
 
@@ -144,8 +148,7 @@ static void whole(struct tdm_bytes *out, const struct tdm_chat_head *h, const st
 	tdm_put_string(out, ",\"stop_sequence\":", choices->result.finish == TDM_FINISH_STOP ? choices->result.stop : NULL);
 	tdm_bytes_putc(out, ',');
 	put_usage(out, usage->prompt_tokens, usage->cached_tokens, usage->completion_tokens);
-	if (receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_put_receipt(out, receipt);
 	tdm_bytes_putc(out, '}');
 }
 
@@ -153,8 +156,7 @@ static void error(struct tdm_bytes *out, const struct tdm_error *err, const char
 	tdm_put_string(out, "{\"type\":\"error\",\"error\":{\"type\":", tdm_status_info(err->status)->messages);
 	tdm_put_string(out, ",\"message\":", err->text[0] ? err->text : "the request failed");
 	tdm_put_string(out, "},\"request_id\":", request_id);
-	if (receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", receipt);
+	tdm_put_receipt(out, receipt);
 	tdm_bytes_putc(out, '}');
 }
 

@@ -54,8 +54,7 @@ static void reply(struct tdm_plain *p, const char *receipt) {
 	long long tokens = (long long)tokens_of(r);
 	if (p->has_usage)
 		tdm_bytes_printf(&p->answer, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}", tokens, tokens);
-	if (receipt)
-		tdm_bytes_printf(&p->answer, ",\"tandem\":%s", receipt);
+	tdm_put_receipt(&p->answer, receipt);
 	tdm_bytes_putc(&p->answer, '}');
 	tdm_entry_commit(p->c, r, r->served);
 	tdm_entry_figures(p->c, r);

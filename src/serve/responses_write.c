@@ -22,7 +22,7 @@ static const char *prefix_of(enum tdm_piece piece) {
 // --- parts and items
 
 static void put_logprobs(struct tdm_bytes *out, const struct tdm_bytes *entries) {
-	tdm_bytes_printf(out, ",\"logprobs\":[%s]", entries && entries->data ? entries->data : "");
+	tdm_bytes_join(out, ",\"logprobs\":[", entries && entries->data ? entries->data : "", "]");
 }
 
 // text NULL: an empty one, that grows.
@@ -30,7 +30,7 @@ static void put_part(struct tdm_bytes *out, enum tdm_piece piece, const struct t
                      const struct tdm_bytes *logprobs) {
 	static const struct tdm_bytes nothing;
 	bool is_text = piece == TDM_PIECE_TEXT;
-	tdm_bytes_printf(out, "{\"type\":\"%s\"", is_text ? "output_text" : "summary_text");
+	tdm_bytes_join(out, "{\"type\":\"", is_text ? "output_text" : "summary_text", "\"");
 	tdm_put_bytes(out, ",\"text\":", text ? text : &nothing);
 	if (is_text) {
 		tdm_bytes_puts(out, ",\"annotations\":[]");
@@ -44,7 +44,8 @@ static void put_item(struct tdm_bytes *out, const struct item *item) {
 	static const char *const types[] = {"message", "reasoning", "function_call"};
 	bool grows = !strcmp(item->status, "in_progress"), is_call = item->piece == TDM_PIECE_CALL;
 	tdm_put_string(out, "{\"id\":", item->id);
-	tdm_bytes_printf(out, ",\"type\":\"%s\",\"status\":\"%s\"", types[item->piece], item->status);
+	tdm_bytes_join(out, ",\"type\":\"", types[item->piece], "\"");
+	tdm_bytes_join(out, ",\"status\":\"", item->status, "\"");
 	if (is_call) {
 		tdm_put_string(out, ",\"call_id\":", item->call_id);
 		tdm_put_bytes(out, ",\"name\":", item->name);
@@ -83,21 +84,23 @@ static void put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
 		tdm_bytes_puts(out, "null");
 		return;
 	}
-	tdm_bytes_printf(out,
-	                 "{\"input_tokens\":%lld,\"input_tokens_details\":{\"cached_tokens\":%lld},\"output_tokens\":%lld,"
-	                 "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":%lld}",
-	                 (long long)u->prompt_tokens, (long long)u->cached_tokens, (long long)u->completion_tokens,
-	                 (long long)(u->prompt_tokens + u->completion_tokens));
+	tdm_bytes_named(out, "{\"input_tokens\":", u->prompt_tokens);
+	tdm_bytes_named(out, ",\"input_tokens_details\":{\"cached_tokens\":", u->cached_tokens);
+	tdm_bytes_named(out, "},\"output_tokens\":", u->completion_tokens);
+	tdm_bytes_named(out, ",\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":",
+	                u->prompt_tokens + u->completion_tokens);
+	tdm_bytes_putc(out, '}');
 }
 
 static void put_head(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct state *s) {
 	tdm_put_string(out, "{\"id\":", h->id);
-	tdm_bytes_printf(out, ",\"object\":\"response\",\"created_at\":%lld,\"completed_at\":", (long long)h->created_s);
+	tdm_bytes_named(out, ",\"object\":\"response\",\"created_at\":", h->created_s);
+	tdm_bytes_puts(out, ",\"completed_at\":");
 	if (s->ended)
-		tdm_bytes_printf(out, "%lld", (long long)(tdm_wall_us() / 1000000));
+		tdm_bytes_integer(out, tdm_wall_us() / 1000000);
 	else
 		tdm_bytes_puts(out, "null");
-	tdm_bytes_printf(out, ",\"status\":\"%s\"", s->status);
+	tdm_bytes_join(out, ",\"status\":\"", s->status, "\"");
 	tdm_put_string(out, ",\"model\":", h->model);
 	tdm_bytes_puts(out, ",\"output\":[");
 }
@@ -112,20 +115,21 @@ static void put_tail(struct tdm_bytes *out, const struct tdm_chat_head *h, const
 		tdm_bytes_puts(out, "null");
 	}
 	if (s->why)
-		tdm_bytes_printf(out, ",\"incomplete_details\":{\"reason\":\"%s\"},", s->why);
+		tdm_bytes_join(out, ",\"incomplete_details\":{\"reason\":\"", s->why, "\"},");
 	else
 		tdm_bytes_puts(out, ",\"incomplete_details\":null,");
 	tdm_bytes_puts(out, h->echo ? h->echo : "\"metadata\":{}");
 	put_usage(out, s->usage);
-	if (s->receipt)
-		tdm_bytes_printf(out, ",\"tandem\":%s", s->receipt);
+	tdm_put_receipt(out, s->receipt);
 	tdm_bytes_putc(out, '}');
 }
 
 // --- as a stream
 
 static void event(struct tdm_bytes *out, struct tdm_stream *s, const char *name) {
-	tdm_bytes_printf(out, "event: %s\ndata: {\"type\":\"%s\",\"sequence_number\":%d", name, name, s->n_events++);
+	tdm_bytes_join(out, "event: ", name, "\ndata: {\"type\":\"");
+	tdm_bytes_join(out, "", name, "\",\"sequence_number\":");
+	tdm_bytes_integer(out, s->n_events++);
 }
 
 static void end_event(struct tdm_bytes *out) {
@@ -161,7 +165,7 @@ static struct item open_item(const struct tdm_stream *s, const char *status) {
 static void item_event(struct tdm_bytes *out, struct tdm_stream *s, const char *name) {
 	event(out, s, name);
 	tdm_put_string(out, ",\"item_id\":", s->item_id);
-	tdm_bytes_printf(out, ",\"output_index\":%d", s->n_blocks - 1);
+	tdm_bytes_named(out, ",\"output_index\":", s->n_blocks - 1);
 	if (s->piece == TDM_PIECE_TEXT)
 		tdm_bytes_puts(out, ",\"content_index\":0");
 	else if (s->piece == TDM_PIECE_THOUGHT)
@@ -171,7 +175,8 @@ static void item_event(struct tdm_bytes *out, struct tdm_stream *s, const char *
 static void put_open_item(struct tdm_bytes *out, struct tdm_stream *s, const char *name, const char *status) {
 	struct item item = open_item(s, status);
 	event(out, s, name);
-	tdm_bytes_printf(out, ",\"output_index\":%d,\"item\":", s->n_blocks - 1);
+	tdm_bytes_named(out, ",\"output_index\":", s->n_blocks - 1);
+	tdm_bytes_puts(out, ",\"item\":");
 	put_item(out, &item);
 	end_event(out);
 }
