@@ -376,7 +376,8 @@ static int read_key(struct reader *r, struct item *item) {
 	int status = read_string(r, &item->key, &item->key_len);
 	if (status)
 		return status;
-	if (memchr(item->key, 0, item->key_len))
+	bool has_escapes = (size_t)(r->at - start) - 2 != item->key_len; // nothing else can stand for NUL
+	if (has_escapes && memchr(item->key, 0, item->key_len))
 		return fail_at(r, start, "expected ", "a key without the character NUL");
 	if (skip_space(r) != ':')
 		return expected(r, "a colon after a key");

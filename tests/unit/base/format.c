@@ -40,7 +40,7 @@ static void other_formats_are_left_to_it(void **state) {
 	same("%s %02X %s", "before", 10, "after");
 	same("%s %.9g %d", "cost", 0.25, 4);
 	same("%x %.3f %p", 255u, 1.5, (void *)0);
-	same("%zd %hhd %ld", (ssize_t)-3, 7, 8L);
+	same("%zd %hhd %ld", (ssize_t)-3, (signed char)7, 8L);
 }
 
 static void a_text_that_is_cut_at_its_precision_needs_no_end(void **state) {
