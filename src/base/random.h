@@ -17,5 +17,5 @@ uint64_t tdm_rng_below(struct tdm_rng *rng, uint64_t n); // uniform on 0..n-1 wi
 double tdm_rng_double(struct tdm_rng *rng);              // uniform on [0, 1), 53 bits
 double tdm_rng_normal(struct tdm_rng *rng);              // standard normal
 int tdm_system_random(void *out, size_t n);              // TDM_OK or TDM_EIO
-void tdm_make_id(char *out, const char *prefix);         // prefix + 24 base62 characters + NUL; system generator
+void tdm_make_id(char *out, const char *prefix);         // prefix + 24 base62 characters + NUL: time, then chance
 #define TDM_ID_BYTES 40                                  // room for any identifier

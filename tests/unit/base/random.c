@@ -1,5 +1,6 @@
 // Random numbers: the recorded values of the published generators, and the shape of the distributions.
 #include "tests.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include <math.h>
 #include <string.h>
@@ -99,6 +100,10 @@ static void test_identifiers(void **state) {
 	assert_memory_equal(a, "run_", 4);
 	assert_string_not_equal(a, b);
 	assert_int_equal(strspn(a + 4, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"), 24);
+	for (int64_t until_us = tdm_now_us() + 2000; tdm_now_us() < until_us;)
+		;
+	tdm_make_id(b, "run_");
+	assert_true(strcmp(a, b) < 0); // in the order of their time
 	tdm_make_id(a, "a-prefix-that-is-far-too-long-for-this");
 	assert_int_equal(strlen(a), TDM_ID_BYTES - 1);
 	unsigned char zero[32] = {0}, bytes[32] = {0};
