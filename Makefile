@@ -78,7 +78,8 @@ $(LATE_USERS): $(B)/libraries.h
 $(LATE_USERS): CPPFLAGS += -include $(B)/libraries.h
 
 $(B)/tests/tools/memory.o: CFLAGS += -fno-sanitize=memory -fno-builtin
-$(B)/tests/%.o: CPPFLAGS += -DTDM_SANITIZED=$(if $(SAN),1,0)
+# TDM_RACES: only threads are looked at, so that what runs in one thread is played once and not in every variety.
+$(B)/tests/%.o: CPPFLAGS += -DTDM_SANITIZED=$(if $(SAN),1,0) -DTDM_RACES=$(if $(findstring thread,$(SAN)),1,0)
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(call isa,$<) -MMD -MP -c $< -o $@
@@ -124,14 +125,18 @@ install: all $(B)/libtandem.so ## program, library, headers and pkg-config file 
 # what it printed last stays beside it, for tests/cases
 UNIT_TOOLS_engine := $(B)/tests/tools/family_model.o
 UNIT_TOOLS_models := $(UNIT_TOOLS_engine)
+# A binary's groups in that many runs, so that -j keeps every core busy to the end.
+SHARES_engine := 6
+shares = $(foreach i,$(wordlist 1,$(or $(SHARES_$(1)),1),1 2 3 4 5 6 7 8 9),unit-$(1)-$(i))
 define UNIT
 ifneq ($(wildcard tests/unit/$(1)/*.c),)
 UNITS += $(B)/unit-$(1)
-UNIT_RUNS += unit-$(1)
+UNIT_RUNS += unit-$(1) $(call shares,$(1))
 $(B)/unit-$(1): $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/$(1)/*.c)) $(UNIT_TOOLS_$(1)) $(call archive,$(1)) $(foreach m,$(USES_$(1)),$(call archive,$(m)))
 	$(CC) $(LDFLAGS) $$(filter %.o,$$^) $(call whole,$(1) $(USES_$(1))) -o $$@ -lcmocka $(LDLIBS)
-unit-$(1): $(B)/unit-$(1)
-	@$$< >$$<.out 2>&1; status=$$$$?; cat $$<.out; exit $$$$status
+$(call shares,$(1)): unit-$(1)-%: $(B)/unit-$(1)
+	@$$< $$*/$(or $(SHARES_$(1)),1) >$$<-$$*.out 2>&1; status=$$$$?; cat $$<-$$*.out; exit $$$$status
+unit-$(1): $(call shares,$(1))
 endif
 endef
 $(foreach m,$(MODULES),$(eval $(call UNIT,$(m))))

@@ -1,6 +1,5 @@
 // Unit tests of assure: every file is one group.
 #include "tests.h"
+#include "../groups.h"
 
-int main(void) {
-	return tdm_test_bounds() + tdm_test_control() + tdm_test_chi();
-}
+GROUPS_MAIN(tdm_test_bounds, tdm_test_control, tdm_test_chi)

@@ -1,22 +1,7 @@
 // Runs every test group of base.
 #include "tests.h"
+#include "../groups.h"
 
-int main(void) {
-	int n_failed = 0;
-	n_failed += tdm_test_status();
-	n_failed += tdm_test_memory();
-	n_failed += tdm_test_json();
-	n_failed += tdm_test_yaml();
-	n_failed += tdm_test_option();
-	n_failed += tdm_test_text();
-	n_failed += tdm_test_random();
-	n_failed += tdm_test_pool();
-	n_failed += tdm_test_crew();
-	n_failed += tdm_test_crypto();
-	n_failed += tdm_test_file();
-	n_failed += tdm_test_format();
-	n_failed += tdm_test_view();
-	n_failed += tdm_test_automaton();
-	n_failed += tdm_test_library();
-	return n_failed != 0;
-}
+GROUPS_MAIN(tdm_test_status, tdm_test_memory, tdm_test_json, tdm_test_yaml, tdm_test_option, tdm_test_text,
+            tdm_test_random, tdm_test_pool, tdm_test_crew, tdm_test_crypto, tdm_test_file, tdm_test_format,
+            tdm_test_view, tdm_test_automaton, tdm_test_library)

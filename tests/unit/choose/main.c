@@ -1,6 +1,5 @@
 // Unit tests of choose: every file is one group.
 #include "tests.h"
+#include "../groups.h"
 
-int main(void) {
-	return tdm_test_choose();
-}
+GROUPS_MAIN(tdm_test_choose)

@@ -1,6 +1,5 @@
 #include "tests.h"
+#include "../groups.h"
 
-int main(void) {
-	return tdm_test_verify() + tdm_test_speculate() + tdm_test_cascade() + tdm_test_route() + tdm_test_pair() +
-	       tdm_test_canary() + tdm_test_cache() + tdm_test_bounds();
-}
+GROUPS_MAIN(tdm_test_verify, tdm_test_speculate, tdm_test_cascade, tdm_test_route, tdm_test_pair, tdm_test_canary,
+            tdm_test_cache, tdm_test_bounds)

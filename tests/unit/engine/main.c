@@ -1,26 +1,8 @@
 // Unit tests of the engine: every file is one group.
 #include "tests.h"
+#include "../groups.h"
 
-int main(void) {
-	int failed = 0;
-	failed += tdm_test_gguf();
-	failed += tdm_test_formats();
-	failed += tdm_test_perplexity();
-	failed += tdm_test_requantize();
-	failed += tdm_test_forward();
-	failed += tdm_test_kernels();
-	failed += tdm_test_weights();
-	failed += tdm_test_seq();
-	failed += tdm_test_batch();
-	failed += tdm_test_prefix();
-	failed += tdm_test_branch();
-	failed += tdm_test_window();
-	failed += tdm_test_adapter();
-	failed += tdm_test_families();
-	failed += tdm_test_vocab();
-	failed += tdm_test_chat();
-	failed += tdm_test_sampler();
-	failed += tdm_test_constraint();
-	failed += tdm_test_grammar_corpus();
-	return failed;
-}
+GROUPS_MAIN(tdm_test_gguf, tdm_test_formats, tdm_test_perplexity, tdm_test_requantize, tdm_test_forward,
+            tdm_test_kernels, tdm_test_weights, tdm_test_seq, tdm_test_batch, tdm_test_prefix, tdm_test_branch,
+            tdm_test_window, tdm_test_adapter, tdm_test_families, tdm_test_vocab, tdm_test_chat, tdm_test_sampler,
+            tdm_test_constraint, tdm_test_grammar_corpus)

@@ -1,9 +1,5 @@
 // Runs the unit tests of eval.
 #include "tests.h"
+#include "../groups.h"
 
-int main(void) {
-	return tdm_test_gym() + tdm_test_gym_check() + tdm_test_gym_values() + tdm_test_run() + tdm_test_curve() +
-	               tdm_test_plot()
-	           ? 1
-	           : 0;
-}
+GROUPS_MAIN(tdm_test_gym, tdm_test_gym_check, tdm_test_gym_values, tdm_test_run, tdm_test_curve, tdm_test_plot)

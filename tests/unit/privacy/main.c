@@ -1,5 +1,6 @@
 // Runs every test group of privacy.
 #include "tests.h"
+#include "../groups.h"
 #include <stdio.h>
 
 static struct tdm_scanner *scanner;
@@ -11,14 +12,10 @@ struct tdm_scanner *shared_scanner(void) {
 	return scanner;
 }
 
-int main(void) {
-	int n_failed = 0;
-	n_failed += tdm_test_vectors();
-	n_failed += tdm_test_token();
-	n_failed += tdm_test_restore();
-	n_failed += tdm_test_detect();
-	n_failed += tdm_test_egress();
-	n_failed += tdm_test_mask();
+int main(int argc, char **argv) {
+	static int (*const groups[])(void) = {tdm_test_vectors, tdm_test_token,  tdm_test_restore,
+	                                      tdm_test_detect,  tdm_test_egress, tdm_test_mask};
+	int status = run_groups(argc, argv, groups, (int)(sizeof groups / sizeof *groups));
 	tdm_scanner_free(scanner);
-	return n_failed != 0;
+	return status;
 }

@@ -1,7 +1,6 @@
 // Runs every group of tests of serve/.
 #include "tests.h"
+#include "../groups.h"
 
-int main(void) {
-	return tdm_test_responses() + tdm_test_completions() + tdm_test_chat_read() + tdm_test_chat_write() +
-	       tdm_test_head() + tdm_test_http();
-}
+GROUPS_MAIN(tdm_test_responses, tdm_test_completions, tdm_test_chat_read, tdm_test_chat_write, tdm_test_head,
+            tdm_test_http)

@@ -1,9 +1,5 @@
 // Runs every test group of trust.
 #include "tests.h"
+#include "../groups.h"
 
-int main(void) {
-	int n_failed = 0;
-	n_failed += tdm_test_patterns();
-	n_failed += tdm_test_guard();
-	return n_failed != 0;
-}
+GROUPS_MAIN(tdm_test_patterns, tdm_test_guard)
