@@ -157,7 +157,7 @@ static void put_sampling(const struct tdm_run *run, const struct tdm_request *r,
 	put_number(out, "repeat_penalty", (double)r->repeat_penalty);
 	put_name(out, "seed");
 	if (r->wants_seed)
-		tdm_bytes_printf(out, "%llu", (unsigned long long)run->seed);
+		tdm_bytes_unsigned(out, run->seed);
 	else
 		tdm_bytes_puts(out, "null");
 	put_name(out, "stop");
