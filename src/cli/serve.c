@@ -10,6 +10,7 @@
 #include "cli/app.h"
 #include "cli/command.h"
 #include "cli/reading.h"
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -162,6 +163,7 @@ static int load_first(struct tdm_reading *r, struct tdm_server *server, struct t
 	int status = tdm_reading_make(r, &loading.watch, &setup, err);
 	if (!status && (status = tdm_server_use(server, setup, err)))
 		tdm_setup_close(setup);
+	malloc_trim(0); // what reading settings and compiling patterns took
 	return status;
 }
 

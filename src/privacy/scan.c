@@ -43,6 +43,14 @@ struct tdm_scanner {
 	size_t n_words;
 };
 
+// Patterns of the table alone: compiling them takes a good part of a start, and all who scan for nothing else share
+// one.
+static struct {
+	pthread_mutex_t lock; // guards the rest, and is held while it compiles
+	struct tdm_scanner *scanner;
+	size_t n_users;
+} shipped = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 struct patterns {
 	char text[MAX_PATTERNS][MAX_PATTERN_BYTES];
 	const char *pointers[MAX_PATTERNS];
@@ -154,7 +162,20 @@ static int compile(struct tdm_scanner *s, struct patterns *p, struct tdm_error *
 	return TDM_OK;
 }
 
-int tdm_scanner_new(const char *const *own, size_t n_own, struct tdm_scanner **out, struct tdm_error *err) {
+static void scanner_free(struct tdm_scanner *s) {
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n_idle; i++)
+		lib.hs_free_scratch(s->idle[i]);
+	if (s->database) { // and so the library
+		lib.hs_free_scratch(s->prototype);
+		lib.hs_free_database(s->database);
+	}
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static int scanner_new(const char *const *own, size_t n_own, struct tdm_scanner **out, struct tdm_error *err) {
 	struct tdm_scanner *s = calloc(1, sizeof *s);
 	struct patterns *p = calloc(1, sizeof *p);
 	int status = s && p ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "recognisers: out of memory");
@@ -173,21 +194,29 @@ int tdm_scanner_new(const char *const *own, size_t n_own, struct tdm_scanner **o
 	if (status == TDM_OK)
 		*out = s;
 	else
-		tdm_scanner_free(s);
+		scanner_free(s);
+	return status;
+}
+
+int tdm_scanner_new(const char *const *own, size_t n_own, struct tdm_scanner **out, struct tdm_error *err) {
+	if (n_own)
+		return scanner_new(own, n_own, out, err);
+	pthread_mutex_lock(&shipped.lock);
+	int status = shipped.scanner ? TDM_OK : scanner_new(NULL, 0, &shipped.scanner, err);
+	shipped.n_users += !status;
+	*out = shipped.scanner;
+	pthread_mutex_unlock(&shipped.lock);
 	return status;
 }
 
 void tdm_scanner_free(struct tdm_scanner *s) {
-	if (!s)
-		return;
-	for (size_t i = 0; i < s->n_idle; i++)
-		lib.hs_free_scratch(s->idle[i]);
-	if (s->database) { // and so the library
-		lib.hs_free_scratch(s->prototype);
-		lib.hs_free_database(s->database);
-	}
-	pthread_mutex_destroy(&s->lock);
-	free(s);
+	pthread_mutex_lock(&shipped.lock);
+	bool is_shipped = s && s == shipped.scanner, is_used = is_shipped && --shipped.n_users;
+	if (is_shipped && !is_used)
+		shipped.scanner = NULL;
+	pthread_mutex_unlock(&shipped.lock);
+	if (!is_used)
+		scanner_free(s);
 }
 
 static hs_scratch_t *borrow(struct tdm_scanner *s) {

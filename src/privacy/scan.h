@@ -26,7 +26,7 @@ struct tdm_scan { // what a scan found, in order of `end`; heap
 
 // Compiles every row once, and the operator's own patterns (own[0..n_own), Vectorscan's syntax, any letter case; all of
 // what they match is private). Error: TDM_ECONFIG names the pattern that does not compile. Threads: one scanner serves
-// any number; scratch space is borrowed under a lock.
+// any number; scratch space is borrowed under a lock. Without patterns of their own all get the same one.
 int tdm_scanner_new(const char *const *own, size_t n_own, struct tdm_scanner **out, struct tdm_error *err);
 void tdm_scanner_free(struct tdm_scanner *s); // NULL is allowed
 // text[n] must be 0 (it is scanned too: an end of text is an end of a word). Fails closed: TDM_EGUARD, TDM_ENOMEM.

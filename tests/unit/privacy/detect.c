@@ -220,8 +220,31 @@ static void S45_demand_21_hostile_text_takes_linear_time(void **state) {
 	}
 }
 
+// Compiling takes long: masks without patterns of their own share what is compiled, until the last of them has gone.
+static void scanners_are_shared(void **state) {
+	static const char *const own[] = {"K-[0-9]+"};
+	const char text[] = "K-17 and bob@example.org";
+	struct tdm_scanner *first, *second, *other;
+	struct tdm_scan found;
+	assert_int_equal(tdm_scanner_new(NULL, 0, &first, NULL), TDM_OK);
+	assert_int_equal(tdm_scanner_new(NULL, 0, &second, NULL), TDM_OK);
+	assert_int_equal(tdm_scanner_new(own, 1, &other, NULL), TDM_OK);
+	assert_ptr_equal(first, second);
+	assert_ptr_not_equal(first, other);
+	tdm_scanner_free(first);
+	assert_int_equal(tdm_scanner_scan(second, text, sizeof text - 1, &found, NULL), TDM_OK);
+	assert_true(found.n_anchors > 0 && found.n_own == 0);
+	tdm_scan_release(&found);
+	assert_int_equal(tdm_scanner_scan(other, text, sizeof text - 1, &found, NULL), TDM_OK);
+	assert_true(found.n_anchors > 0 && found.n_own > 0);
+	tdm_scan_release(&found);
+	tdm_scanner_free(second);
+	tdm_scanner_free(other);
+}
+
 int tdm_test_detect(void) {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(scanners_are_shared),
 	    cmocka_unit_test(one_entity_per_stretch),
 	    cmocka_unit_test(a_mistyped_card_beside_its_word),
 	    cmocka_unit_test(context_reaches_60_before_and_40_after),
