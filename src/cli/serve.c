@@ -200,9 +200,11 @@ static int run(const struct tdm_command_call *call) {
 		if (o->hello)
 			print_hello(tdm_server_url(server));
 		fflush(stdout);
+		tdm_log_gather();
 		obey_signals(&signals, o, server, &settings);
 	}
 	tdm_server_close(server, status ? 0 : (int)settings.drain_s);
+	tdm_log_gather_no_more();
 	return status;
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,54 @@ static void test_log_file(void **state) {
 	assert_int_equal(tdm_log_open("/dev/stderr", false, NULL), TDM_OK);
 }
 
+#define N_WRITERS 4
+#define N_LINES 500
+
+static void *write_lines(void *arg) {
+	for (int i = 0; i < N_LINES; i++)
+		tdm_log(TDM_INFO, "test.line", NULL, " writer=%d line=%d", *(int *)arg, i);
+	return NULL;
+}
+
+static void check_order(const char *text) {
+	int next[N_WRITERS] = {0}, writer, line;
+	for (const char *at = text; (at = strstr(at, " writer=")); at++) {
+		assert_int_equal(sscanf(at, " writer=%d line=%d\n", &writer, &line), 2);
+		assert_int_equal(line, next[writer]++);
+	}
+	for (int i = 0; i < N_WRITERS; i++)
+		assert_int_equal(next[i], N_LINES);
+}
+
+// Gathered lines are all written, in their order, and a warning takes with it what waited.
+static void test_log_gathers(void **state) {
+	char path[] = "/tmp/tandem-log-XXXXXX";
+	static char text[N_WRITERS * N_LINES * 80];
+	pthread_t threads[N_WRITERS];
+	int fd = mkstemp(path), names[N_WRITERS] = {0, 1, 2, 3};
+	assert_true(fd >= 0);
+	assert_int_equal(tdm_log_open(path, false, NULL), TDM_OK);
+	tdm_log_gather();
+	tdm_log(TDM_INFO, "test.first", NULL, " n=1");
+	tdm_log(TDM_WARN, "test.second", NULL, " n=2");
+	assert_true(read(fd, text, sizeof text - 1) > 0);
+	assert_non_null(strstr(text, "test.first"));
+	assert_true(strstr(text, "test.second") > strstr(text, "test.first"));
+	for (int i = 0; i < N_WRITERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, write_lines, &names[i]), 0);
+	for (int i = 0; i < N_WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	tdm_log_gather_no_more();
+	ssize_t n = read(fd, text, sizeof text - 1);
+	assert_true(n > 0);
+	text[n] = 0;
+	check_order(text);
+	close(fd);
+	remove(path);
+	assert_int_equal(tdm_log_lost(), 0);
+	assert_int_equal(tdm_log_open("/dev/stderr", false, NULL), TDM_OK);
+}
+
 static void test_clocks(void **state) {
 	int64_t before = tdm_now_us();
 	usleep(2000);
@@ -89,6 +138,7 @@ int tdm_test_status(void) {
 	    cmocka_unit_test(test_first_failure_wins),
 	    cmocka_unit_test(test_log_is_one_line),
 	    cmocka_unit_test(test_log_file),
+	    cmocka_unit_test(test_log_gathers),
 	    cmocka_unit_test(test_clocks),
 	};
 	return cmocka_run_group_tests_name("status", tests, NULL, NULL);
