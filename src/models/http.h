@@ -6,11 +6,13 @@
 // name that cannot be resolved for a moment is used with its last good address, for five minutes.
 #pragma once
 #include "base/status.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define TDM_HTTP_POLL_MS 20 // how often watch() is asked at least
+#define TDM_HTTP_POLL_MS 20     // how often watch() is asked at least
+#define TDM_HTTP_PATIENT_MS 200 // likewise, as long as it says that it may wait
 
 struct tdm_http; // may be used by many threads
 
@@ -50,6 +52,8 @@ struct tdm_http_post {
 	bool fresh;                                           // on a new connection
 	int (*bytes)(void *arg, const char *bytes, size_t n); // of the body; anything but TDM_OK: stop
 	int (*watch)(void *arg);                              // anything but TDM_OK: stop
+	const atomic_bool *stops[2];                          // watch() will say so when one is set; NULL: nothing to see
+	bool patient; // watch() may be asked less often, or as soon as one of `stops` is set; kept up to date by it
 	void *arg;
 	// filled, some of it before the first bytes():
 	int http;               // status of the answer; 0 = none came

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/status.h"
+#include "models/gone.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -392,7 +393,7 @@ static int wait_connected(struct tdm_http_post *post, int fd, int64_t until_us, 
 // Waiting for bytes is cut into pieces, between which watch() is asked.
 static int dial(struct tdm_plain *p, const struct tdm_plain_call *call, int *status) {
 	struct tdm_http_post *post = call->post;
-	struct timeval piece = {.tv_usec = TDM_HTTP_POLL_MS * 1000};
+	struct timeval piece = {.tv_usec = TDM_HTTP_PATIENT_MS * 1000};
 	int one = 1, fd = socket(p->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int connected = fd;
 	if (fd < 0)
@@ -442,25 +443,27 @@ static bool push(int fd, struct request *rq) {
 
 // Receives; while the request is not sent, only what is there. An upstream that answers before it has read everything
 // is heard, and one that has closed may still have answered.
-static ssize_t receive(int fd, struct request *rq, char *bytes) {
-	if (rq->at < 2) {
-		struct pollfd ready = {.fd = fd, .events = POLLIN | POLLOUT};
-		poll(&ready, 1, TDM_HTTP_POLL_MS);
-		if (!push(fd, rq))
-			rq->at = 2;
-	}
-	ssize_t n = recv(fd, bytes, READ_BYTES, rq->at < 2 ? MSG_DONTWAIT : 0);
+static ssize_t receive(int fd, struct request *rq, char *bytes, bool patient) {
+	bool pushing = rq->at < 2;
+	struct pollfd ready = {.fd = fd, .events = (short)(pushing ? POLLIN | POLLOUT : POLLIN)};
+	if ((pushing || !patient) && poll(&ready, 1, TDM_HTTP_POLL_MS) <= 0)
+		return -EAGAIN;
+	if (pushing && !push(fd, rq))
+		rq->at = 2;
+	ssize_t n = recv(fd, bytes, READ_BYTES, pushing || !patient ? MSG_DONTWAIT : 0);
 	return n < 0 && (errno == EINTR || errno == EWOULDBLOCK) ? -EAGAIN : n < 0 ? -errno : n;
 }
 
-static int exchange(int fd, struct request *rq, struct tdm_plain_answer *a) {
+static int read_answer(int fd, struct request *rq, struct tdm_plain_answer *a, bool watched) {
 	struct tdm_http_post *post = a->call->post;
 	char bytes[READ_BYTES];
 	bool more = push(fd, rq) || broken(a, "the request could not be sent");
 	int status = TDM_OK;
 	while (more && !status) {
-		ssize_t n = receive(fd, rq, bytes);
-		if (n > 0 || n == 0)
+		ssize_t n = receive(fd, rq, bytes, post->patient && watched);
+		if (n <= 0 && n != -EAGAIN && (status = post->watch(post->arg))) // it ends because nobody waits for it
+			break;
+		if (n >= 0)
 			more = tdm_plain_answer_feed(a, bytes, (size_t)n, n == 0);
 		else if (n != -EAGAIN)
 			more = broken(a, "it was reset");
@@ -469,6 +472,16 @@ static int exchange(int fd, struct request *rq, struct tdm_plain_answer *a) {
 	}
 	if (status)
 		post->end = TDM_HTTP_STOPPED;
+	return status;
+}
+
+static int exchange(int fd, struct request *rq, struct tdm_plain_answer *a) {
+	const struct tdm_http_post *post = a->call->post;
+	struct tdm_gone gone = {.stops = {post->stops[0], post->stops[1]}, .fd = fd};
+	bool watched = tdm_gone_watch(&gone);
+	int status = read_answer(fd, rq, a, watched);
+	tdm_gone_forget(&gone);
+	a->keep &= !gone.cut;
 	return status;
 }
 

@@ -13,6 +13,7 @@
 #define GRACE_FINISHED_US 1000000 // after the reason of the end: for the usage; after [DONE]: for the end of the answer
 #define GRACE_DONE_US 100000
 #define SLOW_READER_US 50000
+#define FAR_US (3000 * (int64_t)TDM_HTTP_PATIENT_MS) // a limit that need not be looked at yet
 
 struct transfer {
 	const struct tdm_remote_ask *ask;
@@ -85,12 +86,31 @@ static int watch_rate(struct transfer *t, int64_t now_us) {
 	return TDM_OK;
 }
 
-// Asked every TDM_HTTP_POLL_MS. TDM_OK: go on; TDM_SINK_ENOUGH: the answer is whole, the connection is not waited for.
+static bool is_far(int64_t since_us, int64_t now_us, int64_t limit_ms) {
+	return limit_ms <= 0 || since_us + limit_ms * 1000 - now_us > FAR_US;
+}
+
+// Whether nothing can become due in a while, but for a flag of the run's.
+static bool is_patient(const struct transfer *t, int64_t now_us) {
+	const struct tdm_remote_options *o = &t->remote->options;
+	const struct tdm_run *run = t->run;
+	if (run->hook || t->upstream.done || t->upstream.finished)
+		return false;
+	if (run->deadline_us && run->deadline_us - now_us < FAR_US)
+		return false;
+	return is_far(t->token_us ? t->token_us : t->started_us, now_us, t->token_us ? o->token_ms : o->first_token_ms) &&
+	       is_far(t->last_us ? t->last_us : t->started_us, now_us, t->last_us ? o->idle_ms : o->timeout_ms) &&
+	       is_far(0, 0, o->rate_window_ms);
+}
+
+// Asked every TDM_HTTP_POLL_MS, unless it is patient. TDM_OK: go on; TDM_SINK_ENOUGH: the answer is whole, the
+// connection is not waited for.
 static int watch(void *arg) {
 	struct transfer *t = arg;
 	const struct tdm_remote_options *o = &t->remote->options;
 	int64_t now_us = tdm_now_us(), quiet_us = now_us - t->last_us;
 	int status = tdm_run_check(t->run);
+	t->post.patient = is_patient(t, now_us);
 	if (status)
 		return status;
 	if (t->upstream.done && quiet_us > GRACE_DONE_US)
@@ -212,6 +232,9 @@ static int try_once(const struct tdm_remote_ask *a, const struct tdm_http_header
 	t.post.fresh = attempt > 1;
 	t.post.bytes = on_bytes;
 	t.post.watch = watch;
+	t.post.stops[0] = a->run->cancelled;
+	t.post.stops[1] = a->run->given_up;
+	t.post.patient = is_patient(&t, t.started_us);
 	t.post.arg = &t;
 	tdm_upstream_init(&t.upstream, a->remote->dialect, a->remote->model.name, a->run, a->request, a->sink, a->result);
 	int status = send_request(&t);
