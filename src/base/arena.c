@@ -33,6 +33,17 @@ void tdm_arena_release(struct tdm_arena *arena) {
 	arena->used_bytes = 0;
 }
 
+void tdm_arena_clear(struct tdm_arena *arena) {
+	struct tdm_arena_block *block = arena->blocks;
+	if (!block || block->next || block->size > FIRST_BLOCK_BYTES) { // more than it needs as a rule
+		tdm_arena_release(arena);
+		return;
+	}
+	memset(block->data, 0, block->used);
+	block->used = 0;
+	arena->used_bytes = 0;
+}
+
 // A request that does not fit gets a block of at least its size; room left in the older block is given up.
 static struct tdm_arena_block *add_block(struct tdm_arena *arena, size_t bytes) {
 	size_t left = arena->limit_bytes - arena->used_bytes;

@@ -4,6 +4,7 @@
 // U+10FFFF), so that two readers of one text can never see different characters.
 #include "base/text.h"
 #include <stdlib.h>
+#include <string.h>
 #include <utf8proc.h>
 
 // Bytes of the character that this byte begins, 0 when it cannot begin one.
@@ -63,6 +64,11 @@ bool tdm_utf8_valid(const char *text, size_t n) {
 	if (tdm_utf8_is_ascii(text, n))
 		return true;
 	for (size_t i = 0; i < n;) {
+		uint64_t eight;
+		if (n - i >= sizeof eight && (memcpy(&eight, s + i, sizeof eight), !(eight & 0x8080808080808080))) {
+			i += sizeof eight; // ASCII
+			continue;
+		}
 		size_t length = length_of(s[i]);
 		if (length == 0 || valid_bytes(s + i, n - i, length) != length)
 			return false;

@@ -51,24 +51,33 @@ static void read_field(struct tdm_sse *s, const char *line, size_t n) {
 	add_valid(s, line + skip, n - skip);
 }
 
-static int end_line(struct tdm_sse *s) {
-	const char *line = s->line.data;
-	size_t n = s->line.len;
+static int end_line(struct tdm_sse *s, const char *line, size_t n) {
 	if (!s->started && n >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) // a byte order mark
 		line += 3, n -= 3;
 	s->started = true;
-	if (n == 0) {
-		tdm_bytes_clear(&s->line);
+	if (n == 0)
 		return dispatch(s);
-	}
 	read_field(s, line, n);
-	tdm_bytes_clear(&s->line);
 	return TDM_OK;
+}
+
+// A line that came in one piece is read where it is.
+static int add_line(struct tdm_sse *s, const char *bytes, size_t n, bool ends) {
+	if (ends && !s->line.len)
+		return n > s->line.limit ? TDM_EBADBODY : end_line(s, bytes, n);
+	tdm_bytes_add(&s->line, bytes, n);
+	if (s->line.failed)
+		return TDM_EBADBODY;
+	int status = ends ? end_line(s, s->line.data, s->line.len) : TDM_OK;
+	if (ends)
+		tdm_bytes_clear(&s->line);
+	return status;
 }
 
 int tdm_sse_feed(struct tdm_sse *s, const char *bytes, size_t n) {
 	int status = TDM_OK;
 	size_t at = 0;
+	const char *lf = n ? memchr(bytes, '\n', n) : NULL; // the next one
 	while (at < n && status == TDM_OK) {
 		if (s->after_cr && bytes[at] == '\n') { // the second half of CRLF
 			s->after_cr = false;
@@ -76,22 +85,20 @@ int tdm_sse_feed(struct tdm_sse *s, const char *bytes, size_t n) {
 			continue;
 		}
 		s->after_cr = false;
-		size_t length = 0;
-		while (at + length < n && bytes[at + length] != '\n' && bytes[at + length] != '\r')
-			length++;
-		tdm_bytes_add(&s->line, bytes + at, length);
-		if (s->line.failed)
-			return TDM_EBADBODY;
-		at += length;
-		if (at < n) {
-			s->after_cr = bytes[at++] == '\r';
-			status = end_line(s);
-		}
+		const char *from = bytes + at, *cr;
+		if (lf && lf < from)
+			lf = memchr(from, '\n', n - at);
+		size_t length = lf ? (size_t)(lf - from) : n - at;
+		if ((cr = memchr(from, '\r', length)))
+			length = (size_t)(cr - from);
+		at += length + (cr || lf);
+		s->after_cr = cr != NULL;
+		status = add_line(s, from, length, cr || lf);
 	}
 	return status;
 }
 
 int tdm_sse_end(struct tdm_sse *s) {
-	int status = s->line.len ? end_line(s) : TDM_OK;
+	int status = s->line.len ? end_line(s, s->line.data, s->line.len) : TDM_OK;
 	return status ? status : dispatch(s);
 }

@@ -25,6 +25,7 @@ void tdm_upstream_init(struct tdm_upstream *u, const struct tdm_dialect *dialect
 	u->request = request;
 	u->prompt_tokens = u->output_tokens = u->cached_tokens = -1;
 	tdm_sse_init(&u->sse, on_event, u);
+	tdm_arena_init(&u->event, EVENT_ARENA_BYTES);
 	tdm_bytes_init(&u->body, BODY_LIMIT_BYTES);
 	tdm_bytes_init(&u->held, HELD_LIMIT_BYTES);
 	tdm_calls_init(&u->calls, run, sink, author);
@@ -32,6 +33,7 @@ void tdm_upstream_init(struct tdm_upstream *u, const struct tdm_dialect *dialect
 
 void tdm_upstream_release(struct tdm_upstream *u) {
 	tdm_sse_release(&u->sse);
+	tdm_arena_release(&u->event);
 	tdm_bytes_release(&u->body);
 	tdm_bytes_release(&u->held);
 	tdm_calls_release(&u->calls);
@@ -355,7 +357,6 @@ static int parse_event(struct tdm_upstream *u, struct tdm_arena *arena, const ch
 
 static int on_event(void *arg, const char *data, size_t n) {
 	struct tdm_upstream *u = arg;
-	struct tdm_arena arena;
 	struct tdm_value *event;
 	u->n_dropped += u->done;
 	if (u->done || n == 0)
@@ -364,10 +365,9 @@ static int on_event(void *arg, const char *data, size_t n) {
 		u->done = true;
 		return TDM_OK;
 	}
-	tdm_arena_init(&arena, EVENT_ARENA_BYTES);
-	int status = parse_event(u, &arena, data, n, &event);
-	status = status ? tdm_upstream_bad(u, "an event that is not JSON") : read_event(u, &arena, event);
-	tdm_arena_release(&arena);
+	int status = parse_event(u, &u->event, data, n, &event);
+	status = status ? tdm_upstream_bad(u, "an event that is not JSON") : read_event(u, &u->event, event);
+	tdm_arena_clear(&u->event);
 	return status;
 }
 

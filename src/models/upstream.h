@@ -20,8 +20,9 @@ struct tdm_upstream {
 	struct tdm_sse sse;
 	struct tdm_calls calls;
 	struct tdm_mend mend;
-	struct tdm_bytes body; // of an answer that is no stream
-	struct tdm_bytes held; // words that may begin a stop string, for a dialect that has none
+	struct tdm_arena event; // of the present event
+	struct tdm_bytes body;  // of an answer that is no stream
+	struct tdm_bytes held;  // words that may begin a stop string, for a dialect that has none
 	enum { TDM_BODY_UNKNOWN, TDM_BODY_STREAM, TDM_BODY_OTHER } shape;
 	bool finished, done, ending, has_usage; // finished: how the answer ended is known; done: nothing may follow
 	bool is_encoded;                        // set by who reads the headers: compressed unasked

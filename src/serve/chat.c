@@ -49,6 +49,7 @@ struct chat {
 	int n_begun;
 	atomic_bool given_up;   // a choice has failed
 	pthread_mutex_t lock;   // guards what follows
+	bool committed;         // the stream
 	struct tdm_bytes event; // of the stream, one write at a time
 	int n_ended;
 	struct choice *last; // whose end waits for the receipt
@@ -87,7 +88,7 @@ static int out_of_room(struct choice *choice) {
 }
 
 static bool is_full(const struct tdm_stream *s) {
-	return s->text.failed || s->output.failed || s->logprobs.failed || s->name.failed;
+	return s->text.failed || s->output.failed || s->logprobs.failed || s->name.failed || s->same.failed;
 }
 
 // The first event of the stream, which is the first choice's, commits it: headers, role and text go out in one write.
@@ -109,8 +110,9 @@ static int put_stream(struct choice *choice, const struct tdm_event *event) {
 		begin_choice(choice, event->author);
 	chat->format->piece(&chat->event, &chat->head, &choice->stream, event, choice->request.logprobs);
 	int status = flush_event(chat);
-	if (!status)
+	if (!status && !chat->committed)
 		status = tdm_exchange_stream(chat->c->x);
+	chat->committed = true;
 	pthread_mutex_unlock(&chat->lock);
 	if (!status && is_full(&choice->stream))
 		return out_of_room(choice);
@@ -249,13 +251,20 @@ static void run_choice(void *arg) {
 
 static int put_choice(struct tdm_sink *sink, const struct tdm_event *event);
 
-#define N_BUFFERS 9
+#define N_BUFFERS 10
 
 static void buffers(struct choice *choice, struct tdm_bytes *out[N_BUFFERS]) {
 	struct tdm_stream *s = &choice->stream;
-	struct tdm_bytes *const all[N_BUFFERS] = {&choice->said,          &choice->kept.text, &choice->kept.thought,
-	                                          &choice->kept.logprobs, &s->name,           &s->text,
-	                                          &s->logprobs,           &s->output,         &s->kept};
+	struct tdm_bytes *const all[N_BUFFERS] = {&choice->said,
+	                                          &choice->kept.text,
+	                                          &choice->kept.thought,
+	                                          &choice->kept.logprobs,
+	                                          &s->name,
+	                                          &s->text,
+	                                          &s->logprobs,
+	                                          &s->output,
+	                                          &s->kept,
+	                                          &s->same};
 	memcpy(out, all, sizeof all);
 }
 

@@ -24,11 +24,15 @@ void tdm_chat_put_head(struct tdm_bytes *out, const struct tdm_chat_head *h, con
 	put_text(out, h->fingerprint);
 }
 
-static void chunk_begin(struct tdm_bytes *out, const struct tdm_chat_head *h, int index) {
-	tdm_bytes_puts(out, "data: ");
-	tdm_chat_put_head(out, h, "chat.completion.chunk");
-	tdm_bytes_named(out, ",\"choices\":[{\"index\":", index);
-	tdm_bytes_puts(out, ",\"delta\":");
+// What the chunks of a choice begin with is written once.
+static void chunk_begin(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s) {
+	if (!s->same.len) {
+		tdm_bytes_puts(&s->same, "data: ");
+		tdm_chat_put_head(&s->same, h, "chat.completion.chunk");
+		tdm_bytes_named(&s->same, ",\"choices\":[{\"index\":", s->index);
+		tdm_bytes_puts(&s->same, ",\"delta\":");
+	}
+	tdm_bytes_add(out, s->same.data, s->same.len);
 }
 
 static void chunk_end(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *finish, const char *receipt) {
@@ -40,12 +44,6 @@ static void chunk_end(struct tdm_bytes *out, const struct tdm_chat_head *h, cons
 		tdm_bytes_puts(out, ",\"usage\":null");
 	tdm_put_receipt(out, receipt);
 	tdm_bytes_puts(out, "}\n\n");
-}
-
-void tdm_chat_chunk_role(struct tdm_bytes *out, const struct tdm_chat_head *h, int index) {
-	chunk_begin(out, h, index);
-	tdm_bytes_puts(out, "{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null");
-	chunk_end(out, h, NULL, NULL);
 }
 
 static void put_bytes(struct tdm_bytes *out, const char *text, size_t n) {
@@ -114,44 +112,17 @@ static void put_call_piece(struct tdm_bytes *out, const struct tdm_chat_head *h,
 
 static void end_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_event *e) {
 	struct tdm_bytes tandem;
-	tdm_bytes_init(&tandem, 4096);
-	if (h->trace && e->author) {
-		put_member(&tandem, "{\"author\":", e->author, strlen(e->author));
-		if (e->drafter)
-			put_member(&tandem, ",\"drafter\":", e->drafter, strlen(e->drafter));
-		tdm_bytes_putc(&tandem, '}');
+	if (!h->trace || !e->author) {
+		chunk_end(out, h, NULL, NULL);
+		return;
 	}
+	tdm_bytes_init(&tandem, 4096);
+	put_member(&tandem, "{\"author\":", e->author, strlen(e->author));
+	if (e->drafter)
+		put_member(&tandem, ",\"drafter\":", e->drafter, strlen(e->drafter));
+	tdm_bytes_putc(&tandem, '}');
 	chunk_end(out, h, NULL, tandem.data);
 	tdm_bytes_release(&tandem);
-}
-
-void tdm_chat_chunk_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e,
-                          int call, bool logprobs) {
-	bool is_text = e->piece == TDM_PIECE_TEXT;
-	int n = 0;
-	chunk_begin(out, h, index);
-	if (is_text || e->piece == TDM_PIECE_THOUGHT) {
-		put_member(out, is_text ? "{\"content\":" : "{\"reasoning_content\":", e->text, e->len);
-		tdm_bytes_putc(out, '}');
-	} else {
-		put_call_piece(out, h, e, call);
-	}
-	tdm_bytes_puts(out, ",\"logprobs\":");
-	if (logprobs && is_text && isfinite(e->logprob)) {
-		tdm_bytes_puts(out, "{\"content\":[");
-		tdm_chat_logprob(out, e, &n);
-		tdm_bytes_puts(out, "],\"refusal\":null}");
-	} else {
-		tdm_bytes_puts(out, "null");
-	}
-	end_piece(out, h, e);
-}
-
-void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, enum tdm_finish finish,
-                           const char *receipt) {
-	chunk_begin(out, h, index);
-	tdm_bytes_puts(out, "{},\"logprobs\":null");
-	chunk_end(out, h, tdm_finish_name(h, finish), receipt);
 }
 
 void tdm_chat_put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
@@ -248,18 +219,39 @@ void tdm_chat_error(struct tdm_bytes *out, const struct tdm_error *err, const ch
 // --- the table
 
 static void begin(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s) {
-	tdm_chat_chunk_role(out, h, s->index);
+	chunk_begin(out, h, s);
+	tdm_bytes_puts(out, "{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null");
+	chunk_end(out, h, NULL, NULL);
 }
 
 static void piece(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s, const struct tdm_event *e,
                   bool logprobs) {
+	bool is_text = e->piece == TDM_PIECE_TEXT;
+	int n = 0;
 	s->n_calls += e->piece == TDM_PIECE_CALL;
-	tdm_chat_chunk_piece(out, h, s->index, e, s->n_calls - 1, logprobs);
+	chunk_begin(out, h, s);
+	if (is_text || e->piece == TDM_PIECE_THOUGHT) {
+		put_member(out, is_text ? "{\"content\":" : "{\"reasoning_content\":", e->text, e->len);
+		tdm_bytes_putc(out, '}');
+	} else {
+		put_call_piece(out, h, e, s->n_calls - 1);
+	}
+	tdm_bytes_puts(out, ",\"logprobs\":");
+	if (logprobs && is_text && isfinite(e->logprob)) {
+		tdm_bytes_puts(out, "{\"content\":[");
+		tdm_chat_logprob(out, e, &n);
+		tdm_bytes_puts(out, "],\"refusal\":null}");
+	} else {
+		tdm_bytes_puts(out, "null");
+	}
+	end_piece(out, h, e);
 }
 
 static void finish(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
                    const struct tdm_result *result, const struct tdm_chat_usage *usage, const char *receipt) {
-	tdm_chat_chunk_finish(out, h, s->index, result->finish, receipt);
+	chunk_begin(out, h, s);
+	tdm_bytes_puts(out, "{},\"logprobs\":null");
+	chunk_end(out, h, tdm_finish_name(h, result->finish), receipt);
 }
 
 static void end(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *usage,

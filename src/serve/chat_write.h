@@ -30,12 +30,6 @@ void tdm_chat_put_head(struct tdm_bytes *out, const struct tdm_chat_head *h, con
 void tdm_chat_put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u);
 const char *tdm_finish_name(const struct tdm_chat_head *h, enum tdm_finish finish);
 // One `data: {...}` event each, with its empty line.
-void tdm_chat_chunk_role(struct tdm_bytes *out, const struct tdm_chat_head *h, int index);
-// call: the number of the call that the piece begins or belongs to, from 0; not looked at for words and thoughts.
-void tdm_chat_chunk_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e,
-                          int call, bool logprobs);
-void tdm_chat_chunk_finish(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, enum tdm_finish finish,
-                           const char *receipt); // receipt: JSON, or NULL
 void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *u,
                           const char *receipt);
 void tdm_chat_done(struct tdm_bytes *out);

@@ -121,11 +121,21 @@ static void make_place(struct tdm_exchange *x) {
 	}
 }
 
+// A chunk's size and its end of line.
+static void add_size(struct tdm_bytes *b, size_t n) {
+	char text[2 * sizeof n + 2], *at = text + sizeof text;
+	*--at = '\n';
+	*--at = '\r';
+	do
+		*--at = "0123456789abcdef"[n % 16];
+	while (n /= 16);
+	tdm_bytes_add(b, at, (size_t)(text + sizeof text - at));
+}
+
 static void add_piece(struct tdm_exchange *x, const void *data, size_t n) {
 	make_place(x);
-	char size[24];
 	if (x->framed && n)
-		tdm_bytes_add(&x->out, size, (size_t)snprintf(size, sizeof size, "%zx\r\n", n));
+		add_size(&x->out, n);
 	tdm_bytes_add(&x->out, data, n);
 	if (x->framed && n)
 		tdm_bytes_add(&x->out, "\r\n", 2);
@@ -272,8 +282,7 @@ static void commit_stream(struct tdm_exchange *x) {
 	add_piece(x, x->early.data, x->early.len);
 	tdm_bytes_clear(&x->early);
 	x->wrote_us = tdm_now_us();
-	if (!x->held)
-		tdm_exchange_push(x);
+	tdm_exchange_push(x); // held or not: the first words are waited for most
 }
 
 int tdm_exchange_stream(struct tdm_exchange *x) {

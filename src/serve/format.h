@@ -10,6 +10,7 @@ struct tdm_stream { // what a format remembers of one choice while it streams
 	int n_blocks;         // that began; the last one is open
 	enum tdm_piece piece; // of the open block
 	struct tdm_shown shown;
+	struct tdm_bytes same; // what every event begins with
 	// Formats that say everything again at the end of a block, and of the answer:
 	int n_events, n_logprobs;    // that were numbered; entries in logprobs
 	char item_id[TDM_ID_BYTES];  // of the open block

@@ -47,6 +47,25 @@ static void test_arena_memory(void **state) {
 	tdm_arena_release(&arena);
 }
 
+// What is handed out after a clear is zeroed again, whatever was there; a clear gives large memory back.
+static void test_arena_clear(void **state) {
+	struct tdm_arena arena;
+	tdm_arena_init(&arena, 1 << 20);
+	tdm_arena_clear(&arena);
+	for (size_t round = 0; round < 40; round++) {
+		size_t n = round % 10 == 9 ? 20000 : 100 * round;
+		unsigned char *data = tdm_arena_alloc(&arena, n);
+		for (size_t k = 0; k < n; k++)
+			assert_int_equal(data[k], 0);
+		memset(data, 0xA5, n);
+		tdm_arena_clear(&arena);
+		assert_int_equal(arena.used_bytes, 0);
+		if (n > 4096)
+			assert_null(arena.blocks);
+	}
+	tdm_arena_release(&arena);
+}
+
 static void test_arena_text(void **state) {
 	struct tdm_arena arena;
 	tdm_arena_init(&arena, 1 << 16);
@@ -207,15 +226,11 @@ static void test_bytes_json_reads_back(void **state) {
 
 int tdm_test_memory(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_arena_limit),
-	    cmocka_unit_test(test_arena_memory),
-	    cmocka_unit_test(test_arena_text),
-	    cmocka_unit_test(test_bytes_limit),
-	    cmocka_unit_test(test_bytes_json),
-	    cmocka_unit_test(test_bytes_number),
-	    cmocka_unit_test(test_bytes_number_as_printf),
-	    cmocka_unit_test(test_bytes_integer),
-	    cmocka_unit_test(test_bytes_json_reads_back),
+	    cmocka_unit_test(test_arena_limit),   cmocka_unit_test(test_arena_memory),
+	    cmocka_unit_test(test_arena_text),    cmocka_unit_test(test_arena_clear),
+	    cmocka_unit_test(test_bytes_limit),   cmocka_unit_test(test_bytes_json),
+	    cmocka_unit_test(test_bytes_number),  cmocka_unit_test(test_bytes_number_as_printf),
+	    cmocka_unit_test(test_bytes_integer), cmocka_unit_test(test_bytes_json_reads_back),
 	};
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

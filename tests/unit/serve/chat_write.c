@@ -1,7 +1,7 @@
 // Writing of chat completions: every line is JSON, the fields that clients rely on are there, odd text survives.
 #include "tests.h"
 #include "base/value.h"
-#include "serve/chat_write.h"
+#include "serve/format.h"
 #include <math.h>
 #include <string.h>
 
@@ -23,13 +23,34 @@ static const struct tdm_value *event_of(const struct tdm_bytes *b) {
 	return parse(b->data + 6, b->len - 8);
 }
 
+// What the format writes of a choice's piece, and of its end.
+static void put_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, int index, const struct tdm_event *e) {
+	struct tdm_stream stream = {.index = index};
+	struct tdm_bytes again;
+	tdm_bytes_init(&stream.same, 1 << 16);
+	tdm_bytes_init(&again, 1 << 16);
+	tdm_format_chat.piece(out, h, &stream, e, true);
+	tdm_format_chat.piece(&again, h, &stream, e, true); // the second one is like the first
+	assert_string_equal(again.data, out->data);
+	tdm_bytes_release(&again);
+	tdm_bytes_release(&stream.same);
+}
+
+static void put_finish(struct tdm_bytes *out, enum tdm_finish finish, const char *receipt) {
+	struct tdm_stream stream = {0};
+	struct tdm_result result = {.finish = finish};
+	tdm_bytes_init(&stream.same, 1 << 16);
+	tdm_format_chat.finish(out, &head, &stream, &result, NULL, receipt);
+	tdm_bytes_release(&stream.same);
+}
+
 static void test_text_chunk(void **state) {
 	static const char text[] = "a\"\\\n\t\x01 \xc3\xa9 \xf0\x9f\x98\x80";
 	struct tdm_event e = {.text = text, .len = sizeof text - 1, .token = 7, .logprob = -0.5f};
 	struct tdm_bytes b;
 	(void)state;
 	tdm_bytes_init(&b, 1 << 16);
-	tdm_chat_chunk_piece(&b, &head, 1, &e, -1, true);
+	put_piece(&b, &head, 1, &e);
 	const struct tdm_value *v = event_of(&b), *choice = &tdm_get(v, "choices")->items[0];
 	assert_string_equal(tdm_get_string(v, "object"), "chat.completion.chunk");
 	assert_string_equal(tdm_get_string(tdm_get(choice, "delta"), "content"), text);
@@ -44,13 +65,13 @@ static void test_text_chunk(void **state) {
 	e.author = "large";
 	e.drafter = "small \"x\"";
 	tdm_bytes_clear(&b);
-	tdm_chat_chunk_piece(&b, &traced, 0, &e, -1, true);
+	put_piece(&b, &traced, 0, &e);
 	v = tdm_get(event_of(&b), "tandem");
 	assert_string_equal(tdm_get_string(v, "author"), "large");
 	assert_string_equal(tdm_get_string(v, "drafter"), "small \"x\"");
 	tdm_bytes_clear(&b);
 	e.logprob = NAN;
-	tdm_chat_chunk_piece(&b, &head, 0, &e, -1, true);
+	put_piece(&b, &head, 0, &e);
 	assert_null(tdm_get(&tdm_get(event_of(&b), "choices")->items[0], "logprobs"));
 	tdm_bytes_release(&b);
 }
@@ -60,7 +81,7 @@ static void test_end_of_stream(void **state) {
 	struct tdm_chat_usage usage = {3, 2, 1};
 	(void)state;
 	tdm_bytes_init(&b, 1 << 16);
-	tdm_chat_chunk_finish(&b, &head, 0, TDM_FINISH_LENGTH, "{\"receipt\":\"rcp_1\"}");
+	put_finish(&b, TDM_FINISH_LENGTH, "{\"receipt\":\"rcp_1\"}");
 	const struct tdm_value *v = event_of(&b);
 	assert_string_equal(tdm_get_string(&tdm_get(v, "choices")->items[0], "finish_reason"), "length");
 	assert_string_equal(tdm_get_string(tdm_get(v, "tandem"), "receipt"), "rcp_1");
@@ -130,7 +151,10 @@ static void test_whole(void **state) {
 static const struct tdm_value *delta_of(struct tdm_bytes *b, const struct tdm_chat_head *h, struct tdm_event e,
                                         int call) {
 	tdm_bytes_clear(b);
-	tdm_chat_chunk_piece(b, h, 0, &e, call, false);
+	struct tdm_stream stream = {.n_calls = call + (e.piece != TDM_PIECE_CALL)};
+	tdm_bytes_init(&stream.same, 1 << 16);
+	tdm_format_chat.piece(b, h, &stream, &e, false);
+	tdm_bytes_release(&stream.same);
 	return tdm_get(tdm_get(event_of(b), "choices")->items, "delta");
 }
 
