@@ -71,53 +71,34 @@ static char skip_space(struct reader *r) {
 
 // --- strings
 
-static int fail_string(struct reader *r, const char *at) {
-	if (at == r->end)
-		return fail_at(r, at, "expected ", "the quote that ends a string");
-	if (*at & 0x80)
-		return fail_at(r, at, "expected ", "UTF-8");
-	return fail_at(r, at, "expected ", "an escape for a control character");
-}
-
 static int fail_escape(struct reader *r, const char *at) {
 	if (r->end - at > 1 && at[1] == 'u')
 		return fail_at(r, at, "expected ", "four hexadecimal digits after \\u, and both halves of a pair");
 	return fail_at(r, at, "expected ", "one of \" \\ / b f n r t u after a backslash");
 }
 
-// Finds the quote that ends the string at r->at and the length of what the string stands for; nothing is copied, so
-// that the arena is asked once and for no more than needed.
-static int measure(struct reader *r, const char **end, size_t *len) {
-	const char *at = tdm_json_skip(r->at, r->end), *next;
-	size_t saved = 0; // bytes that escapes take more than their characters
-	uint32_t c;
-	while (at < r->end && *at == '\\') {
-		next = tdm_json_escape(at + 1, r->end, &c);
-		if (!next)
-			return fail_escape(r, at);
-		saved += (size_t)(next - at) - (c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4);
-		at = tdm_json_skip(next, r->end);
-	}
-	if (at == r->end || *at != '"')
-		return fail_string(r, at);
-	*end = at;
-	*len = (size_t)(at - r->at) - saved;
-	return TDM_OK;
+static int fail_string(struct reader *r, const char *at) {
+	if (at == r->end)
+		return fail_at(r, at, "expected ", "the quote that ends a string");
+	if (*at == '\\')
+		return fail_escape(r, at);
+	if (*at & 0x80)
+		return fail_at(r, at, "expected ", "UTF-8");
+	return fail_at(r, at, "expected ", "an escape for a control character");
 }
 
+// The string is measured before it is copied, so that the arena is asked once and for no more than needed.
 static int read_string(struct reader *r, const char **text, size_t *len) {
-	const char *end = NULL;
-	r->at++;
-	int status = measure(r, &end, len);
-	if (status)
-		return status;
+	const char *start = r->at + 1, *end = tdm_json_measure(start, r->end, len);
+	if (end == r->end || *end != '"')
+		return fail_string(r, end);
 	char *copy = tdm_arena_alloc(r->arena, *len + 1);
 	if (!copy)
 		return no_memory(r);
-	if (*len == (size_t)(end - r->at))
-		memcpy(copy, r->at, *len);
+	if (*len == (size_t)(end - start))
+		memcpy(copy, start, *len);
 	else
-		tdm_json_unescape(copy, r->at, end);
+		tdm_json_unescape(copy, start, end);
 	r->at = end + 1;
 	*text = copy;
 	return TDM_OK;

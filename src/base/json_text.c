@@ -94,33 +94,30 @@ static const char *read_unicode(const char *at, const char *end, uint32_t *out) 
 	return at;
 }
 
-const char *tdm_json_escape(const char *at, const char *end, uint32_t *out) {
-	switch (at < end ? *at : 0) {
-	case '"':
-	case '\\':
-	case '/':
-		*out = (uint32_t)*at;
+// What a letter behind a backslash stands for; u is not among them.
+static const char simple[256] = {
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
+
+// What the escape whose backslash is at at[-1] stands for; returns where it ends, NULL when it is none.
+static inline const char *read_escape(const char *at, const char *end, uint32_t *out) {
+	*out = at < end ? (unsigned char)simple[(unsigned char)*at] : 0;
+	if (*out)
 		return at + 1;
-	case 'b':
-		*out = '\b';
-		return at + 1;
-	case 'f':
-		*out = '\f';
-		return at + 1;
-	case 'n':
-		*out = '\n';
-		return at + 1;
-	case 'r':
-		*out = '\r';
-		return at + 1;
-	case 't':
-		*out = '\t';
-		return at + 1;
-	case 'u':
-		return read_unicode(at + 1, end, out);
-	default:
-		return NULL;
+	return at < end && *at == 'u' ? read_unicode(at + 1, end, out) : NULL;
+}
+
+const char *tdm_json_measure(const char *at, const char *end, size_t *len) {
+	const char *start = at, *next;
+	size_t saved = 0; // bytes that escapes take more than their characters
+	uint32_t c;
+	for (at = tdm_json_skip(at, end); at < end && *at == '\\'; at = tdm_json_skip(next, end)) {
+		next = read_escape(at + 1, end, &c);
+		if (!next)
+			break;
+		saved += (size_t)(next - at) - (c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4);
 	}
+	*len = (size_t)(at - start) - saved;
+	return at;
 }
 
 void tdm_json_unescape(char *out, const char *at, const char *end) {
@@ -132,7 +129,7 @@ void tdm_json_unescape(char *out, const char *at, const char *end) {
 		if (!slash)
 			return;
 		out += n;
-		at = tdm_json_escape(slash + 1, end, &c);
+		at = read_escape(slash + 1, end, &c);
 		if (c < 0x80)
 			*out++ = (char)c;
 		else
