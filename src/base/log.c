@@ -78,13 +78,6 @@ int tdm_log_open(const char *path, bool json, struct tdm_error *err) {
 	return status;
 }
 
-int tdm_log_reopen(struct tdm_error *err) {
-	pthread_mutex_lock(&lock);
-	int status = file_path ? open_file(file_path, err) : TDM_OK;
-	pthread_mutex_unlock(&lock);
-	return status;
-}
-
 int64_t tdm_log_lost(void) {
 	pthread_mutex_lock(&lock);
 	int64_t n = n_lost;
@@ -110,6 +103,14 @@ static void empty_ring(void) {
 	if (ring_bytes && write_all(ring, ring_bytes))
 		ring_bytes = 0;
 	atomic_store(&waits, ring_bytes > 0);
+}
+
+int tdm_log_reopen(struct tdm_error *err) {
+	pthread_mutex_lock(&lock);
+	empty_ring(); // what was said before the file was moved belongs to it
+	int status = file_path ? open_file(file_path, err) : TDM_OK;
+	pthread_mutex_unlock(&lock);
+	return status;
 }
 
 static void put_into_ring(const char *line, size_t n) {
