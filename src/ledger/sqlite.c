@@ -115,14 +115,15 @@ static void close_file(struct sqlite *l) {
 }
 
 static int open_file(struct sqlite *l, struct tdm_error *err) {
+	bool has_tables = false;
 	int status = l->db ? TDM_OK : make_private(l->path, err);
 	if (l->db || status)
 		return status;
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX;
 	if (sqlite3_open_v2(l->path, &l->db, flags, NULL) != SQLITE_OK)
 		status = database_error(l, l->path, err);
-	sqlite3_busy_timeout(l->db, 2000);
-	bool has_tables = false;
+	else
+		sqlite3_busy_timeout(l->db, 2000);
 	if (!status)
 		status = check_version(l, &has_tables, err);
 	if (!status)

@@ -114,7 +114,7 @@ static int put_stream(struct choice *choice, const struct tdm_event *event) {
 		status = tdm_exchange_stream(chat->c->x);
 	chat->committed = true;
 	pthread_mutex_unlock(&chat->lock);
-	if (!status && is_full(&choice->stream))
+	if (status == TDM_ENOMEM || (!status && is_full(&choice->stream)))
 		return out_of_room(choice);
 	return status == TDM_EGONE ? tdm_fail(&choice->run->error, TDM_EGONE, "the client left") : status;
 }
@@ -190,9 +190,9 @@ static void end_stream(struct chat *chat, int status, const char *receipt) {
 		chat->format->end(&chat->event, &chat->head, &chat->usage, receipt);
 	}
 	tdm_exchange_hold(x, true); // the last event and the end of the answer leave together
-	flush_event(chat);
+	int last = flush_event(chat);
 	tdm_exchange_stream(x);
-	tdm_exchange_end(x, status == TDM_OK);
+	tdm_exchange_end(x, status == TDM_OK && last == TDM_OK);
 }
 
 // --- the answer, whole
@@ -207,10 +207,12 @@ static void reply_whole(struct chat *chat, const char *receipt) {
 	for (int i = 0; kept && i < chat->request.n; i++)
 		kept[i] = chat->choices[i].kept;
 	tdm_bytes_init(&body, ANSWER_LIMIT_BYTES * 6);
-	chat->format->whole(&body, &chat->head, kept, chat->request.n, &chat->usage, receipt);
-	if (chat->request.store && body.len)
+	if (kept)
+		chat->format->whole(&body, &chat->head, kept, chat->request.n, &chat->usage, receipt);
+	body.failed |= !kept;
+	if (chat->request.store && !body.failed)
 		chat->format->keep(chat->c, &chat->request, body.data, body.len);
-	tdm_exchange_reply(chat->c->x, 200, "application/json", body.data, body.len);
+	tdm_reply_body(chat->c->x, 200, &body);
 	tdm_bytes_release(&body);
 }
 

@@ -72,7 +72,16 @@ static size_t unsent(const struct tdm_exchange *x) {
 	return x->out.len - x->sent;
 }
 
+// Part of an answer found no memory: what is there of it would be read as something else.
+static bool is_torn(const struct tdm_exchange *x) {
+	return x->out.failed || x->headers.failed || x->early.failed;
+}
+
 void tdm_exchange_push(struct tdm_exchange *x) {
+	if (is_torn(x)) {
+		x->broken = true;
+		tdm_exchange_cancel(x);
+	}
 	while (unsent(x) && !x->broken) {
 		ssize_t n = send(x->fd, x->out.data + x->sent, unsent(x), MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
@@ -87,7 +96,7 @@ void tdm_exchange_push(struct tdm_exchange *x) {
 		x->sent += (size_t)n;
 		x->progress_us = tdm_now_us();
 	}
-	if (!unsent(x)) {
+	if (!unsent(x) && !is_torn(x)) {
 		tdm_bytes_clear(&x->out);
 		x->sent = 0;
 	}
@@ -280,7 +289,8 @@ static void commit_stream(struct tdm_exchange *x) {
 	tdm_bytes_puts(&x->out, "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n");
 	tdm_bytes_puts(&x->out, x->framed ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
 	add_piece(x, x->early.data, x->early.len);
-	tdm_bytes_clear(&x->early);
+	if (!is_torn(x))
+		tdm_bytes_clear(&x->early);
 	x->wrote_us = tdm_now_us();
 	tdm_exchange_push(x); // held or not: the first words are waited for most
 }

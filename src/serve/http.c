@@ -283,6 +283,10 @@ static void say_continue(struct tdm_exchange *x) {
 	(void)!send(x->fd, line, sizeof line - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static enum turn no_memory(struct tdm_exchange *x) {
+	return reject(x, 503, "out_of_memory", "there is no memory for this request");
+}
+
 // The head is whole. What will not be used is not read: a body that is too large, or in a coding that nobody decodes.
 static enum turn begin_body(struct tdm_exchange *x, size_t head_bytes) {
 	struct tdm_head *h = &x->head;
@@ -293,7 +297,7 @@ static enum turn begin_body(struct tdm_exchange *x, size_t head_bytes) {
 	tdm_bytes_drop(&x->in, head_bytes);
 	x->looked = 0;
 	if (x->head_text.failed)
-		return reject(x, 503, "out_of_memory", "there is no memory for this request");
+		return no_memory(x);
 	if (!tdm_head_read(h, x->head_text.data, head_bytes))
 		return reject(x, h->refused, code_of(h->refused), h->why);
 	if (!strcmp(h->method, "CONNECT"))
@@ -321,7 +325,7 @@ static enum turn take_body(struct tdm_exchange *x, bool *whole) {
 		if (used == SIZE_MAX)
 			return reject(x, 400, "bad_request", "the body is not in chunks");
 		*whole = x->chunks.state == TDM_CHUNK_DONE;
-		x->too_large = x->unread = x->body.failed;
+		x->too_large = x->unread = x->body.failed && used > x->http->options.max_body_bytes - x->body.len;
 		*whole |= x->unread;
 	} else {
 		size_t left = (size_t)x->head.length - x->body.len;
@@ -329,6 +333,8 @@ static enum turn take_body(struct tdm_exchange *x, bool *whole) {
 		tdm_bytes_add(&x->body, x->in.data, used);
 		*whole = x->body.len == x->head.length;
 	}
+	if (x->body.failed && !x->too_large)
+		return no_memory(x);
 	if (used)
 		tdm_bytes_drop(&x->in, used);
 	return READY;
@@ -362,6 +368,8 @@ static enum turn receive(struct tdm_exchange *x, bool *drained) {
 	if (n < 0)
 		return errno == EINTR ? READY : WAIT;
 	tdm_bytes_add(&x->in, bytes, (size_t)n);
+	if (x->in.failed)
+		return no_memory(x);
 	*drained = (size_t)n < sizeof bytes && !x->hung_up; // the next byte comes with an event of its own
 	return READY;
 }

@@ -139,7 +139,7 @@ static void reply_unready(struct tdm_call_context *c) {
 	tdm_bytes_printf(&body, "{\"status\":\"%s\",\"error\":{\"message\":", info->code);
 	tdm_bytes_json(&body, c->error.text, strlen(c->error.text));
 	tdm_bytes_printf(&body, ",\"type\":\"unavailable_error\",\"param\":null,\"code\":\"%s\"}}", info->code);
-	tdm_exchange_reply(c->x, info->http, "application/json", body.data, body.len);
+	tdm_reply_body(c->x, info->http, &body);
 	tdm_bytes_release(&body);
 }
 

@@ -25,18 +25,27 @@ void tdm_set_error_headers(struct tdm_exchange *x, const struct tdm_error *err, 
 		tdm_exchange_set(x, "www-authenticate", "Bearer");
 }
 
+void tdm_reply_body(struct tdm_exchange *x, int http_status, const struct tdm_bytes *body) {
+	static const char none[] =
+	    "{\"error\":{\"message\":\"there is no memory for this answer\",\"type\":\"overloaded_error\","
+	    "\"param\":null,\"code\":\"out_of_memory\"}}";
+	if (body->failed)
+		tdm_exchange_reply(x, 503, "application/json", none, sizeof none - 1);
+	else
+		tdm_exchange_reply(x, http_status, "application/json", body->data ? body->data : "", body->len);
+}
+
 void tdm_reply_error(struct tdm_call_context *c, const char *receipt) {
 	struct tdm_bytes body;
 	tdm_bytes_init(&body, 1 << 20);
 	tdm_set_error_headers(c->x, &c->error, c->retried);
 	c->format->error(&body, &c->error, c->request_id, receipt);
-	tdm_exchange_reply(c->x, tdm_status_info(c->error.status)->http, "application/json", body.data ? body.data : "{}",
-	                   body.data ? body.len : 2);
+	tdm_reply_body(c->x, tdm_status_info(c->error.status)->http, &body);
 	tdm_bytes_release(&body);
 }
 
 void tdm_reply_json(struct tdm_call_context *c, const struct tdm_bytes *body) {
-	tdm_exchange_reply(c->x, 200, "application/json", body->data ? body->data : "", body->len);
+	tdm_reply_body(c->x, 200, body);
 }
 
 void tdm_set_warnings(struct tdm_exchange *x, const struct tdm_record *r) {

@@ -100,6 +100,8 @@ void tdm_handle_page(struct tdm_call_context *c);
 void tdm_handle_page_file(struct tdm_call_context *c, const char *id);
 void tdm_handle_tree(struct tdm_call_context *c);
 void tdm_handle_stats(struct tdm_call_context *c, const char *window); // "hour", "day"
+// A body that found no memory is an answer of its own: 503, out_of_memory.
+void tdm_reply_body(struct tdm_exchange *x, int http_status, const struct tdm_bytes *body);
 void tdm_reply_json(struct tdm_call_context *c, const struct tdm_bytes *body);
 // Answers with c->error in the shape of c->format; receipt: JSON or NULL.
 void tdm_reply_error(struct tdm_call_context *c, const char *receipt);

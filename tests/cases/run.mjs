@@ -2,7 +2,7 @@
 // usage: node tests/cases/run.mjs [--write]
 //
 // A test shows a case when its name begins with the case's id, or with several: `F13 F21 ...`, `demand_05_usage ...`,
-// `S42_...`. What counts is what passed in the last whole run: of the integration tests build/integration.tap, of the unit
+// `S42_...`. What counts is what passed in the last whole run: of the integration tests build/integration*.tap, of the unit
 // tests what each program of `make unit` has printed, beside it (build/gcc/unit-*.out). list.tsv: id, what it is, and what
 // no test shows of it, why. --write makes the page, from what passed and was not skipped; without it the page must have
 // every case, and no case may be without tests and without a reason.
@@ -11,6 +11,7 @@ import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const writes = process.argv[2] === '--write';
+const memory = 'build/integration-memory.tap'; // of the build that looks for memory that nobody has set
 const page = path.join(root, 'docs/cases.md');
 const read = (file) => readFileSync(path.join(root, file), 'utf8');
 
@@ -24,7 +25,7 @@ function fail(sentence) {
 function integrationTests() {
   let report;
   try {
-    report = read('build/integration.tap');
+    report = read('build/integration.tap') + (existsSync(path.join(root, memory)) ? read(memory) : '');
   } catch {
     fail('there is no build/integration.tap; expected that of a whole run of tests/integration/run');
   }

@@ -220,6 +220,25 @@ test('tandem models and config', { skip }, () => {
   assert.match(config, /^ {2}workers: 16 {2}# default$/m);
 });
 
+// Whatever of an answer depended on memory that nobody has set ends that program with a report, and with status 99.
+const unset = process.env.TANDEM_SANITIZER === 'memory' ? skip : 'looked for by tests/integration/sanitized memory';
+test('S70 memory that nobody has set is in no answer: words, choices, probabilities, drafts, forms, masks, streams', { skip: unset }, async () => {
+  const own = await startTandem(null, { cwd: empty });
+  for (const model of names)
+    for (const stream of [false, true]) {
+      const logprobs = !['masked', 'guided', 'assistant', 'guarded'].includes(model);
+      const { status, text } = await own.chat({ model, stream, messages: user(`${question} I am eve@example.org.`), temperature: stream ? 1 : 0,
+        max_tokens: 12, n: stream ? 1 : 2, ...(logprobs && model !== 'route' && model !== 'cascade' && { logprobs: true, top_logprobs: 5 }) });
+      assert.equal(status, 200, `${model}: ${text}`);
+    }
+  const formed = await own.chat({ model: 'speculate', messages: user(question), max_tokens: 40,
+    response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { enum: ['Paris', 'Rome'] } } } });
+  assert.equal(formed.status, 200, formed.text);
+  const { json } = await request(`${own.base}/models`);
+  assert.ok(json.data.length >= names.length);
+  await own.stop(); // which expects status 0
+});
+
 test('./run: prints an address and a command that works', { skip: long }, async () => {
   const one = await startTandem(null, { command: path.join(root, 'run') });
   await eventually('the words of welcome', () => /Stop with Ctrl-C/.test(one.stdout));

@@ -6,15 +6,61 @@
 //   lost       fdatasync of the journal: input/output error
 //   database   pwrite to the database's files: no space is left
 //   names      the name upstream.test, which is this machine else, cannot be looked up for now
+// Memory fails as the first bytes of the file at TANDEM_FAULT_MEMORY say, which must be there from the start and keep
+// its length: "memory 300 " is one allocation of 300, whoever asks for it.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *old, size_t n);
+
+static const volatile char *memory; // the first bytes of the file, as they are now
+
+__attribute__((constructor)) static void map_memory(void) {
+	const char *file = getenv("TANDEM_FAULT_MEMORY");
+	int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return;
+	void *page = mmap(NULL, 32, PROT_READ, MAP_SHARED, fd, 0);
+	memory = page == MAP_FAILED ? NULL : page;
+	close(fd);
+}
+
+static int fails(void) {
+	static atomic_uint count;
+	unsigned one_of = 0;
+	if (!memory || memory[0] != 'm')
+		return 0;
+	for (int i = 7; i < 16 && memory[i] >= '0' && memory[i] <= '9'; i++)
+		one_of = one_of * 10 + (unsigned)(memory[i] - '0');
+	unsigned hash = atomic_fetch_add(&count, 1) * 2654435761u;
+	if (!one_of || (hash >> 8) % one_of)
+		return 0;
+	errno = ENOMEM;
+	return 1;
+}
+
+void *malloc(size_t n) {
+	return fails() ? NULL : __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size) {
+	return fails() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *old, size_t n) {
+	return fails() ? NULL : __libc_realloc(old, n);
+}
 
 static int is_asked(const char *word) {
 	char text[64] = "";

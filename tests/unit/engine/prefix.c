@@ -231,11 +231,104 @@ static void many_threads_share(void **state) {
 	clear(&f);
 }
 
+// --- canaries
+
+enum { N_PROMPTS = 64, MOST = 24 };
+
+struct canaries {
+	struct fixture f;
+	struct tdm_rng rng;
+	int32_t prompts[N_PROMPTS][MOST];
+	int lengths[N_PROMPTS];
+	float *expected[N_PROMPTS]; // of an engine that nobody else has used
+};
+
+static void random_tokens(struct canaries *c, int32_t *out, int n) {
+	for (int i = 0; i < n; i++)
+		out[i] = (int32_t)tdm_rng_below(&c->rng, (uint64_t)c->f.toy.n_vocab);
+}
+
+// Somebody's text in the slots: read, taken back and read otherwise, given up in the middle, or more than fits.
+static void leave_text(struct canaries *c, const char *tenant) {
+	struct tdm_seq *s, *fork = NULL;
+	int32_t text[N];
+	atomic_bool cancelled = true;
+	int n = 1 + (int)tdm_rng_below(&c->rng, 60);
+	random_tokens(c, text, N);
+	assert_int_equal(tdm_seq_open(c->f.e, &s, NULL), TDM_OK);
+	assert_int_equal(tdm_seq_prompt(s, tenant, text, n, NULL, NULL, NULL), TDM_OK);
+	switch (tdm_rng_below(&c->rng, 5)) {
+	case 0: // a draft that is not taken
+		tdm_seq_eval(s, text + n, N - n, NULL, NULL, NULL);
+		tdm_seq_rewind(s, n);
+		tdm_seq_eval(s, text, 3, NULL, NULL, NULL);
+		break;
+	case 1: // a client that leaves
+		assert_int_not_equal(tdm_seq_eval(s, text + n, N - n, NULL, &cancelled, NULL), TDM_OK);
+		break;
+	case 2: // no room for both
+		if (tdm_seq_fork(s, &fork, NULL) == TDM_OK)
+			tdm_seq_eval(fork, text, N - 1, NULL, NULL, NULL);
+		break;
+	case 3:
+		tdm_seq_rewind(s, 0);
+		break;
+	default:
+		break;
+	}
+	tdm_seq_close(fork);
+	tdm_seq_close(s);
+}
+
+static void canaries_make(struct canaries *c) {
+	make(&c->f, 0);
+	tdm_rng_init(&c->rng, 69);
+	for (int i = 0; i < N_PROMPTS; i++) {
+		c->lengths[i] = 1 + (int)tdm_rng_below(&c->rng, MOST);
+		random_tokens(c, c->prompts[i], c->lengths[i]);
+		c->expected[i] = fresh(&c->f, c->prompts[i], c->lengths[i]);
+	}
+	clear(&c->f);
+	make(&c->f, 12); // every slot is used again all the time
+}
+
+// What comes of a prompt after somebody else's text was in the slots, bit for bit what comes of it alone. Ten thousand
+// pairs; TDM_CANARY_PAIRS in the environment says how many else.
+static void S69_no_text_of_another_in_any_slot(void **state) {
+	struct canaries c;
+	const char *wish = getenv("TDM_CANARY_PAIRS");
+	long n_pairs = wish ? strtol(wish, NULL, 10) : TDM_SANITIZED ? 500 : 10000;
+	canaries_make(&c);
+	for (long i = 0; i < n_pairs; i++) {
+		struct tdm_seq *s;
+		int k = (int)tdm_rng_below(&c.rng, N_PROMPTS), n = c.lengths[k];
+		int32_t draft[4];
+		leave_text(&c, i % 2 ? "a" : NULL);
+		assert_int_equal(tdm_seq_open(c.f.e, &s, NULL), TDM_OK);
+		assert_int_equal(tdm_seq_prompt(s, "b", c.prompts[k], n - n / 2, NULL, NULL, NULL), TDM_OK);
+		if (i % 3 == 0) { // speculation: drafted, refused, decoded on
+			random_tokens(&c, draft, 4);
+			assert_int_equal(tdm_seq_eval(s, draft, 4, NULL, NULL, NULL), TDM_OK);
+			tdm_seq_rewind(s, n - n / 2);
+		}
+		if (n / 2)
+			assert_int_equal(tdm_seq_eval(s, c.prompts[k] + n - n / 2, n / 2, NULL, NULL, NULL), TDM_OK);
+		else if (i % 3 == 0)
+			assert_int_equal(tdm_seq_length(s), n);
+		if (n / 2 || i % 3)
+			assert_memory_equal(tdm_seq_logits(s, 0), c.expected[k], sizeof(float) * (size_t)c.f.toy.n_vocab);
+		tdm_seq_close(s);
+	}
+	for (int i = 0; i < N_PROMPTS; i++)
+		free(c.expected[i]);
+	clear(&c.f);
+}
+
 int tdm_test_prefix(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(pages_are_taken_over),       cmocka_unit_test(a_tail_rides_on_the_last_pass),
 	    cmocka_unit_test(rewinds_leave_others_alone), cmocka_unit_test(a_full_cache_forgets_the_oldest),
-	    cmocka_unit_test(many_threads_share),
+	    cmocka_unit_test(many_threads_share),         cmocka_unit_test(S69_no_text_of_another_in_any_slot),
 	};
 	return cmocka_run_group_tests_name("prefix", tests, NULL, NULL);
 }

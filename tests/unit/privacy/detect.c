@@ -242,6 +242,40 @@ static void scanners_are_shared(void **state) {
 	tdm_scanner_free(other);
 }
 
+// Of n bytes of one pattern with an address at the end, which must be found: processor time, the least of some.
+static double time_of(const char *unit, size_t n) {
+	static const char last[] = " bob@example.org";
+	double least = 1e9;
+	char *text = malloc(n + sizeof last);
+	for (size_t at = 0, m = strlen(unit); at < n; at++)
+		text[at] = unit[at % m];
+	memcpy(text + n, last, sizeof last);
+	for (int i = 0; i < 5; i++) {
+		struct found f;
+		double start = seconds();
+		detect(&f, 3, NULL, 1, (const char *const[]){text});
+		double took = seconds() - start;
+		least = took < least ? took : least;
+		assert_int_equal(f.status, TDM_OK);
+		expect(&f, 0, f.finds[0].n - 1, "EMAIL", n + 1, n + sizeof last - 1);
+		done(&f);
+	}
+	free(text);
+	return least;
+}
+
+static void S45_a_megabyte_of_digits_or_addresses(void **state) {
+	static const char *const units[] = {"1", "a@"};
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		double one = time_of(units[i], 1 << 20);
+		if (TDM_SANITIZED)
+			continue;
+		double eight = time_of(units[i], 8 << 20);
+		if (one > 0.020 || eight > 8 * one * 1.3 + 0.004)
+			fail_msg("%s: 1 MiB %.1f ms, 8 MiB %.1f ms", units[i], one * 1e3, eight * 1e3);
+	}
+}
+
 int tdm_test_detect(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(scanners_are_shared),
@@ -255,6 +289,7 @@ int tdm_test_detect(void) {
 	    cmocka_unit_test(client_text_that_looks_like_a_token),
 	    cmocka_unit_test(demand_20_checks_and_no_guesses),
 	    cmocka_unit_test(many_threads_share_one_scanner),
+	    cmocka_unit_test(S45_a_megabyte_of_digits_or_addresses),
 	    cmocka_unit_test(S45_demand_21_hostile_text_takes_linear_time),
 	};
 	return cmocka_run_group_tests_name("detect", tests, NULL, NULL);
