@@ -284,7 +284,7 @@ static time_t read_date(const char *text) {
 	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
 		struct tm date = {0};
 		const char *end = strptime(text, formats[i], &date);
-		if (end && !*end)
+		if (end && !end[strspn(end, " \t\r\n")])
 			return timegm(&date);
 	}
 	return -1;
@@ -299,7 +299,7 @@ static void read_wait(struct tdm_http_post *p, const char *line, size_t n) {
 		return;
 	snprintf(text, sizeof text, "%.*s", (int)(line + n - value), value);
 	double wait = strtod(text, NULL) * (ms ? 1 : 1000);
-	time_t date = wait > 0 ? -1 : read_date(text);
+	time_t date = wait > 0 ? -1 : read_date(text + strspn(text, " \t"));
 	if (date > 0)
 		wait = ((double)date - (double)tdm_wall_us() / 1e6) * 1000;
 	if (wait > 0)

@@ -2,7 +2,7 @@
 // be read twice in two ways, clients that leave, stop or crowd. Each case says what it asserts; after all of them the server
 // answers as before.
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import net from 'node:net';
 import test, { after, before } from 'node:test';
 import { deflateSync, gzipSync, brotliCompressSync } from 'node:zlib';
@@ -231,7 +231,7 @@ test('S16 WebSocket: 426', async () => {
   await refuses('upgrade', head(['GET /v1/responses HTTP/1.1', 'Host: localhost', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==']), 426);
 });
 
-test('S36 deep nesting: refused with a constant stack', async () => {
+test('S36 F42 deep nesting: refused with a constant stack', async () => {
   for (const deep of ['['.repeat(1e6), '{"a":'.repeat(1e5), `{"messages":${'['.repeat(65)}${']'.repeat(65)}}`]) {
     const { status: code, json } = await post(`${server.base}/chat/completions`, deep);
     assert.deepEqual([code, json.error.code], [400, 'invalid_json'], deep.slice(0, 20));
@@ -263,6 +263,15 @@ test('S38 text that is no text: 400, or the same replacement for everybody', asy
   }
   const { status: code } = await post(`${server.base}/chat/completions`, Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(body)]));
   assert.ok([200, 400].includes(code));
+});
+
+test('S60 one port is open, that of the settings', { skip: sanitized }, () => {
+  const sockets = new Set(readdirSync(`/proc/${server.child.pid}/fd`).map((fd) => {
+    try { return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${server.child.pid}/fd/${fd}`))?.[1]; } catch { return undefined; }
+  }));
+  const open = ['tcp', 'tcp6', 'udp', 'udp6'].flatMap((kind) => readFileSync(`/proc/net/${kind}`, 'utf8').trim().split('\n').slice(1)
+    .map((line) => line.trim().split(/\s+/)).filter((f) => sockets.has(f[9]) && (kind.startsWith('udp') || f[3] === '0A')));
+  assert.deepEqual(open.map((f) => parseInt(f[1].split(':').at(-1), 16)), [server.port]);
 });
 
 test('S41 what is too large is refused before it is read', async () => {

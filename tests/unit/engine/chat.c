@@ -209,7 +209,7 @@ static void S48_no_contents_make_marks_with_the_shipped_weights(void **state) {
 		skip();
 }
 
-static void templates_are_recognised(void **state) {
+static void S47_templates_are_recognised(void **state) {
 	static const struct {
 		const char *text, *name;
 	} known[] = {
@@ -228,7 +228,7 @@ static void templates_are_recognised(void **state) {
 	}
 }
 
-static void unknown_templates_are_refused(void **state) {
+static void S47_unknown_templates_are_refused(void **state) {
 	static const char *const unknown[] = {
 	    "{{ text }}",
 	    "{{ '<|user|>\n' + text + '\n' }}{{ '<|assistant|>' + text + eos_token }}", // a user turn without its end
@@ -269,8 +269,8 @@ int tdm_test_chat(void) {
 	    cmocka_unit_test(S48_contents_never_make_marks),
 	    cmocka_unit_test(S48_no_contents_make_marks_in_any_format),
 	    cmocka_unit_test(S48_no_contents_make_marks_with_the_shipped_weights),
-	    cmocka_unit_test(templates_are_recognised),
-	    cmocka_unit_test(unknown_templates_are_refused),
+	    cmocka_unit_test(S47_templates_are_recognised),
+	    cmocka_unit_test(S47_unknown_templates_are_refused),
 	    cmocka_unit_test(names_are_the_rows),
 	};
 	return cmocka_run_group_tests_name("engine: chat", tests, NULL, NULL);

@@ -115,7 +115,7 @@ static void denies_exact_strings(void **state) {
 	done(&f);
 }
 
-static void sees_through_disguise(void **state) {
+static void S78_sees_through_disguise(void **state) {
 	struct found f;
 	detect(&f, 2, NULL, 3,
 	       (const char *[]){"４１１１ １１１１ １１１１ １１１１", "4111\u200b1111\u200b1111\u200b1111",
@@ -285,7 +285,7 @@ int tdm_test_detect(void) {
 	    cmocka_unit_test(levels),
 	    cmocka_unit_test(propagates),
 	    cmocka_unit_test(denies_exact_strings),
-	    cmocka_unit_test(sees_through_disguise),
+	    cmocka_unit_test(S78_sees_through_disguise),
 	    cmocka_unit_test(client_text_that_looks_like_a_token),
 	    cmocka_unit_test(demand_20_checks_and_no_guesses),
 	    cmocka_unit_test(many_threads_share_one_scanner),

@@ -254,7 +254,7 @@ static void secrets_are_one_way(void **state) {
 	unmake();
 }
 
-static void a_forged_token_comes_back_as_it_was(void **state) {
+static void S74_a_forged_token_comes_back_as_it_was(void **state) {
 	make("{level: 2, key: \"env:TDM_TEST_KEY\"}");
 	ask_as(NULL, "mail bob@example.org", 0, "s");
 	char live[64];
@@ -547,7 +547,7 @@ int tdm_test_mask(void) {
 	    cmocka_unit_test(tools_are_masked_and_restored),
 	    cmocka_unit_test(broken_arguments_are_masked_as_text),
 	    cmocka_unit_test(secrets_are_one_way),
-	    cmocka_unit_test(a_forged_token_comes_back_as_it_was),
+	    cmocka_unit_test(S74_a_forged_token_comes_back_as_it_was),
 	    cmocka_unit_test(tokens_differ_between_conversations),
 	    cmocka_unit_test(stop_strings_and_system_text_are_masked),
 	    cmocka_unit_test(level_0_is_the_inner_model_and_a_wish_raises_it),
