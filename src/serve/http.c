@@ -27,7 +27,8 @@
 #define LISTENER UINT64_MAX
 #define STOP (UINT64_MAX - 1)
 #define KEEPER_TICK_MS 100
-#define LINGER_US 2000000     // for a client to read its last answer before its connection is closed
+#define LINGER_US 2000000 // for a client to read its last answer before its connection is closed
+#define EVICT_TRIES 16
 #define BODY_STEP_BYTES 65536 // of a body in body_s seconds
 #define SPARE_THREADS 2
 #define ARENAS 4      // of malloc: what a thousand threads have freed is found again by the next
@@ -158,8 +159,7 @@ static bool take_late(struct tdm_exchange *x, int64_t now_us) {
 	return take;
 }
 
-// The connection that has waited longest for a request makes place for a new one.
-static bool evict_oldest(struct tdm_http *h) {
+static struct tdm_exchange *find_oldest(struct tdm_http *h) {
 	struct tdm_exchange *oldest = NULL;
 	int64_t since = INT64_MAX;
 	for (size_t i = 0, n = n_slots(h); i < n; i++) {
@@ -171,10 +171,20 @@ static bool evict_oldest(struct tdm_http *h) {
 		}
 		pthread_mutex_unlock(&x->mutex);
 	}
-	if (!oldest || !take_late(oldest, INT64_MAX))
-		return false;
-	close_connection(oldest);
-	return true;
+	return oldest;
+}
+
+// The connection that has waited longest for a request makes place for a new one. What was found may get an owner
+// before it is taken; then another one is the oldest.
+static bool evict_oldest(struct tdm_http *h) {
+	for (int i = 0; i < EVICT_TRIES; i++) {
+		struct tdm_exchange *oldest = find_oldest(h);
+		if (oldest && take_late(oldest, INT64_MAX)) {
+			close_connection(oldest);
+			return true;
+		}
+	}
+	return false;
 }
 
 // --- accepting
