@@ -91,12 +91,16 @@ test('S04 chunks: a size beyond all, an endless extension; a trailer never authe
 
 test('S05 heads without measure: 431, and the memory stays', async () => {
   await alive();
-  const had = resident();
-  for (const lines of [[`A: ${'b'.repeat(65536)}`], Array.from({ length: 10000 }, (_, i) => `A${i}: b`), [`Cookie: ${'c'.repeat(1 << 20)}`]]) {
-    const answer = await refuses('head', ask([...lines, sized()], body), 431);
-    assert.match(answer.bytes, /headers_too_large/);
+  let most = Infinity; // of two rounds the lesser: threads that are new take memory of their own
+  for (let round = 0; round < 2; round++) {
+    const had = resident();
+    for (const lines of [[`A: ${'b'.repeat(65536)}`], Array.from({ length: 10000 }, (_, i) => `A${i}: b`), [`Cookie: ${'c'.repeat(1 << 20)}`]]) {
+      const answer = await refuses('head', ask([...lines, sized()], body), 431);
+      assert.match(answer.bytes, /headers_too_large/);
+    }
+    most = Math.min(most, resident() - had);
   }
-  if (!sanitized) assert.ok(resident() - had < 1024, `${resident() - had} KB more`);
+  if (!sanitized) assert.ok(most < 1024, `${most} KB more`);
 });
 
 // A boundary of 100 KB is a head beyond its limit (431, as S05 wants it of every head); the longest that is let in is 400.
