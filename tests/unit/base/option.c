@@ -1,5 +1,5 @@
 // Options: every type, the bounds, the defaults, and the sentences of refusals.
-#include "tests.h"
+#include "text_arena.h"
 #include "base/option.h"
 #include "base/text.h"
 #include <string.h>
@@ -28,20 +28,7 @@ static const struct tdm_option table[] = {
 };
 #define N_OPTIONS (sizeof table / sizeof *table)
 
-static struct tdm_arena arena;
-static struct tdm_error err;
 static struct sample sample;
-
-static int set_up(void **state) {
-	tdm_arena_init(&arena, 1 << 20);
-	tdm_error_clear(&err);
-	return 0;
-}
-
-static int tear_down(void **state) {
-	tdm_arena_release(&arena);
-	return 0;
-}
 
 static int read_text(const char *text) {
 	static const char *const also[] = {"kind", NULL};
@@ -161,8 +148,6 @@ static void test_nearest(void **state) {
 	assert_int_equal(tdm_edit_distance("abc", ""), 3);
 	assert_int_equal(tdm_edit_distance("gr\xC3\xBCn", "grun"), 1);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int tdm_test_option(void) {
 	const struct CMUnitTest tests[] = {

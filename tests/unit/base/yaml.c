@@ -1,23 +1,9 @@
 // YAML: core-schema scalars, lines, aliases, and what a settings file must not contain.
-#include "tests.h"
+#include "text_arena.h"
 #include "base/value.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static struct tdm_arena arena;
-static struct tdm_error err;
-
-static int set_up(void **state) {
-	tdm_arena_init(&arena, 1 << 24);
-	tdm_error_clear(&err);
-	return 0;
-}
-
-static int tear_down(void **state) {
-	tdm_arena_release(&arena);
-	return 0;
-}
 
 static const struct tdm_value *parse(const char *text) {
 	struct tdm_value *value = NULL;
@@ -157,8 +143,6 @@ static void test_every_allocation_can_fail(void **state) {
 	assert_int_equal(status, TDM_OK);
 	assert_true(n_failures > 20);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int tdm_test_yaml(void) {
 	const struct CMUnitTest tests[] = {

@@ -1,20 +1,10 @@
 // Reading of chat completions: a table of bodies, each accepted with what it means or refused naming the field.
-#include "tests.h"
-#include "serve/chat_read.h"
+#include "bodies.h"
 #include <math.h>
 #include <string.h>
 
-static struct tdm_arena arena;
-static struct tdm_record record;
-
 static int read_body(const char *text, struct tdm_chat_request *out, struct tdm_error *err) {
-	struct tdm_value *value;
-	*err = (struct tdm_error){0};
-	tdm_arena_release(&arena);
-	tdm_arena_init(&arena, 1 << 20);
-	tdm_record_init(&record, &arena);
-	assert_int_equal(tdm_json_parse(&arena, text, strlen(text), &value, err), TDM_OK);
-	return tdm_chat_read(&arena, value, &record, out, err);
+	return read_with(tdm_chat_read, text, out, err);
 }
 
 #define TOOLS                                                                                                          \
@@ -24,11 +14,7 @@ static int read_body(const char *text, struct tdm_chat_request *out, struct tdm_
 #define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
 
 static void test_refused(void **state) {
-	static const struct {
-		const char *body;
-		int status;
-		const char *param;
-	} cases[] = {
+	static const struct refusal cases[] = {
 	    {"[]", TDM_EVALUE, ""},
 	    {"{}", TDM_EMISSING, "messages"},
 	    {"{\"messages\":null}", TDM_EMISSING, "messages"},
@@ -87,13 +73,7 @@ static void test_refused(void **state) {
 	    {"{" HI ",\"tandem\":3}", TDM_EVALUE, "tandem"},
 	};
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct tdm_chat_request request;
-		struct tdm_error err;
-		assert_int_equal(read_body(cases[i].body, &request, &err), cases[i].status);
-		assert_string_equal(err.param, cases[i].param);
-		assert_true(strlen(err.text) > 10);
-	}
+	check_refusals(tdm_chat_read, cases, sizeof cases / sizeof *cases);
 }
 
 static void test_accepted(void **state) {

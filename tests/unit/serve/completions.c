@@ -1,12 +1,9 @@
 // Completions: what a body becomes, token ids against a vocabulary's owner, and the four columns of log-probabilities.
-#include "tests.h"
+#include "bodies.h"
 #include "serve/columns.h"
 #include "serve/completions.h"
 #include <math.h>
 #include <string.h>
-
-static struct tdm_arena arena;
-static struct tdm_record record;
 
 static int teardown(void **state) {
 	tdm_arena_release(&arena);
@@ -14,13 +11,7 @@ static int teardown(void **state) {
 }
 
 static int read_body(const char *text, struct tdm_chat_request *out, struct tdm_error *err) {
-	struct tdm_value *value;
-	*err = (struct tdm_error){0};
-	tdm_arena_release(&arena);
-	tdm_arena_init(&arena, 1 << 22);
-	tdm_record_init(&record, &arena);
-	assert_int_equal(tdm_json_parse(&arena, text, strlen(text), &value, err), TDM_OK);
-	return tdm_completions_read(&arena, value, &record, out, err);
+	return read_with(tdm_completions_read, text, out, err);
 }
 
 static void test_reads(void **state) {
@@ -44,11 +35,7 @@ static void test_reads(void **state) {
 }
 
 static void test_refuses(void **state) {
-	static const struct {
-		const char *body;
-		int status;
-		const char *param;
-	} cases[] = {
+	static const struct refusal cases[] = {
 	    {"[]", TDM_EVALUE, ""},
 	    {"{\"prompt\":5}", TDM_EVALUE, "prompt"},
 	    {"{\"prompt\":[]}", TDM_EVALUE, "prompt"},
@@ -68,12 +55,7 @@ static void test_refuses(void **state) {
 	    {"{\"frequency_penalty\":3}", TDM_EVALUE, "frequency_penalty"},
 	    {"{\"tandem\":{\"privacyy\":1}}", TDM_EVALUE, "tandem.privacyy"},
 	};
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct tdm_chat_request q;
-		struct tdm_error err;
-		assert_int_equal(read_body(cases[i].body, &q, &err), cases[i].status);
-		assert_string_equal(err.param, cases[i].param);
-	}
+	check_refusals(tdm_completions_read, cases, sizeof cases / sizeof *cases);
 }
 
 static void test_most_prompts(void **state) {

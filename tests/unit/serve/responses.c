@@ -1,23 +1,14 @@
 // Responses: bodies accepted with what they mean or refused naming the field; turns dropped; an answer as a stream of
 // numbered events, whole, failed, and kept.
-#include "tests.h"
+#include "bodies.h"
 #include "base/value.h"
 #include "serve/format.h"
 #include "serve/responses.h"
 #include <stdio.h>
 #include <string.h>
 
-static struct tdm_arena arena;
-static struct tdm_record record;
-
 static int read_body(const char *text, struct tdm_chat_request *out, struct tdm_error *err) {
-	struct tdm_value *value;
-	*err = (struct tdm_error){0};
-	tdm_arena_release(&arena);
-	tdm_arena_init(&arena, 1 << 20);
-	tdm_record_init(&record, &arena);
-	assert_int_equal(tdm_json_parse(&arena, text, strlen(text), &value, err), TDM_OK);
-	return tdm_responses_read(&arena, value, &record, out, err);
+	return read_with(tdm_responses_read, text, out, err);
 }
 
 static const struct tdm_value *parse(const char *text, size_t n) {
@@ -30,11 +21,7 @@ static const struct tdm_value *parse(const char *text, size_t n) {
 // --- reading
 
 static void test_refused(void **state) {
-	static const struct {
-		const char *body;
-		int status;
-		const char *param;
-	} cases[] = {
+	static const struct refusal cases[] = {
 	    {"[]", TDM_EVALUE, ""},
 	    {"{}", TDM_EMISSING, "input"},
 	    {"{\"input\":null}", TDM_EMISSING, "input"},
@@ -58,12 +45,7 @@ static void test_refused(void **state) {
 	     "tools[0].name"},
 	};
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct tdm_chat_request q;
-		struct tdm_error err;
-		assert_int_equal(read_body(cases[i].body, &q, &err), cases[i].status);
-		assert_string_equal(err.param, cases[i].param);
-	}
+	check_refusals(tdm_responses_read, cases, sizeof cases / sizeof *cases);
 }
 
 // Thoughts are left out, calls join the assistant's words before them, or make a message of their own.
