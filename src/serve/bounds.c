@@ -88,16 +88,17 @@ static void put_header(struct tdm_exchange *x, const char *family, const char *w
 	tdm_exchange_set(x, name, value);
 }
 
-static void tell(struct tdm_call_context *c, const struct tdm_quota *q, const struct tdm_claim *claim) {
+static void tell(struct tdm_call_context *c, const struct tdm_quota *q, int64_t units) {
 	static const char openai[] = "x-ratelimit", messages[] = "anthropic-ratelimit";
 	const char *unit = q->unit == TDM_UNIT_TOKENS ? "tokens" : "requests";
 	bool is_messages = c->format == &tdm_format_messages;
+	int64_t rest = units < 0 ? 0 : units; // debts are waited for, and shown by the wait
 	char limit[32], left[32], wait[32], when[32];
-	double full_s = (double)(q->limit - claim->left) * (double)q->period_us / (double)q->limit / 1e6;
+	double full_s = (double)(q->limit - units) * (double)q->period_us / (double)q->limit / 1e6;
 	time_t at = (time_t)(tdm_wall_us() / 1000000 + (int64_t)full_s + 1);
 	struct tm tm;
 	snprintf(limit, sizeof limit, "%lld", (long long)q->limit);
-	snprintf(left, sizeof left, "%lld", (long long)claim->left);
+	snprintf(left, sizeof left, "%lld", (long long)rest);
 	snprintf(wait, sizeof wait, "%.3gs", full_s);
 	strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
 	put_header(c->x, openai, "limit", unit, limit);
@@ -110,6 +111,23 @@ static void tell(struct tdm_call_context *c, const struct tdm_quota *q, const st
 	put_header(c->x, messages, "reset", unit, when);
 }
 
+// Of a request that was refused nothing was taken: what is left is asked for. A store that says nothing is not waited
+// for twice.
+static void tell_refused(struct tdm_call_context *c) {
+	const struct tdm_account *a = c->account;
+	for (size_t i = 0; i < a->n; i++) {
+		const struct tdm_quota *q = &a->quotas[i];
+		struct tdm_claim claim = {.key = q->key, .meter = q->meter, .limit = q->limit, .period_us = q->period_us};
+		struct tdm_error err = {0};
+		int64_t left;
+		if (q->meter != TDM_METER_RATE)
+			continue;
+		if (tdm_shared_left(a->shared, &claim, &left, &err))
+			return;
+		tell(c, q, left);
+	}
+}
+
 // --- one request
 
 int tdm_bounds_enter(struct tdm_call_context *c, struct tdm_run *run) {
@@ -119,11 +137,13 @@ int tdm_bounds_enter(struct tdm_call_context *c, struct tdm_run *run) {
 	if (!make_account(c))
 		return tdm_fail(&c->error, TDM_ENOMEM, "the request does not fit its memory limit");
 	int status = tdm_account_enter(c->account, &c->visit, &c->error);
+	if (status == TDM_ERATE)
+		tell_refused(c);
 	if (status)
 		return status;
 	for (size_t i = 0; i < c->visit.n; i++)
 		if (c->visit.claims[i].meter == TDM_METER_RATE)
-			tell(c, &c->account->quotas[c->visit.quotas[i]], &c->visit.claims[i]);
+			tell(c, &c->account->quotas[c->visit.quotas[i]], c->visit.claims[i].left);
 	if (c->account->n)
 		run->accounts = c->account;
 	return TDM_OK;

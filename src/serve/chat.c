@@ -493,10 +493,8 @@ static void answer(struct chat *chat, int status) {
 
 void tdm_handle_answer(struct tdm_call_context *c) {
 	struct chat chat = {.c = c, .format = c->format};
-	if (tdm_entry_begin(c, &chat.run, c->format->endpoint)) {
-		tdm_reply_error(c, NULL);
+	if (tdm_entry_begin(c, &chat.run, c->format->endpoint))
 		return;
-	}
 	tdm_bytes_init(&chat.event, SIZE_MAX / 4);
 	pthread_mutex_init(&chat.lock, NULL);
 	int status = prepare(&chat);

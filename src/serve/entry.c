@@ -24,14 +24,11 @@ static void keyed_hash(const struct tdm_server *s, const void *data, size_t n, c
 	tdm_hex(hash, sizeof hash, out + sizeof name - 1);
 }
 
-int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char *endpoint) {
+static int begin(struct tdm_call_context *c, struct tdm_run *run, const char *endpoint) {
 	const struct tdm_bytes *body = tdm_exchange_body(c->x);
 	uint64_t seed;
 	if (tdm_system_random(&seed, sizeof seed) || tdm_run_init(run, c->arena, seed & INT64_MAX))
 		return tdm_fail(&c->error, TDM_ENOMEM, "the request does not fit its memory limit");
-	int status = tdm_bounds_enter(c, run);
-	if (status)
-		return status;
 	struct tdm_record *r = run->record;
 	r->endpoint = endpoint;
 	r->queue_us = tdm_now_us() - tdm_exchange_arrived_us(c->x);
@@ -41,6 +38,18 @@ int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char 
 	run->cancelled = tdm_exchange_cancelled(c->x);
 	run->spans = tdm_telemetry_begin(c->server->telemetry, c->arena, tdm_exchange_header(c->x, "traceparent"));
 	return TDM_OK;
+}
+
+int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char *endpoint) {
+	const char *receipt = NULL;
+	int status = begin(c, run, endpoint);
+	if (!status && (status = tdm_bounds_enter(c, run))) { // a refusal like others: with a record
+		tdm_entry_close(c, run, (struct tdm_run_end){.status = status}, NULL, 0);
+		receipt = tdm_entry_receipt(c, run->record);
+	}
+	if (status)
+		tdm_reply_error(c, receipt);
+	return status;
 }
 
 int tdm_entry_wishes(struct tdm_call_context *c, struct tdm_objective *o, struct tdm_error *err) {

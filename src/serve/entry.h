@@ -4,8 +4,8 @@
 #include "serve/format.h"
 #include "serve/server_parts.h"
 
-// The run and its record in the arena of the request. Error (of c): TDM_ENOMEM, or a bound of the
-// key, TDM_ERATE or TDM_ESTATE, and there is no record.
+// The run and its record in the arena of the request. Error: TDM_ENOMEM, or a bound of the key, TDM_ERATE or
+// TDM_ESTATE; the request has been answered then.
 int tdm_entry_begin(struct tdm_call_context *c, struct tdm_run *run, const char *endpoint);
 // The wishes of x-tandem-* headers on top of those of the body.
 int tdm_entry_wishes(struct tdm_call_context *c, struct tdm_objective *o, struct tdm_error *err);

@@ -63,10 +63,8 @@ static void reply(struct tdm_plain *p, const char *receipt) {
 
 void tdm_plain_handle(struct tdm_call_context *c, const struct tdm_plain_kind *kind) {
 	struct tdm_plain p = {.c = c};
-	if (tdm_entry_begin(c, &p.run, kind->endpoint)) {
-		tdm_reply_error(c, NULL);
+	if (tdm_entry_begin(c, &p.run, kind->endpoint))
 		return;
-	}
 	tdm_bytes_init(&p.answer, ANSWER_LIMIT_BYTES);
 	int status = read_request(&p, kind);
 	if (!status)

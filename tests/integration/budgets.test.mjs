@@ -66,6 +66,16 @@ test('demand_28_caps_per_key requests: the next one is 429 with a wait and heade
   assert.ok(Number(headers['retry-after']) >= 15 && Number(headers['retry-after']) <= 20);
   assert.ok(Number(headers['retry-after-ms']) > 15000);
   assert.equal(headers['x-should-retry'], 'true');
+  assert.deepEqual([headers['x-ratelimit-limit-requests'], headers['x-ratelimit-remaining-requests']], ['3', '0']);
+  assert.match(headers['x-ratelimit-reset-requests'], /^(59|60)(\.\d)?s$|^5\d(\.\d+)?s$/);
+  const receipt = await server.receipt(headers['x-tandem-receipt'], bearer(keys.rate));
+  assert.deepEqual([receipt.state, receipt.requested, receipt.calls, receipt.receipt], ['refused', null, [], json.tandem.receipt]);
+  const anthropic = await post(`${server.base}/messages`, { model: 'free', max_tokens: 5, messages: user('x') }, { 'x-api-key': keys.rate });
+  assert.deepEqual([anthropic.status, anthropic.json.error.type, anthropic.json.tandem.state], [429, 'rate_limit_error', 'refused']);
+  assert.deepEqual(['limit', 'remaining'].map((what) => anthropic.headers[`anthropic-ratelimit-requests-${what}`]), ['3', '0']);
+  assert.ok(Date.parse(anthropic.headers['anthropic-ratelimit-requests-reset']) > Date.now());
+  const vectors = await post(`${server.base}/embeddings`, { model: 'free', input: 'x' }, bearer(keys.rate));
+  assert.deepEqual([vectors.status, vectors.headers['x-ratelimit-remaining-requests'], vectors.json.tandem.state], [429, '0', 'refused']);
   const messages = await post(`${server.base}/messages`, { model: 'free', max_tokens: 5, messages: user('x') }, { 'x-api-key': keys.rich });
   assert.equal(messages.headers['anthropic-ratelimit-requests-limit'], undefined); // a key without a bound
   assert.equal((await ask(keys.rich, 'free')).status, 200);

@@ -68,7 +68,7 @@ export async function startTandem(config, { args = [], env = {}, cwd, files = {}
   server.base = `${server.origin}/v1`;
   server.stop = () => stop(server);
   server.chat = (body, headers) => post(`${server.base}/chat/completions`, body, headers);
-  server.receipt = async (id) => (await request(`${server.base}/receipts/${id}`)).json;
+  server.receipt = async (id, headers) => (await request(`${server.base}/receipts/${id}`, { headers })).json;
   return server;
 }
 
