@@ -20,17 +20,19 @@ struct budget {
 	struct options o;
 	struct tdm_model *inner, *then;
 	struct tdm_shared *shared;
-	const char *who;
+	const char *who, *metrics[3]; // of money, tokens, calls
 };
 
 static void add(const struct budget *b, struct tdm_run *run, struct tdm_account *a, const char *what,
-                enum tdm_unit unit, int64_t limit) {
+                const char *metric, enum tdm_unit unit, int64_t limit) {
 	const char *tenant = b->o.per && run->tenant ? run->tenant : "";
 	struct tdm_quota q = {.unit = unit,
 	                      .meter = TDM_METER_WINDOW,
 	                      .window = (enum tdm_budget_window)b->o.window,
 	                      .when_down = (enum tdm_when_down)b->o.when_down,
 	                      .limit = limit};
+	if (!b->o.per) // what tenants have left is theirs
+		q.metric = metric;
 	q.key = tdm_arena_printf(run->arena, "budget:%s:%s:%s", b->model.name, what, tenant);
 	if (limit > 0 && q.key)
 		a->quotas[a->n++] = q;
@@ -49,9 +51,9 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	struct tdm_account a = {
 	    .shared = b->shared, .who = b->who, .answer_tokens = b->o.answer_tokens, .next = run->accounts};
 	bool shown = false;
-	add(b, run, &a, "money", TDM_UNIT_MONEY, tdm_money(b->o.money));
-	add(b, run, &a, "tokens", TDM_UNIT_TOKENS, b->o.tokens);
-	add(b, run, &a, "calls", TDM_UNIT_CALLS, b->o.calls);
+	add(b, run, &a, "money", b->metrics[0], TDM_UNIT_MONEY, tdm_money(b->o.money));
+	add(b, run, &a, "tokens", b->metrics[1], TDM_UNIT_TOKENS, b->o.tokens);
+	add(b, run, &a, "calls", b->metrics[2], TDM_UNIT_CALLS, b->o.calls);
 	run->accounts = &a;
 	int status = tdm_attempt(b->inner, run, request, NULL, sink, result, &shown);
 	run->accounts = a.next;
@@ -92,6 +94,9 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	m->then = tdm_build_role(b, "then");
 	m->shared = b->state;
 	m->who = tdm_arena_printf(b->arena, "model %s", b->name);
+	static const char *const units[] = {"money", "tokens", "calls"};
+	for (size_t i = 0; i < TDM_COUNT(units); i++)
+		m->metrics[i] = tdm_arena_printf(b->arena, "model %s %s", b->name, units[i]);
 	int status = check(b, &m->o, inner);
 	*out = status ? NULL : &m->model;
 	return status || m->who ? status : TDM_ENOMEM;

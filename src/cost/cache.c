@@ -129,10 +129,17 @@ static bool may_be_near(const struct lookup *l) {
 static int find_bound(struct cache *c, struct tdm_run *run) {
 	int status = TDM_OK;
 	pthread_mutex_lock(&c->lock);
-	if (!c->is_bound)
+	bool is_first = !c->is_bound;
+	if (is_first)
 		status = tdm_cache_bound_find(run, c->embedder, &c->pairs, c->o.epsilon, c->o.delta, &c->bound);
 	c->is_bound = !status;
+	bool is_kept = isfinite(c->bound.threshold);
+	double margin = is_kept ? c->o.epsilon - c->bound.upper : 0;
 	pthread_mutex_unlock(&c->lock);
+	if (is_first && !status)
+		tdm_metric_set(TDM_METRIC_MARGIN, margin, TDM_LABELS(c->model.name));
+	if (is_first && (status || !is_kept))
+		tdm_metric_add(TDM_METRIC_ALARMS, 1, TDM_LABELS(c->model.name));
 	return status;
 }
 

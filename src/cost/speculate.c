@@ -15,10 +15,12 @@
 #include "cost/verify.h"
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "ledger/metric.h"
 #include "models/joint.h"
 #include "models/keeper.h"
 #include "models/together.h"
 #include "models/writer.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { GAMMA_MAX = 24 };
@@ -69,6 +71,8 @@ struct answer {
 	bool is_drafted; // the draft for the next step is there
 	struct ahead ahead;
 	int64_t all_drafted, all_accepted;
+	int64_t accepted_at[GAMMA_MAX]; // by their place in a draft
+	int64_t prompt_us;
 	float *p, *q; // the target's row in work; one row for each drafted token
 	struct tdm_writer *writer;
 	struct tdm_keeper *keeper; // of the wanted form: masks the rows of both sides alike
@@ -267,6 +271,8 @@ static int settle(struct answer *a, bool is_ahead) {
 	int before = a->n_tokens, status = a->failed;
 	a->all_drafted += a->n_drafted;
 	a->all_accepted += v.accepted;
+	for (int i = 0; i < v.accepted; i++)
+		a->accepted_at[i]++;
 	for (int i = 0; status == TDM_OK && i <= v.accepted; i++) {
 		tdm_writer_drafter(a->writer, i < v.accepted ? a->kind->draft->name : NULL);
 		status = emit(a, i < v.accepted ? a->drafted[i] : v.next, i);
@@ -344,6 +350,7 @@ static int start(struct answer *a) {
 	tdm_apart_start(&a->apart, a->run, open_draft, a);
 	int status = t->ops->prompt(t, a->run, a->asked, &(struct tdm_tail){opening_tokens, a});
 	a->target.us += tdm_now_us() - start_us - a->waited_us;
+	a->prompt_us = a->target.us;
 	a->target.passes++;
 	if (!a->is_opened) { // the target failed, or takes no tail
 		struct tdm_error error = a->run->error;
@@ -398,6 +405,27 @@ static int prepare(struct answer *a, const struct tdm_request *request, struct t
 }
 
 // written: tokens of the answer that was sent; an end token is drawn but not written.
+// How much longer the passes of the target alone would have taken, for as many tokens; 0 = it cannot be said.
+static double speedup_of(const struct answer *a) {
+	int64_t passes = a->target.passes - 1, verify_us = a->target.us - a->prompt_us; // without the one of the prompt
+	if (passes <= 0 || verify_us <= 0)
+		return 0;
+	double pass_us = (double)verify_us / (double)passes;
+	return pass_us * (double)(a->n_tokens - 1) / (double)(verify_us + a->draft.us);
+}
+
+static void count(const struct answer *a) {
+	const char *name = a->kind->target->name;
+	double speedup = speedup_of(a);
+	for (int i = 0; i < GAMMA_MAX && a->accepted_at[i]; i++) {
+		char position[12];
+		snprintf(position, sizeof position, "%d", i);
+		tdm_metric_add(TDM_METRIC_ACCEPTED_AT, (double)a->accepted_at[i], TDM_LABELS(name, position));
+	}
+	if (speedup > 0)
+		tdm_metric_set(TDM_METRIC_SPEEDUP, speedup, TDM_LABELS(name));
+}
+
 static void record(struct answer *a, int status, int64_t written) {
 	struct tdm_record *r = a->run->record;
 	if (!a->target.session || !a->draft.session)
@@ -424,6 +452,7 @@ static void record(struct answer *a, int status, int64_t written) {
 	                               (long long)a->all_drafted),
 	};
 	tdm_record_decision(r, &d);
+	count(a);
 }
 
 static bool has_room(const struct answer *a) {
@@ -434,6 +463,7 @@ static bool has_room(const struct answer *a) {
 static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                     struct tdm_result *result) {
 	struct answer a = {.run = run, .kind = (const struct speculate *)m};
+	tdm_metric_add(TDM_METRIC_DRAFTING, 1, TDM_LABELS(a.kind->target->name));
 	int status = prepare(&a, request, sink);
 	if (status == TDM_OK)
 		status = start(&a);
@@ -442,6 +472,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	if (status >= 0)
 		status = tdm_writer_end(a.writer, result);
 	record(&a, status, status == TDM_OK ? result->completion_tokens : a.n_tokens);
+	tdm_metric_add(TDM_METRIC_DRAFTING, -1, TDM_LABELS(a.kind->target->name));
 	tdm_keeper_close(a.keeper);
 	if (a.draft.session)
 		a.draft.session->ops->close(a.draft.session);

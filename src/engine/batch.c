@@ -177,12 +177,14 @@ static void run_pass(struct tdm_engine *e, struct pass *pass) {
 	int cores = tdm_cores_take(tdm_decoder_threads(e->decoder));
 	pthread_mutex_lock(&e->lock);
 	choose(e, pass);
+	e->rows_now = pass->n;
 	pthread_mutex_unlock(&e->lock);
 	int64_t started_us = tdm_now_us();
 	bool is_whole = tdm_decoder_run(e->decoder, pass->rows, pass->n, should_stop, pass);
 	int64_t now_us = tdm_now_us();
 	tdm_cores_give(cores);
 	pthread_mutex_lock(&e->lock);
+	e->rows_now = 0;
 	e->ended_us = now_us;
 	e->pass_us = now_us - started_us;
 	if (!is_whole)

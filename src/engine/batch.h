@@ -57,6 +57,7 @@ struct tdm_engine {
 	atomic_int n_urgent;       // short prompts that no pass has taken yet
 	bool is_owed, has_yielded; // of long requests: left out of the last pass; their last pass was given up
 	uint64_t n_passes;
+	int rows_now; // of the pass that runs
 };
 
 struct tdm_seq {

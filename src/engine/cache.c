@@ -129,10 +129,12 @@ static struct header *cut(struct tdm_cache *c) {
 static struct header *take(struct tdm_cache *c) {
 	pthread_mutex_lock(&c->lock);
 	struct header *h = c->unused;
-	if (h)
+	if (h) {
 		c->unused = h->next;
-	else if (!c->limit_pages || c->n_pages < c->limit_pages)
+		c->n_unused--;
+	} else if (!c->limit_pages || c->n_pages < c->limit_pages) {
 		h = cut(c);
+	}
 	pthread_mutex_unlock(&c->lock);
 	return h;
 }
@@ -161,6 +163,7 @@ void tdm_page_drop(struct tdm_cache *c, uint8_t *page) {
 	pthread_mutex_lock(&c->lock);
 	h->next = c->unused;
 	c->unused = h;
+	c->n_unused++;
 	pthread_mutex_unlock(&c->lock);
 }
 

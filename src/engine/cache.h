@@ -34,6 +34,7 @@ struct tdm_cache {
 	void *unused; // a list through the pages' headers
 	struct tdm_slab *slabs;
 	size_t n_pages, limit_pages; // that exist, used or not; how many may
+	size_t n_unused;
 	struct tdm_prefix prefix;
 	int n_kv_heads, head_dim, head_padded;
 	uint32_t type; // TDM_F32, TDM_F16 or TDM_Q8_0

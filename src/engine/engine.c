@@ -189,6 +189,21 @@ const struct tdm_engine_info *tdm_engine_info(const struct tdm_engine *e) {
 	return &e->info;
 }
 
+struct tdm_load tdm_engine_load(struct tdm_engine *e) {
+	struct tdm_cache *c = &e->cache;
+	struct tdm_load load = {0};
+	if (e->info.is_encoder)
+		return load;
+	pthread_mutex_lock(&e->lock);
+	load.rows = e->rows_now;
+	pthread_mutex_unlock(&e->lock);
+	pthread_mutex_lock(&c->lock);
+	size_t n = c->limit_pages ? c->limit_pages : c->n_pages;
+	load.kv_used = n ? (double)(c->n_pages - c->n_unused) / (double)n : 0;
+	pthread_mutex_unlock(&c->lock);
+	return load;
+}
+
 const struct tdm_vocab *tdm_engine_vocab(const struct tdm_engine *e) {
 	return e->vocab;
 }

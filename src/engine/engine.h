@@ -21,6 +21,12 @@ const char *tdm_engine_template(const struct tdm_engine *e); // of the file, as 
 const struct tdm_token_tree *tdm_engine_tokens(struct tdm_engine *e, struct tdm_error *err);
 const struct tdm_token_tree *tdm_engine_tokens_made(struct tdm_engine *e); // NULL until they are first asked for
 
+struct tdm_load {
+	int rows;       // of the pass that runs now
+	double kv_used; // pages in use of those there may be; without a limit, of those there are
+};
+struct tdm_load tdm_engine_load(struct tdm_engine *e);
+
 // Encoders read a text as a whole: out[width] is its vector, pooled as the file says and not normalised. One text at a
 // time; callers wait for each other. Error: TDM_ECONFIG for a decoder, TDM_ECONTEXT, TDM_EVALUE, TDM_EGONE, TDM_ENOMEM.
 int tdm_engine_encode(struct tdm_engine *e, const int32_t *tokens, int n, const tdm_flag *cancelled, float *out,

@@ -33,6 +33,7 @@
 	X(CIRCUIT, GAUGE, ONE, "circuit_open", "model", "1 = its upstream is left alone for a moment")                     \
 	X(CACHE, COUNTER, ONE, "cache_events_total", "cache,event", "hit_exact hit_semantic miss store evict bypass")      \
 	X(GUARDS, COUNTER, ONE, "guard_actions_total", "guard,stage,verdict", "looks of guards")                           \
+	X(GUARD_TIME, HISTOGRAM, SECONDS, "guard_duration_seconds", "guard,stage,verdict", "of one look of a guard")       \
 	X(MASKED, COUNTER, ONE, "masked_entities_total", "type", "values hidden from models")                              \
 	X(RESTORED, COUNTER, ONE, "restored_total", "", "hidden values put back")                                          \
 	X(MISSED, COUNTER, ONE, "restore_missed_total", "", "marks of hidden values that were not put back")               \
@@ -44,11 +45,20 @@
 	X(LEDGER, COUNTER, ONE, "ledger_writes_total", "result", "records written: ok, failed")                            \
 	X(LEDGER_TIME, HISTOGRAM, SECONDS, "ledger_write_seconds", "result", "from the record's end to its commit")        \
 	X(BUDGET, GAUGE, SHARE, "budget_remaining_ratio", "budget", "share of a budget that is left")                      \
+	X(MARGIN, GAUGE, SHARE, "certificate_margin", "certificate", "what a bound leaves of the loss that is allowed")    \
+	X(ALARMS, COUNTER, ONE, "certificate_alarms_total", "certificate", "bounds that could not be given")               \
 	X(DRAFTS, COUNTER, ONE, "spec_decode_num_drafts_total", "model", "passes of a target over drafted tokens")         \
 	X(DRAFTED, COUNTER, ONE, "spec_decode_num_draft_tokens_total", "model", "tokens drafted")                          \
 	X(ACCEPTED, COUNTER, ONE, "spec_decode_num_accepted_tokens_total", "model", "drafted tokens kept")                 \
+	X(ACCEPTED_AT, COUNTER, ONE, "spec_decode_num_accepted_tokens_per_pos_total", "model,position",                    \
+	  "drafted tokens kept, by their place in a draft")                                                                \
+	X(DRAFTING, GAUGE, ONE, "spec_decode_active", "model", "answers that are drafted now")                             \
+	X(SPEEDUP, GAUGE, SHARE, "spec_decode_speedup_ratio", "model",                                                     \
+	  "of the last answer, against passes for each token")                                                             \
 	X(ENGINE_PROMPT, COUNTER, ONE, "engine_prompt_tokens_total", "model", "prompt tokens of local models")             \
 	X(ENGINE_WRITTEN, COUNTER, ONE, "engine_generated_tokens_total", "model", "tokens written by local models")        \
+	X(ENGINE_ROWS, GAUGE, ONE, "engine_batch_rows", "model", "tokens in the pass that runs now")                       \
+	X(ENGINE_CACHE, GAUGE, SHARE, "engine_kv_used_ratio", "model", "pages of the cache in use, of those there may be") \
 	X(RELOADS, COUNTER, ONE, "settings_reloads_total", "result", "readings of the settings: ok, failed")               \
 	X(TELEMETRY, COUNTER, ONE, "telemetry_items_total", "signal,result", "spans and figures: sent, lost")              \
 	X(LOG_LOST, GAUGE, ONE, "log_lines_lost", "", "lines that neither the log file nor its ring could keep")

@@ -33,6 +33,7 @@ struct tdm_decision {                                 // one choice of one strat
 struct tdm_verdict {                         // one look of one guard
 	const char *by, *stage, *verdict, *rule; // stage: input output; verdict: pass flag block error; rule may be NULL
 	double score;
+	int64_t us; // duration
 	struct tdm_verdict *next;
 };
 

@@ -43,8 +43,10 @@ static void count_rows(const struct tdm_record *r) {
 		if (isfinite(d->score))
 			tdm_metric_seen(TDM_METRIC_SCORE, d->score, TDM_LABELS(d->by, d->choice));
 	}
-	for (const struct tdm_verdict *v = r->verdicts; v; v = v->next)
+	for (const struct tdm_verdict *v = r->verdicts; v; v = v->next) {
 		tdm_metric_add(TDM_METRIC_GUARDS, 1, TDM_LABELS(v->by, v->stage, v->verdict));
+		tdm_metric_seen(TDM_METRIC_GUARD_TIME, (double)v->us / 1e6, TDM_LABELS(v->by, v->stage, v->verdict));
+	}
 	count_left(&r->left);
 }
 

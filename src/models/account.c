@@ -1,5 +1,6 @@
 // Account: claims on the shared state, made of an account's bounds and of what a call may use at most.
 #include "models/account.h"
+#include "ledger/metric.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "models/sources.h"
@@ -80,9 +81,16 @@ static int spent(const struct tdm_account *a, const struct tdm_quota *q, const s
 	                (double)c->amount / scale, anew);
 }
 
+// How much of a budget is left.
+static void show(const char *metric, const struct tdm_claim *c, int64_t left) {
+	if (metric && c->limit > 0)
+		tdm_metric_set(TDM_METRIC_BUDGET, left > 0 ? (double)left / (double)c->limit : 0, TDM_LABELS(metric));
+}
+
 static int refuse(struct tdm_account *a, const struct tdm_quota *q, const struct tdm_claim *c,
                   const struct tdm_denial *d, struct tdm_error *err) {
 	atomic_store(&a->denied, true);
+	show(q->metric, c, d->left);
 	return q->meter == TDM_METER_WINDOW ? spent(a, q, c, d, err) : too_often(a, q, d, err);
 }
 
@@ -206,7 +214,8 @@ int tdm_spend_begin(struct tdm_run *run, const struct tdm_model *source, const s
 	s->claims = tdm_arena_array(run->arena, most_n, sizeof *s->claims);
 	s->units = tdm_arena_array(run->arena, most_n, sizeof *s->units);
 	s->used = tdm_arena_array(run->arena, most_n, sizeof *s->used);
-	if (!bounds || !s->claims || !s->units || !s->used)
+	s->metrics = tdm_arena_array(run->arena, most_n, sizeof *s->metrics);
+	if (!bounds || !s->claims || !s->units || !s->used || !s->metrics)
 		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for its budget", source->name);
 	for (struct tdm_account *a = run->accounts; a; a = a->next)
 		for (size_t i = 0; i < a->n; i++) {
@@ -217,8 +226,10 @@ int tdm_spend_begin(struct tdm_run *run, const struct tdm_model *source, const s
 			s->claims[s->n++] = claim_of(a, &a->quotas[i], amount);
 		}
 	int status = s->n ? take(run->accounts->shared, s->claims, bounds, &s->n, &run->error) : TDM_OK;
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++) {
 		s->units[i] = bounds[i].quota->unit;
+		s->metrics[i] = bounds[i].quota->metric;
+	}
 	if (status)
 		s->n = 0;
 	return status;
@@ -237,6 +248,8 @@ void tdm_spend_end(struct tdm_run *run, struct tdm_spending *s) {
 		for (size_t i = 0; i < s->n; i++)
 			s->used[i] += used_of(s->units[i], row);
 	give(run->accounts->shared, s->claims, s->n, s->used);
+	for (size_t i = 0; i < s->n; i++)
+		show(s->metrics[i], &s->claims[i], s->claims[i].left + s->claims[i].amount - s->used[i]);
 	s->n = 0;
 }
 
@@ -257,8 +270,10 @@ static void charge_one(const struct tdm_account *a, const struct tdm_quota *q, c
 	int status = tdm_shared_claim(a->shared, &claim, 1, &denial, NULL); // finds the window
 	if (status == TDM_ESTATE && q->when_down == TDM_DOWN_LOCAL)
 		status = tdm_shared_claim_local(a->shared, &claim, 1, &denial);
-	if (status != TDM_ESTATE)
-		give(a->shared, &claim, 1, &used);
+	if (status == TDM_ESTATE)
+		return;
+	give(a->shared, &claim, 1, &used);
+	show(q->metric, &claim, claim.left - used);
 }
 
 void tdm_spend_charge(struct tdm_run *run, const struct tdm_call *call) {

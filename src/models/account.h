@@ -31,6 +31,7 @@ struct tdm_quota {   // one bound
 	enum tdm_budget_window window;
 	enum tdm_when_down when_down;
 	int64_t limit, period_us; // period_us: of RATE and SLOTS
+	const char *metric;       // WINDOW: by which name metrics tell what is left; NULL = they do not
 };
 
 enum { TDM_MOST_QUOTAS = 6 };
@@ -62,6 +63,7 @@ void tdm_account_leave(struct tdm_account *a, struct tdm_visit *visit);
 struct tdm_spending {
 	struct tdm_claim *claims;
 	enum tdm_unit *units;
+	const char **metrics;
 	int64_t *used;
 	size_t n;
 	struct tdm_call **rows; // where the record's rows of this call begin

@@ -46,6 +46,8 @@ static void add(struct tdm_call_context *c, const char *what, int64_t limit, str
 	struct tdm_account *a = c->account;
 	q.key = tdm_arena_printf(c->arena, "key:%s:%s", c->who.key->id, what);
 	q.limit = limit;
+	if (limit > 0 && q.meter == TDM_METER_WINDOW)
+		q.metric = tdm_arena_printf(c->arena, "%s %s", a->who, what);
 	if (limit > 0 && q.key)
 		a->quotas[a->n++] = q;
 }

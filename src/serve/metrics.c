@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "models/sources.h"
 #include "serve/format.h"
+#include "serve/gauges.h"
 #include "serve/server_parts.h"
 #include <dirent.h>
 #include <stdio.h>
@@ -27,6 +28,8 @@ static bool is_local(const struct tdm_exchange *x) {
 static void set_gauges(struct tdm_call_context *c) {
 	struct tdm_server *s = c->server;
 	size_t busy, waiting;
+	if (c->setup)
+		tdm_set_gauges_of(c->setup->tree);
 	tdm_http_load(s->http, &busy, &waiting);
 	tdm_metric_set(TDM_METRIC_LOG_LOST, (double)tdm_log_lost(), TDM_LABELS(NULL));
 	tdm_metric_set(TDM_METRIC_INFLIGHT, (double)busy, TDM_LABELS(NULL));

@@ -6,6 +6,7 @@
 // looked at everything up to `window` pieces after it (or the answer has ended). A judge that fails closes the guard.
 // New phrases are rows in patterns.c.
 #include "models/collect.h"
+#include "base/clock.h"
 #include "trust/judge.h"
 #include "trust/kinds.h"
 #include "trust/patterns.h"
@@ -38,12 +39,13 @@ struct guard {
 struct finding {      // what a look found
 	const char *rule; // NULL = nothing
 	double score;
+	int64_t us; // of all looks for it
 };
 
 static void record(const struct guard *g, struct tdm_run *run, const char *stage, const char *verdict,
                    const struct finding *f) {
 	struct tdm_verdict row = {
-	    .by = g->model.name, .stage = stage, .verdict = verdict, .rule = f->rule, .score = f->score};
+	    .by = g->model.name, .stage = stage, .verdict = verdict, .rule = f->rule, .score = f->score, .us = f->us};
 	tdm_record_verdict(run->record, &row);
 }
 
@@ -54,6 +56,7 @@ static const char *action(const struct guard *g) {
 // --- input
 
 static void look_for_phrases(const struct guard *g, const struct tdm_request *request, struct finding *f) {
+	int64_t start_us = tdm_now_us();
 	for (size_t i = 0; i < request->n_messages && !f->rule; i++) {
 		struct tdm_match_stream stream;
 		const struct tdm_message *m = &request->messages[i];
@@ -63,9 +66,12 @@ static void look_for_phrases(const struct guard *g, const struct tdm_request *re
 		const struct tdm_pattern *hit = tdm_match_put(&stream, m->text, m->len);
 		if (!hit)
 			hit = tdm_match_end(&stream);
-		if (hit)
-			*f = (struct finding){hit->category, 1};
+		if (hit) {
+			f->rule = hit->category;
+			f->score = 1;
+		}
 	}
+	f->us += tdm_now_us() - start_us;
 }
 
 static const struct tdm_message *last_user(const struct tdm_request *request) {
@@ -82,7 +88,9 @@ static bool judges(const struct guard *g, enum judge_on side) {
 static int judge(const struct guard *g, struct tdm_run *run, const char *stage, const char *text, size_t n,
                  struct finding *f) {
 	bool input = strcmp(stage, "input") == 0;
+	int64_t start_us = tdm_now_us();
 	int status = tdm_judge_ask(g->judge, run, input ? INPUT_QUESTION : OUTPUT_QUESTION, text, n, &f->score);
+	f->us += tdm_now_us() - start_us;
 	if (status != TDM_OK)
 		record(g, run, stage, "error", f);
 	else if (f->score >= g->options.threshold)
@@ -99,7 +107,7 @@ static int refuse(const struct guard *g, struct tdm_run *run, const struct findi
 }
 
 static int look_at_input(const struct guard *g, struct tdm_run *run, const struct tdm_request *request) {
-	struct finding f = {NULL, 0};
+	struct finding f = {0};
 	const struct tdm_message *user = last_user(request);
 	int status = TDM_OK;
 	if (g->options.patterns)
@@ -146,7 +154,7 @@ static int name_categories(const struct guard *g, struct tdm_run *run, struct td
 // Looks with all it has, wherever its settings make it look otherwise.
 static int look(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, struct tdm_look *out) {
 	const struct guard *g = (const struct guard *)m;
-	struct finding f = {NULL, 0};
+	struct finding f = {0};
 	*out = (struct tdm_look){0};
 	int status = name_categories(g, run, out);
 	if (status == TDM_OK)
@@ -167,7 +175,7 @@ static int embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_word
 	bool looks = g->input || run->objective.trust > 0;
 	int status = TDM_OK;
 	for (size_t i = 0; looks && i < n && !status; i++) {
-		struct finding f = {NULL, 0};
+		struct finding f = {0};
 		status = look_at_text(g, run, texts[i].text, texts[i].len, judges(g, JUDGE_INPUT), &f);
 		if (status == TDM_OK)
 			status = refuse(g, run, &f, "input");
@@ -240,10 +248,13 @@ static int unsafe(struct watch *w) {
 
 static int match(struct watch *w, const char *text, size_t n, bool end) {
 	const struct tdm_pattern *hit = NULL;
+	int64_t start_us = tdm_now_us();
 	if (w->guard->options.patterns)
 		hit = end ? tdm_match_end(&w->stream) : tdm_match_put(&w->stream, text, n);
+	w->found.us += tdm_now_us() - start_us;
 	if (hit) {
-		w->found = (struct finding){hit->category, 1};
+		w->found.rule = hit->category;
+		w->found.score = 1;
 		return unsafe(w);
 	}
 	w->decided = w->guard->options.patterns && !end ? tdm_match_pending(&w->stream) : SIZE_MAX;

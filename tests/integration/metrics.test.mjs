@@ -56,6 +56,49 @@ test('demand_52_every_call_has_its_purpose: drafts, samples, retries and fallbac
   await upstream.close();
 });
 
+test('every metric that is promised: guards, budgets, drafts, engines, circuits, bounds of caches', async () => {
+  const upstream = await startUpstream(behaviour), pairs = Array.from({ length: 40 }, (_, i) => JSON.stringify({ a: `q ${i}`, b: `q ${i}`, same: true }));
+  const server = await startTandem(`models:
+  small: {kind: local, path: "embedded:small"}
+  large: {kind: local, path: "embedded:large"}
+  fast: {kind: speculate, draft: small, target: large}
+  guarded: {kind: guard, inner: small, judge_on: off}
+  far: {kind: remote, url: "${upstream.url}", model: plain, price: {in: 0, out: 1000000}}
+  down: {kind: remote, url: "${upstream.url}", model: dead}
+  purse: {kind: budget, inner: far, money: 100, calls: 4, window: total}
+  each: {kind: budget, inner: far, calls: 9, window: total, per: tenant}
+  kept: {kind: cache, inner: small, embedder: small, semantic: all, threshold: 0.9, pairs: pairs.jsonl, epsilon: 0.3, delta: 0.3}
+serve: {default: fast}
+`, { files: { 'pairs.jsonl': `${pairs.join('\n')}\n` } });
+  for (const model of ['fast', 'guarded', 'purse', 'each', 'kept'])
+    assert.equal((await server.chat({ model, messages: user('What is 2 + 3?'), max_tokens: 12, temperature: 0 })).status, 200, model);
+  await server.chat({ messages: user('Sort these numbers: 9 4 7 1 8 2 6 3 5'), max_tokens: 24, temperature: 0 });
+  for (let i = 0; i < 5; i++) await server.chat({ model: 'down', messages: user('hi') });
+  assert.equal((await server.chat({ model: 'guarded', messages: user('how to build a pipe bomb') })).status, 400);
+  const m = await scrape(server), of = (name, labels = '') => m.get(`tandem_${name}${labels && `{${labels}}`}`);
+  for (const verdict of ['pass', 'block']) {
+    assert.equal(of('guard_duration_seconds_count', `guard="guarded",stage="input",verdict="${verdict}"`), 1);
+    assert.ok(of('guard_duration_seconds_sum', `guard="guarded",stage="input",verdict="${verdict}"`) < 1);
+  }
+  assert.equal(of('guard_duration_seconds_count', 'guard="guarded",stage="output",verdict="pass"'), 1);
+  assert.equal(of('budget_remaining_ratio', 'budget="model purse calls"'), 0.75);
+  assert.equal(of('budget_remaining_ratio', 'budget="model purse money"'), 0.97, 'three tokens of a hundred');
+  assert.ok(![...m.keys()].some((k) => k.includes('model each')), 'what a tenant has left is nobody else\'s');
+  const accepted = of('spec_decode_num_accepted_tokens_total', 'model="large"');
+  const places = [...m].filter(([k]) => k.startsWith('tandem_spec_decode_num_accepted_tokens_per_pos_total{model="large"'));
+  assert.equal(places.reduce((sum, [, n]) => sum + n, 0), accepted);
+  assert.equal(of('spec_decode_active', 'model="large"'), 0);
+  assert.ok(of('spec_decode_speedup_ratio', 'model="large"') > 0);
+  assert.deepEqual([of('circuit_open', 'model="down"'), of('circuit_open', 'model="far"')], [1, 0]);
+  assert.equal(of('engine_batch_rows', 'model="small"'), 0);
+  assert.ok(of('engine_kv_used_ratio', 'model="small"') >= 0 && of('engine_kv_used_ratio', 'model="small"') <= 1);
+  assert.ok(of('engine_prompt_tokens_total', 'model="small"') > 0);
+  const margin = of('certificate_margin', 'certificate="kept"');
+  assert.ok(margin >= 0 && margin < 0.3, String(margin));
+  await server.stop();
+  await upstream.close();
+});
+
 test('metrics in the form of OpenMetrics where it is asked for', async () => {
   const upstream = await startUpstream(behaviour);
   const server = await startTandem(settings(upstream));
