@@ -48,6 +48,7 @@ void tdm_cache_write_result(struct tdm_bytes *out, const struct tdm_result *r) {
 	put_number(out, r->prompt_tokens);
 	put_number(out, r->completion_tokens);
 	put_number(out, r->cached_tokens);
+	put_number(out, r->reasoning_tokens);
 	put_number(out, r->estimated);
 	put_string(out, r->stop);
 	put_string(out, r->served);
@@ -130,6 +131,7 @@ static void take_result(struct reader *r, const struct tdm_request *request, str
 	out->prompt_tokens = take_number(r);
 	out->completion_tokens = take_number(r);
 	out->cached_tokens = take_number(r);
+	out->reasoning_tokens = take_number(r);
 	out->estimated = take_number(r) != 0;
 	const char *stop = take_text(r, &n);
 	out->served = take_text(r, &n);

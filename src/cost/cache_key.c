@@ -183,7 +183,7 @@ static void put_objective(const struct tdm_objective *o, struct tdm_bytes *out) 
 }
 
 static void put_request(struct tdm_run *run, const struct tdm_request *r, const char *place, struct tdm_bytes *out) {
-	tdm_bytes_puts(out, "{\"version\":1");
+	tdm_bytes_puts(out, "{\"version\":2");
 	put_text(out, "tenant", run->tenant);
 	put_text(out, "place", place);
 	put_objective(&run->objective, out);

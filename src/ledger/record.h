@@ -15,7 +15,7 @@ struct tdm_call { // one call of one source model, also failed and unused ones
 	const char *model, *purpose,
 	    *status; // purpose: answer draft verify sample judge guard; status: ok discarded failed cancelled
 	const char *upstream_model; // NULL unless the upstream named another
-	int64_t prompt_tokens, completion_tokens, cached_tokens;
+	int64_t prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens;
 	bool estimated;                    // the counts are our own estimate
 	double cost;                       // in the configured currency
 	int64_t us;                        // duration

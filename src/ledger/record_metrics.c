@@ -17,6 +17,7 @@ static void count_call(const struct tdm_call *c) {
 	count_tokens(c->model, "prompt", c->prompt_tokens);
 	count_tokens(c->model, "completion", c->completion_tokens);
 	count_tokens(c->model, "cached", c->cached_tokens);
+	count_tokens(c->model, "reasoning", c->reasoning_tokens);
 	if (c->cost > 0)
 		tdm_metric_add(TDM_METRIC_COST, c->cost, TDM_LABELS(c->model));
 	if (c->passes <= 0)

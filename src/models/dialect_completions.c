@@ -118,6 +118,7 @@ static int read_choice(struct tdm_upstream *u, struct tdm_arena *arena, const st
 static int read_event(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *event) {
 	const struct tdm_value *usage = tdm_get(event, "usage"), *choices = tdm_get(event, "choices");
 	tdm_upstream_model(u, tdm_get_string(event, "model"));
+	tdm_upstream_thought_tokens(u, tdm_get_number(tdm_get(usage, "completion_tokens_details"), "reasoning_tokens", -1));
 	if (usage)
 		tdm_upstream_usage(u, tdm_get_number(usage, "prompt_tokens", -1),
 		                   tdm_get_number(usage, "completion_tokens", -1),

@@ -155,6 +155,7 @@ static int read_begin(struct tdm_upstream *u, struct tdm_arena *arena, const str
 }
 
 static void read_usage(struct tdm_upstream *u, const struct tdm_value *usage) {
+	tdm_upstream_thought_tokens(u, tdm_get_number(tdm_get(usage, "output_tokens_details"), "reasoning_tokens", -1));
 	if (usage)
 		tdm_upstream_usage(u, tdm_get_number(usage, "input_tokens", -1), tdm_get_number(usage, "output_tokens", -1),
 		                   tdm_get_number(tdm_get(usage, "input_tokens_details"), "cached_tokens", -1));

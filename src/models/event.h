@@ -51,6 +51,7 @@ struct tdm_result {
 	enum tdm_finish finish;
 	int64_t prompt_tokens, completion_tokens; // of the served answer, once
 	int64_t cached_tokens;                    // of the prompt, which were not computed again
+	int64_t reasoning_tokens;                 // of the completion, which were thoughts; as far as told
 	bool estimated;
 	const char *stop;    // the stop string that ended it; NULL = none, or not known
 	const char *served;  // name of the model whose words the client receives

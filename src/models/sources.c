@@ -34,6 +34,7 @@ struct tdm_call *tdm_source_called(const struct tdm_model *m, struct tdm_run *ru
 	call.prompt_tokens = result->prompt_tokens;
 	call.completion_tokens = result->completion_tokens;
 	call.cached_tokens = result->cached_tokens;
+	call.reasoning_tokens = result->reasoning_tokens;
 	call.estimated = result->estimated;
 	call.cost = ((double)call.prompt_tokens * m->price.in + (double)call.completion_tokens * m->price.out) / 1e6;
 	call.us = tdm_now_us() - started_us;

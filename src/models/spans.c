@@ -134,6 +134,7 @@ void tdm_span_called(struct tdm_run *run, const struct tdm_model *m, const struc
 	span->prompt_tokens = call->prompt_tokens;
 	span->completion_tokens = call->completion_tokens;
 	span->cached_tokens = call->cached_tokens;
+	span->reasoning_tokens = call->reasoning_tokens;
 	span->ended_us = tdm_now_us();
 	if (!is_own && !strcmp(call->status, "failed"))
 		span->error = "failed";

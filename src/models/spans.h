@@ -11,7 +11,7 @@ struct tdm_span {
 	const char *purpose, *upstream_model, *error; // error: the status' code; NULL = none
 	int parent;                                   // its index; -1 = the request itself
 	int64_t started_us, first_us, ended_us;       // tdm_now_us; first: its first piece, 0 = none came
-	int64_t prompt_tokens, completion_tokens, cached_tokens, n_pieces;
+	int64_t prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, n_pieces;
 	bool has_usage, is_text; // is_text: it was asked for words, not for a score or a vector
 	enum tdm_finish finish;
 	int max_tokens, top_k; // as they were asked for: 0 and negative = not

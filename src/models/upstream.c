@@ -23,7 +23,7 @@ void tdm_upstream_init(struct tdm_upstream *u, const struct tdm_dialect *dialect
                        struct tdm_result *result) {
 	*u = (struct tdm_upstream){.dialect = dialect, .author = author, .run = run, .sink = sink, .result = result};
 	u->request = request;
-	u->prompt_tokens = u->output_tokens = u->cached_tokens = -1;
+	u->prompt_tokens = u->output_tokens = u->cached_tokens = u->thought_tokens = -1;
 	tdm_sse_init(&u->sse, on_event, u);
 	tdm_arena_init(&u->event, EVENT_ARENA_BYTES);
 	tdm_bytes_init(&u->body, BODY_LIMIT_BYTES);
@@ -313,6 +313,12 @@ void tdm_upstream_usage(struct tdm_upstream *u, double prompt, double output, do
 	u->result->completion_tokens = (int64_t)u->output_tokens;
 	bool has_cached = u->cached_tokens > 0 && u->cached_tokens <= u->prompt_tokens;
 	u->result->cached_tokens = has_cached ? (int64_t)u->cached_tokens : 0;
+	bool has_thoughts = u->thought_tokens > 0 && u->thought_tokens <= u->output_tokens;
+	u->result->reasoning_tokens = has_thoughts ? (int64_t)u->thought_tokens : 0;
+}
+
+void tdm_upstream_thought_tokens(struct tdm_upstream *u, double n) {
+	u->thought_tokens = is_count(n) ? n : u->thought_tokens;
 }
 
 int tdm_upstream_fault(struct tdm_upstream *u, const struct tdm_value *error) {

@@ -27,7 +27,7 @@ struct tdm_upstream {
 	bool finished, done, ending, has_usage; // finished: how the answer ended is known; done: nothing may follow
 	bool is_encoded;                        // set by who reads the headers: compressed unasked
 	size_t n_answer_bytes, n_dropped;       // n_dropped: events after the end
-	double prompt_tokens, output_tokens, cached_tokens; // as far as told; negative = not yet
+	double prompt_tokens, output_tokens, cached_tokens, thought_tokens; // as far as told; negative = not yet
 	int64_t n_logprobs;
 	double sum_logprob;
 	int status; // TDM_OK, TDM_SINK_ENOUGH, or the first failure
@@ -65,7 +65,8 @@ void tdm_upstream_stopped_by(struct tdm_upstream *u, const char *stop); // NULL 
 void tdm_upstream_model(struct tdm_upstream *u, const char *name);      // likewise
 // Negative: not told. cached: part of the prompt's. Told several times: the last counts.
 void tdm_upstream_usage(struct tdm_upstream *u, double prompt, double output, double cached);
-int tdm_upstream_bad(struct tdm_upstream *u, const char *what); // "the upstream sent <what>"
+void tdm_upstream_thought_tokens(struct tdm_upstream *u, double n); // of the output's; before its usage
+int tdm_upstream_bad(struct tdm_upstream *u, const char *what);     // "the upstream sent <what>"
 // {message, code, type} or a string: an error that the upstream told inside its stream.
 int tdm_upstream_fault(struct tdm_upstream *u, const struct tdm_value *error);
 // The class of an HTTP status and an error's words that came with it. body: the answer's; NULL = not JSON.

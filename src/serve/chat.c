@@ -379,6 +379,7 @@ static int generate(struct chat *chat) {
 			continue;
 		chat->run.record->served = result->served ? result->served : chat->model->name;
 		chat->usage.completion_tokens += result->completion_tokens;
+		chat->usage.reasoning_tokens += result->reasoning_tokens;
 		if (i % n_each == 0) { // the prompt is counted once
 			chat->usage.prompt_tokens += result->prompt_tokens;
 			chat->usage.cached_tokens += result->cached_tokens;

@@ -130,8 +130,8 @@ void tdm_chat_put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
 	tdm_bytes_named(out, ",\"completion_tokens\":", u->completion_tokens);
 	tdm_bytes_named(out, ",\"total_tokens\":", u->prompt_tokens + u->completion_tokens);
 	tdm_bytes_named(out, ",\"prompt_tokens_details\":{\"cached_tokens\":", u->cached_tokens);
-	tdm_bytes_puts(out, "},\"completion_tokens_details\":{\"reasoning_tokens\":0,\"accepted_prediction_tokens\":0,"
-	                    "\"rejected_prediction_tokens\":0}}");
+	tdm_bytes_named(out, "},\"completion_tokens_details\":{\"reasoning_tokens\":", u->reasoning_tokens);
+	tdm_bytes_puts(out, ",\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}");
 }
 
 void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *u,

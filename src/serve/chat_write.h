@@ -23,6 +23,7 @@ struct tdm_chat_head { // what all chunks of one answer share
 
 struct tdm_chat_usage {
 	int64_t prompt_tokens, completion_tokens, cached_tokens; // cached: of the prompt, by the first choice
+	int64_t reasoning_tokens;                                // of the completion
 };
 
 // {"id":...,"object":object,... and "usage":{...}, without what follows.

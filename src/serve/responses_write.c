@@ -87,8 +87,8 @@ static void put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u) {
 	tdm_bytes_named(out, "{\"input_tokens\":", u->prompt_tokens);
 	tdm_bytes_named(out, ",\"input_tokens_details\":{\"cached_tokens\":", u->cached_tokens);
 	tdm_bytes_named(out, "},\"output_tokens\":", u->completion_tokens);
-	tdm_bytes_named(out, ",\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":",
-	                u->prompt_tokens + u->completion_tokens);
+	tdm_bytes_named(out, ",\"output_tokens_details\":{\"reasoning_tokens\":", u->reasoning_tokens);
+	tdm_bytes_named(out, "},\"total_tokens\":", u->prompt_tokens + u->completion_tokens);
 	tdm_bytes_putc(out, '}');
 }
 

@@ -113,6 +113,8 @@ static void put_usage(struct tdm_bytes *out, const struct tdm_span *s) {
 		tdm_otlp_integer(out, "gen_ai.usage.output_tokens", s->completion_tokens);
 	if (s->cached_tokens)
 		tdm_otlp_integer(out, "gen_ai.usage.cache_read.input_tokens", s->cached_tokens);
+	if (s->reasoning_tokens)
+		tdm_otlp_integer(out, "gen_ai.usage.reasoning.output_tokens", s->reasoning_tokens);
 	if (s->is_text && !s->error)
 		tdm_bytes_printf(out,
 		                 "{\"key\":\"gen_ai.response.finish_reasons\",\"value\":{\"arrayValue\":{\"values\":["

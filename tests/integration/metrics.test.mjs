@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { post, request, startTandem, user, chatStream } from './lib.mjs';
 import { readMetrics } from './metrics.mjs';
-import { startUpstream, jsonAnswer } from './upstream.mjs';
+import { chunk, event, startUpstream, jsonAnswer, wholeStream } from './upstream.mjs';
 
 const settings = (upstream, more = '') => `models:
   small: {kind: remote, url: "${upstream.url}", model: plain, price: {in: 1, out: 2}}
@@ -132,6 +132,31 @@ test('S22 S23 metrics: without a key for this machine alone, not through a proxy
   assert.ok(!text.includes('canary'), 'no key, no text');
   if (!outside) t.diagnostic('this machine has no other address');
   else assert.equal((await request(`http://${outside}:${server.port}/metrics`)).status, 401);
+  await server.stop();
+  await upstream.close();
+});
+
+test('tokens of thoughts, where the upstream counts them: in the usage of each format and in the metrics', async () => {
+  const upstream = await startUpstream(() => [...wholeStream(['a', 'b']).slice(0, -3),
+    chunk(event({ choices: [], usage: { prompt_tokens: 7, completion_tokens: 9, total_tokens: 16, completion_tokens_details: { reasoning_tokens: 6 } } })),
+    chunk(event('[DONE]')), '0\r\n\r\n']);
+  const server = await startTandem(`models:
+  far: {kind: remote, url: "${upstream.url}", model: plain}
+  kept: {kind: cache, inner: far}
+`);
+  const ask = async (model, more) => (await server.chat({ model, messages: user('hi'), ...more })).json;
+  const once = await ask('far');
+  assert.equal(once.usage.completion_tokens, 9);
+  assert.equal(once.usage.completion_tokens_details.reasoning_tokens, 6);
+  const { events } = await chatStream(server, { model: 'far', messages: user('hi'), stream_options: { include_usage: true } });
+  assert.equal(events.map((e) => e.usage).findLast(Boolean).completion_tokens_details.reasoning_tokens, 6);
+  const responses = await post(`${server.base}/responses`, { model: 'far', input: 'hi' });
+  assert.equal(responses.json.usage.output_tokens_details.reasoning_tokens, 6);
+  for (const cache of ['miss', 'hit-exact']) {
+    const { usage, tandem } = await ask('kept', { temperature: 0 });
+    assert.deepEqual([tandem.cache, usage.completion_tokens_details.reasoning_tokens], [cache, 6]);
+  }
+  assert.equal((await scrape(server)).get('tandem_tokens_total{model="far",type="reasoning"}'), 24);
   await server.stop();
   await upstream.close();
 });
