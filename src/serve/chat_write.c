@@ -110,6 +110,17 @@ static void put_call_piece(struct tdm_bytes *out, const struct tdm_chat_head *h,
 	tdm_bytes_puts(out, h->older_tools ? "}}" : "}}]}");
 }
 
+void tdm_chat_put_trace(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *before,
+                        const struct tdm_event *e) {
+	if (!h->trace || !e->author)
+		return;
+	tdm_bytes_puts(out, before);
+	put_member(out, "{\"author\":", e->author, strlen(e->author));
+	if (e->drafter)
+		put_member(out, ",\"drafter\":", e->drafter, strlen(e->drafter));
+	tdm_bytes_putc(out, '}');
+}
+
 static void end_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_event *e) {
 	struct tdm_bytes tandem;
 	if (!h->trace || !e->author) {
@@ -117,10 +128,7 @@ static void end_piece(struct tdm_bytes *out, const struct tdm_chat_head *h, cons
 		return;
 	}
 	tdm_bytes_init(&tandem, 4096);
-	put_member(&tandem, "{\"author\":", e->author, strlen(e->author));
-	if (e->drafter)
-		put_member(&tandem, ",\"drafter\":", e->drafter, strlen(e->drafter));
-	tdm_bytes_putc(&tandem, '}');
+	tdm_chat_put_trace(&tandem, h, "", e);
 	chunk_end(out, h, NULL, tandem.data);
 	tdm_bytes_release(&tandem);
 }

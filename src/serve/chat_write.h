@@ -31,6 +31,11 @@ void tdm_chat_put_head(struct tdm_bytes *out, const struct tdm_chat_head *h, con
 void tdm_chat_put_usage(struct tdm_bytes *out, const struct tdm_chat_usage *u);
 const char *tdm_finish_name(const struct tdm_chat_head *h, enum tdm_finish finish);
 // One `data: {...}` event each, with its empty line.
+// Who wrote a piece, where the client asks for that (tandem.trace): `before`, then {"author":...,"drafter":...}; else
+// nothing. A field of an event that there is anyway: clients pass over it, which they do not with other types of
+// events.
+void tdm_chat_put_trace(struct tdm_bytes *out, const struct tdm_chat_head *h, const char *before,
+                        const struct tdm_event *e);
 void tdm_chat_chunk_usage(struct tdm_bytes *out, const struct tdm_chat_head *h, const struct tdm_chat_usage *u,
                           const char *receipt);
 void tdm_chat_done(struct tdm_bytes *out);

@@ -73,8 +73,12 @@ static void piece(struct tdm_bytes *out, const struct tdm_chat_head *h, struct t
 		tdm_columns_clear(s->shown.columns);
 		tdm_columns_event(s->shown.columns, e);
 	}
+	struct tdm_bytes trace;
+	tdm_bytes_init(&trace, 4096);
+	tdm_chat_put_trace(&trace, h, "", e);
 	chunk(out, h, s, e->text, e->len, s->shown.has_logprobs ? s->shown.columns : NULL);
-	chunk_end(out, h, NULL, NULL);
+	chunk_end(out, h, NULL, trace.data);
+	tdm_bytes_release(&trace);
 }
 
 static void finish(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,

@@ -89,7 +89,9 @@ static void piece(struct tdm_bytes *out, const struct tdm_chat_head *h, struct t
 	tdm_bytes_named(out, ",\"index\":", s->n_blocks - 1);
 	tdm_bytes_join(out, ",\"delta\":{\"type\":", deltas[e->piece], "");
 	tdm_bytes_json(out, e->text, e->len);
-	tdm_bytes_puts(out, "}}\n\n");
+	tdm_bytes_putc(out, '}');
+	tdm_chat_put_trace(out, h, ",\"tandem\":", e);
+	tdm_bytes_puts(out, "}\n\n");
 }
 
 static void finish(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,

@@ -237,7 +237,8 @@ static void end_item(struct tdm_bytes *out, struct tdm_stream *s, const char *st
 	keep_item(s, status);
 }
 
-static void put_delta(struct tdm_bytes *out, struct tdm_stream *s, const struct tdm_event *e, bool logprobs) {
+static void put_delta(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,
+                      const struct tdm_event *e, bool logprobs) {
 	static const char *const names[] = {
 	    [TDM_PIECE_TEXT] = "response.output_text.delta",
 	    [TDM_PIECE_THOUGHT] = "response.reasoning_summary_text.delta",
@@ -256,6 +257,7 @@ static void put_delta(struct tdm_bytes *out, struct tdm_stream *s, const struct 
 		}
 		tdm_bytes_putc(out, ']');
 	}
+	tdm_chat_put_trace(out, h, ",\"tandem\":", e);
 	end_event(out);
 }
 
@@ -272,7 +274,7 @@ static void piece(struct tdm_bytes *out, const struct tdm_chat_head *h, struct t
 		begin_item(out, s, e->piece);
 	}
 	if (e->piece != TDM_PIECE_CALL)
-		put_delta(out, s, e, logprobs);
+		put_delta(out, h, s, e, logprobs);
 }
 
 static void finish(struct tdm_bytes *out, const struct tdm_chat_head *h, struct tdm_stream *s,

@@ -374,3 +374,26 @@ test('bytes of every format: the first event comes with the head, nothing is hel
     assert.ok(both.bytes.endsWith('0\r\n\r\n'));
   }
 });
+
+test('tandem.trace: who wrote each piece, in the streams of four formats, and the clients read on', async () => {
+  upstream.behaviour = () => stream([{ content: 'Hel' }, { content: 'lo' }]);
+  const oa = new OpenAI({ baseURL: server.base, apiKey: 'k', maxRetries: 0 }), an = new Anthropic({ baseURL: server.origin, apiKey: 'k', maxRetries: 0 });
+  const trace = { tandem: { trace: true } }, messages = user('hi'), model = 'cloud';
+  const read = async (promise, words) => {
+    const found = [];
+    for await (const e of await promise) if (words(e)) found.push([words(e), e.tandem?.author]);
+    return found;
+  };
+  const ways = (more) => [
+    read(oa.chat.completions.create({ model, messages, stream: true, ...more }), (e) => e.choices[0].delta.content),
+    read(oa.responses.create({ model, input: 'hi', stream: true, ...more }), (e) => e.type === 'response.output_text.delta' && e.delta),
+    read(an.messages.create({ model, messages, max_tokens: 9, stream: true, ...more }), (e) => e.type === 'content_block_delta' && e.delta.text)];
+  for (const found of await Promise.all(ways(trace))) assert.deepEqual(found, [['Hel', 'cloud'], ['lo', 'cloud']]);
+  for (const found of await Promise.all(ways({}))) assert.deepEqual(found, [['Hel', undefined], ['lo', undefined]]);
+  const raw = (more) => read(oa.completions.create({ model: 'slow', prompt: 'hi', stream: true, ...more }), (e) => e.choices[0].text);
+  const traced = await raw(trace);
+  assert.deepEqual([traced.map(([text]) => text).join(''), ...new Set(traced.map(([, author]) => author))], ['late', 'slow']);
+  assert.ok((await raw({})).every(([, author]) => author === undefined));
+  assert.equal((await oa.responses.stream({ model, input: 'hi', ...trace }).finalResponse()).output_text, 'Hello');
+  assert.equal(await an.messages.stream({ model, messages, max_tokens: 9, ...trace }).finalText(), 'Hello');
+});
