@@ -2,8 +2,11 @@
 // servers over one store, a mask around it.
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { realpathSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { chatStream, post, request, startTandem, streamedText, tempDir, user } from './lib.mjs';
+import { chatStream, post, program, request, startTandem, streamedText, tempDir, user } from './lib.mjs';
+import { startRedis, withoutRedis } from './redis.mjs';
 import { chunk, delta, startUpstream, wholeStream } from './upstream.mjs';
 
 let upstream, n = 0;
@@ -172,4 +175,56 @@ test('a misspelt wish for near answers is told; a right one has no effect where 
   assert.equal((await server.chat({ messages: user('x'), tandem: { cache_similarity: 0.9 } })).headers['x-tandem-cache'], 'miss');
   assert.equal((await server.chat({ messages: user('x') }, { 'x-tandem-cache-similarity': '0.9' })).headers['x-tandem-cache'], 'hit-exact');
   await server.stop();
+});
+
+test('near questions by a real encoder, bounded by labelled pairs: the same words hit, others do not, and pairs that promise nothing allow nothing', async () => {
+  const dir = tempDir('encoder-');
+  const made = spawnSync(path.join(path.dirname(realpathSync(program)), 'random_model'), [dir], { encoding: 'utf8' });
+  assert.equal(made.status, 0, made.stderr);
+  const line = (a, b, alike) => JSON.stringify({ a, b, same: alike });
+  const alike = Array.from({ length: 150 }, (_, i) => line(`what is number ${i}?`, `What  is NUMBER ${i} ?`, true));
+  const near = line('How old is Ann?', 'How old is Bob?', false), apart = line('What is the sea?', 'What is a stone?', false);
+  const options = (file) => `, embedder: words, semantic: all, threshold: 0.9, pairs: ${file}, epsilon: 0.05`;
+  const server = await startTandem(`models:
+  words: {kind: local, path: ${dir}/bert-words.gguf}
+  cloud: {kind: remote, url: "${upstream.url}", model: counting}
+  kept: {kind: cache, inner: cloud${options('good.jsonl')}}
+  wary: {kind: cache, inner: cloud${options('bad.jsonl')}}
+serve: {default: kept}
+`, { files: { 'good.jsonl': [...alike, ...Array(30).fill(apart)].join('\n'), 'bad.jsonl': [...alike.slice(0, 40), ...Array(40).fill(near)].join('\n') } });
+  const say = async (text, more = {}) => (await server.chat({ messages: user(text), temperature: 0, ...more })).json;
+  const first = await say('What is the sea?'), again = await say('what is THE  sea ?');
+  assert.deepEqual([first.tandem.cache, again.tandem.cache], ['miss', 'hit-semantic']);
+  assert.deepEqual(same(again), same(first));
+  const d = again.tandem.decisions.find((x) => x.choice === 'hit-semantic');
+  assert.equal(d.signal, 'cosine');
+  assert.ok(d.score > 0.999 && d.threshold > 0.9605 && d.threshold <= 0.99, `${d.score} ${d.threshold}`);
+  assert.match(d.detail, /epsilon=0\.05 delta=0\.05 upper=0\.0[0-4]/);
+  for (const other of ['What is a stone?', 'Was ist das Meer?', 'Tell me about rivers']) assert.equal((await say(other)).tandem.cache, 'miss', other);
+  const body = { messages: user('WHAT is the sea?'), temperature: 0 };
+  assert.equal(streamedText((await chatStream(server, body)).events), first.choices[0].message.content);
+  assert.equal((await say('what is the SEA?', { messages: [{ role: 'system', content: 'Be brief.' }, ...user('what is the SEA?')] })).tandem.cache, 'miss', 'only the last words may differ');
+  assert.equal((await say('what IS the sea?', { max_tokens: 3 })).tandem.cache, 'miss');
+  await say('What is the sea?', { model: 'wary' });
+  const wary = await say('what is THE sea ?', { model: 'wary' });
+  assert.equal(wary.tandem.cache, 'miss', 'its pairs promise nothing');
+  const metrics = (await request(`${server.origin}/metrics`)).text;
+  assert.match(metrics, /^tandem_certificate_margin\{certificate="kept"\} 0\.0/m);
+  assert.match(metrics, /^tandem_certificate_alarms_total\{certificate="wary"\} 1$/m);
+  await server.stop();
+});
+
+test('answers kept in Redis are found by another replica, exactly the same question alone; without the store a miss', { skip: withoutRedis }, async () => {
+  const redis = await startRedis(), env = { STORE_PASSWORD: redis.password };
+  const settings = tree(', storage: state').replace('serve:', `state: {url: "redis://127.0.0.1:${redis.port}/1", password: "env:STORE_PASSWORD", timeout_ms: 300}\nserve:`);
+  const two = await Promise.all([startTandem(settings, { env }), startTandem(settings, { env })]);
+  const ask = (i, text) => two[i].chat({ messages: user(text) });
+  const first = await ask(0, 'of both?'), second = await ask(1, 'of both?');
+  assert.deepEqual([first.headers['x-tandem-cache'], second.headers['x-tandem-cache']], ['miss', 'hit-exact']);
+  assert.deepEqual(same(second.json), same(first.json));
+  assert.equal((await ask(1, 'Of both?')).headers['x-tandem-cache'], 'miss');
+  await redis.kill();
+  const alone = await ask(1, 'of both?');
+  assert.deepEqual([alone.status, alone.headers['x-tandem-cache']], [200, 'miss']);
+  await Promise.all(two.map((s) => s.stop()));
 });
