@@ -42,6 +42,10 @@ int tdm_shared_open(const struct tdm_shared_options *o, struct tdm_shared **out,
 		}
 		return status;
 	}
+	if (!strncmp(o->url, "rediss://", 9))
+		return tdm_fail(err, TDM_ECONFIG,
+		                "state.url: TLS to a store is not in this program's library (hiredis 0.14); expected redis:// "
+		                "in a network of your own, or unix:PATH of a tunnel");
 	return tdm_fail(err, TDM_ECONFIG,
 	                "state.url: expected \"memory:\", \"sqlite:PATH\", \"redis://HOST\" or \"unix:PATH\"");
 }

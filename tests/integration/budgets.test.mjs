@@ -224,7 +224,7 @@ test('money bounds nothing of a model without a price: refused when the settings
     assert.equal(status, 2);
     assert.match(stderr, reason);
   }
-  for (const url of ['redis://user:secret@h', 'postgres://x', 'redis://'])
+  for (const url of ['redis://user:secret@h', 'rediss://h', 'postgres://x', 'redis://'])
     assert.match(check(`models:\n  a: {kind: script, answers: [x]}\nstate: {url: "${url}"}\n`).stderr, /state\.url/);
 });
 

@@ -78,7 +78,7 @@ static void test_text_chunk(void **state) {
 
 static void test_end_of_stream(void **state) {
 	struct tdm_bytes b;
-	struct tdm_chat_usage usage = {3, 2, 1};
+	struct tdm_chat_usage usage = {3, 2, 1, 0};
 	(void)state;
 	tdm_bytes_init(&b, 1 << 16);
 	put_finish(&b, TDM_FINISH_LENGTH, "{\"receipt\":\"rcp_1\"}");
@@ -115,7 +115,7 @@ static struct tdm_bytes bytes_of(const char *text) {
 
 static void test_whole(void **state) {
 	struct tdm_bytes b;
-	struct tdm_chat_usage usage = {3, 2, 1};
+	struct tdm_chat_usage usage = {3, 2, 1, 0};
 	struct tdm_chat_call second = {"call_2", "g", bytes_of("{\"x\":\"\\n\"}"), NULL},
 	                     first = {"call_1", "f", bytes_of("{}"), &second};
 	const struct tdm_chat_choice choices[3] = {

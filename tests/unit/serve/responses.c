@@ -192,7 +192,7 @@ static void test_stream(void **state) {
 	                                    "response.function_call_arguments.done",
 	                                    "response.output_item.done"};
 	struct tdm_result result = {.finish = TDM_FINISH_CALLS};
-	struct tdm_chat_usage usage = {3, 2, 1};
+	struct tdm_chat_usage usage = {3, 2, 1, 0};
 	(void)state;
 	format->begin(&out, &head, &stream);
 	say(TDM_PIECE_TEXT, odd);
