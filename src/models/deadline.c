@@ -16,9 +16,7 @@ struct deadline {
 
 struct late {
 	struct tdm_sink sink;
-	struct tdm_run *run;
-	int64_t end_us; // of the whole answer; 0 = none
-	bool began;
+	struct tdm_begin begin; // the words may come from another thread (hedging)
 };
 
 static int64_t sooner(int64_t a, int64_t b) {
@@ -27,8 +25,7 @@ static int64_t sooner(int64_t a, int64_t b) {
 
 static int put(struct tdm_sink *sink, const struct tdm_event *event) {
 	struct late *l = (struct late *)sink;
-	l->began = true;
-	l->run->deadline_us = l->end_us; // from the first words on
+	atomic_store_explicit(&l->begin.began, true, memory_order_relaxed);
 	return sink->next->put(sink->next, event);
 }
 
@@ -36,15 +33,18 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
                     struct tdm_result *result) {
 	const struct deadline *d = (const struct deadline *)m;
 	int64_t now_us = tdm_now_us(), outer_us = run->deadline_us;
-	struct late l = {.sink = {put, sink}, .run = run};
-	l.end_us = sooner(outer_us, d->o.ms ? now_us + d->o.ms * 1000 : 0);
-	run->deadline_us = sooner(l.end_us, d->o.first_ms ? now_us + d->o.first_ms * 1000 : 0);
+	struct late l = {.sink = {put, sink}, .begin = {.until_us = now_us + d->o.first_ms * 1000, .outer = run->begin}};
+	run->deadline_us = sooner(outer_us, d->o.ms ? now_us + d->o.ms * 1000 : 0);
+	run->begin = d->o.first_ms ? &l.begin : l.begin.outer;
 	int status = tdm_generate(d->inner, run, request, &l.sink, result);
 	run->deadline_us = outer_us;
-	if (status != TDM_EDEADLINE || (outer_us && tdm_now_us() >= outer_us))
+	run->begin = l.begin.outer;
+	if (status != TDM_EDEADLINE)
 		return status;
 	tdm_error_clear(&run->error);
-	if (!l.began)
+	if ((status = tdm_run_check(run))) // who called is late too
+		return status;
+	if (!atomic_load_explicit(&l.begin.began, memory_order_relaxed))
 		return tdm_fail(&run->error, TDM_EUPTIME, "model %s: it did not begin to answer within its deadline", m->name);
 	if (run->objective.strict)
 		return tdm_fail(&run->error, TDM_EUPTIME, "model %s: its deadline passed in the middle of an answer", m->name);

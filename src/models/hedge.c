@@ -167,6 +167,8 @@ int tdm_hedge(struct tdm_hedge *h, struct tdm_run *run, const struct tdm_request
 	r.scans = scans;
 	r.egress.scan = scan;
 	run->egress = scans ? &r.egress : NULL;
+	struct tdm_run_hook *hook = run->hook;
+	run->hook = NULL; // of who keeps back what either of them puts: not from two threads
 	bool is_alone = begin(&r, run, &thread) != TDM_OK; // no memory for a second: the first will do
 	run->given_up = &r.given_up[0];
 	int status = tdm_generate(h->first, run, request, &r.entrants[0].sink, result);
@@ -179,6 +181,7 @@ int tdm_hedge(struct tdm_hedge *h, struct tdm_run *run, const struct tdm_request
 	if (!is_alone)
 		pthread_join(thread, NULL);
 	run->given_up = r.outer;
+	run->hook = hook;
 	run->egress = scans;
 	if (!is_alone)
 		status = judge(&r, run, status, result);

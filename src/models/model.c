@@ -36,6 +36,9 @@ int tdm_run_check(struct tdm_run *run) {
 		return tdm_fail(&run->error, TDM_EGONE, "the client has left");
 	if (run->deadline_us && tdm_now_us() >= run->deadline_us)
 		return tdm_fail(&run->error, TDM_EDEADLINE, "the deadline of the request has passed");
+	for (const struct tdm_begin *b = run->begin; b; b = b->outer)
+		if (!atomic_load_explicit(&b->began, memory_order_relaxed) && tdm_now_us() >= b->until_us)
+			return tdm_fail(&run->error, TDM_EDEADLINE, "the time for the first words has passed");
 	return TDM_OK;
 }
 

@@ -51,6 +51,13 @@ struct tdm_run_hook {
 	struct tdm_run_hook *next;
 };
 
+// Until when the first words of an answer must have come. Whoever puts them says so, from any thread.
+struct tdm_begin {
+	int64_t until_us; // monotonic
+	atomic_bool began;
+	const struct tdm_begin *outer; // that of who called; NULL = none
+};
+
 struct tdm_account;
 
 // Who writes an answer as it comes may be told that more pieces follow at once, so that they leave together. Calls are
@@ -63,10 +70,11 @@ struct tdm_run { // one request on its way through the tree
 	struct tdm_arena *arena;
 	struct tdm_error error;
 	struct tdm_record *record;
-	const atomic_bool *cancelled; // NULL = never
-	const atomic_bool *given_up;  // likewise, by who called: nobody waits for this part of a request any more
-	int64_t deadline_us;          // monotonic; 0 = none
-	uint64_t seed;                // everything random comes from it
+	const atomic_bool *cancelled;  // NULL = never
+	const atomic_bool *given_up;   // likewise, by who called: nobody waits for this part of a request any more
+	int64_t deadline_us;           // monotonic; 0 = none
+	const struct tdm_begin *begin; // NULL = none
+	uint64_t seed;                 // everything random comes from it
 	struct tdm_objective objective;
 	const char *tenant;
 	int n_retries;    // calls of upstreams that were repeated for it

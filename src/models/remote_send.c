@@ -94,7 +94,7 @@ static bool is_far(int64_t since_us, int64_t now_us, int64_t limit_ms) {
 static bool is_patient(const struct transfer *t, int64_t now_us) {
 	const struct tdm_remote_options *o = &t->remote->options;
 	const struct tdm_run *run = t->run;
-	if (run->hook || t->upstream.done || t->upstream.finished)
+	if (run->hook || run->begin || t->upstream.done || t->upstream.finished)
 		return false;
 	if (run->deadline_us && run->deadline_us - now_us < FAR_US)
 		return false;
