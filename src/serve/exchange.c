@@ -63,6 +63,10 @@ int64_t tdm_exchange_arrived_us(const struct tdm_exchange *x) {
 
 // --- sending
 
+void tdm_exchange_deadline(struct tdm_exchange *x, int64_t wait_us) {
+	x->deadline_us = tdm_now_us() + wait_us;
+}
+
 void tdm_exchange_cancel(struct tdm_exchange *x) {
 	atomic_store(&x->cancelled, true);
 	pthread_cond_broadcast(&x->room);

@@ -21,7 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_BYTES 16384
 #define STACK_BYTES ((size_t)1 << 20) // address space; what is never used costs nothing
 #define BACKLOG 4096
 #define LISTENER UINT64_MAX
@@ -29,7 +28,6 @@
 #define KEEPER_TICK_MS 100
 #define LINGER_US 2000000 // for a client to read its last answer before its connection is closed
 #define EVICT_TRIES 16
-#define BODY_STEP_BYTES 65536 // of a body in body_s seconds
 #define SPARE_THREADS 2
 #define ARENAS 4      // of malloc: what a thousand threads have freed is found again by the next
 #define SPARE_MS 2000 // a thread beyond these ends after so long without work
@@ -38,11 +36,6 @@
 
 static uint64_t name_of(const struct tdm_exchange *x) {
 	return (uint64_t)x->generation << 32 | x->slot;
-}
-
-// With x->mutex held.
-static void set_deadline(struct tdm_exchange *x, int64_t wait_us) {
-	x->deadline_us = tdm_now_us() + wait_us;
 }
 
 static void free_memory(struct tdm_exchange *x) {
@@ -94,7 +87,7 @@ static void linger(struct tdm_exchange *x) {
 	if (!cut) {
 		shutdown(x->fd, SHUT_WR);
 		x->stage = TDM_LINGERING;
-		set_deadline(x, LINGER_US);
+		tdm_exchange_deadline(x, LINGER_US);
 	}
 	pthread_mutex_unlock(&x->mutex);
 	if (cut)
@@ -104,7 +97,7 @@ static void linger(struct tdm_exchange *x) {
 }
 
 static void drop_input(struct tdm_exchange *x) {
-	char bytes[READ_BYTES];
+	char bytes[TDM_READ_BYTES];
 	ssize_t n = 1;
 	for (int i = 0; n > 0 && i < 64; i++)
 		n = recv(x->fd, bytes, sizeof bytes, MSG_DONTWAIT);
@@ -194,7 +187,7 @@ static void turn_away(int fd) {
 	    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 112"
 	    "\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{\"error\":{\"message\":\"the server has no "
 	    "room for another connection\",\"type\":\"overloaded_error\",\"code\":\"loading\"}}";
-	char bytes[READ_BYTES];
+	char bytes[TDM_READ_BYTES];
 	(void)!recv(fd, bytes, sizeof bytes, MSG_DONTWAIT); // unread bytes would turn the answer into a reset
 	(void)!send(fd, full, sizeof full - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(fd, SHUT_WR);
@@ -225,12 +218,12 @@ static void add_connection(struct tdm_http *h, int fd, const struct sockaddr_sto
 	x->stage = TDM_READING;
 	x->wait = TDM_WAIT_REQUEST;
 	x->owned = x->readable = x->again = x->hung_up = x->broken = x->last = x->has_head = false;
-	tdm_bytes_init(&x->in, TDM_HEAD_BYTES + READ_BYTES);
+	tdm_bytes_init(&x->in, TDM_HEAD_BYTES + TDM_READ_BYTES);
 	tdm_bytes_init(&x->head_text, TDM_HEAD_BYTES);
 	tdm_bytes_init(&x->out, SIZE_MAX / 2);
 	tdm_bytes_init(&x->early, SIZE_MAX / 2);
 	tdm_bytes_init(&x->headers, TDM_HEAD_BYTES * 4);
-	set_deadline(x, (int64_t)h->options.idle_s * 1000000);
+	tdm_exchange_deadline(x, (int64_t)h->options.idle_s * 1000000);
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = name_of(x)};
 	bool watched = epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 	x->owned = !watched;
@@ -269,154 +262,6 @@ static void accept_all(struct tdm_http *h) {
 	pthread_mutex_unlock(&h->accepting);
 }
 
-// --- reading a request
-
-enum turn { WAIT, READY, CLOSE, REJECT };
-
-static enum turn reject(struct tdm_exchange *x, int status, const char *code, const char *why) {
-	x->unread = true;
-	tdm_exchange_reject(x, status, code, why);
-	return REJECT;
-}
-
-static const char *code_of(int status) {
-	return status == 431 ? "headers_too_large" : status == 405 ? "method_not_allowed" : "bad_request";
-}
-
-static bool has_other_coding(const struct tdm_head *h) {
-	const char *coding = tdm_head_value(h, "content-encoding");
-	return coding && *coding && strcasecmp(coding, "identity") != 0;
-}
-
-static void say_continue(struct tdm_exchange *x) {
-	static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	(void)!send(x->fd, line, sizeof line - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static enum turn no_memory(struct tdm_exchange *x) {
-	return reject(x, 503, "out_of_memory", "there is no memory for this request");
-}
-
-// The head is whole. What will not be used is not read: a body that is too large, or in a coding that nobody decodes.
-static enum turn begin_body(struct tdm_exchange *x, size_t head_bytes) {
-	struct tdm_head *h = &x->head;
-	const char *upgrade;
-	x->too_large = x->unread = false;
-	tdm_bytes_clear(&x->head_text);
-	tdm_bytes_add(&x->head_text, x->in.data, head_bytes);
-	tdm_bytes_drop(&x->in, head_bytes);
-	x->looked = 0;
-	if (x->head_text.failed)
-		return no_memory(x);
-	if (!tdm_head_read(h, x->head_text.data, head_bytes))
-		return reject(x, h->refused, code_of(h->refused), h->why);
-	if (!strcmp(h->method, "CONNECT"))
-		return reject(x, 405, "method_not_allowed", "this server is no proxy");
-	if ((upgrade = tdm_head_value(h, "upgrade")) && !strcasecmp(upgrade, "websocket"))
-		return reject(x, 426, "upgrade_required", "this server has no WebSocket; streams are server-sent events");
-	x->has_head = true;
-	x->chunks = (struct tdm_chunks){0};
-	tdm_bytes_init(&x->body, x->http->options.max_body_bytes);
-	x->too_large = h->has_length && h->length > x->http->options.max_body_bytes;
-	x->unread = x->too_large || ((h->chunked || h->length) && has_other_coding(h));
-	if (h->wants_continue && !x->unread && (h->chunked || h->length))
-		say_continue(x);
-	return READY;
-}
-
-// What has come of the body is taken; *whole: nothing of the request is missing.
-static enum turn take_body(struct tdm_exchange *x, bool *whole) {
-	size_t used = 0;
-	*whole = x->unread;
-	if (x->unread)
-		return READY;
-	if (x->head.chunked) {
-		used = tdm_chunks_read(&x->chunks, x->in.data, x->in.len, &x->body);
-		if (used == SIZE_MAX)
-			return reject(x, 400, "bad_request", "the body is not in chunks");
-		*whole = x->chunks.state == TDM_CHUNK_DONE;
-		x->too_large = x->unread = x->body.failed && used > x->http->options.max_body_bytes - x->body.len;
-		*whole |= x->unread;
-	} else {
-		size_t left = (size_t)x->head.length - x->body.len;
-		used = left < x->in.len ? left : x->in.len;
-		tdm_bytes_add(&x->body, x->in.data, used);
-		*whole = x->body.len == x->head.length;
-	}
-	if (x->body.failed && !x->too_large)
-		return no_memory(x);
-	if (used)
-		tdm_bytes_drop(&x->in, used);
-	return READY;
-}
-
-// Looks at what has come: WAIT = more is needed.
-static enum turn look(struct tdm_exchange *x) {
-	bool whole = false;
-	if (!x->has_head) {
-		size_t n = tdm_head_find(&x->head, x->in.data, x->in.len, &x->looked);
-		if (x->head.refused)
-			return reject(x, x->head.refused, code_of(x->head.refused), x->head.why);
-		if (!n)
-			return WAIT;
-		enum turn turn = begin_body(x, n);
-		if (turn != READY)
-			return turn;
-	}
-	enum turn turn = take_body(x, &whole);
-	return turn == READY && !whole ? WAIT : turn;
-}
-
-// Receives once. WAIT: nothing is there. READY: look again.
-static enum turn receive(struct tdm_exchange *x, bool *drained) {
-	char bytes[READ_BYTES];
-	if (*drained)
-		return WAIT;
-	ssize_t n = recv(x->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-		return CLOSE;
-	if (n < 0)
-		return errno == EINTR ? READY : WAIT;
-	tdm_bytes_add(&x->in, bytes, (size_t)n);
-	if (x->in.failed)
-		return no_memory(x);
-	*drained = (size_t)n < sizeof bytes && !x->hung_up; // the next byte comes with an event of its own
-	return READY;
-}
-
-// A new time limit: of the head from its first byte on, of the body at each of its steps, of the next request.
-static void set_limit(struct tdm_exchange *x) {
-	const struct tdm_http_options *o = &x->http->options;
-	size_t step = x->body.len / BODY_STEP_BYTES;
-	enum tdm_wait wait = x->has_head ? TDM_WAIT_BODY : x->in.len ? TDM_WAIT_HEAD : TDM_WAIT_REQUEST;
-	if (wait == x->wait && (wait != TDM_WAIT_BODY || step == x->step))
-		return;
-	pthread_mutex_lock(&x->mutex);
-	set_deadline(x, (int64_t)(wait == TDM_WAIT_BODY   ? o->body_s
-	                          : wait == TDM_WAIT_HEAD ? o->header_s
-	                                                  : o->idle_s) *
-	                    1000000);
-	x->wait = wait;
-	x->step = step;
-	pthread_mutex_unlock(&x->mutex);
-}
-
-static enum turn read_request(struct tdm_exchange *x) {
-	bool drained = false;
-	enum turn turn = READY;
-	while (turn == READY) {
-		turn = x->in.len || x->has_head ? look(x) : WAIT;
-		if (turn != WAIT)
-			return turn;
-		turn = receive(x, &drained);
-	}
-	if (turn == WAIT)
-		set_limit(x);
-	if (turn == WAIT && !x->in.len)
-		tdm_bytes_release(&x->in);
-	return turn;
-}
-
 // --- answering
 
 // A request was answered and sent. false: so was the connection.
@@ -432,7 +277,7 @@ static bool go_on(struct tdm_exchange *x, bool patient) {
 	pthread_mutex_lock(&x->mutex);
 	x->stage = TDM_READING;
 	x->wait = TDM_WAIT_ANSWER;
-	set_deadline(x, (int64_t)x->http->options.idle_s * 1000000);
+	tdm_exchange_deadline(x, (int64_t)x->http->options.idle_s * 1000000);
 	pthread_mutex_unlock(&x->mutex);
 	return true;
 }
@@ -525,12 +370,12 @@ static void attend(struct tdm_http *h, struct tdm_exchange *x) {
 		drop_input(x);
 		return;
 	}
-	enum turn turn = read_request(x);
-	if (turn == READY)
+	enum tdm_turn turn = tdm_intake_read(x);
+	if (turn == TDM_TURN_READY)
 		begin(h, x);
-	else if (turn == CLOSE)
+	else if (turn == TDM_TURN_CLOSE)
 		close_connection(x);
-	else if (turn == WAIT)
+	else if (turn == TDM_TURN_WAIT)
 		let_go(x, false);
 	else if (go_on(x, false))
 		pass_on(x);
@@ -603,7 +448,7 @@ static void end_late(struct tdm_exchange *x) {
 		close_connection(x);
 		return;
 	}
-	reject(x, 408, "request_timeout", x->has_head ? "the body came too slowly" : "the head came too slowly");
+	tdm_intake_reject(x, 408, "request_timeout", x->has_head ? "the body came too slowly" : "the head came too slowly");
 	go_on(x, false);
 }
 

@@ -1,4 +1,5 @@
-// What http.c (connections, threads) and exchange.c (one request and its answer) share; nothing else includes this.
+// What http.c (connections, threads), intake.c (reading a request) and exchange.c (a request and its answer) share;
+// nothing else includes this.
 //
 // Locks: exchange->mutex guards what is marked so below, http->mutex the counts and the queue; neither is taken under
 // the other. A connection has one owner at a time, the thread that reads and answers; an exchange's memory is kept for
@@ -66,6 +67,7 @@ struct tdm_http {
 void tdm_exchange_push(struct tdm_exchange *x); // sends what the socket takes
 void tdm_exchange_cancel(struct tdm_exchange *x);
 void tdm_exchange_ping(struct tdm_exchange *x, int64_t now_us);
+void tdm_exchange_deadline(struct tdm_exchange *x, int64_t wait_us); // from now
 
 void tdm_exchange_begin(struct tdm_exchange *x); // a request was read; the owner calls
 // It was answered. patient: waits until all is sent, or the client's time is over; else what the socket does not take
@@ -73,3 +75,11 @@ void tdm_exchange_begin(struct tdm_exchange *x); // a request was read; the owne
 void tdm_exchange_finish(struct tdm_exchange *x, bool patient);
 // Answers what is no request, in the shape of the API's errors; the connection ends with it.
 void tdm_exchange_reject(struct tdm_exchange *x, int status, const char *code, const char *why);
+
+#define TDM_READ_BYTES 16384 // received at once
+
+// By the owner: reads what has come. WAIT: more is needed; READY: a request is whole, or as much of it as is read;
+// CLOSE: the client has left; REJECT: it was answered, as what is no request.
+enum tdm_turn { TDM_TURN_WAIT, TDM_TURN_READY, TDM_TURN_CLOSE, TDM_TURN_REJECT };
+enum tdm_turn tdm_intake_read(struct tdm_exchange *x);
+enum tdm_turn tdm_intake_reject(struct tdm_exchange *x, int status, const char *code, const char *why);
