@@ -1,28 +1,19 @@
 #include "assure/control.h"
-#include "assure/bounds.h"
 #include <math.h>
 #include <stdlib.h>
 
-struct item {
-	double gate;
-	int is_bad;
-};
-
-static int strictest_first(const void *a, const void *b) {
-	double x = ((const struct item *)a)->gate, y = ((const struct item *)b)->gate;
-	return (x < y) - (x > y);
-}
-
-static int check(const struct tdm_claim *claim, const struct tdm_losses *items, const double *grid, size_t n_grid,
-                 struct tdm_error *err) {
+int tdm_control_check(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid,
+                      size_t n_grid, struct tdm_error *err) {
 	if (!(claim->epsilon > 0 && claim->epsilon < 1 && claim->delta > 0 && claim->delta < 1))
 		return tdm_fail(err, TDM_EVALUE, "control: epsilon %g and delta %g are expected between 0 and 1",
 		                claim->epsilon, claim->delta);
 	if (items->n == 0 || n_grid == 0)
 		return tdm_fail(err, TDM_EVALUE, "control: expected at least one item and one threshold");
 	for (size_t i = 0; i < items->n; i++) {
-		if (items->loss[i] != 0 && items->loss[i] != 1)
+		if (claim->bound == TDM_BOUND_BINOMIAL && items->loss[i] != 0 && items->loss[i] != 1)
 			return tdm_fail(err, TDM_EVALUE, "control: loss %zu is %g, expected 0 or 1", i, items->loss[i]);
+		if (!(items->loss[i] >= 0 && items->loss[i] <= 1))
+			return tdm_fail(err, TDM_EVALUE, "control: loss %zu is %g, expected 0 to 1", i, items->loss[i]);
 		if (!isfinite(items->gate[i]))
 			return tdm_fail(err, TDM_EVALUE, "control: score %zu is not a finite number", i);
 	}
@@ -32,44 +23,105 @@ static int check(const struct tdm_claim *claim, const struct tdm_losses *items, 
 	return TDM_OK;
 }
 
-// Items in the order in which falling thresholds keep them.
-static struct item *sorted(const struct tdm_losses *items) {
-	struct item *out = calloc(items->n, sizeof *out);
-	for (size_t i = 0; out && i < items->n; i++)
-		out[i] = (struct item){items->gate[i], items->loss[i] == 1};
-	if (out)
-		qsort(out, items->n, sizeof *out, strictest_first);
-	return out;
+// What the risk is the mean of, in the order of the items; returns how many.
+static size_t sample(const struct tdm_risk_claim *claim, const struct tdm_losses *items, double threshold, double *z) {
+	size_t n = 0;
+	for (size_t i = 0; i < items->n; i++) {
+		bool kept = items->gate[i] >= threshold;
+		if (claim->risk == TDM_RISK_JOINT)
+			z[n++] = kept ? items->loss[i] : 0;
+		else if (claim->risk == TDM_RISK_SELECTIVE && kept)
+			z[n++] = items->loss[i];
+		else if (claim->risk == TDM_RISK_CLASS && items->loss[i] > 0)
+			z[n++] = kept;
+	}
+	return n;
 }
 
-static void walk(const struct tdm_claim *claim, const struct item *items, size_t n, const double *grid, size_t n_grid,
-                 struct tdm_control *best) {
-	int64_t needed = tdm_binomial_needed(claim->epsilon, claim->delta);
-	size_t kept = 0, bad = 0;
+// Whether n items without any loss would be rejected.
+static bool can_succeed(const struct tdm_risk_claim *claim, size_t n, double *zeros, double delta) {
+	double p = 1;
+	for (size_t i = 0; i < n; i++)
+		zeros[i] = 0;
+	return n > 0 && tdm_pvalue(claim->bound, zeros, n, claim->epsilon, delta, &p, NULL) == TDM_OK && p <= delta;
+}
+
+static double part_of_delta(const struct tdm_risk_claim *claim) {
+	return claim->procedure == TDM_MULTI_START && claim->n_starts ? claim->delta / (double)claim->n_starts
+	                                                              : claim->delta;
+}
+
+static void fill_pvalues(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid,
+                         size_t n_grid, double *z, double *p) {
+	double delta = part_of_delta(claim);
+	size_t enough = claim->risk == TDM_RISK_SELECTIVE ? SIZE_MAX : 0; // kept items from which on a test may succeed
 	for (size_t j = 0; j < n_grid; j++) {
-		for (; kept < n && items[kept].gate >= grid[j]; kept++)
-			bad += (size_t)items[kept].is_bad;
-		size_t of = claim->risk == TDM_RISK_JOINT ? n : kept;
-		if (claim->risk == TDM_RISK_SELECTIVE && (int64_t)kept < needed)
-			continue; // the walk begins where a test can succeed; scores decide that, not losses
-		double p = tdm_binomial_cdf((int64_t)bad, (int64_t)of, claim->epsilon);
-		if (p > claim->delta)
-			return;
-		*best = (struct tdm_control){.threshold = grid[j], .n_kept = kept, .n_bad = bad, .p_value = p};
-		tdm_binomial_upper((int64_t)bad, (int64_t)of, claim->delta, &best->upper, NULL);
+		size_t n = sample(claim, items, grid[j], z);
+		p[j] = (double)NAN;
+		if (n == 0 && claim->risk == TDM_RISK_SELECTIVE)
+			continue;
+		if (n < enough && !can_succeed(claim, n, z, delta))
+			continue;
+		enough = n < enough ? n : enough;
+		n = sample(claim, items, grid[j], z);
+		if (tdm_pvalue(claim->bound, z, n, claim->epsilon, delta, &p[j], NULL) != TDM_OK)
+			p[j] = 1; // of the class of bad items, and there is none: nothing is shown
 	}
 }
 
-int tdm_control_threshold(const struct tdm_claim *claim, const struct tdm_losses *items, const double *grid,
-                          size_t n_grid, struct tdm_control *out, struct tdm_error *err) {
-	int status = check(claim, items, grid, n_grid, err);
+int tdm_control_pvalues(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid,
+                        size_t n_grid, double *p, struct tdm_error *err) {
+	int status = tdm_control_check(claim, items, grid, n_grid, err);
 	if (status != TDM_OK)
 		return status;
-	struct item *order = sorted(items);
-	if (!order)
+	double *z = calloc(items->n, sizeof *z);
+	if (!z)
 		return tdm_fail(err, TDM_ENOMEM, "control: no memory for %zu items", items->n);
-	*out = (struct tdm_control){.threshold = INFINITY};
-	walk(claim, order, items->n, grid, n_grid, out);
-	free(order);
+	fill_pvalues(claim, items, grid, n_grid, z, p);
+	free(z);
 	return TDM_OK;
+}
+
+// What is known at grid[at], the result.
+static int describe(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid, size_t at,
+                    double p, struct tdm_control *out, struct tdm_error *err) {
+	double *z = calloc(items->n, sizeof *z), sum = 0;
+	if (!z)
+		return tdm_fail(err, TDM_ENOMEM, "control: no memory for %zu items", items->n);
+	size_t n = sample(claim, items, grid[at], z);
+	struct tdm_control c = {.threshold = grid[at], .p_value = p, .at = at};
+	for (size_t i = 0; i < n; i++)
+		sum += z[i];
+	for (size_t i = 0; i < items->n; i++) {
+		c.n_kept += items->gate[i] >= grid[at];
+		c.n_bad += items->gate[i] >= grid[at] && items->loss[i] > 0;
+	}
+	c.risk = n ? sum / (double)n : 0;
+	int status = tdm_upper(claim->bound, z, n, part_of_delta(claim), &c.upper, err);
+	if (!status)
+		*out = c;
+	free(z);
+	return status;
+}
+
+int tdm_control_threshold(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid,
+                          size_t n_grid, struct tdm_control *out, struct tdm_error *err) {
+	double *p = calloc(n_grid + 1, sizeof *p);
+	bool *rejected = calloc(n_grid + 1, sizeof *rejected);
+	size_t from = 0, last = 0;
+	int status = p && rejected ? tdm_control_pvalues(claim, items, grid, n_grid, p, err)
+	                           : tdm_fail(err, TDM_ENOMEM, "control: no memory for %zu thresholds", n_grid);
+	if (status)
+		goto done;
+	while (from < n_grid && isnan(p[from]))
+		from++;
+	last = tdm_procedure_reject(claim->procedure, p + from, n_grid - from, claim->delta, claim->n_starts, rejected);
+	if (last)
+		status = describe(claim, items, grid, from + last - 1, p[from + last - 1], out, err);
+	else
+		*out = (struct tdm_control){.threshold = INFINITY, .at = n_grid};
+done:
+	free(p);
+	free(rejected);
+	return status;
 }

@@ -74,11 +74,12 @@ static int similarity(struct tdm_run *run, struct tdm_model *embedder, const cha
 }
 
 // The most permissive threshold that one of the walks reaches; each has its part of delta.
-static int walk(const struct tdm_claim *claim, const struct tdm_losses *items, struct tdm_cache_bound *out,
+static int walk(const struct tdm_risk_claim *claim, const struct tdm_losses *items, struct tdm_cache_bound *out,
                 struct tdm_error *err) {
 	static const double starts[] = {0.99, 0.97, 0.95, 0.9, 0.8};
 	const size_t n_starts = sizeof starts / sizeof starts[0];
-	struct tdm_claim part = {claim->risk, claim->epsilon, claim->delta / (double)n_starts};
+	struct tdm_risk_claim part = {
+	    .risk = claim->risk, .epsilon = claim->epsilon, .delta = claim->delta / (double)n_starts};
 	int status = TDM_OK;
 	*out = (struct tdm_cache_bound){INFINITY, 0};
 	for (size_t s = 0; !status && s < n_starts; s++) {
@@ -100,7 +101,7 @@ int tdm_cache_bound_find(struct tdm_run *run, struct tdm_model *embedder, const 
 	int status = gate ? TDM_OK : tdm_fail(&run->error, TDM_ENOMEM, "cache: out of memory for its pairs");
 	for (size_t i = 0; !status && i < pairs->n; i++)
 		status = similarity(run, embedder, pairs->a[i], pairs->b[i], &gate[i]);
-	struct tdm_claim claim = {TDM_RISK_SELECTIVE, epsilon, delta};
+	struct tdm_risk_claim claim = {.risk = TDM_RISK_SELECTIVE, .epsilon = epsilon, .delta = delta};
 	struct tdm_losses items = {pairs->loss, gate, pairs->n};
 	return status ? status : walk(&claim, &items, out, &run->error);
 }

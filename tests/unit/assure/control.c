@@ -16,7 +16,7 @@ static double loss[N_MAX], gate[N_MAX], grid[N_GRID];
 
 // 100 items with scores .995, .985 ...; the loss is in the 10 lowest.
 static void by_hand(void **state) {
-	struct tdm_claim claim = {TDM_RISK_JOINT, .1, .05};
+	struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .1, .delta = .05};
 	struct tdm_losses items = {loss, gate, 100};
 	struct tdm_control c;
 	for (int i = 0; i < 100; i++) {
@@ -42,7 +42,7 @@ static void by_hand(void **state) {
 }
 
 static void the_first_failure_ends_the_walk(void **state) {
-	struct tdm_claim claim = {TDM_RISK_SELECTIVE, .2, .1};
+	struct tdm_risk_claim claim = {.risk = TDM_RISK_SELECTIVE, .epsilon = .2, .delta = .1};
 	const double two[] = {.5, 0};
 	struct tdm_losses items = {loss, gate, 200};
 	struct tdm_control c;
@@ -59,7 +59,7 @@ static void the_first_failure_ends_the_walk(void **state) {
 }
 
 static void ties_are_kept_together(void **state) {
-	struct tdm_claim claim = {TDM_RISK_JOINT, .1, .05};
+	struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .1, .delta = .05};
 	const double half[] = {.5};
 	struct tdm_losses items = {loss, gate, 60};
 	struct tdm_control c;
@@ -72,7 +72,7 @@ static void ties_are_kept_together(void **state) {
 }
 
 static void too_few_items_promise_nothing(void **state) {
-	struct tdm_claim claim = {TDM_RISK_JOINT, .05, .05};
+	struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .05, .delta = .05};
 	const double all[] = {0};
 	struct tdm_losses items = {loss, gate, 58};
 	struct tdm_control c;
@@ -122,7 +122,7 @@ static void true_values(double risk[N_GRID], double share[N_GRID]) {
 
 static void promise_is_kept_over_many_calibrations(void **state) {
 	const int n_runs = 1000;
-	const struct tdm_claim claim = {TDM_RISK_JOINT, .05, .05};
+	const struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .05, .delta = .05};
 	struct tdm_losses items = {loss, gate, N_MAX};
 	struct tdm_rng rng;
 	double risk[N_GRID], share[N_GRID], kept = 0;
@@ -148,7 +148,8 @@ static void promise_is_kept_over_many_calibrations(void **state) {
 
 static void bad_input_is_refused(void **state) {
 	const double good[] = {.9, .1}, rising[] = {.1, .9}, nan_grid[] = {(double)NAN};
-	struct tdm_claim claim = {TDM_RISK_JOINT, .05, .05}, bad = {TDM_RISK_JOINT, 0, .05};
+	struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .05, .delta = .05},
+	                      bad = {.risk = TDM_RISK_JOINT, .epsilon = 0, .delta = .05};
 	struct tdm_losses items = {loss, gate, 10}, none = {loss, gate, 0};
 	struct tdm_control c = {.n_kept = 77};
 	struct tdm_error err = {0};

@@ -3,3 +3,6 @@
 int tdm_test_bounds(void);
 int tdm_test_control(void);
 int tdm_test_chi(void);
+int tdm_test_pvalue(void);
+int tdm_test_procedure(void);
+int tdm_test_monitor(void);
