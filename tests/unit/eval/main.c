@@ -2,4 +2,5 @@
 #include "tests.h"
 #include "../groups.h"
 
-GROUPS_MAIN(tdm_test_gym, tdm_test_gym_check, tdm_test_gym_values, tdm_test_run, tdm_test_curve, tdm_test_plot)
+GROUPS_MAIN(tdm_test_gym, tdm_test_gym_check, tdm_test_gym_values, tdm_test_run, tdm_test_curve, tdm_test_plot,
+            tdm_test_outcomes)

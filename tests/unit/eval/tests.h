@@ -7,3 +7,4 @@ int tdm_test_gym_values(void);
 int tdm_test_run(void);
 int tdm_test_curve(void);
 int tdm_test_plot(void);
+int tdm_test_outcomes(void);
