@@ -11,7 +11,9 @@
 // The opening: while the target reads the prompt, the draft, on a thread of its own, reads it too and drafts the
 // beginning of the answer, which the target then verifies in the last pass over its prompt. A short answer needs no
 // other pass.
+#include "cost/follow.h"
 #include "cost/kinds.h"
+#include "cost/lookup.h"
 #include "cost/verify.h"
 #include "base/clock.h"
 #include "engine/engine.h"
@@ -24,16 +26,19 @@
 #include <string.h>
 
 enum { GAMMA_MAX = 24 };
+enum { FROM_MODEL, FROM_LOOKUP }; // in the order of the option
 
 struct options {
-	int64_t gamma, opening;
+	int64_t gamma, opening, most;
 	bool adaptive, ahead;
 	double min_prob;
+	int from;
 };
 
 struct speculate {
 	struct tdm_model model;
 	struct options o;
+	struct tdm_follow_kind guesses; // of lookup
 	struct tdm_model *target, *draft;
 };
 
@@ -481,29 +486,67 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	return status;
 }
 
+static int generate_by_guess(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
+                             struct tdm_sink *sink, struct tdm_result *result) {
+	struct speculate *s = (struct speculate *)m;
+	tdm_metric_add(TDM_METRIC_DRAFTING, 1, TDM_LABELS(s->target->name));
+	int status = tdm_follow(&s->guesses, run, request, sink, result);
+	tdm_metric_add(TDM_METRIC_DRAFTING, -1, TDM_LABELS(s->target->name));
+	return status;
+}
+
+static void destroy(struct tdm_model *m) {
+	tdm_follow_release(&((struct speculate *)m)->guesses);
+}
+
+static int check(const struct tdm_build *b, const struct speculate *s) {
+	if (s->o.from == FROM_MODEL && !s->draft)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: from: model needs a model in the role draft", b->where);
+	if (s->o.from != FROM_MODEL && s->draft)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: a draft was given, which is asked with from: model alone",
+		                b->where);
+	return TDM_OK;
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops ops = {.generate = generate};
-	struct speculate *s = tdm_build_model(b, sizeof *s, &ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS);
+	static const struct tdm_model_ops by_model = {.generate = generate};
+	static const struct tdm_model_ops by_guess = {.generate = generate_by_guess, .destroy = destroy};
+	bool is_guess = ((const struct options *)options)->from != FROM_MODEL;
+	const struct tdm_model_ops *ops = is_guess ? &by_guess : &by_model;
+	struct speculate *s = tdm_build_model(b, sizeof *s, ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS);
 	if (!s)
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
 	s->o = *(const struct options *)options;
 	s->target = tdm_build_role(b, "target");
 	s->draft = tdm_build_role(b, "draft");
+	int status = check(b, s);
+	if (status != TDM_OK)
+		return status;
+	if (is_guess) {
+		s->guesses = (struct tdm_follow_kind){
+		    .name = s->model.name, .target = s->target, .most = (int)s->o.most, .adaptive = s->o.adaptive};
+		tdm_follow_init(&s->guesses);
+	}
 	*out = &s->model;
 	return TDM_OK;
 }
 
 static const struct tdm_role roles[] = {
     {"target", TDM_CAN_STEP, 1, 1, "the model whose answer it is"},
-    {"draft", TDM_CAN_STEP, 1, 1, "a smaller model with the same vocabulary"},
+    {"draft", TDM_CAN_STEP, 0, 1, "a smaller model with the same vocabulary; not for guesses"},
 };
 
 static const struct tdm_option table[] = {
+    {"from", TDM_OPT_CHOICE, offsetof(struct options, from), "model", 0, 0, "model|lookup",
+     "who drafts: a model; what followed the same tokens in the prompt and the answer so far"},
+    {"most", TDM_OPT_INT, offsetof(struct options, most), "16", 1, TDM_LOOKUP_MOST, NULL,
+     "tokens of a guess, of which as many are tried as measured time makes worth it"},
     {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, GAMMA_MAX, NULL, "tokens drafted at first"},
     {"opening", TDM_OPT_INT, offsetof(struct options, opening), "24", 0, GAMMA_MAX, NULL,
      "tokens drafted while the target reads the prompt"},
     {"adaptive", TDM_OPT_BOOL, offsetof(struct options, adaptive), "yes", 0, 0, NULL,
-     "draft 2 more after a fully accepted draft, 1 less after a rejection"},
+     "model: draft 2 more after a fully accepted draft, 1 less after a rejection; guesses: as many as pay, none where "
+     "that is quicker"},
     {"ahead", TDM_OPT_BOOL, offsetof(struct options, ahead), "yes", 0, 0, NULL,
      "draft on while the target verifies, where a core is free"},
     {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.5", 0, 1, NULL,

@@ -334,6 +334,13 @@ int tdm_seq_rows(const struct tdm_seq *s) {
 	return s->rows;
 }
 
+int tdm_seq_ids(const struct tdm_seq *s, int32_t *out, int cap) {
+	int n = s->length < cap ? s->length : cap;
+	if (n > 0)
+		memcpy(out, s->tokens, (size_t)n * sizeof *out);
+	return s->length;
+}
+
 const float *tdm_seq_logits(const struct tdm_seq *s, int row) {
 	return row >= 0 && row < s->rows ? s->logits + (size_t)row * tdm_row_floats(s->engine->info.n_vocab) : NULL;
 }

@@ -221,6 +221,10 @@ static int session_tokenize(struct tdm_session *s, const char *text, size_t len,
 	return tdm_tokenize(tdm_engine_vocab(of(s)->local->engine), text, len, out, cap);
 }
 
+static int session_ids(struct tdm_session *s, int32_t *out, int cap) {
+	return tdm_seq_ids(of(s)->seq, out, cap);
+}
+
 static const struct tdm_token_tree *session_tokens(struct tdm_session *s, struct tdm_run *run) {
 	return tdm_engine_tokens(of(s)->local->engine, &run->error);
 }
@@ -255,6 +259,7 @@ static const struct tdm_session_ops session_ops = {
     .piece = session_piece,
     .is_end = session_is_end,
     .tokenize = session_tokenize,
+    .ids = session_ids,
     .close = session_close,
     .tokens = session_tokens,
 };

@@ -32,6 +32,7 @@ struct tdm_session_ops {
 	size_t (*piece)(struct tdm_session *s, int32_t token, const char **text); // part of a character; empty: special
 	bool (*is_end)(struct tdm_session *s, int32_t token);
 	int (*tokenize)(struct tdm_session *s, const char *text, size_t len, int32_t *out, int cap); // plain text
+	int (*ids)(struct tdm_session *s, int32_t *out, int cap); // the tokens it holds: their number; NULL: not told
 	void (*close)(struct tdm_session *s);
 	// The vocabulary as a tree, kept by the model. NULL here, or as the answer: no form can be kept (form.h).
 	const struct tdm_token_tree *(*tokens)(struct tdm_session *s, struct tdm_run *run);

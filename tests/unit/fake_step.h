@@ -23,15 +23,24 @@ struct fake_session {
 	struct fake *fake;
 	int32_t *tokens;
 	int n, first_row, n_rows;
+	int parents[64], n_tree; // of the tree that is open; its tokens stand after the n; 0 = none
 };
 
 static inline const float *fake_logits(struct tdm_session *session, int row) {
 	struct fake_session *s = (struct fake_session *)session;
-	int n = s->first_row + row;
-	uint64_t hash = 1469598103934665603u;
+	int n = s->first_row + row, path[64], n_path = 0;
+	uint64_t hash = 1469598103934665603u, last;
+	if (s->n_tree) {
+		n = s->n;
+		for (int at = row; at >= 0; at = s->parents[at])
+			path[n_path++] = at;
+	}
+	last = (uint64_t)s->tokens[s->n_tree ? s->n + row : n - 1];
 	for (int i = s->session.prompt_tokens; s->fake->by_history && i < n; i++)
 		hash = (hash ^ (uint64_t)s->tokens[i]) * 1099511628211u;
-	uint64_t pick = s->fake->by_history ? hash >> 7 : (uint64_t)s->tokens[n - 1];
+	while (n_path > 0)
+		hash = (hash ^ (uint64_t)s->tokens[s->n + path[--n_path]]) * 1099511628211u;
+	uint64_t pick = s->fake->by_history ? hash >> 7 : last;
 	return s->fake->table + (size_t)(pick % (uint64_t)s->fake->n_rows) * (size_t)s->fake->n_vocab;
 }
 
@@ -52,18 +61,40 @@ static inline int fake_prompt(struct tdm_session *session, struct tdm_run *run, 
 static inline int fake_eval(struct tdm_session *session, struct tdm_run *run, const int32_t *tokens, const int *parents,
                             int n) {
 	struct fake_session *s = (struct fake_session *)session;
-	(void)parents;
 	if (s->fake->pause_us)
 		usleep((useconds_t)s->fake->pause_us);
+	s->n_tree = 0;
 	if (n < 1 || s->n + n > s->session.context)
 		return tdm_fail(&run->error, TDM_ECONTEXT, "fake: %d tokens do not fit", n);
 	memcpy(s->tokens + s->n, tokens, (size_t)n * sizeof *tokens);
 	s->first_row = s->n + 1;
-	s->n += n;
 	s->n_rows = n;
 	s->fake->evals++;
 	s->fake->tokens += n;
+	if (!parents) {
+		s->n += n;
+		return TDM_OK;
+	}
+	memcpy(s->parents, parents, (size_t)n * sizeof *parents);
+	s->n_tree = n;
 	return TDM_OK;
+}
+
+static inline void fake_keep(struct tdm_session *session, int node) {
+	struct fake_session *s = (struct fake_session *)session;
+	int path[64], n = 0;
+	for (int at = node; at >= 0; at = s->parents[at])
+		path[n++] = at;
+	for (int i = 0; i < n; i++) // a path's nodes ascend
+		s->tokens[s->n + i] = s->tokens[s->n + path[n - 1 - i]];
+	s->n += n;
+	s->n_tree = 0;
+}
+
+static inline int fake_ids(struct tdm_session *session, int32_t *out, int cap) {
+	struct fake_session *s = (struct fake_session *)session;
+	memcpy(out, s->tokens, (size_t)(s->n < cap ? s->n : cap) * sizeof *out);
+	return s->n;
 }
 
 static inline int fake_length(struct tdm_session *session) {
@@ -75,7 +106,7 @@ static inline int fake_rewind(struct tdm_session *session, int length) {
 	if (length > s->n)
 		return TDM_EVALUE;
 	s->n = length;
-	s->n_rows = 0;
+	s->n_rows = s->n_tree = 0;
 	return TDM_OK;
 }
 
@@ -113,6 +144,8 @@ static inline int fake_open(struct tdm_model *m, struct tdm_run *run, struct tdm
 	static const struct tdm_session_ops ops = {
 	    .prompt = fake_prompt,
 	    .eval = fake_eval,
+	    .keep = fake_keep,
+	    .ids = fake_ids,
 	    .logits = fake_logits,
 	    .length = fake_length,
 	    .rewind = fake_rewind,

@@ -16,12 +16,14 @@ static const char yaml[] = "models:\n"
                            "  with_twin: {kind: speculate, target: large, draft: twin, min_prob: 0}\n"
                            "  in_turn: {kind: speculate, target: large, draft: twin, min_prob: 0, ahead: false}\n"
                            "  with_small: {kind: speculate, target: large, draft: small, min_prob: 0}\n"
-                           "  careful: {kind: speculate, target: large, draft: twin}\n";
+                           "  careful: {kind: speculate, target: large, draft: twin}\n"
+                           "  looked: {kind: speculate, target: large, from: lookup}\n"
+                           "  eager: {kind: speculate, target: large, from: lookup, adaptive: no}\n";
 static const struct tdm_kind *const kinds[] = {&tdm_kind_local, &tdm_kind_speculate, NULL};
 
 static void demand_47_answers_are_the_targets(void **state) {
 	static const char *const prompts[] = {"hello", "What is 12 + 7?", "x", "Name a colour of the sky."};
-	static const char *const models[] = {"with_twin", "with_small", "careful"};
+	static const char *const models[] = {"with_twin", "with_small", "careful", "looked", "eager"};
 	struct toys t;
 	struct tdm_request request;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
@@ -36,12 +38,37 @@ static void demand_47_answers_are_the_targets(void **state) {
 		enum tdm_finish finish = t.result.finish;
 		int64_t tokens = t.result.completion_tokens;
 		assert_true(strlen(want) > 0);
-		for (int m = 0; m < 3; m++) {
+		for (int m = 0; m < 5; m++) {
 			assert_string_equal(toys_ask(&t, models[m], prompt, &request, 1), want);
 			assert_int_equal(t.result.finish, finish);
 			assert_int_equal(t.result.completion_tokens, tokens);
 		}
 	}
+	toys_close(&t);
+}
+
+// Guesses leave the draws as they are: sampled answers too are the target's own.
+static void demand_47_guessed_answers_are_the_targets_when_sampled(void **state) {
+	struct toys t;
+	struct tdm_request request;
+	int64_t kept = 0;
+	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
+	for (int i = 0; i < 40; i++) {
+		char want[4000];
+		tdm_request_init(&request);
+		request.temperature = (float)(i % 4) / 3;
+		request.repeat_penalty = i % 8 == 3 ? 1.3f : 0;
+		request.max_tokens = 20 + i;
+		request.draw = (uint64_t)i % 3;
+		snprintf(want, sizeof want, "%s", toys_ask(&t, "large", "one two one two", &request, (uint64_t)i));
+		double logprob = t.result.mean_logprob;
+		for (int m = 0; m < 2; m++) {
+			assert_string_equal(toys_ask(&t, m ? "eager" : "looked", "one two one two", &request, (uint64_t)i), want);
+			assert_true(t.result.mean_logprob == logprob);
+			kept += t.run.record->calls->accepted;
+		}
+	}
+	assert_true(kept > 20);
 	toys_close(&t);
 }
 
@@ -98,7 +125,7 @@ static bool has_form(const char *pattern, const char *answer) {
 
 // Answers keep the wanted form, greedy and sampled, alone and under speculation; greedy ones are the target's own.
 static void demand_47_a_form_is_kept(void **state) {
-	static const char *const models[] = {"large", "with_twin", "with_small", "careful"};
+	static const char *const models[] = {"large", "with_twin", "with_small", "careful", "looked", "eager"};
 	struct toys t;
 	int whole = 0;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
@@ -112,7 +139,7 @@ static void demand_47_a_form_is_kept(void **state) {
 		request.temperature = i / N_FORMS % 2 ? 1 : 0;
 		request.repeat_penalty = i / N_FORMS % 4 == 2 ? 1.3f : 0;
 		request.max_tokens = 200;
-		for (int m = 0; m < 4; m++) {
+		for (int m = 0; m < 6; m++) {
 			const char *answer = toys_ask(&t, models[m], i % 5 ? "hello" : "x", &request, (uint64_t)i);
 			assert_int_equal(t.run.error.status, TDM_OK);
 			if (m == 0)
@@ -127,7 +154,7 @@ static void demand_47_a_form_is_kept(void **state) {
 				assert_true(c->drafted > 0 && c->accepted == c->drafted);
 		}
 	}
-	assert_true(whole > 64);
+	assert_true(whole > 96);
 	toys_close(&t);
 }
 
@@ -150,6 +177,7 @@ static void a_form_that_cannot_be_kept_is_refused(void **state) {
 int tdm_test_pair(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(demand_47_answers_are_the_targets),
+	    cmocka_unit_test(demand_47_guessed_answers_are_the_targets_when_sampled),
 	    cmocka_unit_test(a_twin_is_always_accepted),
 	    cmocka_unit_test(demand_47_a_form_is_kept),
 	    cmocka_unit_test(a_form_that_cannot_be_kept_is_refused),

@@ -2,6 +2,8 @@
 
 int tdm_test_cache(void);
 int tdm_test_verify(void);
+int tdm_test_pace(void);
+int tdm_test_follow(void);
 int tdm_test_speculate(void);
 int tdm_test_cascade(void);
 int tdm_test_route(void);

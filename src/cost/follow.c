@@ -1,0 +1,232 @@
+// One step: a guess, cut to what is worth its place, behind the last token in one pass; then the target walks down the
+// tree as far as the tokens that it chooses are in it. New sources of guesses are lines of look().
+#include "cost/follow.h"
+#include "cost/lookup.h"
+#include "base/clock.h"
+#include "ledger/metric.h"
+#include "models/joint.h"
+#include "models/keeper.h"
+#include "models/writer.h"
+#include <stdio.h>
+#include <string.h>
+
+struct follow {
+	struct tdm_run *run;
+	struct tdm_follow_kind *kind;
+	struct tdm_request request; // with the limit of the answer
+	struct tdm_session *target;
+	struct tdm_sampling sampling;
+	struct tdm_rng rng;
+	struct tdm_writer *writer;
+	struct tdm_keeper *keeper;
+	float *probs;
+	int32_t *text, *tokens; // prompt and answer; the answer in it, of which the target has not evaluated the last one
+	int n_text, n_tokens;
+	struct tdm_guess guess;
+	struct tdm_pace pace;
+	struct tdm_watch watch;
+	int64_t passes, target_us, prompt_us, guessed, kept, kept_at[TDM_GUESS_MOST];
+};
+
+static void look(struct follow *f) {
+	tdm_lookup(f->text, f->n_text + f->n_tokens, f->kind->most, &f->guess);
+	tdm_watch_start(&f->watch, &f->guess);
+}
+
+// As many tokens of a guess as limit and context leave room for.
+static int room(const struct follow *f) {
+	int left = f->request.max_tokens - f->n_tokens - 1;
+	int n = f->target->context - f->target->prompt_tokens - f->n_tokens;
+	if (f->request.max_tokens > 0 && n > left)
+		n = left;
+	return n > 0 ? n : 0;
+}
+
+// Takes the next token of the answer from a row of the last pass. TDM_SINK_ENOUGH when it was the last one.
+static int take(struct follow *f, int row) {
+	const float *logits = f->target->ops->logits(f->target, row);
+	const float *kept = tdm_keeper_row(f->keeper, f->tokens, f->n_tokens, logits);
+	if (!kept)
+		return f->run->error.status;
+	int32_t token = tdm_joint_choose(&f->sampling, kept, f->target->n_vocab, f->tokens, f->n_tokens, f->probs, &f->rng);
+	f->tokens[f->n_tokens++] = token;
+	tdm_watch_token(&f->watch, &f->pace, token);
+	return tdm_writer_token(f->writer, token, logits, NULL);
+}
+
+// Walks through the pass over the last token and the first n of the guess; *node: the last one of it that came true.
+static int walk(struct follow *f, int n, int *node) {
+	int depth = 0;
+	*node = -1;
+	for (;;) {
+		int status = take(f, 1 + *node);
+		int next = tdm_guess_child(&f->guess, n, *node, f->tokens[f->n_tokens - 1]);
+		if (next >= 0) {
+			f->kept++;
+			f->kept_at[depth++]++;
+			*node = next;
+		}
+		if (status != TDM_OK || next < 0)
+			return status;
+	}
+}
+
+static bool is_chain(const struct tdm_guess *g, int n) {
+	for (int i = 0; i < n; i++)
+		if (g->parents[i] != i - 1)
+			return false;
+	return true;
+}
+
+// The last token and the first n of the guess, in one pass.
+static int pass(struct follow *f, int n) {
+	int32_t tokens[TDM_GUESS_MOST + 1];
+	int parents[TDM_GUESS_MOST + 1];
+	tokens[0] = f->tokens[f->n_tokens - 1];
+	parents[0] = -1;
+	for (int i = 0; i < n; i++) {
+		tokens[1 + i] = f->guess.tokens[i];
+		parents[1 + i] = f->guess.parents[i] + 1;
+	}
+	int64_t start_us = tdm_now_us();
+	int status = f->target->ops->eval(f->target, f->run, tokens, is_chain(&f->guess, n) ? NULL : parents, 1 + n);
+	int64_t us = tdm_now_us() - start_us;
+	f->target_us += us;
+	f->passes++;
+	f->guessed += n;
+	if (status == TDM_OK)
+		tdm_pace_pass(&f->pace, 1 + n, us);
+	return status;
+}
+
+// What did not come true goes: of a chain by a rewind, of a tree by what is kept.
+static int settle(struct follow *f, int n, int node) {
+	if (!is_chain(&f->guess, n)) {
+		f->target->ops->keep(f->target, 1 + node);
+		return TDM_OK;
+	}
+	int length = f->target->prompt_tokens + f->n_tokens - 1;
+	return node + 1 < n ? f->target->ops->rewind(f->target, length) : TDM_OK;
+}
+
+static int step(struct follow *f) {
+	int status = tdm_run_check(f->run), n, node;
+	if (status != TDM_OK)
+		return status;
+	look(f);
+	n = room(f);
+	if (f->kind->adaptive)
+		n = tdm_pace_choose(&f->pace, &f->guess, n);
+	else if (n > f->guess.n)
+		n = f->guess.n;
+	status = pass(f, n);
+	if (status == TDM_OK)
+		status = walk(f, n, &node);
+	return status == TDM_OK ? settle(f, n, node) : status;
+}
+
+static bool has_room(const struct follow *f) {
+	return f->target->prompt_tokens + f->n_tokens <= f->target->context;
+}
+
+// The text of the prompt is where the target says what it holds; without that, guesses know the answer alone.
+static void read_prompt(struct follow *f) {
+	const struct tdm_session *t = f->target;
+	if (t->ops->ids && t->ops->ids(f->target, f->text, t->prompt_tokens) >= t->prompt_tokens)
+		f->n_text = t->prompt_tokens;
+	f->tokens = f->text + f->n_text;
+}
+
+static int start(struct follow *f, const struct tdm_request *request, struct tdm_sink *sink) {
+	struct tdm_session *t = f->target;
+	int64_t start_us = tdm_now_us();
+	int status = t->ops->prompt(t, f->run, request, NULL);
+	f->target_us = f->prompt_us = tdm_now_us() - start_us;
+	f->passes = 1;
+	if (status != TDM_OK)
+		return status;
+	f->request = tdm_joint_request(request, t);
+	f->sampling = tdm_joint_sampling(request, t);
+	tdm_rng_stream(&f->rng, f->run->seed, t->model->name, request->draw); // the target's own
+	f->text = tdm_arena_array(f->run->arena, (size_t)t->context + TDM_GUESS_MOST + 2, sizeof *f->text);
+	f->probs = tdm_arena_array(f->run->arena, (size_t)t->n_vocab, sizeof *f->probs);
+	f->writer = tdm_writer_new(f->run, &f->request, t, sink, t->model->name);
+	if (!f->text || !f->probs || !f->writer)
+		return tdm_fail(&f->run->error, TDM_ENOMEM, "%s: no memory for an answer of %s", f->kind->name, t->model->name);
+	read_prompt(f);
+	status = tdm_keeper_open(f->run, request, t, &f->keeper);
+	return status == TDM_OK ? take(f, 0) : status;
+}
+
+// --- what is told of it
+
+static void count(const struct follow *f) {
+	const char *name = f->kind->target->name;
+	double alone_us = tdm_pace_cost(&f->pace, 1) * (f->n_tokens - 1), us = (double)(f->target_us - f->prompt_us);
+	for (int i = 0; i < TDM_GUESS_MOST && f->kept_at[i]; i++) {
+		char position[12];
+		snprintf(position, sizeof position, "%d", i);
+		tdm_metric_add(TDM_METRIC_ACCEPTED_AT, (double)f->kept_at[i], TDM_LABELS(name, position));
+	}
+	if (alone_us > 0 && us > 0)
+		tdm_metric_set(TDM_METRIC_SPEEDUP, alone_us / us, TDM_LABELS(name));
+}
+
+static void record(struct follow *f, int status, int64_t written) {
+	struct tdm_record *r = f->run->record;
+	struct tdm_call *c = tdm_joint_record(f->run, f->target, "verify", status, written, f->target_us);
+	if (c) {
+		c->passes = f->passes;
+		c->drafted = f->guessed;
+		c->accepted = f->kept;
+	}
+	struct tdm_decision d = {
+	    .by = f->kind->name,
+	    .kind = "speculate",
+	    .choice = "exact",
+	    .signal = "accepted",
+	    .score = f->guessed ? (double)f->kept / (double)f->guessed : NAN,
+	    .threshold = NAN,
+	    .detail = tdm_arena_printf(r->arena, "guesses, %lld passes, %d tokens, %lld of %lld guessed accepted",
+	                               (long long)f->passes, f->n_tokens, (long long)f->kept, (long long)f->guessed),
+	};
+	tdm_record_decision(r, &d);
+	count(f);
+}
+
+static void exchange_pace(struct follow *f, bool is_back) {
+	pthread_mutex_lock(&f->kind->lock);
+	if (is_back)
+		f->kind->pace = f->pace;
+	else
+		f->pace = f->kind->pace;
+	pthread_mutex_unlock(&f->kind->lock);
+}
+
+int tdm_follow(struct tdm_follow_kind *k, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+               struct tdm_result *result) {
+	struct follow f = {.run = run, .kind = k};
+	int status = k->target->ops->open(k->target, run, &f.target);
+	if (status != TDM_OK)
+		return status;
+	exchange_pace(&f, false);
+	status = start(&f, request, sink);
+	while (status == TDM_OK && has_room(&f))
+		status = step(&f);
+	exchange_pace(&f, true);
+	if (status >= 0)
+		status = tdm_writer_end(f.writer, result);
+	record(&f, status, status == TDM_OK ? result->completion_tokens : f.n_tokens);
+	tdm_keeper_close(f.keeper);
+	f.target->ops->close(f.target);
+	return status;
+}
+
+void tdm_follow_init(struct tdm_follow_kind *k) {
+	tdm_pace_init(&k->pace);
+	pthread_mutex_init(&k->lock, NULL);
+}
+
+void tdm_follow_release(struct tdm_follow_kind *k) {
+	pthread_mutex_destroy(&k->lock);
+}

@@ -1,0 +1,24 @@
+// Follow: an answer of the target, which goes through guesses (guess.h) in one pass and keeps what it would have said
+// itself.
+//
+// The rule it protects: every token is chosen as the target alone chooses it, from the same row with the same draw, so
+// the answer is the target's own at every temperature, whatever was guessed and however often. A guess only decides
+// which rows are computed together.
+#pragma once
+#include "cost/pace.h"
+#include "models/model.h"
+#include <pthread.h>
+
+struct tdm_follow_kind { // of the kind's model; lives as long as it
+	const char *name;
+	struct tdm_model *target;
+	int most;             // tokens of a guess
+	bool adaptive;        // the length is chosen by time; else always as long as it can be
+	pthread_mutex_t lock; // guards pace
+	struct tdm_pace pace; // what answers have learned so far
+};
+
+void tdm_follow_init(struct tdm_follow_kind *k);
+void tdm_follow_release(struct tdm_follow_kind *k);
+int tdm_follow(struct tdm_follow_kind *k, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+               struct tdm_result *result);

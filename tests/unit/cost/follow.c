@@ -1,0 +1,118 @@
+// Guesses over models with table-driven logits: with the same draws the answer is the one of the plain loop, token by
+// token, at every temperature, whatever was guessed.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include "../fake_kind.h"
+#include "../fake_step.h"
+#include "cost/kinds.h"
+#include "models/joint.h"
+#include "tests.h"
+
+enum { V = 4, ROWS = 61 };
+
+static const char *const roles[] = {"target"};
+
+// The loop that knows no guesses.
+static void alone(struct fake *f, uint64_t seed, const struct tdm_request *request, char *out) {
+	struct tdm_arena arena;
+	struct tdm_run run;
+	struct tdm_collect collect;
+	struct tdm_result result = {0};
+	struct tdm_session *s = NULL;
+	tdm_arena_init(&arena, (size_t)1 << 24);
+	assert_int_equal(tdm_run_init(&run, &arena, seed), TDM_OK);
+	tdm_collect_init(&collect, 1 << 16, NULL, &arena);
+	assert_int_equal(fake_open(&f->model, &run, &s), TDM_OK);
+	assert_int_equal(tdm_joint_decode(&run, request, s, f->model.name, &collect.sink, &result), TDM_OK);
+	snprintf(out, 256, "%s", collect.text.data ? collect.text.data : "");
+	s->ops->close(s);
+	tdm_collect_release(&collect);
+	tdm_arena_release(&arena);
+}
+
+static void any_guess_leaves_the_answer(void **state) {
+	static float table[ROWS * V];
+	static const char *const options[] = {"{from: lookup, adaptive: no}", "{from: lookup}",
+	                                      "{from: lookup, adaptive: no, most: 2}"};
+	struct tdm_rng rng;
+	int64_t guessed = 0, kept = 0;
+	tdm_rng_init(&rng, 31);
+	for (int round = 0; round < 600; round++) {
+		struct fake target;
+		struct asked a;
+		struct tdm_request request;
+		char want[256];
+		for (int i = 0; i < ROWS * V; i++)
+			table[i] = (float)(tdm_rng_normal(&rng) * (1 + round % 5));
+		fake_init(&target, "large", table, ROWS, V);
+		target.by_history = round % 2;
+		target.end = round % 3 ? -1 : 3;
+		target.context = round % 7 ? 64 : 20;
+		tdm_request_init(&request);
+		request.temperature = (float)(round % 4) / 2;
+		request.repeat_penalty = round % 11 ? 0 : 1.2f;
+		request.max_tokens = 1 + round % 50;
+		alone(&target, (uint64_t)round, &request, want);
+		assert_int_equal(
+		    asked_make(&a, &tdm_kind_speculate, options[round % 3], 1, (struct tdm_model *[]){&target.model}, roles),
+		    TDM_OK);
+		for (int again = 0; again < 2; again++)
+			assert_string_equal(asked_answer(&a, (uint64_t)round, &request), want);
+		assert_int_equal(a.status, TDM_OK);
+		assert_int_equal(target.open_sessions, 0);
+		guessed += a.run.record->calls->drafted;
+		kept += a.run.record->calls->accepted;
+		a.model->ops->destroy(a.model);
+		asked_done(&a);
+	}
+	assert_true(guessed > 5000 && kept > 1000 && kept < guessed);
+}
+
+static void a_text_that_repeats_itself_needs_few_passes(void **state) {
+	static float table[V * V]; // each token is followed by the next one
+	struct fake target;
+	struct asked a;
+	struct tdm_request request;
+	for (int i = 0; i < V; i++)
+		table[i * V + (i + 1) % V] = 9;
+	fake_init(&target, "large", table, V, V);
+	tdm_request_init(&request);
+	request.temperature = 0;
+	request.max_tokens = 51;
+	assert_int_equal(asked_make(&a, &tdm_kind_speculate, "{from: lookup, adaptive: no}", 1,
+	                            (struct tdm_model *[]){&target.model}, roles),
+	                 TDM_OK);
+	assert_int_equal(strlen(asked_answer(&a, 1, &request)), 51);
+	assert_true(a.run.record->calls->passes < 10);
+	assert_string_equal(a.run.record->decisions->choice, "exact");
+	a.model->ops->destroy(a.model);
+	asked_done(&a);
+}
+
+static void roles_and_sources_must_fit(void **state) {
+	static float table[V * V];
+	struct fake target;
+	struct asked a;
+	fake_init(&target, "large", table, V, V);
+	struct tdm_model *both[] = {&target.model, &target.model};
+	assert_int_equal(asked_make(&a, &tdm_kind_speculate, "{}", 1, both, roles), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "draft"));
+	asked_done(&a);
+	assert_int_equal(
+	    asked_make(&a, &tdm_kind_speculate, "{from: lookup}", 2, both, (const char *const[]){"target", "draft"}),
+	    TDM_ECONFIG);
+	asked_done(&a);
+}
+
+int tdm_test_follow(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(any_guess_leaves_the_answer),
+	    cmocka_unit_test(a_text_that_repeats_itself_needs_few_passes),
+	    cmocka_unit_test(roles_and_sources_must_fit),
+	};
+	return cmocka_run_group_tests_name("follow", tests, NULL, NULL);
+}

@@ -1,0 +1,153 @@
+// What decides whether guesses go into a pass: time that was measured, and text that came.
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+#include "base/random.h"
+#include "cost/lookup.h"
+#include "cost/pace.h"
+#include "tests.h"
+
+static struct tdm_guess chain(int n) {
+	struct tdm_guess g = {.n = n};
+	for (int i = 0; i < n; i++) {
+		g.tokens[i] = i;
+		g.parents[i] = i - 1;
+	}
+	return g;
+}
+
+struct world {
+	struct tdm_pace pace;
+	struct tdm_watch watch;
+	struct tdm_rng rng;
+	double token_us, accept; // what each further token of a pass costs, of 1000; how likely a guess goes on
+	int64_t tokens, us, guessed;
+};
+
+// One pass as the loop makes it, in a world where time and luck are known.
+static void go(struct world *w) {
+	struct tdm_guess g = chain(10);
+	tdm_watch_start(&w->watch, &g);
+	int n = tdm_pace_choose(&w->pace, &g, 10), came = 0;
+	int64_t us = (int64_t)(1000 + w->token_us * n);
+	while (came < 10 && tdm_rng_double(&w->rng) < w->accept)
+		came++;
+	tdm_pace_pass(&w->pace, 1 + n, us);
+	for (int i = 0; i <= came && i <= n; i++)
+		tdm_watch_token(&w->watch, &w->pace, i < came ? i : 99);
+	if (came > n) // what the guess would have brought shows in the passes after
+		for (int i = n + 1; i <= came && w->watch.is_on; i++)
+			tdm_watch_token(&w->watch, &w->pace, i < came ? i : 99);
+	w->tokens += 1 + (came < n ? came : n);
+	w->us += us;
+	w->guessed += n;
+}
+
+static void world_init(struct world *w, double token_us, double accept) {
+	memset(w, 0, sizeof *w);
+	tdm_pace_init(&w->pace);
+	tdm_rng_init(&w->rng, 5);
+	w->token_us = token_us;
+	w->accept = accept;
+}
+
+static double times_plain(struct world *w, int passes) {
+	w->tokens = w->us = w->guessed = 0;
+	for (int i = 0; i < passes; i++)
+		go(w);
+	return 1000.0 * (double)w->tokens / (double)w->us;
+}
+
+static void demand_46_drafts_are_off_where_they_lose(void **state) {
+	static const double accept[] = {0, 0.2, 0.5, 0.8, 0.95}, token_us[] = {20, 100, 300, 600, 1000, 2000};
+	for (size_t i = 0; i < sizeof accept / sizeof *accept; i++)
+		for (size_t k = 0; k < sizeof token_us / sizeof *token_us; k++) {
+			struct world w;
+			world_init(&w, token_us[k], accept[i]);
+			assert_true(times_plain(&w, 4000) > 0.97); // from the first pass on
+		}
+}
+
+static void they_are_on_where_they_win(void **state) {
+	struct world w;
+	world_init(&w, 50, 0.8);
+	times_plain(&w, 200);
+	double got = times_plain(&w, 4000), best = 0, all = 1, sum = 1;
+	for (int m = 1; m <= 10; m++) {
+		all *= 0.8;
+		sum += all;
+		best = sum / (1 + 0.05 * m) > best ? sum / (1 + 0.05 * m) : best;
+	}
+	assert_true(got > 0.9 * best);
+}
+
+static void they_come_back(void **state) {
+	struct world w;
+	world_init(&w, 900, 0.8);
+	assert_true(times_plain(&w, 3000) > 0.97);
+	w.token_us = 30; // the machine is free again
+	times_plain(&w, 2500);
+	assert_true(times_plain(&w, 1000) > 2);
+	w.accept = 0; // and the text another one
+	times_plain(&w, 300);
+	assert_true(times_plain(&w, 2000) > 0.97);
+	w.accept = 0.9;
+	times_plain(&w, 300);
+	assert_true(times_plain(&w, 1000) > 2);
+}
+
+static void one_long_pass_does_not_last(void **state) {
+	struct world w;
+	world_init(&w, 30, 0.8);
+	times_plain(&w, 500);
+	for (int i = 2; i < 12; i++)
+		tdm_pace_pass(&w.pace, i, 1000000);
+	times_plain(&w, 1500);
+	assert_true(times_plain(&w, 500) > 2);
+}
+
+static void costs_between_measured_ones_are_on_the_line(void **state) {
+	struct tdm_pace p;
+	tdm_pace_init(&p);
+	assert_true(tdm_pace_cost(&p, 3) == 0);
+	tdm_pace_pass(&p, 5, 200);
+	tdm_pace_pass(&p, 1, 100);
+	p.fresh[5] = 1;
+	assert_true(tdm_pace_cost(&p, 3) == 150);
+	assert_true(tdm_pace_cost(&p, 9) > 200);
+	assert_int_equal(tdm_pace_choose(&p, &(struct tdm_guess){.n = 0}, 8), 0);
+}
+
+static void lookup_takes_the_longest_match_and_the_latest(void **state) {
+	const int32_t text[] = {7, 1, 2, 3, 9, 1, 2, 3, 8, 5, 2, 3, 4, 1, 2, 3};
+	struct tdm_guess g;
+	tdm_lookup(text, 16, 4, &g);
+	assert_int_equal(g.sort, 2); // 1 2 3, of which the latest is followed by 8
+	assert_int_equal(g.n, 4);
+	assert_memory_equal(g.tokens, ((int32_t[]){8, 5, 2, 3}), 16);
+	tdm_lookup(text, 5, 4, &g);
+	assert_int_equal(g.n, 0);
+	tdm_lookup((int32_t[]){4, 6, 6, 6}, 4, 5, &g); // a match that overlaps its end goes on as it is
+	assert_int_equal(g.n, 5);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(g.tokens[i], 6);
+	tdm_lookup((int32_t[]){4, 6, 4, 6, 4}, 5, 5, &g);
+	assert_memory_equal(g.tokens, ((int32_t[]){6, 4, 6, 4, 6}), 20);
+	tdm_lookup(NULL, 0, 5, &g);
+	assert_int_equal(g.n, 0);
+}
+
+int tdm_test_pace(void) {
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(demand_46_drafts_are_off_where_they_lose),
+	    cmocka_unit_test(they_are_on_where_they_win),
+	    cmocka_unit_test(they_come_back),
+	    cmocka_unit_test(one_long_pass_does_not_last),
+	    cmocka_unit_test(costs_between_measured_ones_are_on_the_line),
+	    cmocka_unit_test(lookup_takes_the_longest_match_and_the_latest),
+	};
+	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+}
