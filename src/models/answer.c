@@ -211,6 +211,123 @@ static bool last_date(struct span s, struct date *date) {
 	return found;
 }
 
+// --- letters of choices
+
+static bool is_letter(char c) {
+	return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
+}
+
+// Does what stands before s.at[at], white space aside, end with a word that announces a choice?
+static bool is_announced(struct span s, size_t at) {
+	static const char *const words[] = {"answer", "option", "choice", "answer is", "option is", "choice is"};
+	while (at && (isspace((unsigned char)s.at[at - 1]) || strchr(":*(", s.at[at - 1])))
+		at--;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		size_t n = strlen(words[i]);
+		if (at >= n && !strncasecmp(s.at + at - n, words[i], n))
+			return true;
+	}
+	return false;
+}
+
+// Behind the letter at `at`: nothing, or the point, bracket or colon of a list, on the first line of the answer.
+static bool begins_list(struct span s, size_t at) {
+	return at == 0 && (s.n == 1 || strchr(".):,\n", s.at[1]));
+}
+
+// Small letters count where they cannot be words.
+static bool is_choice(char c, bool small) {
+	return (c >= 'A' && c <= 'J') || (small && c >= 'a' && c <= 'j');
+}
+
+static bool stands_alone(struct span s, size_t at) {
+	return (at == 0 || !is_letter(s.at[at - 1])) && (at + 1 == s.n || !is_letter(s.at[at + 1]));
+}
+
+static bool last_choice(struct span s, char *letter) {
+	bool found = false;
+	for (size_t at = 0; at < s.n; at++) {
+		bool bracketed = at && at + 1 < s.n && s.at[at - 1] == '(' && s.at[at + 1] == ')';
+		if (!is_choice(s.at[at], s.n <= 2 || bracketed) || !stands_alone(s, at))
+			continue;
+		if (bracketed || begins_list(s, at) || is_announced(s, at)) {
+			*letter = (char)toupper((unsigned char)s.at[at]);
+			found = true;
+		}
+	}
+	return found;
+}
+
+// --- JSON
+
+static int by_key(const void *a, const void *b) {
+	return strcmp(**(const char *const *const *)a, **(const char *const *const *)b);
+}
+
+static void write_sorted(struct tdm_bytes *out, struct tdm_arena *arena, const struct tdm_value *v);
+
+static void write_map(struct tdm_bytes *out, struct tdm_arena *arena, const struct tdm_value *v) {
+	const char *const **order = tdm_arena_array(arena, v->n + 1, sizeof *order);
+	out->failed |= !order;
+	for (size_t i = 0; order && i < v->n; i++)
+		order[i] = &v->keys[i];
+	if (order)
+		qsort(order, v->n, sizeof *order, by_key);
+	tdm_bytes_putc(out, '{');
+	for (size_t i = 0; i < v->n && !out->failed; i++) {
+		size_t at = (size_t)(order[i] - (const char *const *)v->keys);
+		tdm_bytes_puts(out, i ? "," : "");
+		tdm_bytes_json(out, v->keys[at], strlen(v->keys[at]));
+		tdm_bytes_putc(out, ':');
+		write_sorted(out, arena, &v->items[at]);
+	}
+	tdm_bytes_putc(out, '}');
+}
+
+static void write_list(struct tdm_bytes *out, struct tdm_arena *arena, const struct tdm_value *v) {
+	tdm_bytes_putc(out, '[');
+	for (size_t i = 0; i < v->n && !out->failed; i++) {
+		tdm_bytes_puts(out, i ? "," : "");
+		write_sorted(out, arena, &v->items[i]);
+	}
+	tdm_bytes_putc(out, ']');
+}
+
+static void write_sorted(struct tdm_bytes *out, struct tdm_arena *arena, const struct tdm_value *v) {
+	if (v->type == TDM_MAP)
+		write_map(out, arena, v);
+	else if (v->type == TDM_LIST)
+		write_list(out, arena, v);
+	else if (v->type == TDM_NUMBER)
+		tdm_bytes_number(out, v->number);
+	else
+		tdm_value_write(out, v);
+}
+
+// What stands between a first line of three backticks and the last three; the text itself without them.
+static struct span unfenced(struct span s) {
+	if (!has(s, 0, "```"))
+		return s;
+	const char *line = memchr(s.at, '\n', s.n);
+	size_t begin = line ? (size_t)(line - s.at) + 1 : s.n, end = s.n;
+	if (end >= begin + 3 && has(s, end - 3, "```"))
+		end -= 3;
+	return trimmed((struct span){s.at + begin, end - begin});
+}
+
+bool tdm_answer_json(struct tdm_bytes *out, const char *text, size_t n) {
+	struct span s = unfenced(trimmed((struct span){text, n}));
+	struct tdm_arena arena;
+	struct tdm_value *value;
+	struct tdm_error err = {0};
+	tdm_arena_init(&arena, 16 * ANSWER_LIMIT_BYTES);
+	bool found = s.n && tdm_json_parse(&arena, s.at, s.n, &value, &err) == TDM_OK;
+	if (found)
+		write_sorted(out, &arena, value);
+	tdm_arena_release(&arena);
+	return found && !out->failed;
+}
+
 // --- where the answer is
 
 static bool json_answer(struct tdm_bytes *out, struct span s) {
@@ -274,11 +391,14 @@ static bool after_marker(struct span s, struct span *out) {
 static bool extract_typed(struct tdm_bytes *out, struct span s, enum tdm_answer_type type) {
 	double number;
 	struct date d;
-	if (type == TDM_ANSWER_NUMBER && last_number(s, &number))
+	char letter;
+	if (type == TDM_ANSWER_CHOICE && last_choice(s, &letter))
+		tdm_bytes_putc(out, letter);
+	else if (type == TDM_ANSWER_NUMBER && last_number(s, &number))
 		write_number(out, number);
 	else if (type == TDM_ANSWER_DATE && last_date(s, &d))
 		tdm_bytes_printf(out, "%04d-%02d-%02d", d.year, d.month, d.day);
-	else if (type == TDM_ANSWER_NUMBER || type == TDM_ANSWER_DATE || s.n == 0)
+	else if (type == TDM_ANSWER_NUMBER || type == TDM_ANSWER_DATE || type == TDM_ANSWER_CHOICE || s.n == 0)
 		return false;
 	else
 		tdm_bytes_add(out, s.at, s.n);
@@ -287,6 +407,8 @@ static bool extract_typed(struct tdm_bytes *out, struct span s, enum tdm_answer_
 
 bool tdm_answer_extract(struct tdm_bytes *out, const char *reply, size_t n, enum tdm_answer_type type) {
 	struct span s = trimmed((struct span){reply, n}), part;
+	if (type == TDM_ANSWER_JSON) // all of it
+		return extract_typed(out, s, type);
 	if (json_answer(out, s))
 		return !out->failed;
 	if (boxed(s, &part) || after_marker(s, &part)) {
@@ -331,7 +453,10 @@ bool tdm_answer_normal(struct tdm_bytes *out, const char *answer, size_t n, enum
 			return false;
 		write_number(out, number);
 		return !out->failed;
+	case TDM_ANSWER_JSON:
+		return tdm_answer_json(out, s.at, s.n);
 	case TDM_ANSWER_DATE:
+	case TDM_ANSWER_CHOICE:
 		return extract_typed(out, s, type);
 	default:
 		return normal_text(out, s);

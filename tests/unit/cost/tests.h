@@ -10,3 +10,5 @@ int tdm_test_route(void);
 int tdm_test_pair(void);
 int tdm_test_canary(void);
 int tdm_test_bounds(void);
+int tdm_test_vote(void);
+int tdm_test_gates(void);

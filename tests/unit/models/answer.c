@@ -34,6 +34,21 @@ static const struct {
     {"A:  New\t YORK", TDM_ANSWER_TEXT, "new york"},
     {"Paris.", TDM_ANSWER_EXACT, "Paris."},
     {"STRASSE \xef\xbc\xa1", TDM_ANSWER_TEXT, "strasse a"},
+    {"B", TDM_ANSWER_CHOICE, "B"},
+    {"b.", TDM_ANSWER_CHOICE, "B"},
+    {"(c) since a is wrong", TDM_ANSWER_CHOICE, "C"},
+    {"D) A cat is a pet", TDM_ANSWER_CHOICE, "D"},
+    {"I think the answer is: **E**.", TDM_ANSWER_CHOICE, "E"},
+    {"Not (A), so option B", TDM_ANSWER_CHOICE, "B"},
+    {"\\boxed{C}", TDM_ANSWER_CHOICE, "C"},
+    {"A cat is a pet", TDM_ANSWER_CHOICE, NULL},
+    {"ABC", TDM_ANSWER_CHOICE, NULL},
+    {"a", TDM_ANSWER_CHOICE, "A"},
+    {"{\"b\": [1.0, true], \"a\": {\"y\": null, \"x\": \"\u00e9\"}}", TDM_ANSWER_JSON,
+     "{\"a\":{\"x\":\"\u00e9\",\"y\":null},\"b\":[1,true]}"},
+    {"```json\n{\"answer\": 1e1}\n```", TDM_ANSWER_JSON, "{\"answer\":10}"},
+    {"```{}", TDM_ANSWER_JSON, NULL},
+    {"{\"a\": 1", TDM_ANSWER_JSON, NULL},
     {"on 2024-02-29", TDM_ANSWER_DATE, "2024-02-29"},
     {"2023-02-29", TDM_ANSWER_DATE, NULL},
     {"the 3rd of May 2024", TDM_ANSWER_DATE, "2024-05-03"},
@@ -67,7 +82,7 @@ static bool same(size_t i, size_t j, enum tdm_answer_type type) {
 
 static void test_equivalence(void **state) {
 	size_t n = TDM_COUNT(cases);
-	for (int type = TDM_ANSWER_EXACT; type <= TDM_ANSWER_DATE; type++)
+	for (int type = TDM_ANSWER_EXACT; type <= TDM_ANSWER_JSON; type++)
 		for (size_t i = 0; i < n; i++)
 			for (size_t j = 0; j < n; j++) {
 				assert_int_equal(same(i, j, type), same(j, i, type));

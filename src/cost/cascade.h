@@ -1,0 +1,77 @@
+// Cascade, inside: what cascade.c (the tiers) and gates.c (what weighs an answer) share.
+#pragma once
+#include "cost/certainty.h"
+#include "cost/vote.h"
+#include "models/kind.h"
+#include "models/linear.h"
+
+enum { TDM_MOST_TIERS = 8, TDM_MOST_VOTERS = 8 };
+#define TDM_ANSWER_LIMIT_BYTES ((size_t)4 << 20)
+
+struct tdm_cascade_options {
+	struct tdm_strings gate, prompts;
+	const struct tdm_value *threshold, *votes, *platt, *meta;
+	const char *weights;
+	int how;
+	double temperature;
+	int64_t samples;
+};
+
+struct tdm_tier {
+	struct tdm_model *model;
+	const struct tdm_gate *gate; // NULL: the last one
+	double threshold;
+};
+
+struct tdm_cascade {
+	struct tdm_model model;
+	struct tdm_cascade_options o;
+	struct tdm_linear *scorer;  // NULL: no gate is one
+	struct tdm_model *verifier; // NULL: each model verifies its own answers
+	struct tdm_tier tiers[TDM_MOST_TIERS];
+	struct tdm_model *voters[TDM_MOST_VOTERS];
+	size_t n, n_voters;
+	double votes[TDM_MOST_VOTERS + 1]; // weight of the tier's own answer, then of the voters'
+	double platt[2];
+	bool calibrates;
+	bool meta[65]; // by the number of yes
+	bool has_meta;
+};
+
+struct tdm_said { // an answer that is held
+	struct tdm_collect words;
+	struct tdm_result result;
+	struct tdm_call **from, **end; // of the record: the calls behind it
+};
+
+// A tier's answer and what was found out about it.
+struct tdm_evidence {
+	struct tdm_said own;
+	struct tdm_certainty certainty;
+	double score; // larger = better; NaN = unknown
+	int agree, asked, groups;
+	bool by_count;           // the choice follows from how many agree, not from the score
+	struct tdm_said *others; // [n_others]; of a vote
+	int n_others;
+	const struct tdm_said *reply; // what is served when the answer is kept
+	char detail[96];
+};
+
+struct tdm_gate {
+	const char *name;
+	int (*weigh)(const struct tdm_cascade *c, const struct tdm_tier *tier, struct tdm_run *run,
+	             const struct tdm_request *request, struct tdm_evidence *e);
+	double standard;                             // threshold; NaN = must be set
+	double least, most;                          // of a threshold, without a calibration
+	double (*of)(const struct tdm_certainty *c); // of a part of an answer too; NULL: of whole answers alone
+	bool is_greedy;                              // the answer that is judged is the one at temperature 0
+	bool needs_logprobs;
+	int tops; // alternatives that it needs
+};
+
+const struct tdm_gate *tdm_gate_find(const char *name); // NULL: there is none
+extern const char tdm_gate_names[];                     // "a, b or c"
+// Asks a model of the request and holds what it says; alternatives and log-probabilities as the gate needs them.
+int tdm_cascade_ask(const struct tdm_gate *gate, struct tdm_model *m, struct tdm_run *run,
+                    const struct tdm_request *request, struct tdm_said *said, struct tdm_certainty *certainty);
+void tdm_said_release(struct tdm_said *s);
