@@ -28,6 +28,7 @@ const struct tdm_kind *const tdm_kinds[] = {
     &tdm_kind_route,
     &tdm_kind_cascade,
     &tdm_kind_speculate,
+    &tdm_kind_defer,
     // privacy
     &tdm_kind_mask,
     // trust

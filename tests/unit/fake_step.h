@@ -15,6 +15,7 @@ struct fake {
 	uint64_t vocab_id;
 	int pause_us;                     // before each evaluation
 	int tail;                         // see fake_prompt
+	int fails_at;                     // evaluation that fails, and every one after it, from 1 on; 0 = none
 	int evals, tokens, open_sessions; // what was asked of it
 };
 
@@ -64,6 +65,8 @@ static inline int fake_eval(struct tdm_session *session, struct tdm_run *run, co
 	if (s->fake->pause_us)
 		usleep((useconds_t)s->fake->pause_us);
 	s->n_tree = 0;
+	if (s->fake->fails_at && s->fake->evals + 1 >= s->fake->fails_at)
+		return tdm_fail(&run->error, TDM_EINTERNAL, "fake: fails at evaluation %d", s->fake->fails_at);
 	if (n < 1 || s->n + n > s->session.context)
 		return tdm_fail(&run->error, TDM_ECONTEXT, "fake: %d tokens do not fit", n);
 	memcpy(s->tokens + s->n, tokens, (size_t)n * sizeof *tokens);

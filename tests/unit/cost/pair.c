@@ -18,8 +18,13 @@ static const char yaml[] = "models:\n"
                            "  with_small: {kind: speculate, target: large, draft: small, min_prob: 0}\n"
                            "  careful: {kind: speculate, target: large, draft: twin}\n"
                            "  looked: {kind: speculate, target: large, from: lookup}\n"
-                           "  eager: {kind: speculate, target: large, from: lookup, adaptive: no}\n";
-static const struct tdm_kind *const kinds[] = {&tdm_kind_local, &tdm_kind_speculate, NULL};
+                           "  eager: {kind: speculate, target: large, from: lookup, adaptive: no}\n"
+                           "  tokens: {kind: defer, small: small, large: large, signal: margin, threshold: 0.9}\n"
+                           "  spans: {kind: defer, small: small, large: large, signal: margin, threshold: 0.95, unit: "
+                           "span}\n"
+                           "  steps: {kind: defer, small: small, large: large, threshold: 5, unit: step, "
+                           "max_step_tokens: 6}\n";
+static const struct tdm_kind *const kinds[] = {&tdm_kind_local, &tdm_kind_speculate, &tdm_kind_defer, NULL};
 
 static void demand_47_answers_are_the_targets(void **state) {
 	static const char *const prompts[] = {"hello", "What is 12 + 7?", "x", "Name a colour of the sky."};
@@ -158,6 +163,33 @@ static void demand_47_a_form_is_kept(void **state) {
 	toys_close(&t);
 }
 
+// Two models write one answer, and neither leaves its form.
+static void deferral_keeps_a_form(void **state) {
+	static const char *const models[] = {"tokens", "spans", "steps"};
+	struct toys t;
+	int whole = 0, both = 0;
+	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
+	for (int i = 0; i < 8 * N_FORMS; i++) {
+		struct tdm_form form = forms[i % N_FORMS].form;
+		struct tdm_request request;
+		form.len = strlen(form.text);
+		tdm_request_init(&request);
+		request.form = &form;
+		request.temperature = i / N_FORMS % 2 ? 1 : 0;
+		request.max_tokens = 200;
+		for (int m = 0; m < 3; m++) {
+			const char *answer = toys_ask(&t, models[m], "hello", &request, (uint64_t)i);
+			assert_int_equal(t.run.error.status, TDM_OK);
+			if (t.result.finish == TDM_FINISH_STOP && !has_form(forms[i % N_FORMS].pattern, answer))
+				fail_msg("%s wrote %s", models[m], answer);
+			whole += t.result.finish == TDM_FINISH_STOP;
+			both += !strcmp(t.run.record->decisions->choice, "both");
+		}
+	}
+	assert_true(whole > 48 && both > 24);
+	toys_close(&t);
+}
+
 static void a_form_that_cannot_be_kept_is_refused(void **state) {
 	struct tdm_form form = {.kind = TDM_GRAMMAR_GBNF, .text = "root ::= x", .len = 10};
 	struct tdm_request request;
@@ -180,6 +212,7 @@ int tdm_test_pair(void) {
 	    cmocka_unit_test(demand_47_guessed_answers_are_the_targets_when_sampled),
 	    cmocka_unit_test(a_twin_is_always_accepted),
 	    cmocka_unit_test(demand_47_a_form_is_kept),
+	    cmocka_unit_test(deferral_keeps_a_form),
 	    cmocka_unit_test(a_form_that_cannot_be_kept_is_refused),
 	};
 	return cmocka_run_group_tests_name("pair", tests, NULL, NULL);

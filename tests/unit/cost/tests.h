@@ -12,3 +12,4 @@ int tdm_test_canary(void);
 int tdm_test_bounds(void);
 int tdm_test_vote(void);
 int tdm_test_gates(void);
+int tdm_test_defer(void);
