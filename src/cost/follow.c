@@ -194,13 +194,16 @@ static void record(struct follow *f, int status, int64_t written) {
 	count(f);
 }
 
-static void exchange_pace(struct follow *f, bool is_back) {
-	pthread_mutex_lock(&f->kind->lock);
-	if (is_back)
-		f->kind->pace = f->pace;
-	else
-		f->pace = f->kind->pace;
-	pthread_mutex_unlock(&f->kind->lock);
+void tdm_follow_learned(struct tdm_follow_kind *k, struct tdm_pace *out) {
+	pthread_mutex_lock(&k->lock);
+	*out = k->pace;
+	pthread_mutex_unlock(&k->lock);
+}
+
+void tdm_follow_learn(struct tdm_follow_kind *k, const struct tdm_pace *pace) {
+	pthread_mutex_lock(&k->lock);
+	k->pace = *pace;
+	pthread_mutex_unlock(&k->lock);
 }
 
 int tdm_follow(struct tdm_follow_kind *k, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
@@ -209,11 +212,11 @@ int tdm_follow(struct tdm_follow_kind *k, struct tdm_run *run, const struct tdm_
 	int status = k->target->ops->open(k->target, run, &f.target);
 	if (status != TDM_OK)
 		return status;
-	exchange_pace(&f, false);
+	tdm_follow_learned(k, &f.pace);
 	status = start(&f, request, sink);
 	while (status == TDM_OK && has_room(&f))
 		status = step(&f);
-	exchange_pace(&f, true);
+	tdm_follow_learn(k, &f.pace);
 	if (status >= 0)
 		status = tdm_writer_end(f.writer, result);
 	record(&f, status, status == TDM_OK ? result->completion_tokens : f.n_tokens);

@@ -20,5 +20,8 @@ struct tdm_follow_kind { // of the kind's model; lives as long as it
 
 void tdm_follow_init(struct tdm_follow_kind *k);
 void tdm_follow_release(struct tdm_follow_kind *k);
+// What answers have learned, for one that begins; and back, when it ends.
+void tdm_follow_learned(struct tdm_follow_kind *k, struct tdm_pace *out);
+void tdm_follow_learn(struct tdm_follow_kind *k, const struct tdm_pace *pace);
 int tdm_follow(struct tdm_follow_kind *k, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                struct tdm_result *result);

@@ -84,6 +84,21 @@ int tdm_pace_choose(struct tdm_pace *p, const struct tdm_guess *g, int most) {
 	return other;
 }
 
+bool tdm_pace_is_off(struct tdm_pace *p, int sort, int n) {
+	struct tdm_guess g = {.n = n, .sort = sort};
+	return p->pass_us[1] > 0 && p->fresh[1] >= stale && tdm_pace_choose(p, &g, n) == 0;
+}
+
+// Of what would have come after a draft that came true as a whole, nothing is known but how often first tokens do.
+void tdm_pace_kept(struct tdm_pace *p, int sort, int m, int kept) {
+	double *gain = p->gain[sort], more = 1, came = kept;
+	for (int i = 1; i <= TDM_GUESS_MOST; i++) {
+		if (i > m && kept == m)
+			came += more *= gain[1] < 1 ? gain[1] : 1;
+		gain[i] += weight * ((came < i ? came : i) - gain[i]);
+	}
+}
+
 static void learn(struct tdm_watch *w, struct tdm_pace *p) {
 	double *gain = p->gain[w->guess.sort];
 	for (int m = 1, brought = 0; m <= TDM_GUESS_MOST; m++) {

@@ -23,6 +23,11 @@ void tdm_pace_pass(struct tdm_pace *p, int n_tokens, int64_t us); // one pass
 double tdm_pace_cost(const struct tdm_pace *p, int n_tokens);     // microseconds that a pass would take; 0 = unknown
 // How many of a guess's first tokens to put into the next pass, at most `most`; 0: none.
 int tdm_pace_choose(struct tdm_pace *p, const struct tdm_guess *g, int most);
+// Whether it is known that guesses of that sort, of at most n tokens, are not worth it now.
+bool tdm_pace_is_off(struct tdm_pace *p, int sort, int n);
+// For drafts that cost time to make: of one of at most m tokens, `kept` came true. pass() is told the time of draft
+// and pass together, as of a pass of 1 + m tokens.
+void tdm_pace_kept(struct tdm_pace *p, int sort, int m, int kept);
 
 // A guess beside the text that comes, one at a time from its beginning to its end: only so is what is learned fair.
 struct tdm_watch {

@@ -38,7 +38,7 @@ struct options {
 struct speculate {
 	struct tdm_model model;
 	struct options o;
-	struct tdm_follow_kind guesses; // of lookup
+	struct tdm_follow_kind guesses; // of lookup; of drafts the pace
 	struct tdm_model *target, *draft;
 };
 
@@ -60,7 +60,7 @@ struct ahead {
 
 struct answer {
 	struct tdm_run *run;
-	const struct speculate *kind;
+	struct speculate *kind;
 	const struct tdm_request *asked;
 	struct tdm_request request; // with the limit of the answer
 	struct side target, draft;
@@ -68,6 +68,9 @@ struct answer {
 	bool is_greedy;
 	struct tdm_rng draw, accept, replace;
 	int n_vocab, gamma;
+	bool is_timed, is_off; // gamma is chosen by time; the draft is left alone
+	struct tdm_pace pace;
+	int tried;       // gamma of the draft that is there
 	int32_t *tokens; // of the answer so far (the target has not evaluated the last one), with room for a draft
 	int n_tokens;
 	int32_t drafted[GAMMA_MAX];
@@ -260,8 +263,19 @@ static int emit(struct answer *a, int32_t token, int row) {
 	return tdm_writer_token(a->writer, token, ops->logits(a->target.session, row), NULL);
 }
 
+// Sampled answers must not depend on time: equal seeds give equal answers. Greedy ones are what they are.
+static void adapt_by_time(struct answer *a, int accepted) {
+	static const struct tdm_guess all = {.n = GAMMA_MAX};
+	bool was_cut = fitting(a, a->n_tokens - 1 - accepted, a->tried) < a->tried;
+	if (a->tried > 0 && !was_cut)
+		tdm_pace_kept(&a->pace, 0, a->tried, accepted);
+	a->gamma = a->is_off ? 0 : tdm_pace_choose(&a->pace, &all, GAMMA_MAX);
+}
+
 static void adapt(struct answer *a, int accepted) {
-	if (!a->kind->o.adaptive || a->n_drafted == 0)
+	if (a->is_timed)
+		adapt_by_time(a, accepted);
+	if (a->is_timed || !a->kind->o.adaptive || a->n_drafted == 0)
 		return;
 	if (accepted < a->n_drafted)
 		a->gamma = a->gamma > 1 ? a->gamma - 1 : 1;
@@ -297,6 +311,9 @@ static int step(struct answer *a) {
 	int32_t batch[GAMMA_MAX + 1];
 	const struct tdm_session *t = a->target.session;
 	int room = t->context - t->prompt_tokens - a->n_tokens, status = tdm_run_check(a->run);
+	int64_t start_us = tdm_now_us();
+	if (!a->is_drafted)
+		a->tried = a->gamma;
 	if (status == TDM_OK && !a->is_drafted)
 		status = make_draft(a, a->run, a->gamma < room ? a->gamma : room);
 	if (status == TDM_OK)
@@ -308,6 +325,8 @@ static int step(struct answer *a) {
 	start_ahead(a, a->run);
 	status = append(&a->target, a->run, batch, 1 + a->n_drafted);
 	bool is_ahead = stop_ahead(a);
+	if (status == TDM_OK && a->is_timed)
+		tdm_pace_pass(&a->pace, 1 + a->tried, tdm_now_us() - start_us);
 	return status == TDM_OK ? settle(a, is_ahead) : status;
 }
 
@@ -352,8 +371,10 @@ static int start(struct answer *a) {
 	struct tdm_session *t = a->target.session;
 	int32_t unasked[1];
 	int64_t start_us = tdm_now_us();
-	tdm_apart_start(&a->apart, a->run, open_draft, a);
-	int status = t->ops->prompt(t, a->run, a->asked, &(struct tdm_tail){opening_tokens, a});
+	if (!a->is_off)
+		tdm_apart_start(&a->apart, a->run, open_draft, a);
+	a->is_opened = a->is_off;
+	int status = t->ops->prompt(t, a->run, a->asked, a->is_off ? NULL : &(struct tdm_tail){opening_tokens, a});
 	a->target.us += tdm_now_us() - start_us - a->waited_us;
 	a->prompt_us = a->target.us;
 	a->target.passes++;
@@ -401,6 +422,9 @@ static int prepare(struct answer *a, const struct tdm_request *request, struct t
 	a->request = tdm_joint_request(request, a->target.session);
 	a->sampling = tdm_joint_sampling(request, a->target.session);
 	a->is_greedy = a->sampling.temperature <= 0;
+	a->is_timed = a->is_greedy && a->kind->o.adaptive;
+	tdm_follow_learned(&a->kind->guesses, &a->pace);
+	a->is_off = a->is_timed && tdm_pace_is_off(&a->pace, 0, GAMMA_MAX);
 	tdm_rng_stream(&a->draw, run->seed, "speculate.draft", request->draw);
 	tdm_rng_stream(&a->accept, run->seed, "speculate.accept", request->draw);
 	tdm_rng_stream(&a->replace, run->seed, "speculate.replace", request->draw);
@@ -441,7 +465,7 @@ static void record(struct answer *a, int status, int64_t written) {
 		c->drafted = a->all_drafted;
 		c->accepted = a->all_accepted;
 	}
-	c = tdm_joint_record(a->run, a->draft.session, "draft", status, a->all_drafted, a->draft.us);
+	c = a->is_off ? NULL : tdm_joint_record(a->run, a->draft.session, "draft", status, a->all_drafted, a->draft.us);
 	if (c)
 		c->passes = a->draft.passes;
 	double share = a->all_drafted ? (double)a->all_accepted / (double)a->all_drafted : NAN;
@@ -467,13 +491,15 @@ static bool has_room(const struct answer *a) {
 
 static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
                     struct tdm_result *result) {
-	struct answer a = {.run = run, .kind = (const struct speculate *)m};
+	struct answer a = {.run = run, .kind = (struct speculate *)m};
 	tdm_metric_add(TDM_METRIC_DRAFTING, 1, TDM_LABELS(a.kind->target->name));
 	int status = prepare(&a, request, sink);
 	if (status == TDM_OK)
 		status = start(&a);
 	while (status == TDM_OK && has_room(&a))
 		status = step(&a);
+	if (a.is_timed)
+		tdm_follow_learn(&a.kind->guesses, &a.pace);
 	if (status >= 0)
 		status = tdm_writer_end(a.writer, result);
 	record(&a, status, status == TDM_OK ? result->completion_tokens : a.n_tokens);
@@ -509,7 +535,7 @@ static int check(const struct tdm_build *b, const struct speculate *s) {
 }
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops by_model = {.generate = generate};
+	static const struct tdm_model_ops by_model = {.generate = generate, .destroy = destroy};
 	static const struct tdm_model_ops by_guess = {.generate = generate_by_guess, .destroy = destroy};
 	bool is_guess = ((const struct options *)options)->from != FROM_MODEL;
 	const struct tdm_model_ops *ops = is_guess ? &by_guess : &by_model;
@@ -522,11 +548,9 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	int status = check(b, s);
 	if (status != TDM_OK)
 		return status;
-	if (is_guess) {
-		s->guesses = (struct tdm_follow_kind){
-		    .name = s->model.name, .target = s->target, .most = (int)s->o.most, .adaptive = s->o.adaptive};
-		tdm_follow_init(&s->guesses);
-	}
+	s->guesses = (struct tdm_follow_kind){
+	    .name = s->model.name, .target = s->target, .most = (int)s->o.most, .adaptive = s->o.adaptive};
+	tdm_follow_init(&s->guesses);
 	*out = &s->model;
 	return TDM_OK;
 }
@@ -541,12 +565,13 @@ static const struct tdm_option table[] = {
      "who drafts: a model; what followed the same tokens in the prompt and the answer so far"},
     {"most", TDM_OPT_INT, offsetof(struct options, most), "16", 1, TDM_LOOKUP_MOST, NULL,
      "tokens of a guess, of which as many are tried as measured time makes worth it"},
-    {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, GAMMA_MAX, NULL, "tokens drafted at first"},
+    {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, GAMMA_MAX, NULL,
+     "tokens drafted; with adaptive, in sampled answers at first"},
     {"opening", TDM_OPT_INT, offsetof(struct options, opening), "24", 0, GAMMA_MAX, NULL,
      "tokens drafted while the target reads the prompt"},
     {"adaptive", TDM_OPT_BOOL, offsetof(struct options, adaptive), "yes", 0, 0, NULL,
-     "model: draft 2 more after a fully accepted draft, 1 less after a rejection; guesses: as many as pay, none where "
-     "that is quicker"},
+     "choose the number by measured time, down to none; in sampled answers of drafts, 2 more after a fully accepted "
+     "draft, 1 less after a rejection"},
     {"ahead", TDM_OPT_BOOL, offsetof(struct options, ahead), "yes", 0, 0, NULL,
      "draft on while the target verifies, where a core is free"},
     {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.5", 0, 1, NULL,

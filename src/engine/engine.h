@@ -42,7 +42,7 @@ const struct tdm_classes *tdm_engine_classes(const struct tdm_engine *e);
 // out[n]: their logits. Errors as tdm_engine_encode; TDM_ECONFIG also where there are none.
 int tdm_engine_classify(struct tdm_engine *e, const int32_t *tokens, int n, const tdm_flag *cancelled, float *out,
                         struct tdm_error *err);
-int tdm_seq_rows(const struct tdm_seq *s); // of the last call
+int tdm_seq_rows(const struct tdm_seq *s);                       // of the last call
 int tdm_seq_ids(const struct tdm_seq *s, int32_t *out, int cap); // the first cap of its tokens; how many there are
 
 // tdm_seq_prompt with a tail, which is asked once, before the last pass: what it gives follows the n tokens in that

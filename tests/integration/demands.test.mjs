@@ -254,7 +254,7 @@ test('demand_46_probabilities: of a speculated answer they are the target\'s own
 models:
   small: {kind: local, path: "${weights('small')}", cache_type: f32}
   large: {kind: local, path: "${weights('large')}", cache_type: f32}
-  fast: {kind: speculate, draft: small, target: large, gamma: 4, min_prob: 0}
+  fast: {kind: speculate, draft: small, target: large, gamma: 4, min_prob: 0, adaptive: no}
 serve: {default: fast}
 `);
   let drafted = 0;

@@ -61,7 +61,7 @@ test('every metric that is promised: guards, budgets, drafts, engines, circuits,
   const server = await startTandem(`models:
   small: {kind: local, path: "embedded:small"}
   large: {kind: local, path: "embedded:large"}
-  fast: {kind: speculate, draft: small, target: large}
+  fast: {kind: speculate, draft: small, target: large, adaptive: no}
   guarded: {kind: guard, inner: small, judge_on: off}
   far: {kind: remote, url: "${upstream.url}", model: plain, price: {in: 0, out: 1000000}}
   down: {kind: remote, url: "${upstream.url}", model: dead}

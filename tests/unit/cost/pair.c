@@ -9,21 +9,22 @@
 #include "cost/kinds.h"
 #include "tests.h"
 
-static const char yaml[] = "models:\n"
-                           "  large: {kind: local, path: toy-one.gguf, max_tokens: 60}\n"
-                           "  twin: {kind: local, path: toy-one.gguf}\n"
-                           "  small: {kind: local, path: toy-two.gguf}\n"
-                           "  with_twin: {kind: speculate, target: large, draft: twin, min_prob: 0}\n"
-                           "  in_turn: {kind: speculate, target: large, draft: twin, min_prob: 0, ahead: false}\n"
-                           "  with_small: {kind: speculate, target: large, draft: small, min_prob: 0}\n"
-                           "  careful: {kind: speculate, target: large, draft: twin}\n"
-                           "  looked: {kind: speculate, target: large, from: lookup}\n"
-                           "  eager: {kind: speculate, target: large, from: lookup, adaptive: no}\n"
-                           "  tokens: {kind: defer, small: small, large: large, signal: margin, threshold: 0.9}\n"
-                           "  spans: {kind: defer, small: small, large: large, signal: margin, threshold: 0.95, unit: "
-                           "span}\n"
-                           "  steps: {kind: defer, small: small, large: large, threshold: 5, unit: step, "
-                           "max_step_tokens: 6}\n";
+static const char yaml[] =
+    "models:\n"
+    "  large: {kind: local, path: toy-one.gguf, max_tokens: 60}\n"
+    "  twin: {kind: local, path: toy-one.gguf}\n"
+    "  small: {kind: local, path: toy-two.gguf}\n"
+    "  with_twin: {kind: speculate, target: large, draft: twin, min_prob: 0, adaptive: no}\n"
+    "  in_turn: {kind: speculate, target: large, draft: twin, min_prob: 0, ahead: no, adaptive: no, gamma: 8}\n"
+    "  with_small: {kind: speculate, target: large, draft: small, min_prob: 0}\n"
+    "  careful: {kind: speculate, target: large, draft: twin}\n"
+    "  looked: {kind: speculate, target: large, from: lookup}\n"
+    "  eager: {kind: speculate, target: large, from: lookup, adaptive: no}\n"
+    "  tokens: {kind: defer, small: small, large: large, signal: margin, threshold: 0.9}\n"
+    "  spans: {kind: defer, small: small, large: large, signal: margin, threshold: 0.95, unit: "
+    "span}\n"
+    "  steps: {kind: defer, small: small, large: large, threshold: 5, unit: step, "
+    "max_step_tokens: 6}\n";
 static const struct tdm_kind *const kinds[] = {&tdm_kind_local, &tdm_kind_speculate, &tdm_kind_defer, NULL};
 
 static void demand_47_answers_are_the_targets(void **state) {

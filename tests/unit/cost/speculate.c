@@ -24,6 +24,11 @@ static int make(struct asked *a, struct fake *target, struct fake *draft, const 
 	return asked_make(a, &tdm_kind_speculate, options, 2, (struct tdm_model *[]){&target->model, &draft->model}, roles);
 }
 
+static void made_done(struct asked *a) {
+	a->model->ops->destroy(a->model);
+	asked_done(a);
+}
+
 // The target alone, without any of the code under test.
 static void greedy_alone(struct fake *f, int max_tokens, char *out) {
 	struct tdm_run run = {0};
@@ -80,7 +85,7 @@ static void demand_47_greedy_is_the_target(void **state) {
 		assert_int_equal(a.status, TDM_OK);
 		assert_string_equal(a.result.served, "large");
 		assert_int_equal(target.open_sessions + draft.open_sessions, 0);
-		asked_done(&a);
+		made_done(&a);
 	}
 }
 
@@ -100,7 +105,7 @@ static void context_ends_the_answer_with_length(void **state) {
 	assert_int_equal(make(&a, &target, &draft, "{}"), TDM_OK);
 	assert_string_equal(asked_answer(&a, 1, NULL), want);
 	assert_int_equal(a.result.finish, TDM_FINISH_LENGTH);
-	asked_done(&a);
+	made_done(&a);
 }
 
 // A draft that is the target: everything is accepted, the target works in few passes, and the draft sees each token
@@ -132,7 +137,37 @@ static void no_pass_is_wasted(void **state) {
 	assert_int_equal(draft.evals, 42);
 	assert_true(draft.tokens <= 50);
 	assert_true(a.run.record->decisions->score == 1);
-	asked_done(&a);
+	made_done(&a);
+}
+
+// A draft that costs more than it saves is left alone, and not even opened, until time has passed.
+static void demand_46_a_draft_that_loses_is_off(void **state) {
+	static float target_table[ROWS * V], draft_table[ROWS * V];
+	struct tdm_rng rng;
+	struct fake target, draft;
+	struct asked a;
+	struct tdm_request request;
+	char want[256];
+	int quiet = 0;
+	tdm_rng_init(&rng, 6);
+	random_table(&rng, target_table, 3);
+	random_table(&rng, draft_table, 3);
+	fake_init(&target, "large", target_table, ROWS, V);
+	fake_init(&draft, "small", draft_table, ROWS, V);
+	target.by_history = draft.by_history = true;
+	draft.pause_us = target.pause_us = 200;
+	tdm_request_init(&request);
+	request.temperature = 0;
+	request.max_tokens = 40;
+	greedy_alone(&target, request.max_tokens, want);
+	assert_int_equal(make(&a, &target, &draft, "{min_prob: 0, ahead: no}"), TDM_OK);
+	for (int i = 0; i < 20; i++) {
+		assert_string_equal(asked_answer(&a, (uint64_t)i, &request), want);
+		quiet += a.run.record->calls->drafted == 0;
+		assert_int_equal(target.open_sessions + draft.open_sessions, 0);
+	}
+	assert_true(quiet >= 12);
+	made_done(&a);
 }
 
 static void demand_47_different_vocabularies_are_refused(void **state) {
@@ -147,7 +182,7 @@ static void demand_47_different_vocabularies_are_refused(void **state) {
 	assert_int_equal(a.status, TDM_ECONFIG);
 	assert_non_null(strstr(a.run.error.text, "large and small"));
 	assert_int_equal(target.open_sessions + draft.open_sessions, 0);
-	asked_done(&a);
+	made_done(&a);
 }
 
 static void softmax(const float *z, double *p) {
@@ -215,7 +250,7 @@ static void sampled_follows_the_target(void **state) {
 			from[letter(text[k - 1])]++;
 			seen[letter(text[k - 1])][letter(text[k])]++;
 		}
-		asked_done(&a);
+		made_done(&a);
 	}
 	for (int i = 0; i < V; i++) {
 		softmax(target_table + i * V, p);
@@ -248,7 +283,7 @@ static void seed_repeats_the_answer(void **state) {
 	assert_string_not_equal(asked_answer(&a, 10, &request), first);
 	request.draw = 1;
 	assert_string_not_equal(asked_answer(&a, 9, &request), first);
-	asked_done(&a);
+	made_done(&a);
 }
 
 static void cancelled_run_stops(void **state) {
@@ -270,7 +305,7 @@ static void cancelled_run_stops(void **state) {
 	assert_int_equal(a.model->ops->generate(a.model, &a.run, &request, &a.collect.sink, &a.result), TDM_EGONE);
 	assert_string_equal(a.run.record->calls->status, "cancelled");
 	assert_int_equal(target.open_sessions + draft.open_sessions, 0);
-	asked_done(&a);
+	made_done(&a);
 }
 
 int tdm_test_speculate(void) {
@@ -278,6 +313,7 @@ int tdm_test_speculate(void) {
 	    cmocka_unit_test(demand_47_greedy_is_the_target),
 	    cmocka_unit_test(context_ends_the_answer_with_length),
 	    cmocka_unit_test(no_pass_is_wasted),
+	    cmocka_unit_test(demand_46_a_draft_that_loses_is_off),
 	    cmocka_unit_test(demand_47_different_vocabularies_are_refused),
 	    cmocka_unit_test(sampled_follows_the_target),
 	    cmocka_unit_test(seed_repeats_the_answer),
