@@ -66,6 +66,7 @@ isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) $(if $(and $(
 # The commit that this was built from, for whoever asks the program: written only when it changed.
 COMMIT := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
 $(shell mkdir -p $(B) && echo '#define TDM_COMMIT "$(COMMIT)"' | cmp -s - $(B)/commit.h || echo '#define TDM_COMMIT "$(COMMIT)"' >$(B)/commit.h)
+$(B)/src/models/identity.o: CPPFLAGS += -include $(B)/commit.h
 $(B)/src/serve/metrics.o: CPPFLAGS += -include $(B)/commit.h -DTDM_VERSION='"0"'
 
 # The names by which the linker would have written down the libraries of LATE.

@@ -2,13 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-int tdm_control_check(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid,
-                      size_t n_grid, struct tdm_error *err) {
-	if (!(claim->epsilon > 0 && claim->epsilon < 1 && claim->delta > 0 && claim->delta < 1))
-		return tdm_fail(err, TDM_EVALUE, "control: epsilon %g and delta %g are expected between 0 and 1",
-		                claim->epsilon, claim->delta);
-	if (items->n == 0 || n_grid == 0)
-		return tdm_fail(err, TDM_EVALUE, "control: expected at least one item and one threshold");
+static int check_items(const struct tdm_risk_claim *claim, const struct tdm_losses *items, struct tdm_error *err) {
 	for (size_t i = 0; i < items->n; i++) {
 		if (claim->bound == TDM_BOUND_BINOMIAL && items->loss[i] != 0 && items->loss[i] != 1)
 			return tdm_fail(err, TDM_EVALUE, "control: loss %zu is %g, expected 0 or 1", i, items->loss[i]);
@@ -17,6 +11,19 @@ int tdm_control_check(const struct tdm_risk_claim *claim, const struct tdm_losse
 		if (!isfinite(items->gate[i]))
 			return tdm_fail(err, TDM_EVALUE, "control: score %zu is not a finite number", i);
 	}
+	return TDM_OK;
+}
+
+int tdm_control_check(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid,
+                      size_t n_grid, struct tdm_error *err) {
+	if (!(claim->epsilon > 0 && claim->epsilon < 1 && claim->delta > 0 && claim->delta < 1))
+		return tdm_fail(err, TDM_EVALUE, "control: epsilon %g and delta %g are expected between 0 and 1",
+		                claim->epsilon, claim->delta);
+	if (items->n == 0 || n_grid == 0)
+		return tdm_fail(err, TDM_EVALUE, "control: expected at least one item and one threshold");
+	int status = check_items(claim, items, err);
+	if (status)
+		return status;
 	for (size_t j = 0; j < n_grid; j++)
 		if (isnan(grid[j]) || (j > 0 && grid[j] >= grid[j - 1]))
 			return tdm_fail(err, TDM_EVALUE, "control: threshold %zu is expected to be below the one before it", j);

@@ -114,3 +114,44 @@ void tdm_hex(const void *data, size_t n, char *out) {
 void tdm_wipe(void *data, size_t n) {
 	OPENSSL_cleanse(data, n);
 }
+
+bool tdm_unhex(const char *text, void *out, size_t n) {
+	static const char digits[] = "0123456789abcdef";
+	uint8_t *bytes = out;
+	if (strlen(text) != 2 * n || strspn(text, digits) != 2 * n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		bytes[i] = (uint8_t)((strchr(digits, text[2 * i]) - digits) << 4 | (strchr(digits, text[2 * i + 1]) - digits));
+	return true;
+}
+
+int tdm_ed25519_public(const uint8_t key[TDM_ED25519_KEY_BYTES], uint8_t out[TDM_ED25519_KEY_BYTES]) {
+	size_t n = TDM_ED25519_KEY_BYTES;
+	EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key, n);
+	bool ok = pkey && EVP_PKEY_get_raw_public_key(pkey, out, &n);
+	EVP_PKEY_free(pkey);
+	return ok ? TDM_OK : TDM_EINTERNAL;
+}
+
+int tdm_ed25519_sign(const uint8_t key[TDM_ED25519_KEY_BYTES], const void *data, size_t n,
+                     uint8_t out[TDM_ED25519_SIGNATURE_BYTES]) {
+	size_t n_out = TDM_ED25519_SIGNATURE_BYTES;
+	EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key, TDM_ED25519_KEY_BYTES);
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool ok = pkey && context && EVP_DigestSignInit(context, NULL, NULL, NULL, pkey) == 1 &&
+	          EVP_DigestSign(context, out, &n_out, data, n) == 1;
+	EVP_MD_CTX_free(context);
+	EVP_PKEY_free(pkey);
+	return ok ? TDM_OK : TDM_EINTERNAL;
+}
+
+bool tdm_ed25519_verify(const uint8_t public_key[TDM_ED25519_KEY_BYTES], const void *data, size_t n,
+                        const uint8_t signature[TDM_ED25519_SIGNATURE_BYTES]) {
+	EVP_PKEY *pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, TDM_ED25519_KEY_BYTES);
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool ok = pkey && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, pkey) == 1 &&
+	          EVP_DigestVerify(context, signature, TDM_ED25519_SIGNATURE_BYTES, data, n) == 1;
+	EVP_MD_CTX_free(context);
+	EVP_PKEY_free(pkey);
+	return ok;
+}

@@ -117,6 +117,10 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 		tdm_gate_record(run, m, "escalate", "tools", (double)NAN, (double)NAN, NULL);
 		return ask_last(&k);
 	}
+	if (!tdm_certified_holds(k.c->certified, run)) {
+		tdm_gate_record(run, m, "escalate", "certificate", (double)NAN, (double)NAN, NULL);
+		return ask_last(&k);
+	}
 	int status = climb(&k);
 	drop(&k);
 	return status;
@@ -247,6 +251,18 @@ static bool has_gate(const struct tdm_cascade *c, const char *name) {
 	return false;
 }
 
+// What is promised is one threshold between two models.
+static int open_certificate(const struct tdm_build *b, struct tdm_cascade *c) {
+	if (c->o.certificate && (c->n != 2 || c->has_meta))
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: a certificate is of one threshold between two models; expected two models and no meta",
+		                b->where);
+	int status = tdm_certified_open(b, &c->model, c->o.certificate, c->o.signer, &c->certified);
+	if (c->certified)
+		c->tiers[0].threshold = tdm_certified_threshold(c->certified);
+	return status;
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	static const struct tdm_model_ops ops = {.generate = generate};
 	struct tdm_cascade *c = tdm_build_model(b, sizeof *c, &ops, TDM_CAN_TEXT);
@@ -264,6 +280,8 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 		status = read_tier(b, c, i);
 	if (!status && has_gate(c, "scorer"))
 		status = tdm_linear_open(b, c->o.weights, TDM_READS_ANSWER, &c->scorer);
+	if (!status)
+		status = open_certificate(b, c);
 	*out = status ? NULL : &c->model;
 	return status;
 }
@@ -300,6 +318,7 @@ static const struct tdm_option table[] = {
      "what counts as the same answer (agreement, vote)"},
     {"meta", TDM_OPT_VALUE, AT(meta), NULL, 0, 0, NULL,
      "list of yes or no instead of a threshold: whether to keep an answer with 0, 1, ... samples times yes (self)"},
+    TDM_CERTIFIED_OPTIONS(AT(certificate), AT(signer)),
 };
 
 const struct tdm_kind tdm_kind_cascade = {

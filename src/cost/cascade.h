@@ -2,7 +2,7 @@
 #pragma once
 #include "cost/certainty.h"
 #include "cost/vote.h"
-#include "models/kind.h"
+#include "models/certified.h"
 #include "models/linear.h"
 
 enum { TDM_MOST_TIERS = 8, TDM_MOST_VOTERS = 8 };
@@ -11,7 +11,7 @@ enum { TDM_MOST_TIERS = 8, TDM_MOST_VOTERS = 8 };
 struct tdm_cascade_options {
 	struct tdm_strings gate, prompts;
 	const struct tdm_value *threshold, *votes, *platt, *meta;
-	const char *weights;
+	const char *weights, *certificate, *signer;
 	int how;
 	double temperature;
 	int64_t samples;
@@ -26,7 +26,8 @@ struct tdm_tier {
 struct tdm_cascade {
 	struct tdm_model model;
 	struct tdm_cascade_options o;
-	struct tdm_linear *scorer;  // NULL: no gate is one
+	struct tdm_linear *scorer; // NULL: no gate is one
+	struct tdm_certified *certified;
 	struct tdm_model *verifier; // NULL: each model verifies its own answers
 	struct tdm_tier tiers[TDM_MOST_TIERS];
 	struct tdm_model *voters[TDM_MOST_VOTERS];

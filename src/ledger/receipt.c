@@ -148,6 +148,26 @@ static void put_warnings(struct tdm_bytes *out, const struct tdm_record *r) {
 	tdm_bytes_putc(out, ']');
 }
 
+static void put_certificates(struct tdm_bytes *out, const struct tdm_record *r) {
+	const struct tdm_under *first = r->certificates;
+	tdm_bytes_puts(out, ",\"certificate\":");
+	if (!first) {
+		tdm_bytes_puts(out, "null");
+		return;
+	}
+	tdm_bytes_putc(out, '{');
+	put_field(out, "id", first->id);
+	tdm_bytes_join(out, ",\"epsilon\":", first->epsilon, ",\"delta\":");
+	tdm_bytes_join(out, "", first->delta, first->held ? ",\"held\":true}" : ",\"held\":false}");
+	if (!first->next)
+		return;
+	tdm_bytes_puts(out, ",\"certificates\":[");
+	for (const struct tdm_under *u = first; u; u = u->next) {
+		put_string(out, u->id);
+		tdm_bytes_puts(out, u->next ? "," : "]");
+	}
+}
+
 static void put_totals(struct tdm_bytes *out, const struct tdm_record *r) {
 	double total = tdm_record_cost(r);
 	int64_t overhead = r->total_us - r->model_us;
@@ -207,7 +227,7 @@ static void write_parts(struct tdm_bytes *out, const struct tdm_record *r, bool 
 		tdm_bytes_puts(out, ",\"decisions\":[]");
 	put_left(out, &r->left);
 	put_verdicts(out, r);
-	tdm_bytes_puts(out, ",\"certificate\":null");
+	put_certificates(out, r);
 	put_totals(out, r);
 	put_warnings(out, r);
 	put_hashes(out, r);

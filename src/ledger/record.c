@@ -73,6 +73,19 @@ void tdm_record_warn(struct tdm_record *r, const char *code, const char *param, 
 	APPEND(r, last_warning, &item, row);
 }
 
+void tdm_record_certificate(struct tdm_record *r, const struct tdm_under *item) {
+	struct tdm_under **at = &r->certificates;
+	for (; *at; at = &(*at)->next)
+		if (!strcmp((*at)->id, item->id)) {
+			(*at)->held = (*at)->held && item->held;
+			return;
+		}
+	if (!(*at = tdm_arena_alloc(r->arena, sizeof **at)))
+		return;
+	**at = *item;
+	(*at)->next = NULL;
+}
+
 void tdm_record_count(struct tdm_record *r, struct tdm_count **list, const char *name, int64_t n) {
 	for (; *list; list = &(*list)->next)
 		if (!strcmp((*list)->name, name)) {
@@ -121,6 +134,8 @@ void tdm_record_join(struct tdm_record *r, const struct tdm_record *part) {
 	JOIN(r, verdicts, last_verdict, part);
 	for (const struct tdm_warning *w = part->warnings; w; w = w->next)
 		tdm_record_warn(r, w->code, w->param, w->message);
+	for (const struct tdm_under *u = part->certificates; u; u = u->next)
+		tdm_record_certificate(r, u);
 	join_left(r, &part->left);
 	r->model_us = part->model_us > r->model_us ? part->model_us : r->model_us;
 }

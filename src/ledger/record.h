@@ -67,6 +67,12 @@ struct tdm_objective {        // api.md 9.1; levels only ever tighten
 	bool trace;          // every piece of a stream names its author
 };
 
+struct tdm_under {                    // a promise in force
+	const char *id, *epsilon, *delta; // decimals
+	bool held;                        // false: it was suspended or over, and nothing was kept under it
+	struct tdm_under *next;
+};
+
 struct tdm_record {
 	struct tdm_arena *arena;
 	char id[TDM_ID_BYTES], request_id[80];
@@ -79,6 +85,7 @@ struct tdm_record {
 	struct tdm_decision *decisions, **last_decision;
 	struct tdm_verdict *verdicts, **last_verdict;
 	struct tdm_warning *warnings, **last_warning;
+	struct tdm_under *certificates; // in the order in which they were met
 	struct tdm_left left;
 	double baseline_cost; // the price of the answer on the dearest model of the tree
 	const char *currency, *cache, *error_code, *config_hash;
@@ -92,6 +99,7 @@ void tdm_record_init(struct tdm_record *r, struct tdm_arena *arena); // makes th
 struct tdm_call *tdm_record_call(struct tdm_record *r, const struct tdm_call *item);
 struct tdm_decision *tdm_record_decision(struct tdm_record *r, const struct tdm_decision *item);
 struct tdm_verdict *tdm_record_verdict(struct tdm_record *r, const struct tdm_verdict *item);
+void tdm_record_certificate(struct tdm_record *r, const struct tdm_under *item); // once per id
 void tdm_record_warn(struct tdm_record *r, const char *code, const char *param,
                      const char *message); // once per code, param
 void tdm_record_count(struct tdm_record *r, struct tdm_count **list, const char *name,

@@ -27,6 +27,7 @@ void *tdm_build_model(const struct tdm_build *b, size_t bytes, const struct tdm_
 	m->ops = ops;
 	m->name = b->name;
 	m->kind = b->kind;
+	m->settings = b->settings;
 	m->can = can;
 	m->parts = b->parts;
 	m->part_roles = b->part_roles;

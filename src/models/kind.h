@@ -28,6 +28,7 @@ struct tdm_build {           // what create() sees
 	const void *(*embedded)(const char *name, size_t *n); // data inside the program; NULL when it has none
 	struct tdm_shared *state;                             // what requests and replicas share; lives as long as the tree
 	const char *tree_hash;                                // of the settings, "sha256:..."; NULL = none
+	const struct tdm_value *settings;                     // the mapping of this model; NULL = none
 };
 struct tdm_model *tdm_build_role(const struct tdm_build *b, const char *role); // the first model in that role, or NULL
 size_t tdm_build_roles(const struct tdm_build *b, const char *role, struct tdm_model **out, size_t cap); // the count

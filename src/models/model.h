@@ -41,6 +41,7 @@ struct tdm_egress {
 // Several threads of one run may show it something at the same time.
 struct tdm_model;
 struct tdm_spans;
+struct tdm_value;
 struct tdm_tap {
 	void (*saw)(struct tdm_tap *self, const struct tdm_model *source, const char *bytes, size_t n);
 };
@@ -150,10 +151,11 @@ struct tdm_model { // first member of every implementation
 	const struct tdm_model_ops *ops;
 	const char *name;
 	const struct tdm_kind *kind;
-	unsigned can;             // enum tdm_cap
-	struct tdm_price price;   // sources; strategies leave it 0
-	struct tdm_model **parts; // the models it uses, in role order
-	const char **part_roles;  // their role names
+	const struct tdm_value *settings; // the mapping that it was made of; NULL = none
+	unsigned can;                     // enum tdm_cap
+	struct tdm_price price;           // sources; strategies leave it 0
+	struct tdm_model **parts;         // the models it uses, in role order
+	const char **part_roles;          // their role names
 	size_t n_parts;
 	bool cuts_vectors;   // sources: the first numbers of its vectors are vectors themselves
 	bool hidden, leaves; // leaves: calling it sends bytes off this machine (itself or through a part)

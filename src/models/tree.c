@@ -272,8 +272,8 @@ static int create_model(struct tdm_tree *t, struct entry *e, const struct tdm_ki
 		status = build_parts(t, e, kind, depth, &parts);
 	if (status)
 		return status;
-	const struct tdm_build b = {&t->arena,    t->err,      e->name, e->where,    t->folder, kind,
-	                            parts.models, parts.roles, parts.n, t->embedded, t->state,  t->hash};
+	const struct tdm_build b = {&t->arena,   t->err,  e->name,     e->where, t->folder, kind,   parts.models,
+	                            parts.roles, parts.n, t->embedded, t->state, t->hash,   e->spec};
 	status = kind->create(&b, options, &model);
 	if (status || !model)
 		return tdm_fail(t->err, status ? status : TDM_EINTERNAL, "%s: kind %s could not be made", e->where, kind->name);

@@ -6,3 +6,4 @@ int tdm_test_chi(void);
 int tdm_test_pvalue(void);
 int tdm_test_procedure(void);
 int tdm_test_monitor(void);
+int tdm_test_certificate(void);

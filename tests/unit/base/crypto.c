@@ -72,6 +72,32 @@ static void test_compare_and_wipe(void **state) {
 	expect_hex("\x00\xff\x1a", 3, "00ff1a");
 }
 
+// RFC 8032, section 7.1, TEST 1; then every single changed bit.
+static void ed25519_vector(void **state) {
+	uint8_t key[32], want[64], made[64], other[32];
+	char hex[65];
+	assert_true(tdm_unhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", key, 32));
+	assert_true(
+	    tdm_unhex("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46"
+	              "bd25bf5f0595bbe24655141438e7a100b",
+	              want, 64));
+	assert_int_equal(tdm_ed25519_public(key, other), TDM_OK);
+	tdm_hex(other, 32, hex);
+	assert_string_equal(hex, "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+	assert_int_equal(tdm_ed25519_sign(key, "", 0, made), TDM_OK);
+	assert_memory_equal(made, want, 64);
+	assert_true(tdm_ed25519_verify(other, "", 0, made));
+	assert_false(tdm_ed25519_verify(other, "x", 1, made));
+	for (int i = 0; i < 512; i++) {
+		made[i / 8] ^= (uint8_t)(1 << i % 8);
+		assert_false(tdm_ed25519_verify(other, "", 0, made));
+		made[i / 8] ^= (uint8_t)(1 << i % 8);
+	}
+	assert_false(tdm_unhex("AB", key, 1));
+	assert_false(tdm_unhex("abc", key, 1));
+	assert_false(tdm_unhex("zz", key, 1));
+}
+
 int tdm_test_crypto(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_sha256),
@@ -79,6 +105,7 @@ int tdm_test_crypto(void) {
 	    cmocka_unit_test(test_hkdf),
 	    cmocka_unit_test(test_hkdf_with_salt),
 	    cmocka_unit_test(test_compare_and_wipe),
+	    cmocka_unit_test(ed25519_vector),
 	};
 	return cmocka_run_group_tests_name("crypto", tests, NULL, NULL);
 }

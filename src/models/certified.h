@@ -1,0 +1,31 @@
+// Certified: a threshold that a certificate promises for, in force as long as everything is as it was certified.
+//
+// The rule it protects: nothing runs under a certificate whose models, prompts, settings, gate or program have changed,
+// whose signature is wrong, that is over, or that was suspended: it is refused when the settings are read. One that is
+// over, or is suspended, while the program runs keeps nothing from then on: every request goes to the large model.
+#pragma once
+#include "models/kind.h"
+
+struct tdm_certified;
+
+// m: the model under it, its parts and settings set. signer: the public key that must have signed it, NULL = any. file
+// NULL: *out is NULL. Lives in b->arena. Error: TDM_ECONFIG with one sentence.
+int tdm_certified_open(const struct tdm_build *b, const struct tdm_model *m, const char *file, const char *signer,
+                       struct tdm_certified **out);
+double tdm_certified_threshold(const struct tdm_certified *c);
+// Notes it in the record of the run. False: nothing may be kept under it now. NULL holds and leaves no note.
+bool tdm_certified_holds(const struct tdm_certified *c, struct tdm_run *run);
+
+#define TDM_CERTIFIED_OPTIONS(file_at, signer_at)                                                    \
+	{"certificate",                                                                                  \
+	 TDM_OPT_STRING,                                                                                 \
+	 file_at,                                                                                        \
+	 NULL,                                                                                           \
+	 0,                                                                                              \
+	 0,                                                                                              \
+	 NULL,                                                                                           \
+	 "file that promises for a threshold, which is then the one in force; made by tandem certify"},  \
+	{                                                                                                \
+		"signer", TDM_OPT_STRING, signer_at, NULL, 0, 0, NULL,                                       \
+		    "public key, 64 hexadecimal digits, that must have signed the certificate; absent = any" \
+	}

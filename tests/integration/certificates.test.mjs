@@ -1,0 +1,115 @@
+// Certificates: made by the command, run under by route and cascade, refused when anything behind them has changed.
+import assert from 'node:assert/strict';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { startTandem, tandem, tempDir } from './lib.mjs';
+
+const dir = tempDir('certificates-');
+const at = (name) => path.join(dir, name);
+// Questions of up to 99 bytes; the small model is wrong on the long ones.
+const rows = Array.from({ length: 400 }, (_, i) => [`q${i}`, -(i % 100), i % 100 >= 60 && i % 3 ? 1 : 0]);
+writeFileSync(at('table.tsv'), ['item\tscore\tloss', ...rows.map((r) => r.join('\t'))].join('\n') + '\n');
+
+const models = (more = '', answer = 'small') => `models:
+  s: {kind: script, answers: ["${answer}"]}
+  l: {kind: script, answers: ["large"]}
+  r: {kind: route, small: s, large: l, scorer: length, threshold: -50${more}}
+`;
+const certify = (...more) => tandem(['certify', at('table.tsv'), '--config', at('plain.yaml'), '--model', 'r', '--from',
+  '0', '--to', '-99', '--steps', '99', '--key', at('key'), ...more]);
+writeFileSync(at('plain.yaml'), models());
+const check = (text) => {
+  writeFileSync(at('under.yaml'), text);
+  return tandem(['check', at('under.yaml')]);
+};
+const ask = async (server, content) => {
+  const { json } = await server.chat({ model: 'r', messages: [{ role: 'user', content }] });
+  return { said: json.choices[0].message.content, receipt: await server.receipt(json.tandem.receipt) };
+};
+
+test('a certificate is the same each time, is found again from its table, and any change is seen', () => {
+  const made = certify('--out', at('c.json'), '--issued', '1790000000', '--days', '36500');
+  assert.equal(made.status, 0, made.stderr);
+  const text = readFileSync(at('c.json'), 'utf8');
+  const c = JSON.parse(text);
+  assert.equal(c.risk, 'joint');
+  assert.equal(c.n, 400);
+  assert.ok(Number(c.lambda) <= -59 && Number(c.lambda) > -75, c.lambda);
+  assert.ok(Number(c.p_value) <= 0.05 && c.subject === 'r' && c.models.small.startsWith('sha256:'));
+  assert.equal(certify('--issued', '1790000000', '--days', '36500').stdout, text);
+  const again = tandem(['certify', at('table.tsv'), '--verify', at('c.json')]);
+  assert.equal(again.status, 0, again.stderr);
+  assert.match(again.stdout, /found again/);
+  writeFileSync(at('other.tsv'), readFileSync(at('table.tsv'), 'utf8').replace('q1\t-1\t0', 'q1\t-1\t1'));
+  assert.match(tandem(['certify', at('other.tsv'), '--verify', at('c.json')]).stderr, /data_hash/);
+  writeFileSync(at('forged.json'), text.replace('"epsilon":"0.05"', '"epsilon":"0.01"'));
+  assert.match(tandem(['certify', '--verify', at('forged.json')]).stderr, /not as it was signed/);
+});
+
+test('demand_38_a_promise_on_the_small_model F51 route runs under it, and refuses when models or settings changed', async () => {
+  const under = ', certificate: c.json';
+  const key = JSON.parse(readFileSync(at('c.json'), 'utf8')).key;
+  assert.equal(check(models(under)).status, 0);
+  assert.equal(check(models(`${under}, signer: "${key}"`)).status, 0);
+  assert.match(check(models(`${under}, signer: "${'0'.repeat(64)}"`)).stderr, /not signed by the signer/);
+  assert.match(check(models(under, 'changed')).stderr, /the models changed since the certificate c\.json was made/);
+  assert.match(check(models(under).replaceAll(' r:', ' q:')).stderr, /name of the model/);
+  assert.match(check(models(`${under}, rate: 0.5`).replace('length', 'random')).stderr, /a threshold alone/);
+  assert.match(check(models(', certificate: forged.json')).stderr, /not as it was signed/);
+  const over = certify('--out', at('over.json'), '--issued', '1000000000', '--days', '1');
+  assert.equal(over.status, 0);
+  assert.match(check(models(', certificate: over.json')).stderr, /in force until 2001-09-10/);
+  check(models(under));
+  const server = await startTandem(at('under.yaml'));
+  const c = JSON.parse(readFileSync(at('c.json'), 'utf8'));
+  const short = await ask(server, 'x'.repeat(59)), long = await ask(server, 'x'.repeat(90));
+  assert.equal(short.said, 'small'); // -59 is above its threshold, and below the one of the settings
+  assert.equal(long.said, 'large');
+  assert.deepEqual(short.receipt.certificate, { id: c.id, epsilon: 0.05, delta: 0.05, held: true });
+  assert.equal(short.receipt.decisions[0].threshold, Number(c.lambda));
+  // audited answers show that the promise is broken: it is suspended, at once and for good
+  writeFileSync(at('audit.tsv'), 'loss\n' + '0\n0\n1\n'.repeat(40));
+  const broken = tandem(['certify', at('audit.tsv'), '--monitor', at('c.json')]);
+  assert.notEqual(broken.status, 0);
+  assert.match(broken.stderr, /the promise is broken: crt_\w+ suspended: anytime-valid p/);
+  const after = await ask(server, 'x'.repeat(10));
+  assert.equal(after.said, 'large');
+  assert.equal(after.receipt.certificate.held, false);
+  assert.equal(after.receipt.warnings[0].code, 'certificate_suspended');
+  await server.stop();
+  assert.match(check(models(under)).stderr, /is suspended: its promise was broken/);
+});
+
+test('the monitor is calm while the promise is kept', () => {
+  certify('--out', at('calm.json'));
+  writeFileSync(at('calm.tsv'), 'loss\n' + ('0\n'.repeat(39) + '1\n').repeat(50));
+  const calm = tandem(['certify', at('calm.tsv'), '--monitor', at('calm.json')]);
+  assert.equal(calm.status, 0, calm.stderr);
+  assert.match(calm.stdout, /2000 audited items: no sign/);
+});
+
+test('a cascade of two models runs under a certificate', async () => {
+  const settings = (more) => `models:
+  s: {kind: script, answers: ["small"]}
+  l: {kind: script, answers: ["large"]}
+  r: {kind: cascade, small: s, large: l, gate: agreement, samples: 4${more}}
+`;
+  writeFileSync(at('cascade.yaml'), settings(''));
+  const votes = Array.from({ length: 300 }, (_, i) => [`q${i}`, (i % 5) / 4, i % 5 < 2 ? i % 2 : 0]);
+  writeFileSync(at('votes.tsv'), ['item\tscore\tloss', ...votes.map((r) => r.join('\t'))].join('\n'));
+  const made = tandem(['certify', at('votes.tsv'), '--config', at('cascade.yaml'), '--model', 'r', '--key', at('key'),
+    '--steps', '4', '--out', at('votes.json')]);
+  assert.equal(made.status, 0, made.stderr);
+  assert.equal(JSON.parse(readFileSync(at('votes.json'), 'utf8')).lambda, '0.5');
+  writeFileSync(at('cascade-under.yaml'), settings(', certificate: votes.json'));
+  const server = await startTandem(at('cascade-under.yaml'));
+  const { said, receipt } = await ask(server, 'hello');
+  assert.equal(said, 'small');
+  assert.equal(receipt.certificate.held, true);
+  assert.equal(receipt.decisions[0].threshold, 0.5);
+  await server.stop();
+  copyFileSync(at('votes.json'), at('kept.json'));
+  writeFileSync(at('cascade-under.yaml'), settings(', certificate: kept.json').replace('samples: 4', 'samples: 3'));
+  assert.match(tandem(['check', at('cascade-under.yaml')]).stderr, /settings of the gate changed/);
+});
