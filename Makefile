@@ -172,6 +172,8 @@ $(B)/tests/compare/exact.o: CFLAGS += -O3
 $(B)/compare: $(COMPARE) $(call archive,engine) $(call archive,base)
 	$(CC) $(LDFLAGS) $^ -o $@ -Wl,-rpath,'$(abspath $(LLAMACPP))' \
 		$(wildcard $(LLAMACPP)/libllama.v*.so $(LLAMACPP)/libggml.v*.so) $(LLAMACPP)/libggml-base.so $(LDLIBS)
+$(B)/guarantee: $(B)/tests/tools/guarantee.o $(call archive,assure) $(call archive,base) # for bench/guarantee
+	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 $(B)/fault.so: tests/tools/fault.c # disks that fail, for tests/integration/ledger.test.mjs
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=c17 -O1 -Wall -Wextra -Werror -fPIC -shared $< -o $@ -ldl
@@ -219,6 +221,8 @@ bench-serving: all ## many sessions, a busy machine, memory: beside llama.cpp an
 	bench/serving $(PEERS)
 bench-gateway: all $(B)/stream_upstream $(B)/stream_load ## the gateway beside nginx, HAProxy and Portkey
 	bench/gateway
+bench-guarantee: $(B)/guarantee ## power and broken promises: the tables of docs/certificates.md (OUTCOMES=folder: also recorded ones)
+	bench/guarantee $(OUTCOMES)
 fuzz: ## libFuzzer on the parsers, FUZZ_SECONDS each
 	tests/fuzz/run
 
@@ -226,4 +230,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway bench-guarantee fuzz clean
