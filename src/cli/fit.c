@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "cli/app.h"
 #include "cli/command.h"
+#include "cli/fit_defer.h"
 #include "eval/curve.h"
 #include "eval/run.h"
 #include "learn/fit.h"
@@ -24,7 +25,7 @@
 #define NO_FOLD FOLDS
 #define FILE_LIMIT_BYTES ((size_t)64 << 20)
 enum { SMALL, LARGE };
-enum { ROUTE, CASCADE };
+enum { ROUTE, CASCADE, DEFER };
 
 struct options {
 	const char *config, *small, *large, *out, *curve;
@@ -36,7 +37,7 @@ struct options {
 #define AT(field) offsetof(struct options, field)
 static const struct tdm_option options[] = {
     {"config", TDM_OPT_STRING, AT(config), NULL, 0, 0, NULL, "settings file"},
-    {"for", TDM_OPT_CHOICE, AT(target), "route", 0, 0, "route|cascade", "the kind whose weights are made"},
+    {"for", TDM_OPT_CHOICE, AT(target), "route", 0, 0, "route|cascade|defer", "the kind whose weights are made"},
     {"small", TDM_OPT_STRING, AT(small), "small", 0, 0, NULL, "the model that is asked first"},
     {"large", TDM_OPT_STRING, AT(large), "large", 0, 0, NULL, "the model for the rest"},
     {"seed", TDM_OPT_INT, AT(seed), "4001", 0, 9e15, NULL, "of the items; another one than those of evaluations"},
@@ -310,6 +311,14 @@ static int run(const struct tdm_command_call *call) {
 	int status = tdm_app_open(call->arena, f.o->config, &app, call->error);
 	if (status)
 		return status;
+	if (f.o->target == DEFER) {
+		const struct options *o = f.o;
+		status = tdm_fit_defer(&(struct tdm_fit_defer){o->small, o->large, o->out, (uint64_t)o->seed, (size_t)o->n,
+		                                               (int)o->max_tokens, o->l2},
+		                       &app, call->arena, call->error);
+		tdm_app_close(&app);
+		return status;
+	}
 	f.reads = f.o->target == CASCADE ? TDM_READS_ANSWER : TDM_READS_QUESTION;
 	status = answer(&f, &app, f.o->seed, f.o->n, &f.made.eval);
 	if (!status && f.o->curve_seed) {
@@ -326,7 +335,7 @@ static int run(const struct tdm_command_call *call) {
 
 const struct tdm_command tdm_command_fit = {
     .name = "fit",
-    .summary = "the weights and the thresholds of route and cascade",
+    .summary = "the weights and the thresholds of route, cascade and defer",
     .group = "make",
     .options = options,
     .n_options = TDM_COUNT(options),

@@ -14,20 +14,24 @@
 #include "cost/relay.h"
 #include "models/gate.h"
 #include "models/joint.h"
+#include "models/probe.h"
 #include "models/writer.h"
 #include <string.h>
 
 struct options {
 	int unit, signal, back;
-	double threshold, release;
+	const char *weights;
+	double threshold, release, share;
 	int64_t stay, first, max_step_tokens;
 };
 enum { TOKEN, SPAN, STEP };
+enum { PROBE = TDM_N_DOUBTS }; // the signal after those of doubt.h
 
 struct defer {
 	struct tdm_model model;
 	struct options o;
 	struct tdm_pen_rule rule;
+	struct tdm_probe *probe; // NULL: the signal is another one
 	struct tdm_model *small, *large;
 };
 
@@ -45,13 +49,28 @@ struct answer {
 
 // --- token and span
 
+// The probe's score: of the row that is chosen from, and the hidden state it was made from.
+static double ask_probe(struct answer *a, enum tdm_relay_who who, const float *row) {
+	const struct tdm_probe *p = a->kind->probe;
+	const struct tdm_relay_side *side = &a->relay.sides[who];
+	struct tdm_session *s = side->session;
+	const float *hidden = p->width == s->width ? s->ops->hidden(s, side->row) : NULL;
+	if (p->width == 0 || hidden)
+		return tdm_probe_score(p, row, a->relay.n_vocab, hidden);
+	a->relay.fatal = tdm_fail(&a->relay.run->error, TDM_ECONFIG,
+	                          "%s: the probe reads a hidden state of %d numbers, which model %s does not show",
+	                          a->kind->model.name, p->width, side->model->name);
+	return (double)NAN;
+}
+
 static double doubt_of(struct answer *a, enum tdm_relay_who who) {
 	struct tdm_relay *r = &a->relay;
 	const float *row = tdm_relay_row(r, who);
 	const float *kept = row ? tdm_relay_keep_form(r, row) : NULL;
 	if (!kept)
 		return (double)NAN;
-	double doubt = tdm_doubt(a->kind->o.signal, kept, r->n_vocab);
+	const struct options *o = &a->kind->o;
+	double doubt = o->signal == PROBE ? ask_probe(a, who, kept) : tdm_doubt(o->signal, kept, r->n_vocab);
 	a->sum += doubt;
 	a->n_doubts++;
 	return doubt;
@@ -217,7 +236,7 @@ static int next_step(struct answer *a) {
 	bool is_weighed = weigh_step(a, start, &doubt);
 	if (r->fatal != TDM_OK)
 		return r->fatal;
-	if (!is_weighed || !(doubt >= a->kind->o.threshold))
+	if (!is_weighed || !(doubt >= a->kind->rule.take))
 		return send_step(a, start);
 	a->rewritten++;
 	status = tdm_relay_rewind(r, start);
@@ -250,14 +269,16 @@ static void record(const struct answer *a) {
 	int64_t all = small->wrote + large->wrote;
 	const char *choice = !large->wrote ? d->small->name : !small->wrote ? d->large->name : "both";
 	double share = all ? 100 * (double)large->wrote / (double)all : 0;
-	tdm_gate_record(a->relay.run, &d->model, choice, unit->signal ? unit->signal : tdm_doubt_names[d->o.signal],
-	                a->n_doubts ? a->sum / (double)a->n_doubts : (double)NAN,
-	                isfinite(d->o.threshold) ? d->o.threshold : (double)NAN,
-	                "large wrote %lld of %lld tokens (%.1f %%), pen moved %lld times, %lld steps again; "
-	                "filled in: small %lld in %lld passes, large %lld in %lld",
-	                (long long)large->wrote, (long long)all, share, (long long)a->relay.switches,
-	                (long long)a->rewritten, (long long)small->filled, (long long)small->fills,
-	                (long long)large->filled, (long long)large->fills);
+	tdm_gate_record(
+	    a->relay.run, &d->model, choice,
+	    unit->signal ? unit->signal
+	    : d->probe   ? "probe"
+	                 : tdm_doubt_names[d->o.signal],
+	    a->n_doubts ? a->sum / (double)a->n_doubts : (double)NAN, isfinite(d->rule.take) ? d->rule.take : (double)NAN,
+	    "large wrote %lld of %lld tokens (%.1f %%), pen moved %lld times, %lld steps again; "
+	    "filled in: small %lld in %lld passes, large %lld in %lld",
+	    (long long)large->wrote, (long long)all, share, (long long)a->relay.switches, (long long)a->rewritten,
+	    (long long)small->filled, (long long)small->fills, (long long)large->filled, (long long)large->fills);
 }
 
 static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
@@ -283,17 +304,35 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	return status;
 }
 
+static int open_probe(const struct tdm_build *b, struct defer *d) {
+	const struct options *o = &d->o;
+	if (o->signal != PROBE && (o->share > 0 || o->weights))
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: share and weights belong to signal probe", b->where);
+	if (o->signal != PROBE)
+		return TDM_OK;
+	if (!o->weights)
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: signal probe needs weights, a path (tandem fit --for defer makes them)", b->where);
+	if (o->unit == STEP || o->back == TDM_RELAY_LARGE)
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: a probe knows the small model's tokens: expected unit token or span, and back: small",
+		                b->where);
+	return tdm_probe_open(b, o->weights, &d->probe);
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	static const struct tdm_model_ops ops = {.generate = generate};
 	struct defer *d = tdm_build_model(b, sizeof *d, &ops, TDM_CAN_TEXT | TDM_CAN_LOGPROBS);
 	if (!d)
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
 	d->o = *(const struct options *)options;
-	d->rule = (struct tdm_pen_rule){d->o.threshold, d->o.threshold * d->o.release, d->o.first, d->o.stay};
 	d->small = tdm_build_role(b, "small");
 	d->large = tdm_build_role(b, "large");
 	*out = &d->model;
-	return TDM_OK;
+	int status = open_probe(b, d);
+	double take = d->probe && d->o.share > 0 ? tdm_linear_threshold(d->probe->quantiles, d->o.share) : d->o.threshold;
+	d->rule = (struct tdm_pen_rule){take, take * d->o.release, d->o.first, d->o.stay};
+	return status;
 }
 
 static const struct tdm_role roles[] = {
@@ -305,8 +344,13 @@ static const struct tdm_role roles[] = {
 static const struct tdm_option table[] = {
     {"unit", TDM_OPT_CHOICE, AT(unit), "token", 0, 0, "token|span|step",
      "what the large one is asked for: a token, to the end of a word, or a line that the small one wrote badly"},
-    {"signal", TDM_OPT_CHOICE, AT(signal), "entropy", 0, 0, TDM_DOUBTS,
-     "the doubt about a token: entropy in nats, 1 - (p1 - p2), or the logits as evidence (token, span)"},
+    {"signal", TDM_OPT_CHOICE, AT(signal), "entropy", 0, 0, TDM_DOUBTS "|probe",
+     "the doubt about a token: entropy in nats, 1 - (p1 - p2), the logits as evidence, or a probe fitted on the pair "
+     "(token, span)"},
+    {"weights", TDM_OPT_STRING, AT(weights), NULL, 0, 0, NULL,
+     "file of the probe, from tandem fit --for defer (probe)"},
+    {"share", TDM_OPT_NUMBER, AT(share), "0", 0, 1, NULL,
+     "of the tokens for the large one, instead of a threshold (probe); 0: the threshold"},
     {"threshold", TDM_OPT_NUMBER, AT(threshold), "0.45", 0, 0, NULL,
      "the large one writes from this doubt on; unit step: its mean - ln p of the step's tokens"},
     {"release", TDM_OPT_NUMBER, AT(release), "1", 0, 1, NULL,

@@ -1,31 +1,20 @@
 #include "cost/doubt.h"
+#include "models/probe.h"
 #include <math.h>
 
 enum { EVIDENCE = 10 };
 #define LEAST_EVIDENCE 1e-3
 
 static double entropy(const float *z, int n) {
-	double top = -INFINITY, sum = 0, weighted = 0;
-	for (int i = 0; i < n; i++)
-		top = fmax(top, (double)z[i]);
-	for (int i = 0; i < n; i++) {
-		double d = (double)z[i] - top, e = exp(d);
-		sum += e;
-		weighted += e > 0 ? e * d : 0;
-	}
-	return log(sum) - weighted / sum;
+	double signs[TDM_N_ROW_SIGNS];
+	tdm_row_signs(z, n, signs);
+	return signs[TDM_ROW_ENTROPY];
 }
 
 static double margin(const float *z, int n) {
-	double first = -INFINITY, second = -INFINITY, sum = 0;
-	for (int i = 0; i < n; i++) {
-		double x = (double)z[i];
-		second = fmax(second, fmin(x, first));
-		first = fmax(first, x);
-	}
-	for (int i = 0; i < n; i++)
-		sum += exp((double)z[i] - first);
-	return 1 - (1 - exp(second - first)) / sum;
+	double signs[TDM_N_ROW_SIGNS];
+	tdm_row_signs(z, n, signs);
+	return signs[TDM_ROW_MARGIN];
 }
 
 // Digamma of x > 0: the recurrence up to 6, then the asymptotic series.
@@ -56,7 +45,7 @@ static double logu(const float *z, int n) {
 	return doubt;
 }
 
-const char *const tdm_doubt_names[] = {"entropy", "margin", "logu"};
+const char *const tdm_doubt_names[TDM_N_DOUBTS] = {"entropy", "margin", "logu"};
 
 double tdm_doubt(int signal, const float *logits, int n) {
 	static double (*const doubts[])(const float *, int) = {entropy, margin, logu};

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 #define TDM_DOUBTS "entropy|margin|logu"
-extern const char *const tdm_doubt_names[];
+enum { TDM_N_DOUBTS = 3 };
+extern const char *const tdm_doubt_names[TDM_N_DOUBTS];
 
 double tdm_doubt(int signal, const float *logits, int n); // signal: place in TDM_DOUBTS; a logit of -INFINITY: never
 

@@ -100,6 +100,11 @@ static inline int fake_ids(struct tdm_session *session, int32_t *out, int cap) {
 	return s->n;
 }
 
+static inline const float *fake_hidden(struct tdm_session *session, int row) {
+	(void)session, (void)row;
+	return NULL;
+}
+
 static inline int fake_length(struct tdm_session *session) {
 	return ((struct fake_session *)session)->n;
 }
@@ -150,6 +155,7 @@ static inline int fake_open(struct tdm_model *m, struct tdm_run *run, struct tdm
 	    .keep = fake_keep,
 	    .ids = fake_ids,
 	    .logits = fake_logits,
+	    .hidden = fake_hidden,
 	    .length = fake_length,
 	    .rewind = fake_rewind,
 	    .fork = fake_fork,

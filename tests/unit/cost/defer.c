@@ -8,10 +8,12 @@
 #include <math.h>
 #include "../fake_kind.h"
 #include "../fake_step.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "cost/doubt.h"
 #include "cost/kinds.h"
 #include "models/joint.h"
+#include "models/probe.h"
 #include "tests.h"
 #include <stdio.h>
 
@@ -305,6 +307,54 @@ static void stop_strings_and_probabilities_hold(void **state) {
 	asked_done(&p.a);
 }
 
+static int create_with(struct pair *p, const char *options) {
+	int status =
+	    asked_make(&p->a, &tdm_kind_defer, options, 2, (struct tdm_model *[]){&p->small.model, &p->large.model}, roles);
+	tdm_arena_release(&p->a.arena);
+	return status;
+}
+
+// A probe that says 1 / (1 + e^(10 - 20 margin)): half where the margin is half. Its file says that a tenth of the
+// tokens score 0.8 or more.
+static void a_probe_decides(void **state) {
+	double none[1] = {0};
+	struct tdm_probe probe = {.bias = -10, .hidden = none};
+	struct tdm_error err = {0};
+	struct tdm_bytes text;
+	struct pair p;
+	probe.signs[TDM_ROW_MARGIN] = 20;
+	for (int q = 0; q < TDM_N_QUANTILES; q++)
+		probe.quantiles[q] = q < 90 ? 0.1 : 0.8;
+	tdm_bytes_init(&text, 1 << 16);
+	tdm_probe_write(&probe, &text);
+	assert_int_equal(tdm_file_write("build/probe.json", text.data, text.len, &err), TDM_OK);
+	tdm_bytes_release(&text);
+	alphabet(&p, "ch");
+	assert_string_equal(answer(&p, "{signal: probe, weights: build/probe.json, threshold: 0.5}", 8), "bcfghklm");
+	assert_string_equal(authors(&p), "sslsslss");
+	assert_string_equal(p.a.run.record->decisions->signal, "probe");
+	asked_done(&p.a);
+	answer(&p, "{signal: probe, weights: build/probe.json, share: 0.1}", 8);
+	assert_string_equal(authors(&p), "sslsslss");
+	assert_true(fabs(p.a.run.record->decisions->threshold - 0.8) < 1e-9);
+	asked_done(&p.a);
+	assert_int_equal(create_with(&p, "{signal: probe}"), TDM_ECONFIG);
+	assert_int_equal(create_with(&p, "{signal: probe, weights: build/no-probe.json}"), TDM_ECONFIG);
+	assert_int_equal(create_with(&p, "{signal: probe, weights: build/probe.json, back: large}"), TDM_ECONFIG);
+	assert_int_equal(create_with(&p, "{signal: probe, weights: build/probe.json, unit: step}"), TDM_ECONFIG);
+	assert_int_equal(create_with(&p, "{share: 0.1}"), TDM_ECONFIG);
+	probe.width = 1; // reads a hidden state that these models do not have
+	tdm_bytes_init(&text, 1 << 16);
+	tdm_probe_write(&probe, &text);
+	assert_int_equal(tdm_file_write("build/probe.json", text.data, text.len, &err), TDM_OK);
+	tdm_bytes_release(&text);
+	answer(&p, "{signal: probe, weights: build/probe.json}", 8);
+	assert_int_equal(p.a.status, TDM_ECONFIG);
+	assert_non_null(strstr(p.a.run.error.text, "hidden state of 1 numbers"));
+	asked_done(&p.a);
+	remove("build/probe.json");
+}
+
 static void different_vocabularies_are_refused(void **state) {
 	struct pair p;
 	alphabet(&p, "");
@@ -342,6 +392,7 @@ int tdm_test_defer(void) {
 	    cmocka_unit_test(no_threshold_reached_is_the_small_one_and_every_one_the_large_one),
 	    cmocka_unit_test(a_seed_repeats_the_answer),
 	    cmocka_unit_test(stop_strings_and_probabilities_hold),
+	    cmocka_unit_test(a_probe_decides),
 	    cmocka_unit_test(different_vocabularies_are_refused),
 	    cmocka_unit_test(doubts_have_known_values),
 	};

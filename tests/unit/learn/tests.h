@@ -4,3 +4,4 @@ int tdm_test_gradients(void);
 int tdm_test_train(void);
 int tdm_test_bpe(void);
 int tdm_test_fit(void);
+int tdm_test_fit_probe(void);

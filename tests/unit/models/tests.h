@@ -43,3 +43,4 @@ int bench_ask(struct bench *b, struct tdm_model *m); // tdm_generate into a clea
 // A tree of the kinds of this test binary; the test fails when it is refused.
 struct tdm_tree *tree_of(const char *yaml);
 int tree_fails(const char *yaml, char text[512]); // the status and the sentence
+int tdm_test_probe(void);
