@@ -86,9 +86,9 @@ static void embedded_weights_are_read(void **state) {
 	struct asked a;
 	struct { // the options, as the builder makes them
 		int scorer;
-		const char *weights;
+		const char *weights, *certificate, *signer;
 		double threshold, rate, stay;
-	} options = {0, "embedded:route", 0.5, -1, 0};
+	} options = {.weights = "embedded:route", .threshold = 0.5, .rate = -1};
 	write_weights("build/route.json");
 	assert_int_equal(make(&a, "{scorer: always_small}"), TDM_OK);
 	a.build.embedded = embedded;
