@@ -28,8 +28,33 @@ struct follow {
 	int64_t passes, target_us, prompt_us, guessed, kept, kept_at[TDM_GUESS_MOST];
 };
 
+// Where each source's sorts begin; a short run in the text says less than what was learned.
+enum { SORT_LOOKUP = 0, SORT_LEARNED = TDM_LOOKUP_LONGEST, SORT_RECYCLE = SORT_LEARNED + TDM_HABIT_RUN - 1, LONG = 2 };
+
+static bool guess_from(struct follow *f, enum tdm_guess_from from) {
+	const struct tdm_follow_kind *k = f->kind;
+	int n = f->n_text + f->n_tokens, first = SORT_LOOKUP;
+	f->guess.n = 0;
+	if (!(k->from & from))
+		return false;
+	if (from == TDM_FROM_LOOKUP)
+		tdm_lookup(f->text, n, k->most, &f->guess);
+	if (from == TDM_FROM_LEARNED) {
+		tdm_habits_follow(k->habits, f->run->tenant, f->text, n, k->most, &f->guess);
+		first = SORT_LEARNED;
+	}
+	if (from == TDM_FROM_RECYCLE) {
+		tdm_habits_branch(k->habits, f->run->tenant, f->text[n - 1], k->most, &f->guess);
+		first = SORT_RECYCLE;
+	}
+	f->guess.sort += first;
+	return f->guess.n > 0;
+}
+
 static void look(struct follow *f) {
-	tdm_lookup(f->text, f->n_text + f->n_tokens, f->kind->most, &f->guess);
+	bool is_long = guess_from(f, TDM_FROM_LOOKUP) && f->guess.sort >= SORT_LOOKUP + LONG;
+	if (!is_long && !guess_from(f, TDM_FROM_LEARNED) && !guess_from(f, TDM_FROM_LOOKUP))
+		guess_from(f, TDM_FROM_RECYCLE);
 	tdm_watch_start(&f->watch, &f->guess);
 }
 
@@ -49,6 +74,9 @@ static int take(struct follow *f, int row) {
 	if (!kept)
 		return f->run->error.status;
 	int32_t token = tdm_joint_choose(&f->sampling, kept, f->target->n_vocab, f->tokens, f->n_tokens, f->probs, &f->rng);
+	if (f->kind->from & TDM_FROM_RECYCLE && f->n_text + f->n_tokens > 0)
+		tdm_habits_rank(f->kind->habits, f->run->tenant, f->text[f->n_text + f->n_tokens - 1], logits,
+		                f->target->n_vocab);
 	f->tokens[f->n_tokens++] = token;
 	tdm_watch_token(&f->watch, &f->pace, token);
 	return tdm_writer_token(f->writer, token, logits, NULL);
@@ -217,6 +245,8 @@ int tdm_follow(struct tdm_follow_kind *k, struct tdm_run *run, const struct tdm_
 	while (status == TDM_OK && has_room(&f))
 		status = step(&f);
 	tdm_follow_learn(k, &f.pace);
+	if (k->from & TDM_FROM_LEARNED && f.text)
+		tdm_habits_read(k->habits, run->tenant, f.text, f.n_text + f.n_tokens, f.n_text);
 	if (status >= 0)
 		status = tdm_writer_end(f.writer, result);
 	record(&f, status, status == TDM_OK ? result->completion_tokens : f.n_tokens);
@@ -231,5 +261,6 @@ void tdm_follow_init(struct tdm_follow_kind *k) {
 }
 
 void tdm_follow_release(struct tdm_follow_kind *k) {
+	tdm_habits_free(k->habits);
 	pthread_mutex_destroy(&k->lock);
 }

@@ -5,17 +5,22 @@
 // the answer is the target's own at every temperature, whatever was guessed and however often. A guess only decides
 // which rows are computed together.
 #pragma once
+#include "cost/habit.h"
 #include "cost/pace.h"
 #include "models/model.h"
 #include <pthread.h>
 
+enum tdm_guess_from { TDM_FROM_LOOKUP = 1, TDM_FROM_LEARNED = 2, TDM_FROM_RECYCLE = 4 }; // the better first
+
 struct tdm_follow_kind { // of the kind's model; lives as long as it
 	const char *name;
 	struct tdm_model *target;
-	int most;             // tokens of a guess
-	bool adaptive;        // the length is chosen by time; else always as long as it can be
-	pthread_mutex_t lock; // guards pace
-	struct tdm_pace pace; // what answers have learned so far
+	unsigned from;             // enum tdm_guess_from, all that are asked
+	struct tdm_habits *habits; // for learned and recycle
+	int most;                  // tokens of a guess
+	bool adaptive;             // the length is chosen by time; else always as long as it can be
+	pthread_mutex_t lock;      // guards pace
+	struct tdm_pace pace;      // what answers have learned so far
 };
 
 void tdm_follow_init(struct tdm_follow_kind *k);

@@ -26,10 +26,11 @@
 #include <string.h>
 
 enum { GAMMA_MAX = 24 };
-enum { FROM_MODEL, FROM_LOOKUP }; // in the order of the option
+enum { FROM_MODEL, FROM_LOOKUP, FROM_LEARNED, FROM_RECYCLE, FROM_ALL }; // in the order of the option
+enum { TENANTS = 16 };                                                  // whose traffic is kept in mind
 
 struct options {
-	int64_t gamma, opening, most;
+	int64_t gamma, opening, most, habit_bytes;
 	bool adaptive, ahead;
 	double min_prob;
 	int from;
@@ -534,6 +535,25 @@ static int check(const struct tdm_build *b, const struct speculate *s) {
 	return TDM_OK;
 }
 
+static int make_guesses(const struct tdm_build *b, struct speculate *s) {
+	static const unsigned sources[] = {[FROM_LOOKUP] = TDM_FROM_LOOKUP,
+	                                   [FROM_LEARNED] = TDM_FROM_LEARNED,
+	                                   [FROM_RECYCLE] = TDM_FROM_RECYCLE,
+	                                   [FROM_ALL] = TDM_FROM_LOOKUP | TDM_FROM_LEARNED | TDM_FROM_RECYCLE};
+	s->guesses = (struct tdm_follow_kind){.name = s->model.name,
+	                                      .target = s->target,
+	                                      .from = sources[s->o.from],
+	                                      .most = (int)s->o.most,
+	                                      .adaptive = s->o.adaptive};
+	if (s->guesses.from & (TDM_FROM_LEARNED | TDM_FROM_RECYCLE)) {
+		s->guesses.habits = tdm_habits_new((size_t)s->o.habit_bytes, TENANTS);
+		if (!s->guesses.habits)
+			return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
+	}
+	tdm_follow_init(&s->guesses);
+	return TDM_OK;
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	static const struct tdm_model_ops by_model = {.generate = generate, .destroy = destroy};
 	static const struct tdm_model_ops by_guess = {.generate = generate_by_guess, .destroy = destroy};
@@ -548,9 +568,9 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	int status = check(b, s);
 	if (status != TDM_OK)
 		return status;
-	s->guesses = (struct tdm_follow_kind){
-	    .name = s->model.name, .target = s->target, .most = (int)s->o.most, .adaptive = s->o.adaptive};
-	tdm_follow_init(&s->guesses);
+	status = make_guesses(b, s);
+	if (status != TDM_OK)
+		return status;
 	*out = &s->model;
 	return TDM_OK;
 }
@@ -561,12 +581,15 @@ static const struct tdm_role roles[] = {
 };
 
 static const struct tdm_option table[] = {
-    {"from", TDM_OPT_CHOICE, offsetof(struct options, from), "model", 0, 0, "model|lookup",
-     "who drafts: a model; what followed the same tokens in the prompt and the answer so far"},
-    {"most", TDM_OPT_INT, offsetof(struct options, most), "16", 1, TDM_LOOKUP_MOST, NULL,
-     "tokens of a guess, of which as many are tried as measured time makes worth it"},
+    {"from", TDM_OPT_CHOICE, offsetof(struct options, from), "model", 0, 0, "model|lookup|learned|recycle|all",
+     "who drafts: a model; what followed the same tokens in the prompt and the answer so far, or in earlier answers to "
+     "the tenant; a tree of the successors that the target ranked best; all three"},
+    {"most", TDM_OPT_INT, offsetof(struct options, most), "16", 1, TDM_GUESS_MOST, NULL,
+     "tokens of a guess (of lookup at most 16), of which as many are tried as measured time makes worth it"},
     {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, GAMMA_MAX, NULL,
      "tokens drafted; with adaptive, in sampled answers at first"},
+    {"habit_bytes", TDM_OPT_INT, offsetof(struct options, habit_bytes), "1048576", 4096, 1 << 28, NULL,
+     "learned, recycle: memory for the traffic of one tenant; of at most 16 tenants"},
     {"opening", TDM_OPT_INT, offsetof(struct options, opening), "24", 0, GAMMA_MAX, NULL,
      "tokens drafted while the target reads the prompt"},
     {"adaptive", TDM_OPT_BOOL, offsetof(struct options, adaptive), "yes", 0, 0, NULL,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include "../fake_kind.h"
 #include "../fake_step.h"
+#include "cost/habit.h"
 #include "cost/kinds.h"
 #include "models/joint.h"
 #include "tests.h"
@@ -36,12 +37,16 @@ static void alone(struct fake *f, uint64_t seed, const struct tdm_request *reque
 
 static void any_guess_leaves_the_answer(void **state) {
 	static float table[ROWS * V];
-	static const char *const options[] = {"{from: lookup, adaptive: no}", "{from: lookup}",
-	                                      "{from: lookup, adaptive: no, most: 2}"};
+	enum { N_OPTIONS = 8 };
+	static const char *const options[N_OPTIONS] = {
+	    "{from: lookup, adaptive: no}",          "{from: lookup}",
+	    "{from: lookup, adaptive: no, most: 2}", "{from: learned, adaptive: no}",
+	    "{from: recycle, adaptive: no}",         "{from: recycle, adaptive: no, most: 32, habit_bytes: 4096}",
+	    "{from: all, adaptive: no, most: 7}",    "{from: all}"};
 	struct tdm_rng rng;
 	int64_t guessed = 0, kept = 0;
 	tdm_rng_init(&rng, 31);
-	for (int round = 0; round < 600; round++) {
+	for (int round = 0; round < 800; round++) {
 		struct fake target;
 		struct asked a;
 		struct tdm_request request;
@@ -57,9 +62,9 @@ static void any_guess_leaves_the_answer(void **state) {
 		request.repeat_penalty = round % 11 ? 0 : 1.2f;
 		request.max_tokens = 1 + round % 50;
 		alone(&target, (uint64_t)round, &request, want);
-		assert_int_equal(
-		    asked_make(&a, &tdm_kind_speculate, options[round % 3], 1, (struct tdm_model *[]){&target.model}, roles),
-		    TDM_OK);
+		assert_int_equal(asked_make(&a, &tdm_kind_speculate, options[round % N_OPTIONS], 1,
+		                            (struct tdm_model *[]){&target.model}, roles),
+		                 TDM_OK);
 		for (int again = 0; again < 2; again++)
 			assert_string_equal(asked_answer(&a, (uint64_t)round, &request), want);
 		assert_int_equal(a.status, TDM_OK);
@@ -69,7 +74,7 @@ static void any_guess_leaves_the_answer(void **state) {
 		a.model->ops->destroy(a.model);
 		asked_done(&a);
 	}
-	assert_true(guessed > 5000 && kept > 1000 && kept < guessed);
+	assert_true(guessed > 9000 && kept > 2000 && kept < guessed);
 }
 
 static void a_text_that_repeats_itself_needs_few_passes(void **state) {
@@ -108,10 +113,66 @@ static void roles_and_sources_must_fit(void **state) {
 	asked_done(&a);
 }
 
+static void habits_are_the_tenants_own_and_bounded(void **state) {
+	struct tdm_habits *h = tdm_habits_new(4096, 2);
+	const int32_t text[] = {1, 2, 3, 4, 5, 6, 7, 8};
+	struct tdm_guess g;
+	tdm_habits_read(h, "a", text, 8, 2);
+	tdm_habits_follow(h, "a", text, 4, 10, &g);
+	assert_int_equal(g.n, 4);
+	assert_int_equal(g.sort, TDM_HABIT_RUN - 2);
+	assert_memory_equal(g.tokens, text + 4, 16);
+	tdm_habits_follow(h, "b", text, 4, 10, &g);
+	assert_int_equal(g.n, 0);
+	tdm_habits_follow(h, NULL, text, 4, 10, &g);
+	assert_int_equal(g.n, 0);
+	tdm_habits_read(h, "b", text, 8, 7);
+	tdm_habits_follow(h, "a", text, 4, 10, &g);
+	assert_int_equal(g.n, 4);
+	tdm_habits_read(h, "c", text, 8, 7); // the room of b, which was used longest ago
+	tdm_habits_follow(h, "b", text, 7, 10, &g);
+	assert_int_equal(g.n, 0);
+	for (int32_t i = 0; i < 100000; i++) // far more than a room holds
+		tdm_habits_read(h, "a", (int32_t[]){i * 7, i * 3, i}, 3, 2);
+	tdm_habits_free(h);
+}
+
+// A tree whose nodes are in the order of what they promise, each after its parent.
+static void a_tree_of_successors_is_a_tree_wherever_it_is_cut(void **state) {
+	struct tdm_habits *h = tdm_habits_new(1 << 16, 1);
+	struct tdm_guess g;
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 9);
+	float logits[20];
+	for (int32_t token = 0; token < 20; token++) {
+		for (int i = 0; i < 20; i++)
+			logits[i] = (float)tdm_rng_normal(&rng);
+		tdm_habits_rank(h, NULL, token, logits, 20);
+	}
+	logits[3] = 100; // of token 19, ranked anew
+	logits[5] = 50;
+	tdm_habits_rank(h, NULL, 19, logits, 20);
+	for (int most = 1; most <= TDM_GUESS_MOST; most++) {
+		tdm_habits_branch(h, NULL, 19, most, &g);
+		assert_int_equal(g.n, most);
+		assert_int_equal(g.tokens[0], 3);
+		for (int i = 0; i < g.n; i++) {
+			assert_true(g.parents[i] >= -1 && g.parents[i] < i);
+			assert_int_equal(tdm_guess_child(&g, g.n, g.parents[i], g.tokens[i]), i); // children differ
+		}
+	}
+	assert_true(tdm_guess_child(&g, g.n, -1, 5) > 0);
+	tdm_habits_branch(h, NULL, 100, 5, &g); // never seen
+	assert_int_equal(g.n, 0);
+	tdm_habits_free(h);
+}
+
 int tdm_test_follow(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(any_guess_leaves_the_answer),
 	    cmocka_unit_test(a_text_that_repeats_itself_needs_few_passes),
+	    cmocka_unit_test(habits_are_the_tenants_own_and_bounded),
+	    cmocka_unit_test(a_tree_of_successors_is_a_tree_wherever_it_is_cut),
 	    cmocka_unit_test(roles_and_sources_must_fit),
 	};
 	return cmocka_run_group_tests_name("follow", tests, NULL, NULL);

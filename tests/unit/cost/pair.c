@@ -20,6 +20,9 @@ static const char yaml[] =
     "  careful: {kind: speculate, target: large, draft: twin}\n"
     "  looked: {kind: speculate, target: large, from: lookup}\n"
     "  eager: {kind: speculate, target: large, from: lookup, adaptive: no}\n"
+    "  learned: {kind: speculate, target: large, from: learned, adaptive: no}\n"
+    "  recycle: {kind: speculate, target: large, from: recycle, adaptive: no, most: 32}\n"
+    "  all: {kind: speculate, target: large, from: all, adaptive: no}\n"
     "  tokens: {kind: defer, small: small, large: large, signal: margin, threshold: 0.9}\n"
     "  spans: {kind: defer, small: small, large: large, signal: margin, threshold: 0.95, unit: "
     "span}\n"
@@ -29,7 +32,8 @@ static const struct tdm_kind *const kinds[] = {&tdm_kind_local, &tdm_kind_specul
 
 static void demand_47_answers_are_the_targets(void **state) {
 	static const char *const prompts[] = {"hello", "What is 12 + 7?", "x", "Name a colour of the sky."};
-	static const char *const models[] = {"with_twin", "with_small", "careful", "looked", "eager"};
+	static const char *const models[] = {"with_twin", "with_small", "careful", "looked",
+	                                     "eager",     "learned",    "recycle", "all"};
 	struct toys t;
 	struct tdm_request request;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
@@ -44,7 +48,7 @@ static void demand_47_answers_are_the_targets(void **state) {
 		enum tdm_finish finish = t.result.finish;
 		int64_t tokens = t.result.completion_tokens;
 		assert_true(strlen(want) > 0);
-		for (int m = 0; m < 5; m++) {
+		for (int m = 0; m < 8; m++) {
 			assert_string_equal(toys_ask(&t, models[m], prompt, &request, 1), want);
 			assert_int_equal(t.result.finish, finish);
 			assert_int_equal(t.result.completion_tokens, tokens);
@@ -57,7 +61,8 @@ static void demand_47_answers_are_the_targets(void **state) {
 static void demand_47_guessed_answers_are_the_targets_when_sampled(void **state) {
 	struct toys t;
 	struct tdm_request request;
-	int64_t kept = 0;
+	static const char *const sources[] = {"looked", "eager", "learned", "recycle", "all"};
+	int64_t kept[5] = {0};
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
 	for (int i = 0; i < 40; i++) {
 		char want[4000];
@@ -68,13 +73,14 @@ static void demand_47_guessed_answers_are_the_targets_when_sampled(void **state)
 		request.draw = (uint64_t)i % 3;
 		snprintf(want, sizeof want, "%s", toys_ask(&t, "large", "one two one two", &request, (uint64_t)i));
 		double logprob = t.result.mean_logprob;
-		for (int m = 0; m < 2; m++) {
-			assert_string_equal(toys_ask(&t, m ? "eager" : "looked", "one two one two", &request, (uint64_t)i), want);
+		for (int m = 0; m < 5; m++) {
+			assert_string_equal(toys_ask(&t, sources[m], "one two one two", &request, (uint64_t)i), want);
 			assert_true(t.result.mean_logprob == logprob);
-			kept += t.run.record->calls->accepted;
+			kept[m] += t.run.record->calls->accepted;
 		}
 	}
-	assert_true(kept > 20);
+	for (int m = 1; m < 5; m++)
+		assert_true(kept[m] > 20);
 	toys_close(&t);
 }
 
@@ -131,7 +137,8 @@ static bool has_form(const char *pattern, const char *answer) {
 
 // Answers keep the wanted form, greedy and sampled, alone and under speculation; greedy ones are the target's own.
 static void demand_47_a_form_is_kept(void **state) {
-	static const char *const models[] = {"large", "with_twin", "with_small", "careful", "looked", "eager"};
+	static const char *const models[] = {"large", "with_twin", "with_small", "careful", "looked",
+	                                     "eager", "learned",   "recycle",    "all"};
 	struct toys t;
 	int whole = 0;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
@@ -145,7 +152,7 @@ static void demand_47_a_form_is_kept(void **state) {
 		request.temperature = i / N_FORMS % 2 ? 1 : 0;
 		request.repeat_penalty = i / N_FORMS % 4 == 2 ? 1.3f : 0;
 		request.max_tokens = 200;
-		for (int m = 0; m < 6; m++) {
+		for (int m = 0; m < 9; m++) {
 			const char *answer = toys_ask(&t, models[m], i % 5 ? "hello" : "x", &request, (uint64_t)i);
 			assert_int_equal(t.run.error.status, TDM_OK);
 			if (m == 0)
@@ -160,7 +167,7 @@ static void demand_47_a_form_is_kept(void **state) {
 				assert_true(c->drafted > 0 && c->accepted == c->drafted);
 		}
 	}
-	assert_true(whole > 96);
+	assert_true(whole > 140);
 	toys_close(&t);
 }
 

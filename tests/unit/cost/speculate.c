@@ -155,7 +155,7 @@ static void demand_46_a_draft_that_loses_is_off(void **state) {
 	fake_init(&target, "large", target_table, ROWS, V);
 	fake_init(&draft, "small", draft_table, ROWS, V);
 	target.by_history = draft.by_history = true;
-	draft.pause_us = target.pause_us = 200;
+	draft.pause_us = target.pause_us = 400;
 	tdm_request_init(&request);
 	request.temperature = 0;
 	request.max_tokens = 40;
@@ -166,7 +166,7 @@ static void demand_46_a_draft_that_loses_is_off(void **state) {
 		quiet += a.run.record->calls->drafted == 0;
 		assert_int_equal(target.open_sessions + draft.open_sessions, 0);
 	}
-	assert_true(quiet >= 12);
+	assert_true(quiet >= 6);
 	made_done(&a);
 }
 
