@@ -1,132 +1,10 @@
 // cascade: the models are asked in their order; a gate looks at each one's answer and keeps it or asks the next one.
 //
-// The rule it protects: nothing goes out until the decision is made, and then the words of one model only: an answer is
-// held and replayed with every event as it was, or dropped (its calls are marked discarded); the last model streams
-// live. A model that fails is followed by the next one, unless somebody refused the request.
-//
-// What weighs an answer is a row in gates.c. A new way to climb: `climb`, and an option here.
+// Here are the kind's row and its settings; climb.c takes a request from tier to tier, gates.c weighs answers. A new
+// gate: a row in gates.c. A new option: a row in `table`, and its help in docs/cascade.md.
 #include "cost/cascade.h"
 #include "cost/kinds.h"
-#include "models/attempt.h"
-#include "models/gate.h"
-#include "models/promise.h"
-
-struct climb { // of one request, from tier to tier
-	const struct tdm_cascade *c;
-	struct tdm_run *run;
-	const struct tdm_request *request;
-	struct tdm_sink *sink;
-	struct tdm_result *result;
-	struct tdm_evidence held; // of the last tier that answered; not when !has_held
-	bool has_held;
-};
-
-// The calls from `from` up to the one before `end` answered for nothing; or for something after all.
-static void mark(const struct tdm_said *said, const char *before, const char *after) {
-	for (struct tdm_call *c = said->from == said->end ? NULL : *said->from; c;
-	     c = &c->next == said->end ? NULL : c->next)
-		if (!strcmp(c->status, before))
-			c->status = after;
-}
-
-static void drop(struct climb *k) {
-	if (!k->has_held)
-		return;
-	for (int i = 0; i < k->held.n_others; i++)
-		tdm_said_release(&k->held.others[i]);
-	tdm_said_release(&k->held.own);
-	k->has_held = false;
-}
-
-// The decision, apart from how its evidence came about.
-static bool keeps(const struct tdm_cascade *c, const struct tdm_tier *tier, const struct tdm_evidence *e) {
-	return e->by_count ? c->meta[e->agree] : tdm_gate_accepts(e->score, tier->threshold);
-}
-
-static double calibrated(const struct tdm_cascade *c, double score) {
-	return c->calibrates ? 1 / (1 + exp(-(c->platt[0] * score + c->platt[1]))) : score;
-}
-
-static void record(struct climb *k, const struct tdm_tier *tier, const struct tdm_evidence *e, double raw,
-                   const char *choice, int status) {
-	const char *model = tier == k->c->tiers ? "" : tier->model->name; // of the first one the receipt's rows tell
-	if (status != TDM_OK)
-		tdm_gate_record(k->run, &k->c->model, choice, "failed", (double)NAN, (double)NAN, "%s%s%s",
-		                tdm_status_info(status)->code, *model ? " of " : "", model);
-	else if (k->c->calibrates && !isnan(raw))
-		tdm_gate_record(k->run, &k->c->model, choice, tier->gate->name, e->score, tier->threshold, "%s%s%s%sraw %.6g",
-		                model, *model ? ": " : "", e->detail, *e->detail ? ", " : "", raw);
-	else if (*e->detail || *model)
-		tdm_gate_record(k->run, &k->c->model, choice, tier->gate->name, e->score, tier->threshold, "%s%s%s", model,
-		                *model && *e->detail ? ": " : "", e->detail);
-	else
-		tdm_gate_record(k->run, &k->c->model, choice, tier->gate->name, e->score, tier->threshold, NULL);
-}
-
-// Asks a tier and weighs its answer, which is held. A filtered answer is somebody's refusal: it stands.
-static int judge(struct climb *k, const struct tdm_tier *tier, bool *keep) {
-	struct tdm_evidence *e = &k->held;
-	drop(k);
-	*e = (struct tdm_evidence){.score = (double)NAN, .reply = &e->own};
-	k->has_held = true;
-	int status = tdm_cascade_ask(tier->gate, tier->model, k->run, k->request, &e->own, &e->certainty);
-	bool is_refusal = status == TDM_OK && e->own.result.finish == TDM_FINISH_FILTER;
-	if (status == TDM_OK && !is_refusal)
-		status = tier->gate->weigh(k->c, tier, k->run, k->request, e);
-	double raw = e->score;
-	e->score = calibrated(k->c, raw);
-	*keep = status == TDM_OK && (is_refusal || keeps(k->c, tier, e));
-	if (status != TDM_OK && !tdm_gate_may_replace(status))
-		return status;
-	record(k, tier, e, raw, *keep ? "keep" : "escalate", status);
-	if (!*keep || e->reply != &e->own)
-		mark(&e->own, "ok", "discarded");
-	tdm_error_clear(&k->run->error);
-	return TDM_OK;
-}
-
-static int serve_held(struct climb *k) {
-	struct tdm_trim trim;
-	tdm_trim_init(&trim, k->run->arena, k->request, k->sink);
-	*k->result = k->held.reply->result;
-	return tdm_collect_replay(&k->held.reply->words, &trim.sink);
-}
-
-static int ask_last(struct climb *k) {
-	const struct tdm_tier *last = &k->c->tiers[k->c->n - 1];
-	return tdm_generate(last->model, k->run, k->request, k->sink, k->result);
-}
-
-static int climb(struct climb *k) {
-	for (size_t i = 0; i + 1 < k->c->n; i++) {
-		bool keep = false;
-		int status = judge(k, &k->c->tiers[i], &keep);
-		if (status != TDM_OK)
-			return status;
-		if (keep)
-			return serve_held(k);
-	}
-	return ask_last(k);
-}
-
-static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
-                    struct tdm_result *result) {
-	struct climb k = {
-	    .c = (const struct tdm_cascade *)m, .run = run, .request = request, .sink = sink, .result = result};
-	if (tdm_wants_tools(request)) { // no gate can weigh a call
-		tdm_gate_record(run, m, "escalate", "tools", (double)NAN, (double)NAN, NULL);
-		return ask_last(&k);
-	}
-	if (!tdm_certified_holds(k.c->certified, run)) {
-		tdm_gate_record(run, m, "escalate", "certificate", (double)NAN, (double)NAN, NULL);
-		return ask_last(&k);
-	}
-	int status = climb(&k);
-	drop(&k);
-	return status;
-}
-
-// --- the settings
+#include "models/account.h"
 
 static int check_threshold(const struct tdm_build *b, const struct tdm_cascade *c, const struct tdm_tier *t) {
 	double least = c->calibrates ? 0 : t->gate->least, most = c->calibrates ? INFINITY : t->gate->most;
@@ -251,24 +129,52 @@ static bool has_gate(const struct tdm_cascade *c, const char *name) {
 	return false;
 }
 
-// What is promised is one threshold between two models.
+static int check_others(const struct tdm_build *b, const struct tdm_cascade *c) {
+	bool by_sentence = false;
+	for (size_t i = 0; i + 1 < c->n; i++)
+		by_sentence |= c->tiers[i].gate->of != NULL;
+	if (c->o.hold == TDM_HOLD_SENTENCE && !by_sentence)
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: hold: sentence needs a gate that looks at tokens: logprob, least, margin or entropy",
+		                b->where);
+	if (c->o.hold == TDM_HOLD_SENTENCE && c->checks.any)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: hold: sentence lets parts out, and checks need whole answers",
+		                b->where);
+	if (has_gate(c, "check") && !c->checks.any)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: gate check needs schema, number, pattern or command", b->where);
+	if ((c->o.latch || c->o.escalations) && !c->shared)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: latch and escalations need a shared state", b->where);
+	return TDM_OK;
+}
+
+// What is promised is one threshold between two models, and about every answer that is kept.
 static int open_certificate(const struct tdm_build *b, struct tdm_cascade *c) {
 	if (c->o.certificate && (c->n != 2 || c->has_meta))
 		return tdm_fail(b->error, TDM_ECONFIG,
 		                "%s: a certificate is of one threshold between two models; expected two models and no meta",
 		                b->where);
+	if (c->o.certificate && (c->o.hold == TDM_HOLD_SENTENCE || c->o.otherwise == TDM_OTHERWISE_KEEP))
+		return tdm_fail(
+		    b->error, TDM_ECONFIG,
+		    "%s: a certificate is of whole answers that passed: hold: sentence and otherwise: keep serve others",
+		    b->where);
 	int status = tdm_certified_open(b, &c->model, c->o.certificate, c->o.signer, &c->certified);
 	if (c->certified)
 		c->tiers[0].threshold = tdm_certified_threshold(c->certified);
 	return status;
 }
 
+static void destroy(struct tdm_model *m) {
+	tdm_checks_release(&((struct tdm_cascade *)m)->checks);
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops ops = {.generate = generate};
+	static const struct tdm_model_ops ops = {.generate = tdm_cascade_climb, .destroy = destroy};
 	struct tdm_cascade *c = tdm_build_model(b, sizeof *c, &ops, TDM_CAN_TEXT);
 	if (!c)
 		return TDM_ENOMEM;
 	c->o = *(const struct tdm_cascade_options *)options;
+	c->shared = b->state;
 	int status = read_models(b, c);
 	if (!status)
 		status = read_votes(b, c);
@@ -282,6 +188,10 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 		status = tdm_linear_open(b, c->o.weights, TDM_READS_ANSWER, &c->scorer);
 	if (!status)
 		status = open_certificate(b, c);
+	if (!status)
+		status = tdm_checks_make(b, &c->o.checks, &c->checks);
+	if (!status && (status = check_others(b, c)))
+		destroy(&c->model);
 	*out = status ? NULL : &c->model;
 	return status;
 }
@@ -297,7 +207,8 @@ static const struct tdm_role roles[] = {
 #define AT(field) offsetof(struct tdm_cascade_options, field)
 static const struct tdm_option table[] = {
     {"gate", TDM_OPT_LIST, AT(gate), "agreement", 0, 0, NULL,
-     "what an answer is judged by: agreement, vote, logprob, least, margin, entropy, self or scorer; one, or a list of "
+     "what an answer is judged by: agreement, vote, logprob, least, margin, entropy, check, self or scorer; one, or a "
+     "list of "
      "one for each model but the last"},
     {"threshold", TDM_OPT_VALUE, AT(threshold), NULL, 0, 0, NULL,
      "kept from this score on; one number, or a list like gate's: share of the draws (agreement: 1, vote: 0.6), mean "
@@ -318,6 +229,34 @@ static const struct tdm_option table[] = {
      "what counts as the same answer (agreement, vote)"},
     {"meta", TDM_OPT_VALUE, AT(meta), NULL, 0, 0, NULL,
      "list of yes or no instead of a threshold: whether to keep an answer with 0, 1, ... samples times yes (self)"},
+    {"schema", TDM_OPT_VALUE, AT(checks.schema), NULL, 0, 0, NULL,
+     "JSON schema that an answer must keep to, whatever the gate"},
+    {"number", TDM_OPT_VALUE, AT(checks.number), NULL, 0, 0, NULL,
+     "[least, most]: an answer must contain a number, and its last one must be between them"},
+    {"pattern", TDM_OPT_STRING, AT(checks.pattern), NULL, 0, 0, NULL,
+     "regular expression that must find a match in an answer"},
+    {"command", TDM_OPT_LIST, AT(checks.command), NULL, 0, 0, NULL,
+     "whole path of a program and its words: run without a shell, with the answer as its input; it must end with 0"},
+    {"command_ms", TDM_OPT_INT, AT(checks.command_ms), "2000", 1, 600000, NULL, "longest time of the command, ms"},
+    {"command_bytes", TDM_OPT_INT, AT(checks.command_bytes), "536870912", 1048576, 1099511627776, NULL,
+     "most memory of the command"},
+    {"hold", TDM_OPT_CHOICE, AT(hold), "answer", 0, 0, "answer|sentence",
+     "what is held until it is accepted: the whole answer, or each sentence by its own certainty"},
+    {"hand_over", TDM_OPT_BOOL, AT(hand_over), "no", 0, 0, NULL,
+     "the next model is shown the answer that was not kept, as a draft"},
+    {"otherwise", TDM_OPT_CHOICE, AT(otherwise), "refuse", 0, 0, "refuse|keep",
+     "when the last model fails or cannot be paid: its error, or the last answer of the others, with a warning"},
+    {"wait_ms", TDM_OPT_INT, AT(wait_ms), "0", 0, 86400000, NULL,
+     "how long the last model may take to begin where otherwise: keep has an answer, ms; 0 = until the deadline"},
+    {"latch", TDM_OPT_INT, AT(latch), "0", 0, 1000000, NULL,
+     "escalations in a row after which a conversation stays with the last model; 0 = never"},
+    {"confirmations", TDM_OPT_INT, AT(confirmations), "3", 1, 1000000, NULL,
+     "answers in a row that would have been kept, until such an answer is kept again (latch)"},
+    {"escalations", TDM_OPT_INT, AT(escalations), "0", 0, 1000000000000, NULL,
+     "most requests of a tenant that go on to a next model, in a window; 0 = no bound"},
+    {"window", TDM_OPT_CHOICE, AT(window), "day", 0, 0, TDM_WINDOW_NAMES, "of the escalations, in UTC"},
+    {"audit", TDM_OPT_NUMBER, AT(audit), "0", 0, 1, NULL,
+     "share of the kept answers that the last model answers too, to be compared by `how`"},
     TDM_CERTIFIED_OPTIONS(AT(certificate), AT(signer)),
 };
 

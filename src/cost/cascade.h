@@ -1,6 +1,8 @@
-// Cascade, inside: what cascade.c (the tiers) and gates.c (what weighs an answer) share.
+// Cascade, inside: what cascade.c (the settings), climb.c (one request, tier by tier) and gates.c (what weighs an
+// answer) share.
 #pragma once
 #include "cost/certainty.h"
+#include "cost/checks.h"
 #include "cost/vote.h"
 #include "models/certified.h"
 #include "models/linear.h"
@@ -12,10 +14,14 @@ struct tdm_cascade_options {
 	struct tdm_strings gate, prompts;
 	const struct tdm_value *threshold, *votes, *platt, *meta;
 	const char *weights, *certificate, *signer;
-	int how;
-	double temperature;
-	int64_t samples;
+	int how, hold, otherwise, window;
+	bool hand_over;
+	double temperature, audit;
+	int64_t samples, wait_ms, latch, confirmations, escalations;
+	struct tdm_check_options checks;
 };
+enum { TDM_HOLD_ANSWER, TDM_HOLD_SENTENCE };
+enum { TDM_OTHERWISE_REFUSE, TDM_OTHERWISE_KEEP };
 
 struct tdm_tier {
 	struct tdm_model *model;
@@ -37,6 +43,8 @@ struct tdm_cascade {
 	bool calibrates;
 	bool meta[65]; // by the number of yes
 	bool has_meta;
+	struct tdm_checks checks;
+	struct tdm_shared *shared; // of latches and escalations
 };
 
 struct tdm_said { // an answer that is held
@@ -55,6 +63,7 @@ struct tdm_evidence {
 	struct tdm_said *others; // [n_others]; of a vote
 	int n_others;
 	const struct tdm_said *reply; // what is served when the answer is kept
+	const char *failed_check;     // NULL: none
 	char detail[96];
 };
 
@@ -76,3 +85,6 @@ extern const char tdm_gate_names[];                     // "a, b or c"
 int tdm_cascade_ask(const struct tdm_gate *gate, struct tdm_model *m, struct tdm_run *run,
                     const struct tdm_request *request, struct tdm_said *said, struct tdm_certainty *certainty);
 void tdm_said_release(struct tdm_said *s);
+double tdm_cascade_calibrated(const struct tdm_cascade *c, double score);
+int tdm_cascade_climb(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
+                      struct tdm_sink *sink, struct tdm_result *result);

