@@ -223,6 +223,8 @@ bench-gateway: all $(B)/stream_upstream $(B)/stream_load ## the gateway beside n
 	bench/gateway
 bench-guarantee: $(B)/guarantee ## power and broken promises: the tables of docs/certificates.md (OUTCOMES=folder: also recorded ones)
 	bench/guarantee $(OUTCOMES)
+bench-replay: all ## published figures of RouteLLM and ZeroEval from their outcomes, in DATA=folder
+	bench/replay $(DATA)
 fuzz: ## libFuzzer on the parsers, FUZZ_SECONDS each
 	tests/fuzz/run
 
@@ -230,4 +232,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway bench-guarantee fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway bench-guarantee bench-replay fuzz clean

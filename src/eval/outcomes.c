@@ -278,6 +278,7 @@ static int set_cell(struct builder *b, const struct place *p, enum role role, st
 	bool is_number = role == CORRECT || role == COST;
 	double *number = role == CORRECT ? &cell->correct : &cell->cost, value;
 	const char **words = role == ANSWER ? &cell->answer : &cell->output;
+	cell->is_there = true;
 	if (is_number ? !isnan(*number) : *words != NULL)
 		return bad(b, p, "the item has this of the model in an earlier row");
 	if (!is_number) {
@@ -369,7 +370,9 @@ static int set(struct builder *b, const struct place *p) {
 	struct tdm_outcome_item *of = &b->o->items[item];
 	switch (c->role) {
 	case ITEM:
+		return TDM_OK;
 	case MODEL:
+		tdm_outcome_at(b->o, item, model)->is_there = true;
 		return TDM_OK;
 	case PROMPT:
 		return set_text(b, p, &of->prompt);

@@ -19,6 +19,7 @@ struct tdm_outcome {
 	double cost;        // >= 0; NAN = unknown
 	const char *answer; // NULL = none
 	const char *output; // the whole reply, from which an answer can be taken; NULL = none
+	bool is_there;      // the table has something of this model here, be it an empty reply
 };
 
 struct tdm_outcome_item {
@@ -51,8 +52,8 @@ struct tdm_outcomes_options {
 	// cost, correct:MODEL, ...).
 	const char *const *names;
 	size_t n_names;
-	// "correct", "answer" or "cost": every column without a role is a model's value of it. NULL = other columns are
-	// kept under their names.
+	// "correct", "answer", "output" or "cost": every column without a role is a model's value of it. NULL = other
+	// columns are kept under their names.
 	const char *others;
 };
 

@@ -123,19 +123,19 @@ void tdm_plot_end(struct tdm_bytes *out) {
 
 // --- bars
 
-static void put_legend(struct tdm_bytes *out, const struct axes *a, const struct tdm_plot_bars *c) {
+static void put_legend(struct tdm_bytes *out, const struct axes *a, const char *const *series, size_t n) {
 	double x = a->left;
-	for (size_t s = 0; s < c->n_series; s++) {
+	for (size_t s = 0; s < n; s++) {
 		put_box(out, x, a->top - 31, 11, 11, colours[s % N_COLOURS]);
-		put_words(out, x + 16, a->top - 21, "start", "", c->series[s]);
-		x += 34 + LETTER * (double)strlen(c->series[s]);
+		put_words(out, x + 16, a->top - 21, "start", "", series[s]);
+		x += 34 + LETTER * (double)strlen(series[s]);
 	}
 }
 
 void tdm_plot_bars(struct tdm_bytes *out, const struct tdm_plot_frame *frame, const struct tdm_plot_bars *c) {
 	struct axes a = make_axes(frame, (double)c->n_groups, 0, c->top);
 	put_title(out, frame, c->title);
-	put_legend(out, &a, c);
+	put_legend(out, &a, c->series, c->n_series);
 	put_y_axis(out, &a, c->y_label);
 	double group = (a.right - a.left) / (double)c->n_groups, width = group * 0.84 / (double)c->n_series;
 	for (size_t g = 0; g < c->n_groups; g++) {
@@ -214,4 +214,73 @@ void tdm_plot_points(struct tdm_bytes *out, const struct tdm_plot_frame *frame, 
 			put_line(out, x, y, at->x > x ? at->x - 2 : at->x + at->width + 2, at->y - 4, "#aaaaaa");
 		put_words(out, at->x, at->y, "start", "", c->names[i]);
 	}
+}
+
+// --- lines
+
+void tdm_plot_lines(struct tdm_bytes *out, const struct tdm_plot_frame *frame, const struct tdm_plot_lines *c) {
+	struct axes a = make_axes(frame, c->right, c->bottom, c->top);
+	put_title(out, frame, c->title);
+	put_legend(out, &a, c->series, c->n_series);
+	put_y_axis(out, &a, c->y_label);
+	put_x_axis(out, &a, c->x_label);
+	for (size_t s = 0; s < c->n_series; s++) {
+		const double *x = c->x + s * c->n, *y = c->y + s * c->n;
+		tdm_bytes_printf(out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" points=\"",
+		                 colours[s % N_COLOURS]);
+		for (size_t i = 0; i < c->n; i++)
+			tdm_bytes_printf(out, "%s%.1f,%.1f", i ? " " : "", at_x(&a, x[i]), at_y(&a, y[i]));
+		tdm_bytes_puts(out, "\"/>\n");
+		for (size_t i = 0; i < c->n; i++)
+			tdm_bytes_printf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" fill=\"%s\"/>\n", at_x(&a, x[i]),
+			                 at_y(&a, y[i]), colours[s % N_COLOURS]);
+	}
+}
+
+// --- lines in a terminal
+
+#define COLUMNS 61 // a column per sixtieth of the x axis
+#define ROWS 17
+
+static void draw_line(char grid[ROWS][COLUMNS], const struct axes *a, const double *x, const double *y, size_t n,
+                      char mark) {
+	for (size_t i = 1; i < n; i++)
+		for (int step = 0; step <= COLUMNS; step++) {
+			double t = (double)step / COLUMNS;
+			int column = (int)lround(at_x(a, x[i - 1] + t * (x[i] - x[i - 1])));
+			int row = (int)lround(at_y(a, y[i - 1] + t * (y[i] - y[i - 1])));
+			if (column >= 0 && column < COLUMNS && row >= 0 && row < ROWS)
+				grid[row][column] = grid[row][column] == ' ' || grid[row][column] == mark ? mark : '+';
+		}
+}
+
+void tdm_plot_text(struct tdm_bytes *out, const struct tdm_plot_lines *c) {
+	struct axes a = {0, 0, COLUMNS - 1, ROWS - 1, c->right, c->bottom, c->top > c->bottom ? c->top : c->bottom + 1};
+	char grid[ROWS][COLUMNS];
+	memset(grid, ' ', sizeof grid);
+	for (size_t s = 0; s < c->n_series; s++)
+		draw_line(grid, &a, c->x + s * c->n, c->y + s * c->n, c->n, (char)('a' + s % 26));
+	tdm_bytes_printf(out, "%s\n", c->y_label);
+	for (int row = 0; row < ROWS; row++) {
+		bool is_labelled = row % 4 == 0;
+		if (is_labelled)
+			tdm_bytes_printf(out, "%8.2f |", a.y_max - (a.y_max - a.y_min) * row / (ROWS - 1));
+		else
+			tdm_bytes_puts(out, "         |");
+		int n = COLUMNS;
+		while (n && grid[row][n - 1] == ' ')
+			n--;
+		tdm_bytes_add(out, grid[row], (size_t)n);
+		tdm_bytes_putc(out, '\n');
+	}
+	tdm_bytes_puts(out, "         +");
+	for (int i = 0; i < COLUMNS; i++)
+		tdm_bytes_putc(out, i % 12 ? '-' : '|');
+	tdm_bytes_puts(out, "\n   ");
+	for (int i = 0; i <= 5; i++)
+		tdm_bytes_printf(out, i ? "%12g" : "%8g", c->right * i / 5);
+	tdm_bytes_printf(out, "  %s\n", c->x_label);
+	for (size_t s = 0; s < c->n_series; s++)
+		tdm_bytes_printf(out, "  %c %s\n", (char)('a' + s % 26), c->series[s]);
+	tdm_bytes_puts(out, "  + where lines meet\n");
 }
