@@ -19,7 +19,7 @@
 struct options {
 	int scorer;
 	const char *weights, *certificate, *signer;
-	double threshold, rate, stay;
+	double threshold, rate, stay, audit;
 };
 
 struct route {
@@ -111,7 +111,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	bool stayed = isfinite(t.score) && t.keep != tdm_gate_accepts(t.score, r->threshold);
 	tdm_gate_record(run, m, chosen->name, scorers[r->o.scorer].name, isfinite(t.score) ? t.score : (double)NAN,
 	                isfinite(t.threshold) ? t.threshold : (double)NAN, stayed ? "stays" : NULL);
-	return tdm_generate(chosen, run, request, sink, result);
+	return tdm_certified_generate(r->certified, chosen, r->large, run, request, sink, result);
 }
 
 // The threshold in force: the one that is set, or the one that the wished share of requests reaches.
@@ -139,7 +139,7 @@ static int open_certificate(const struct tdm_build *b, struct route *r) {
 	int status = tdm_certified_open(b, &r->model, r->o.certificate, r->o.signer, &r->certified);
 	if (r->certified)
 		r->threshold = tdm_certified_threshold(r->certified);
-	return status;
+	return status ? status : tdm_certified_watch(b, r->certified, r->o.audit);
 }
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
@@ -180,6 +180,9 @@ static const struct tdm_option table[] = {
      "own"},
     {"rate", TDM_OPT_NUMBER, AT(rate), "-1", -1, 1, NULL, "instead: share of requests for small, 0..1; -1 = not set"},
     TDM_CERTIFIED_OPTIONS(AT(certificate), AT(signer)),
+    {"audit", TDM_OPT_NUMBER, AT(audit), "0", 0, 1, NULL,
+     "share of the requests whose kept answers are compared with the large model's; needs a certificate whose loss is "
+     "differs"},
 };
 
 const struct tdm_kind tdm_kind_route = {

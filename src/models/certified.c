@@ -1,17 +1,30 @@
 #include "models/certified.h"
 #include "assure/certificate.h"
 #include "assure/labels.h"
+#include "assure/monitor.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/random.h"
+#include "models/answer.h"
+#include "models/collect.h"
 #include "models/identity.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define TEXT_LIMIT_BYTES ((size_t)4 << 20)
 
 struct tdm_certified {
 	struct tdm_certificate c;
 	struct tdm_under held, broken;
 	double threshold;
 	const char *suspended; // path of the file that suspends it
+	double share;          // of requests that are audited
+	pthread_mutex_t lock;  // guards monitor
+	struct tdm_monitor monitor;
+	atomic_bool alarmed;
 };
 
 static const char *path_of(const struct tdm_build *b, const char *file) {
@@ -107,11 +120,88 @@ double tdm_certified_threshold(const struct tdm_certified *c) {
 bool tdm_certified_holds(const struct tdm_certified *c, struct tdm_run *run) {
 	if (!c)
 		return true;
-	bool over = is_over(&c->c), held = !over && access(c->suspended, F_OK) != 0;
+	bool over = is_over(&c->c), held = !over && !atomic_load(&c->alarmed) && access(c->suspended, F_OK) != 0;
 	tdm_record_certificate(run->record, held ? &c->held : &c->broken);
 	if (!held)
 		tdm_record_warn(run->record, over ? "certificate_expired" : "certificate_suspended", NULL,
 		                over ? "the certificate is over: nothing stays on the small model"
 		                     : "the certificate is suspended: nothing stays on the small model");
 	return held;
+}
+
+int tdm_certified_watch(const struct tdm_build *b, struct tdm_certified *c, double share) {
+	double epsilon, delta;
+	if (share <= 0)
+		return TDM_OK;
+	if (!c || strcmp(c->c.loss, "differs") != 0 || strcmp(c->c.risk, "joint") != 0 ||
+	    !tdm_labels_number(c->c.epsilon, strlen(c->c.epsilon), &epsilon) ||
+	    !tdm_labels_number(c->c.delta, strlen(c->c.delta), &delta))
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: audit compares answers: expected a certificate of the joint risk whose loss is differs",
+		                b->where);
+	pthread_mutex_init(&c->lock, NULL);
+	tdm_monitor_init(&c->monitor, epsilon, delta);
+	c->share = share;
+	return TDM_OK;
+}
+
+// Of the system's randomness and not of the run's seed, which a client may choose.
+static bool toss(double share) {
+	uint64_t bits = 0;
+	return share >= 1 || (tdm_system_random(&bits, sizeof bits) == TDM_OK && (double)(bits >> 11) * 0x1p-53 < share);
+}
+
+static void suspend(struct tdm_certified *c) {
+	char text[200];
+	struct tdm_error unused = {0};
+	int n = snprintf(text, sizeof text, "%s suspended: anytime-valid p %.3g after %llu audited requests\n", c->c.id,
+	                 tdm_monitor_pvalue(&c->monitor), (unsigned long long)c->monitor.n);
+	atomic_store(&c->alarmed, true); // in force here also where the file cannot be written
+	tdm_file_write(c->suspended, text, (size_t)n, &unused);
+}
+
+static void note(struct tdm_certified *c, double loss) {
+	pthread_mutex_lock(&c->lock);
+	bool before = c->monitor.alarmed;
+	if (tdm_monitor_add(&c->monitor, loss) && !before)
+		suspend(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void tdm_certified_audit(struct tdm_certified *c, struct tdm_run *run, const struct tdm_request *request,
+                         struct tdm_model *large, const struct tdm_bytes *text) {
+	struct tdm_collect said;
+	struct tdm_result result;
+	struct tdm_request asked = *request;
+	if (!c || !toss(c->share))
+		return;
+	if (!text) {
+		note(c, 0);
+		return;
+	}
+	asked.purpose = "judge";
+	asked.logprobs = false;
+	tdm_collect_init(&said, TEXT_LIMIT_BYTES, NULL, NULL);
+	int status = tdm_generate(large, run, &asked, &said.sink, &result);
+	if (status == TDM_OK)
+		note(c, !tdm_answer_same(text->data ? text->data : "", text->len, said.text.data ? said.text.data : "",
+		                         said.text.len, TDM_ANSWER_TEXT));
+	else
+		tdm_record_warn(run->record, "audit_failed", NULL, "the large model did not answer the audit");
+	tdm_error_clear(&run->error); // the answer was given
+	tdm_collect_release(&said);
+}
+
+int tdm_certified_generate(struct tdm_certified *c, struct tdm_model *chosen, struct tdm_model *large,
+                           struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                           struct tdm_result *result) {
+	struct tdm_collect heard;
+	if (!c || c->share <= 0)
+		return tdm_generate(chosen, run, request, sink, result);
+	tdm_collect_init(&heard, TEXT_LIMIT_BYTES, sink, NULL);
+	int status = tdm_generate(chosen, run, request, &heard.sink, result);
+	if (status == TDM_OK)
+		tdm_certified_audit(c, run, request, large, chosen == large ? NULL : &heard.text);
+	tdm_collect_release(&heard);
+	return status;
 }

@@ -16,6 +16,19 @@ double tdm_certified_threshold(const struct tdm_certified *c);
 // Notes it in the record of the run. False: nothing may be kept under it now. NULL holds and leaves no note.
 bool tdm_certified_holds(const struct tdm_certified *c, struct tdm_run *run);
 
+// The audit: of a share of the requests the large model's answer is asked for too when the small one's was served, and
+// a loss is that they differ. One test, valid at any time, watches the losses; its alarm suspends the certificate.
+// share: 0 = no audit. Error: TDM_ECONFIG (no certificate, or one of another loss or risk).
+int tdm_certified_watch(const struct tdm_build *b, struct tdm_certified *c, double share);
+// Tosses the coin, which knows nothing of the request, and audits. text: what the small model said; NULL: the large
+// one answered, which is no loss and costs nothing. A large model that fails shows nothing: a warning.
+void tdm_certified_audit(struct tdm_certified *c, struct tdm_run *run, const struct tdm_request *request,
+                         struct tdm_model *large, const struct tdm_bytes *text);
+// Lets chosen answer, and audits.
+int tdm_certified_generate(struct tdm_certified *c, struct tdm_model *chosen, struct tdm_model *large,
+                           struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                           struct tdm_result *result);
+
 #define TDM_CERTIFIED_OPTIONS(file_at, signer_at)                                                    \
 	{"certificate",                                                                                  \
 	 TDM_OPT_STRING,                                                                                 \

@@ -113,3 +113,38 @@ test('a cascade of two models runs under a certificate', async () => {
   writeFileSync(at('cascade-under.yaml'), settings(', certificate: kept.json').replace('samples: 4', 'samples: 3'));
   assert.match(tandem(['check', at('cascade-under.yaml')]).stderr, /settings of the gate changed/);
 });
+
+test('S84 an audit asks the large model now and then: answers that stay at home and differ suspend the certificate', async () => {
+  const settings = (more) => `models:
+  s: {kind: script, file: said.json}
+  l: {kind: script, answers: ["the  same"]}
+  r: {kind: route, small: s, large: l, scorer: length${more}}
+`;
+  writeFileSync(at('said.json'), JSON.stringify([{ match: 'bad', answer: 'wrong' }, { answer: 'The same.' }]));
+  writeFileSync(at('audited-plain.yaml'), settings(''));
+  const made = tandem(['certify', at('table.tsv'), '--config', at('audited-plain.yaml'), '--model', 'r', '--from', '0',
+    '--to', '-99', '--steps', '99', '--key', at('key'), '--loss', 'differs', '--out', at('audited.json')]);
+  assert.equal(made.status, 0, made.stderr);
+  assert.match(check(settings(', audit: 1')).stderr, /expected a certificate of the joint risk whose loss is differs/);
+  assert.match(check(models(', certificate: calm.json, audit: 1')).stderr, /whose loss is differs/);
+  writeFileSync(at('audited.yaml'), settings(', certificate: audited.json, audit: 1'));
+  const server = await startTandem(at('audited.yaml'));
+  for (let i = 0; i < 10; i++) {
+    const { said, receipt } = await ask(server, 'a good question');
+    assert.equal(said, 'The same.');
+    assert.equal(receipt.certificate.held, true);
+    assert.deepEqual(receipt.calls.map((c) => [c.model, c.purpose]), [['s', 'answer'], ['l', 'judge']]);
+  }
+  let n = 0;
+  for (; n < 20; n++) {
+    const { said, receipt } = await ask(server, 'a bad one');
+    if (!receipt.certificate.held) break;
+    assert.equal(said, 'wrong');
+  }
+  assert.ok(n >= 2 && n < 10, `${n} differing answers`);
+  const after = await ask(server, 'a bad one');
+  assert.equal(after.said, 'the  same');
+  assert.deepEqual(after.receipt.calls.map((c) => c.model), ['l']);
+  await server.stop();
+  assert.match(readFileSync(at('audited.json.suspended'), 'utf8'), /suspended: anytime-valid p/);
+});
