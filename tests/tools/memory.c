@@ -151,6 +151,27 @@ int __wrap_EVP_DigestFinal_ex(EVP_MD_CTX *context, unsigned char *out, unsigned 
 	return status;
 }
 
+int __real_EVP_PKEY_get_raw_public_key(const EVP_PKEY *key, unsigned char *out, size_t *n);
+int __wrap_EVP_PKEY_get_raw_public_key(const EVP_PKEY *key, unsigned char *out, size_t *n);
+int __wrap_EVP_PKEY_get_raw_public_key(const EVP_PKEY *key, unsigned char *out, size_t *n) {
+	tdm_memory_border();
+	int status = __real_EVP_PKEY_get_raw_public_key(key, out, n);
+	set(n, sizeof *n);
+	set(out, status == 1 ? *n : 0);
+	return status;
+}
+
+int __real_EVP_DigestSign(EVP_MD_CTX *context, unsigned char *out, size_t *n, const unsigned char *data, size_t n_data);
+int __wrap_EVP_DigestSign(EVP_MD_CTX *context, unsigned char *out, size_t *n, const unsigned char *data, size_t n_data);
+int __wrap_EVP_DigestSign(EVP_MD_CTX *context, unsigned char *out, size_t *n, const unsigned char *data,
+                          size_t n_data) {
+	tdm_memory_border();
+	int status = __real_EVP_DigestSign(context, out, n, data, n_data);
+	set(n, sizeof *n);
+	set(out, status == 1 ? *n : 0);
+	return status;
+}
+
 int __real_RAND_bytes(unsigned char *out, int n);
 int __wrap_RAND_bytes(unsigned char *out, int n);
 int __wrap_RAND_bytes(unsigned char *out, int n) {
