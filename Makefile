@@ -164,6 +164,9 @@ $(B)/stream_%: tests/tools/stream_%.c
 $(B)/bench_model: $(B)/tests/tools/bench_model.o $(call archive,engine) $(call archive,base) # for bench/engine
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
+$(B)/bench_speculate: $(B)/tests/tools/bench_speculate.o $(foreach m,cost $(USES_cost),$(call archive,$(m))) # for bench/speculate
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(call whole,cost $(USES_cost)) -o $@ $(LDLIBS)
+
 # --- beside llama.cpp: tests/compare/run fetches its libraries and headers (LLAMACPP, build/llamacpp), then builds this
 LLAMACPP := tests/integration/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64
 COMPARE  := $(patsubst %.c,$(B)/%.o,$(wildcard tests/compare/*.c)) $(B)/tests/tools/family_model.o
@@ -219,6 +222,8 @@ bench-engine: all ## the engine beside llama.cpp and its forks, whose programs a
 	bench/engine $(PEERS)
 bench-serving: all ## many sessions, a busy machine, memory: beside llama.cpp and its forks, in PEERS=folder
 	bench/serving $(PEERS)
+bench-speculate: all $(B)/bench_speculate ## speculation beside plain decoding: the pair on the gym, and forced acceptance
+	bench/speculate
 bench-gateway: all $(B)/stream_upstream $(B)/stream_load ## the gateway beside nginx, HAProxy and Portkey
 	bench/gateway
 bench-guarantee: $(B)/guarantee ## power and broken promises: the tables of docs/certificates.md (OUTCOMES=folder: also recorded ones)
@@ -232,4 +237,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-gateway bench-guarantee bench-replay fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-replay fuzz clean
