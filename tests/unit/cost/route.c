@@ -87,7 +87,7 @@ static void embedded_weights_are_read(void **state) {
 	struct { // the options, as the builder makes them
 		int scorer;
 		const char *weights, *certificate, *signer;
-		double threshold, rate, stay;
+		double threshold, rate, stay, audit;
 	} options = {.weights = "embedded:route", .threshold = 0.5, .rate = -1};
 	write_weights("build/route.json");
 	assert_int_equal(make(&a, "{scorer: always_small}"), TDM_OK);
