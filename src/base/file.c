@@ -86,6 +86,8 @@ int tdm_output_open(struct tdm_output *o, const char *path, struct tdm_error *er
 	int status = TDM_OK;
 	if (exists && S_ISDIR(old.st_mode))
 		status = tdm_fail(err, TDM_EIO, "%s: is a folder, expected a file", path);
+	else if (exists && !S_ISREG(old.st_mode)) // a new file would take the place of the device
+		status = tdm_fail(err, TDM_EIO, "%s: is no regular file, expected one", path);
 	else if ((o->fd = open(o->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) < 0)
 		status = tdm_fail(err, TDM_EIO, "%s: cannot create a file beside it: %m", path);
 	if (status != TDM_OK) {

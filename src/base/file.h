@@ -8,7 +8,8 @@ struct stat;
 // What open() gave for path: its stat. Error: it is none (errno says why), or a folder; it is closed then.
 int tdm_file_opened(int fd, const char *path, struct stat *info, struct tdm_error *err);
 int tdm_file_read(const char *path, size_t limit, struct tdm_bytes *out, struct tdm_error *err); // inits *out
-// Writes to a temporary file beside path, syncs, then renames: readers see the old file or the new one.
+// Writes to a temporary file beside path, syncs, then renames: readers see the old file or the new one. What is there
+// and no regular file stays: TDM_EIO.
 int tdm_file_write(const char *path, const void *data, size_t n, struct tdm_error *err);
 // The same for content that comes in parts: it has its name when tdm_output_commit succeeded.
 struct tdm_output {

@@ -75,6 +75,10 @@ static void test_write_fails_clean(void **state) {
 	assert_int_equal(tdm_file_write(name, "x", 1, &err), TDM_EIO); // a folder cannot be replaced by a file
 	assert_int_equal(count_files(), before);
 	assert_int_equal(rmdir(name), 0);
+	assert_int_equal(mkfifo(name, 0600), 0);
+	tdm_error_clear(&err);
+	assert_int_equal(tdm_file_write(name, "x", 1, &err), TDM_EIO); // nor a pipe, or /dev/stdout
+	assert_int_equal(unlink(name), 0);
 }
 
 static void test_read_limits(void **state) {
