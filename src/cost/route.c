@@ -7,19 +7,25 @@
 // has read of it (its prompt cache), so a turn goes where the turn before went unless its score passes the threshold by
 // that much. The turns are read again each time: nothing is remembered, and every replica decides alike.
 //
-// Scorers: linear (models/linear.h, fitted by learn/fit), and controls that every report compares it with: length
-// (minus the bytes), random, always_small, always_large. A new scorer: a row in `scorers`, a choice in the options.
+// Scorers: linear (models/linear.h, fitted by learn/fit on answers to the gym), those of a router's file
+// (models/router.h, fitted by learn/router_fit on a table of outcomes), and controls that every report compares them
+// with: length (minus the bytes), random, always_small, always_large. A new scorer: a row in `scorers`, a choice in the
+// options.
+//
+// A router of the file knows two or many models: small, then those between, then large; its score is how likely an
+// answer of small does for one of large. A request whose words it has hardly seen is not decided: large answers.
 #include "cost/kinds.h"
 #include "base/random.h"
 #include "models/certified.h"
 #include "models/gate.h"
 #include "models/linear.h"
+#include "models/router.h"
 #include <string.h>
 
 struct options {
 	int scorer;
 	const char *weights, *certificate, *signer;
-	double threshold, rate, stay, audit;
+	double threshold, rate, stay, audit, spend, willingness_to_pay, familiar, undecided;
 };
 
 struct route {
@@ -29,6 +35,10 @@ struct route {
 	double threshold;           // in force
 	struct tdm_certified *certified;
 	struct tdm_model *small, *large;
+	struct tdm_router *router; // of the scorers from `quality` on
+	double familiar;           // the least in force
+	struct tdm_model *models[TDM_ROUTER_MODELS], *embedder;
+	size_t n_models;
 };
 
 static double score_linear(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen) {
@@ -61,38 +71,103 @@ static const struct scorer {
 	const char *name;
 	double (*score)(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen);
 } scorers[] = {
-    {"linear", score_linear},      {"length", score_length},      {"random", score_random},
-    {"always_small", score_small}, {"always_large", score_large},
+    {"linear", score_linear},
+    {"length", score_length},
+    {"random", score_random},
+    {"always_small", score_small},
+    {"always_large", score_large},
+    {"quality", NULL},
+    {"gap", NULL},
+    {"knn", NULL},
+    {"similarity", NULL},
+    {"mf", NULL},
 };
-enum { LINEAR, LENGTH, RANDOM, SMALL, LARGE };
+enum { LINEAR, LENGTH, RANDOM, SMALL, LARGE, FITTED };
 
 struct turn { // what came of one
 	double score, threshold;
-	bool keep;
+	struct tdm_model *chosen;
+	bool keep; // anything but large
+	const char *why;
+	double familiar, quality, cost; // of the chosen, by a router
 };
 
-static struct turn decide(const struct route *r, const struct tdm_run *run, const struct tdm_seen *seen,
-                          double threshold) {
-	struct turn t = {.score = scorers[r->o.scorer].score(r, run, seen), .threshold = threshold};
-	t.keep = tdm_gate_accepts(t.score, threshold);
-	return t;
+// A request without a vector is not decided: large answers it.
+static int look(const struct route *r, struct tdm_run *run, const struct tdm_seen *seen, struct tdm_router_look *out) {
+	struct tdm_router_sight sight = {.text = seen->question, .n = seen->n_question};
+	int width = 0;
+	if (r->router->width > 0) {
+		int status = tdm_embed(r->embedder, run, seen->question, seen->n_question, &sight.vector, &width);
+		if (status)
+			return status;
+		if (width != r->router->width)
+			return tdm_fail(&run->error, TDM_ECONFIG, "%s: vectors of %s have %d numbers, its router was fitted on %d",
+			                r->model.name, r->embedder->name, width, r->router->width);
+	}
+	return tdm_router_judge(r->router, &sight, run->arena, out);
 }
 
-static struct turn last_turn(const struct route *r, const struct tdm_run *run, const struct tdm_request *request) {
+static int decide_fitted(const struct route *r, struct tdm_run *run, const struct tdm_seen *seen, struct turn *t) {
+	struct tdm_router_look seen_now = {.good = {0}};
+	struct tdm_router_policy policy = {t->threshold, r->o.willingness_to_pay, r->familiar};
+	bool undecided = true;
+	size_t choice = r->n_models - 1;
+	int status = look(r, run, seen, &seen_now);
+	if (status && !tdm_gate_may_replace(status))
+		return status;
+	if (status)
+		tdm_error_clear(&run->error);
+	else
+		choice = (size_t)tdm_router_choose(r->router, &seen_now, &policy, &undecided);
+	t->score = status ? (double)NAN : seen_now.good[0];
+	t->familiar = seen_now.familiar;
+	t->quality = seen_now.quality[choice];
+	t->cost = seen_now.cost[choice];
+	t->keep = choice + 1 < r->n_models;
+	t->chosen = r->models[choice];
+	t->why = status ? "undecided, no vector" : undecided ? "undecided" : NULL;
+	return TDM_OK;
+}
+
+static int decide(const struct route *r, struct tdm_run *run, const struct tdm_seen *seen, double threshold,
+                  struct turn *t) {
+	*t = (struct turn){.threshold = threshold};
+	if (r->o.scorer >= FITTED)
+		return decide_fitted(r, run, seen, t);
+	t->score = scorers[r->o.scorer].score(r, run, seen);
+	t->keep = tdm_gate_accepts(t->score, threshold);
+	t->chosen = t->keep ? r->small : r->large;
+	return TDM_OK;
+}
+
+static int last_turn(const struct route *r, struct tdm_run *run, const struct tdm_request *request, struct turn *t) {
 	struct tdm_seen seen = tdm_seen_question(request);
-	struct turn t = {.threshold = r->threshold};
 	bool first = true;
+	int status = TDM_OK;
 	if (r->o.stay <= 0)
-		return decide(r, run, &seen, r->threshold);
-	for (size_t i = 0; i < request->n_messages; i++) {
+		return decide(r, run, &seen, r->threshold, t);
+	for (size_t i = 0; i < request->n_messages && !status; i++) {
 		const struct tdm_message *m = &request->messages[i];
 		if (m->from != TDM_FROM_USER)
 			continue;
 		seen = (struct tdm_seen){.question = m->text, .n_question = m->len};
-		t = decide(r, run, &seen, first ? r->threshold : r->threshold + (t.keep ? -r->o.stay : r->o.stay));
+		status = decide(r, run, &seen, first ? r->threshold : r->threshold + (t->keep ? -r->o.stay : r->o.stay), t);
 		first = false;
 	}
-	return first ? decide(r, run, &seen, r->threshold) : t;
+	return first ? decide(r, run, &seen, r->threshold, t) : status;
+}
+
+static void record(const struct route *r, struct tdm_run *run, const struct turn *t) {
+	double threshold = isfinite(t->threshold) && r->o.willingness_to_pay <= 0 ? t->threshold : (double)NAN;
+	double score = isfinite(t->score) ? t->score : (double)NAN;
+	const char *name = scorers[r->o.scorer].name;
+	bool stayed = isfinite(t->score) && t->keep != tdm_gate_accepts(t->score, r->threshold);
+	if (r->o.scorer < FITTED)
+		tdm_gate_record(run, &r->model, t->chosen->name, name, score, threshold, stayed ? "stays" : NULL);
+	else
+		tdm_gate_record(run, &r->model, t->chosen->name, name, score, threshold,
+		                "%s%sfamiliar %.3f of at least %.3f, quality %.4g, price %.4g", t->why ? t->why : "",
+		                t->why ? ": " : "", t->familiar, r->familiar, t->quality, t->cost);
 }
 
 static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
@@ -106,19 +181,19 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 		tdm_gate_record(run, m, r->large->name, "certificate", (double)NAN, (double)NAN, NULL);
 		return tdm_generate(r->large, run, request, sink, result);
 	}
-	struct turn t = last_turn(r, run, request);
-	struct tdm_model *chosen = t.keep ? r->small : r->large;
-	bool stayed = isfinite(t.score) && t.keep != tdm_gate_accepts(t.score, r->threshold);
-	tdm_gate_record(run, m, chosen->name, scorers[r->o.scorer].name, isfinite(t.score) ? t.score : (double)NAN,
-	                isfinite(t.threshold) ? t.threshold : (double)NAN, stayed ? "stays" : NULL);
-	return tdm_certified_generate(r->certified, chosen, r->large, run, request, sink, result);
+	struct turn t;
+	int status = last_turn(r, run, request, &t);
+	if (status)
+		return status;
+	record(r, run, &t);
+	return tdm_certified_generate(r->certified, t.chosen, r->large, run, request, sink, result);
 }
 
 // The threshold in force: the one that is set, or the one that the wished share of requests reaches.
 static int set_threshold(const struct tdm_build *b, struct route *r) {
 	const struct options *o = &r->o;
 	r->threshold = o->threshold;
-	if (o->scorer >= SMALL)
+	if (o->scorer == SMALL || o->scorer == LARGE)
 		r->threshold = 0;
 	else if (o->rate >= 0 && o->scorer == RANDOM)
 		r->threshold = 1 - o->rate;
@@ -142,6 +217,41 @@ static int open_certificate(const struct tdm_build *b, struct route *r) {
 	return status ? status : tdm_certified_watch(b, r->certified, r->o.audit);
 }
 
+static void set_fitted_threshold(struct route *r) {
+	const struct options *o = &r->o;
+	r->threshold = o->threshold;
+	if (o->rate >= 0)
+		r->threshold = tdm_linear_threshold(r->router->by_score, o->rate);
+	else if (o->spend >= 0)
+		r->threshold = tdm_router_threshold_by_spend(r->router, o->spend);
+	r->familiar = o->undecided > 0 ? tdm_linear_threshold(r->router->by_familiar, 1 - o->undecided) : o->familiar;
+}
+
+// small, those between, large, as many as the router was fitted on; the embedder where it reads vectors.
+static int create_fitted(const struct tdm_build *b, struct route *r) {
+	if (!r->o.weights)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: scorer %s needs weights: a file of tandem fit-router", b->where,
+		                scorers[r->o.scorer].name);
+	int status = tdm_router_open(b, r->o.weights, &r->router);
+	if (status)
+		return status;
+	if (strcmp(tdm_router_names[r->router->scorer], scorers[r->o.scorer].name) != 0)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: %s holds scorer %s, not %s", b->where, r->o.weights,
+		                tdm_router_names[r->router->scorer], scorers[r->o.scorer].name);
+	r->models[0] = r->small;
+	r->n_models = 2 + tdm_build_roles(b, "between", r->models + 1, TDM_ROUTER_MODELS - 2);
+	if (r->n_models != (size_t)r->router->n_models)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: %s was fitted on %d models (the cheapest first), here are %zu",
+		                b->where, r->o.weights, r->router->n_models, r->n_models);
+	r->models[r->n_models - 1] = r->large;
+	r->embedder = tdm_build_role(b, "embedder");
+	if (r->router->width > 0 && !r->embedder)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: %s reads vectors: it expects a model in role \"embedder\"",
+		                b->where, r->o.weights);
+	set_fitted_threshold(r);
+	return TDM_OK;
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	static const struct tdm_model_ops ops = {.generate = generate};
 	struct tdm_model *small = tdm_build_role(b, "small"), *large = tdm_build_role(b, "large");
@@ -153,6 +263,15 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	r->small = small;
 	r->large = large;
 	*out = &r->model;
+	if (r->o.scorer >= FITTED) {
+		int status = create_fitted(b, r);
+		return status ? status : open_certificate(b, r);
+	}
+	if (tdm_build_roles(b, "between", r->models, TDM_ROUTER_MODELS) > 0)
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: scorer %s knows two models; with some between them a scorer of "
+		                "tandem fit-router is needed",
+		                b->where, scorers[r->o.scorer].name);
 	if (r->o.weights) {
 		int status = tdm_linear_open(b, r->o.weights, TDM_READS_QUESTION, &r->weights);
 		if (status != TDM_OK)
@@ -166,15 +285,20 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 static const struct tdm_role roles[] = {
     {"small", TDM_CAN_TEXT, 1, 1, "answers what it is likely to get right"},
     {"large", TDM_CAN_TEXT, 1, 1, "answers the rest"},
+    {"between", TDM_CAN_TEXT, 0, TDM_ROUTER_MODELS - 2, "the models between them, the cheaper the earlier"},
+    {"embedder", TDM_CAN_EMBED, 0, 1, "makes the vectors that a router was fitted on"},
 };
 
 #define AT(field) offsetof(struct options, field)
 static const struct tdm_option table[] = {
-    {"scorer", TDM_OPT_CHOICE, AT(scorer), "linear", 0, 0, "linear|length|random|always_small|always_large",
+    {"scorer", TDM_OPT_CHOICE, AT(scorer), "linear", 0, 0,
+     "linear|length|random|always_small|always_large|quality|gap|knn|similarity|mf",
      "what the last user message is judged by"},
-    {"weights", TDM_OPT_STRING, AT(weights), NULL, 0, 0, NULL, "file of the scorer, or embedded:route"},
+    {"weights", TDM_OPT_STRING, AT(weights), NULL, 0, 0, NULL, "file of the scorer (tandem fit), or embedded:route"},
     {"threshold", TDM_OPT_NUMBER, AT(threshold), "0.5", 0, 0, NULL,
-     "small from this score on: probability (linear), minus the bytes (length), 0..1 (random)"},
+     "small from this score on: probability (linear), that it does for large (quality, gap, knn, similarity, mf), "
+     "minus "
+     "the bytes (length), 0..1 (random)"},
     {"stay", TDM_OPT_NUMBER, AT(stay), "0", 0, 1e9, NULL,
      "by how much a score must pass the threshold to change the model within a conversation; 0 = turns are on their "
      "own"},
@@ -183,6 +307,14 @@ static const struct tdm_option table[] = {
     {"audit", TDM_OPT_NUMBER, AT(audit), "0", 0, 1, NULL,
      "share of the requests whose kept answers are compared with the large model's; needs a certificate whose loss is "
      "differs"},
+    {"spend", TDM_OPT_NUMBER, AT(spend), "-1", -1, 1, NULL,
+     "instead: the mean price as a share of that of large alone, as it was on the items of the fit; -1 = not set"},
+    {"willingness_to_pay", TDM_OPT_NUMBER, AT(willingness_to_pay), "0", 0, 1e9, NULL,
+     "instead of a threshold: what a right answer is worth, in the unit of the table's costs; 0 = not set"},
+    {"familiar", TDM_OPT_NUMBER, AT(familiar), "0", 0, 1, NULL,
+     "least share of a request's words that the fit has seen; below it is undecided and large answers; 0 = never"},
+    {"undecided", TDM_OPT_NUMBER, AT(undecided), "0", 0, 1, NULL,
+     "instead: the share of requests like those of the fit that may be undecided; 0 = not set"},
 };
 
 const struct tdm_kind tdm_kind_route = {
@@ -191,7 +323,7 @@ const struct tdm_kind tdm_kind_route = {
     .family = TDM_STRATEGY,
     .goal = TDM_GOAL_COST,
     .leaf = "B3a",
-    .source = "arXiv 2406.18665, 2404.14618",
+    .source = "arXiv 2406.18665, 2404.14618, 2502.03261",
     .roles = roles,
     .n_roles = TDM_COUNT(roles),
     .options = table,

@@ -114,17 +114,25 @@ int tdm_linear_read(struct tdm_arena *arena, const char *name, const char *data,
 
 // --- the weights that a kind's option names
 
-static int read_named(const struct tdm_build *b, const char *name, struct tdm_linear **out, struct tdm_error *why) {
+int tdm_linear_file(const struct tdm_build *b, const char *name, size_t limit, struct tdm_bytes *out,
+                    struct tdm_error *why) {
 	static const char embedded[] = "embedded:";
-	struct tdm_bytes file;
 	if (!strncmp(name, embedded, sizeof embedded - 1)) {
 		size_t n = 0;
 		const char *data = b->embedded ? b->embedded(name + sizeof embedded - 1, &n) : NULL;
-		return data ? tdm_linear_read(b->arena, name, data, n, out, why)
-		            : tdm_fail(why, TDM_ECONFIG, "this program contains no weights %s", name);
+		tdm_bytes_init(out, n + 1);
+		if (!data)
+			return tdm_fail(why, TDM_ECONFIG, "this program contains no weights %s", name);
+		tdm_bytes_add(out, data, n);
+		return out->failed ? tdm_fail(why, TDM_ENOMEM, "no memory for the weights %s", name) : TDM_OK;
 	}
 	const char *path = name[0] == '/' || !b->folder ? name : tdm_arena_printf(b->arena, "%s/%s", b->folder, name);
-	int status = tdm_file_read(path ? path : name, FILE_LIMIT_BYTES, &file, why);
+	return tdm_file_read(path ? path : name, limit, out, why);
+}
+
+static int read_named(const struct tdm_build *b, const char *name, struct tdm_linear **out, struct tdm_error *why) {
+	struct tdm_bytes file;
+	int status = tdm_linear_file(b, name, FILE_LIMIT_BYTES, &file, why);
 	if (status == TDM_OK)
 		status = tdm_linear_read(b->arena, name, file.data, file.len, out, why);
 	tdm_bytes_release(&file);

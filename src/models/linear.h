@@ -30,4 +30,7 @@ int tdm_linear_read(struct tdm_arena *arena, const char *name, const char *data,
 // For create() of a kind: the weights that an option names, a path or embedded:NAME, which must read what the kind
 // shows them. Error: TDM_ECONFIG with b->error set.
 int tdm_linear_open(const struct tdm_build *b, const char *name, enum tdm_reads reads, struct tdm_linear **out);
+// For create() of a kind: the bytes of the weights that an option names, a path or embedded:NAME. Inits *out.
+int tdm_linear_file(const struct tdm_build *b, const char *name, size_t limit, struct tdm_bytes *out,
+                    struct tdm_error *why);
 void tdm_linear_write(const struct tdm_linear *w, struct tdm_bytes *out);

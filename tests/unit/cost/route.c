@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "cost/kinds.h"
 #include "models/linear.h"
+#include "models/router.h"
 #include "tests.h"
 
 static struct says small, large;
@@ -87,8 +88,8 @@ static void embedded_weights_are_read(void **state) {
 	struct { // the options, as the builder makes them
 		int scorer;
 		const char *weights, *certificate, *signer;
-		double threshold, rate, stay, audit;
-	} options = {.weights = "embedded:route", .threshold = 0.5, .rate = -1};
+		double threshold, rate, stay, audit, spend, willingness_to_pay, familiar, undecided;
+	} options = {.weights = "embedded:route", .threshold = 0.5, .rate = -1, .spend = -1};
 	write_weights("build/route.json");
 	assert_int_equal(make(&a, "{scorer: always_small}"), TDM_OK);
 	a.build.embedded = embedded;
@@ -162,6 +163,113 @@ static void demand_42_a_change_has_a_price(void **state) {
 		}
 }
 
+// --- routers of a file
+
+static struct says between;
+
+static int embed(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, const float **out,
+                 int *width) {
+	float *x = tdm_arena_array(run->arena, 2, sizeof *x);
+	if (len && text[0] == '!')
+		return tdm_fail(&run->error, TDM_EUPSTREAM, "no vectors today");
+	x[0] = len && text[0] == 'e' ? 1 : 0;
+	x[1] = 1 - x[0];
+	*out = x;
+	*width = 2;
+	return TDM_OK;
+}
+
+static const struct tdm_model_ops embed_ops = {.embed = embed};
+static struct tdm_model embedder = {.ops = &embed_ops, .name = "vectors", .can = TDM_CAN_EMBED};
+
+// Three models; easy questions (e..) are answered by all, others by large alone, the one between by half of them.
+static void write_router(const char *path) {
+	static float quality[9] = {4, -4, 0, 4, 0, 0, 4, 4, 0}, cost[9] = {0, 0, 1, 0, 0, 2, 0, 0, 10};
+	struct tdm_router r = {.scorer = TDM_ROUTER_QUALITY, .n_models = 3, .width = 2, .models = {"a", "b", "c"}};
+	struct tdm_bytes out;
+	r.quality = quality;
+	r.cost = cost;
+	for (int q = 0; q < TDM_N_QUANTILES; q++) {
+		r.by_score[q] = q / 200.0;
+		r.spend[q] = q / 100.0;
+		r.by_familiar[q] = q / 100.0;
+	}
+	tdm_router_learn_words(&r, "easy hard known", 15);
+	tdm_bytes_init(&out, 1 << 20);
+	tdm_router_write(&r, &out);
+	assert_false(out.failed);
+	assert_int_equal(tdm_file_write(path, out.data, out.len, NULL), TDM_OK);
+	tdm_bytes_release(&out);
+}
+
+static int make_three(struct asked *a, const char *options, bool with_embedder) {
+	static const char *const roles[] = {"small", "large", "between", "embedder"};
+	says_init(&small, "small", "s");
+	says_init(&between, "middle", "m");
+	says_init(&large, "large", "l");
+	write_router("build/router.json");
+	return asked_make(a, &tdm_kind_route, options, with_embedder ? 4 : 3,
+	                  (struct tdm_model *[]){&small.model, &large.model, &between.model, &embedder}, roles);
+}
+
+static void a_router_chooses_among_three(void **state) {
+	static const struct {
+		const char *options, *easy, *hard;
+	} rows[] = {{"{scorer: quality, weights: build/router.json, threshold: 0.45}", "s", "l"},
+	            {"{scorer: quality, weights: build/router.json, threshold: 0.2}", "s", "m"},
+	            {"{scorer: quality, weights: build/router.json, rate: 0.9}", "s", "m"}, // 0.05: 0.5 - 0.48 is below it
+	            {"{scorer: quality, weights: build/router.json, spend: 0.4}", "s", "m"},
+	            {"{scorer: quality, weights: build/router.json, willingness_to_pay: 5}", "s", "m"},
+	            {"{scorer: quality, weights: build/router.json, willingness_to_pay: 50}", "s", "l"}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct asked a;
+		assert_int_equal(make_three(&a, rows[i].options, true), TDM_OK);
+		assert_string_equal(ask(&a, "easy", 1), rows[i].easy);
+		assert_string_equal(a.run.record->decisions->signal, "quality");
+		assert_true(fabs(a.run.record->decisions->score - 0.5) < 1e-9);
+		assert_string_equal(ask(&a, "hard", 1), rows[i].hard);
+		asked_done(&a);
+	}
+}
+
+// What the fit has not seen is not decided: the strong model answers, and the record says why.
+static void the_undecided_go_to_large(void **state) {
+	struct asked a;
+	assert_int_equal(make_three(&a, "{scorer: quality, weights: build/router.json, threshold: 0, familiar: 0.5}", true),
+	                 TDM_OK);
+	assert_string_equal(ask(&a, "easy known words", 1), "s");
+	assert_string_equal(ask(&a, "easy zxcv qwer", 1), "l");
+	assert_non_null(strstr(a.run.record->decisions->detail, "undecided: familiar 0.333 of at least 0.500"));
+	assert_string_equal(ask(&a, "!", 1), "l"); // no vector
+	assert_int_equal(a.status, TDM_OK);
+	assert_non_null(strstr(a.run.record->decisions->detail, "undecided, no vector"));
+	asked_done(&a);
+	assert_int_equal(
+	    make_three(&a, "{scorer: quality, weights: build/router.json, threshold: 0, undecided: 0.3}", true), TDM_OK);
+	assert_string_equal(ask(&a, "easy zxcv qwer known", 1), "s");
+	assert_string_equal(ask(&a, "easy zxcv qwer uiop", 1), "l");
+	asked_done(&a);
+}
+
+static void routers_that_do_not_fit_are_refused(void **state) {
+	static const char *const rows[][2] = {
+	    {"{scorer: quality}", "scorer quality needs weights: a file of tandem fit-router"},
+	    {"{scorer: knn, weights: build/router.json}", "holds scorer quality, not knn"},
+	    {"{scorer: quality, weights: build/router.json}", "expects a model in role \"embedder\""},
+	    {"{scorer: quality, weights: build/none.json}", "none.json"},
+	    {"{scorer: length}", "scorer length knows two models"},
+	};
+	struct asked a;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(make_three(&a, rows[i][0], false), TDM_ECONFIG);
+		assert_non_null(strstr(a.error.text, rows[i][1]));
+		asked_done(&a);
+	}
+	assert_int_equal(make(&a, "{scorer: quality, weights: build/router.json}"), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "was fitted on 3 models (the cheapest first), here are 2"));
+	asked_done(&a);
+}
+
 static void tools_go_to_who_can_call_them(void **state) {
 	static const struct tdm_tool tool = {.name = "f"};
 	static const char *const roles[] = {"small", "large"};
@@ -208,13 +316,11 @@ static void bad_settings_are_refused(void **state) {
 
 int tdm_test_route(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(linear_scores_the_last_user_message),
-	    cmocka_unit_test(rate_takes_the_quantile),
-	    cmocka_unit_test(embedded_weights_are_read),
-	    cmocka_unit_test(controls),
-	    cmocka_unit_test(demand_42_a_change_has_a_price),
-	    cmocka_unit_test(tools_go_to_who_can_call_them),
-	    cmocka_unit_test(bad_settings_are_refused),
+	    cmocka_unit_test(linear_scores_the_last_user_message), cmocka_unit_test(rate_takes_the_quantile),
+	    cmocka_unit_test(embedded_weights_are_read),           cmocka_unit_test(controls),
+	    cmocka_unit_test(demand_42_a_change_has_a_price),      cmocka_unit_test(a_router_chooses_among_three),
+	    cmocka_unit_test(the_undecided_go_to_large),           cmocka_unit_test(routers_that_do_not_fit_are_refused),
+	    cmocka_unit_test(tools_go_to_who_can_call_them),       cmocka_unit_test(bad_settings_are_refused),
 	};
 	return cmocka_run_group_tests_name("route", tests, NULL, NULL);
 }

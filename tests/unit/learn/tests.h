@@ -5,3 +5,4 @@ int tdm_test_train(void);
 int tdm_test_bpe(void);
 int tdm_test_fit(void);
 int tdm_test_fit_probe(void);
+int tdm_test_router_fit(void);

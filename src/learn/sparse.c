@@ -1,0 +1,164 @@
+#include "learn/sparse.h"
+#include "base/status.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_STEPS = 30, MOST_INNER = 200 };
+
+int tdm_sparse_add(struct tdm_sparse *s, const float *x) {
+	if (s->n + 2 > s->cap_rows) {
+		size_t cap = s->cap_rows ? 2 * s->cap_rows : 1024;
+		size_t *start = realloc(s->start, cap * sizeof *start);
+		if (!start)
+			return TDM_ENOMEM;
+		s->start = start;
+		s->cap_rows = cap;
+		s->start[s->n] = s->n_items;
+	}
+	if (s->n_items + (size_t)s->width > s->cap) {
+		size_t cap = 2 * s->cap + (size_t)s->width;
+		uint16_t *column = realloc(s->column, cap * sizeof *column);
+		s->column = column ? column : s->column;
+		float *value = realloc(s->value, cap * sizeof *value);
+		s->value = value ? value : s->value;
+		if (!column || !value)
+			return TDM_ENOMEM;
+		s->cap = cap;
+	}
+	for (int k = 0; k < s->width; k++)
+		if (x[k] != 0) {
+			s->column[s->n_items] = (uint16_t)k;
+			s->value[s->n_items++] = x[k];
+		}
+	s->start[++s->n] = s->n_items;
+	return TDM_OK;
+}
+
+void tdm_sparse_release(struct tdm_sparse *s) {
+	free(s->start);
+	free(s->column);
+	free(s->value);
+	*s = (struct tdm_sparse){0};
+}
+
+static double row_dot(const struct tdm_sparse *s, size_t i, const double *w) {
+	double sum = w[s->width];
+	for (size_t k = s->start[i]; k < s->start[i + 1]; k++)
+		sum += (double)s->value[k] * w[s->column[k]];
+	return sum;
+}
+
+static void row_add(const struct tdm_sparse *s, size_t i, double scale, double *out) {
+	out[s->width] += scale;
+	for (size_t k = s->start[i]; k < s->start[i + 1]; k++)
+		out[s->column[k]] += scale * (double)s->value[k];
+}
+
+struct problem {
+	const struct tdm_sparse *rows;
+	const double *y;
+	bool linear;
+	double l2;
+	double *w, *gradient, *direction, *residual, *search, *product; // width + 1 each
+	double *curve;                                                  // of each row
+};
+
+static double dot(const struct problem *p, const double *a, const double *b) {
+	double sum = 0;
+	for (int k = 0; k <= p->rows->width; k++)
+		sum += a[k] * b[k];
+	return sum;
+}
+
+// -y ln p - (1 - y) ln(1 - p) at p = 1 / (1 + e^-z), without overflow.
+static double log_loss(double z, double y) {
+	return (z > 0 ? z + log1p(exp(-z)) : log1p(exp(z))) - y * z;
+}
+
+static double objective(const struct problem *p, const double *w) {
+	double bias = w[p->rows->width], loss = p->l2 / 2 * (dot(p, w, w) - bias * bias);
+	for (size_t i = 0; i < p->rows->n; i++) {
+		double z = row_dot(p->rows, i, w);
+		loss += p->linear ? (z - p->y[i]) * (z - p->y[i]) / 2 : log_loss(z, p->y[i]);
+	}
+	return loss;
+}
+
+static void find_gradient(struct problem *p) {
+	int bias = p->rows->width;
+	for (int k = 0; k <= bias; k++)
+		p->gradient[k] = k == bias ? 0 : p->l2 * p->w[k];
+	for (size_t i = 0; i < p->rows->n; i++) {
+		double z = row_dot(p->rows, i, p->w), at = p->linear ? z : 1 / (1 + exp(-z));
+		p->curve[i] = p->linear ? 1 : at * (1 - at);
+		row_add(p->rows, i, at - p->y[i], p->gradient);
+	}
+}
+
+// The tiny constant on the bias keeps the curvature positive when every row is far from the boundary.
+static void curvature(const struct problem *p, const double *v, double *out) {
+	for (int k = 0; k <= p->rows->width; k++)
+		out[k] = (k == p->rows->width ? 1e-9 : p->l2) * v[k];
+	for (size_t i = 0; i < p->rows->n; i++)
+		row_add(p->rows, i, p->curve[i] * row_dot(p->rows, i, v), out);
+}
+
+static void find_direction(struct problem *p) {
+	double *d = p->direction, *r = p->residual, *s = p->search;
+	for (int k = 0; k <= p->rows->width; k++) {
+		d[k] = 0;
+		r[k] = s[k] = -p->gradient[k];
+	}
+	double square = dot(p, r, r), enough = square * 1e-4;
+	for (int i = 0; i < MOST_INNER && square > enough; i++) {
+		curvature(p, s, p->product);
+		double step = square / dot(p, s, p->product), before = square;
+		for (int k = 0; k <= p->rows->width; k++) {
+			d[k] += step * s[k];
+			r[k] -= step * p->product[k];
+		}
+		square = dot(p, r, r);
+		for (int k = 0; k <= p->rows->width; k++)
+			s[k] = r[k] + square / before * s[k];
+	}
+}
+
+// Halves the step until the objective falls. False when it no longer does: that is the minimum.
+static bool take_step(struct problem *p, double *value) {
+	for (double step = 1; step > 1e-6; step /= 2) {
+		for (int k = 0; k <= p->rows->width; k++)
+			p->search[k] = p->w[k] + step * p->direction[k];
+		double now = objective(p, p->search);
+		if (now < *value - 1e-9 * fabs(*value)) {
+			memcpy(p->w, p->search, (size_t)(p->rows->width + 1) * sizeof *p->w);
+			*value = now;
+			return true;
+		}
+	}
+	return false;
+}
+
+int tdm_sparse_fit(const struct tdm_sparse *s, const double *y, bool linear, double l2, double *out) {
+	size_t n = (size_t)s->width + 1;
+	double *room = calloc(5 * n + s->n, sizeof *room);
+	struct problem p = {.rows = s, .y = y, .linear = linear, .l2 = l2, .w = out};
+	if (!room)
+		return TDM_ENOMEM;
+	p.gradient = room;
+	p.direction = room + n;
+	p.residual = room + 2 * n;
+	p.search = room + 3 * n;
+	p.product = room + 4 * n;
+	p.curve = room + 5 * n;
+	memset(out, 0, n * sizeof *out);
+	double value = objective(&p, out);
+	for (int i = 0; i < MOST_STEPS; i++) {
+		find_gradient(&p);
+		find_direction(&p);
+		if (!take_step(&p, &value))
+			break;
+	}
+	free(room);
+	return TDM_OK;
+}
