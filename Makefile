@@ -230,6 +230,8 @@ bench-guarantee: $(B)/guarantee ## power and broken promises: the tables of docs
 	bench/guarantee $(OUTCOMES)
 bench-replay: all ## published figures of RouteLLM and ZeroEval from their outcomes, in DATA=folder
 	bench/replay $(DATA)
+bench-routing: all ## what routers are worth on RouteLLM's outcomes, in DATA=folder
+	node bench/routing.mjs $(DATA)
 fuzz: ## libFuzzer on the parsers, FUZZ_SECONDS each
 	tests/fuzz/run
 
@@ -237,4 +239,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-replay fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-replay bench-routing fuzz clean

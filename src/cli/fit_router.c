@@ -24,7 +24,7 @@ enum { MOST_RESAMPLES = 10000, TEXTS_IN_A_CALL = 64, CONTROLS = 3 };
 struct options {
 	const char *config, *embedder, *out;
 	struct tdm_strings models, names, costs;
-	int scorer, others;
+	int scorer, others, loss;
 	int64_t neighbours, rank, epochs, folds, seed, resamples;
 	double l2, rate;
 	bool show_group;
@@ -43,8 +43,9 @@ static const struct tdm_option options[] = {
     {"show-group", TDM_OPT_BOOL, AT(show_group), "no", 0, 0, NULL, "the item's group is the first line of its text"},
     {"embedder", TDM_OPT_STRING, AT(embedder), NULL, 0, 0, NULL, "model of the settings whose vectors are read"},
     {"config", TDM_OPT_STRING, AT(config), NULL, 0, 0, NULL, "settings file, for --embedder"},
-    {"l2", TDM_OPT_NUMBER, AT(l2), "2", 1e-6, 1e9, NULL,
-     "quality, gap: penalty on the weights, against the sum of losses"},
+    {"loss", TDM_OPT_CHOICE, AT(loss), "log", 0, 0, "log|square", "quality: of a prediction"},
+    {"l2", TDM_OPT_NUMBER, AT(l2), "2", 0, 1e9, NULL,
+     "quality, gap: penalty on the weights, against the sum of losses; 0: found on a fifth of the items of each fit"},
     {"neighbours", TDM_OPT_INT, AT(neighbours), "40", 1, 256, NULL, "knn: items that are asked"},
     {"rank", TDM_OPT_INT, AT(rank), "64", 1, 1024, NULL, "mf: factors"},
     {"epochs", TDM_OPT_INT, AT(epochs), "20", 1, 1000, NULL, "mf: times that every pair is seen"},
@@ -379,6 +380,7 @@ static int make_router(struct fit *f) {
 static int fit(struct fit *f) {
 	const struct options *o = f->o;
 	f->how = (struct tdm_router_options){.scorer = (enum tdm_router_scorer)o->scorer,
+	                                     .square = o->loss == 1,
 	                                     .l2 = o->l2,
 	                                     .neighbours = (int)o->neighbours,
 	                                     .rank = (int)o->rank,

@@ -55,7 +55,10 @@ static void label_gaps(const struct chosen *c, int m, double *y) {
 
 static int fit_row(const struct chosen *c, const struct tdm_sparse *rows, const double *y, bool linear, float *out) {
 	double *w = calloc((size_t)rows->width + 1, sizeof *w);
-	int status = w ? tdm_sparse_fit(rows, y, linear, c->o->l2, w) : TDM_ENOMEM;
+	double l2;
+	int status = !w             ? TDM_ENOMEM
+	             : c->o->l2 > 0 ? tdm_sparse_fit(rows, y, linear, c->o->l2, w)
+	                            : tdm_sparse_fit_best(rows, y, linear, &l2, w);
 	for (int k = 0; k <= rows->width && !status; k++)
 		out[k] = (float)w[k];
 	free(w);
@@ -76,7 +79,7 @@ static int fit_model(const struct chosen *c, const struct tdm_sparse *rows, int 
 		y[i] = c->items[i]->quality[m];
 	if (c->r->scorer == TDM_ROUTER_GAP)
 		label_gaps(c, m, y);
-	int status = fit_row(c, rows, y, false, c->r->quality + at);
+	int status = fit_row(c, rows, y, c->r->is_linear, c->r->quality + at);
 	for (size_t i = 0; i < c->n; i++)
 		y[i] = c->items[i]->cost[m];
 	if (!status && !is_constant(y, c->n))
@@ -191,6 +194,7 @@ int tdm_router_fit(const struct tdm_router_item *items, size_t n, const int *fol
                    struct tdm_error *err) {
 	struct chosen c = {.o = o, .arena = arena, .r = out};
 	*out = (struct tdm_router){.scorer = o->scorer, .n_models = o->n_models, .width = o->width};
+	out->is_linear = o->square && o->scorer == TDM_ROUTER_QUALITY;
 	for (int m = 0; m < o->n_models; m++)
 		out->models[m] = o->models[m];
 	c.items = calloc(n + 1, sizeof *c.items);

@@ -19,7 +19,8 @@ struct tdm_router_options {
 	enum tdm_router_scorer scorer;
 	int n_models, width; // width: of the vectors; 0 = texts
 	const char *const *models;
-	double l2;        // quality, gap, cost: penalty l2 / 2 |w|^2 beside the sum of losses over the items
+	double l2;   // quality, gap, cost: penalty l2 / 2 |w|^2 beside the sum of losses over the items; 0 = found on them
+	bool square; // quality: the square loss, not the log-loss
 	int neighbours;   // knn
 	int rank, epochs; // mf
 	double rate;      // mf: of Adam

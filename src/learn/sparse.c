@@ -62,7 +62,13 @@ struct problem {
 	double l2;
 	double *w, *gradient, *direction, *residual, *search, *product; // width + 1 each
 	double *curve;                                                  // of each row
+	bool parted;                                                    // every fifth row is kept for a test
 };
+
+enum { PARTS = 5 };
+static bool is_left_out(const struct problem *p, size_t i) {
+	return p->parted && i % PARTS == PARTS - 1;
+}
 
 static double dot(const struct problem *p, const double *a, const double *b) {
 	double sum = 0;
@@ -79,6 +85,8 @@ static double log_loss(double z, double y) {
 static double objective(const struct problem *p, const double *w) {
 	double bias = w[p->rows->width], loss = p->l2 / 2 * (dot(p, w, w) - bias * bias);
 	for (size_t i = 0; i < p->rows->n; i++) {
+		if (is_left_out(p, i))
+			continue;
 		double z = row_dot(p->rows, i, w);
 		loss += p->linear ? (z - p->y[i]) * (z - p->y[i]) / 2 : log_loss(z, p->y[i]);
 	}
@@ -90,6 +98,8 @@ static void find_gradient(struct problem *p) {
 	for (int k = 0; k <= bias; k++)
 		p->gradient[k] = k == bias ? 0 : p->l2 * p->w[k];
 	for (size_t i = 0; i < p->rows->n; i++) {
+		if (is_left_out(p, i))
+			continue;
 		double z = row_dot(p->rows, i, p->w), at = p->linear ? z : 1 / (1 + exp(-z));
 		p->curve[i] = p->linear ? 1 : at * (1 - at);
 		row_add(p->rows, i, at - p->y[i], p->gradient);
@@ -101,7 +111,8 @@ static void curvature(const struct problem *p, const double *v, double *out) {
 	for (int k = 0; k <= p->rows->width; k++)
 		out[k] = (k == p->rows->width ? 1e-9 : p->l2) * v[k];
 	for (size_t i = 0; i < p->rows->n; i++)
-		row_add(p->rows, i, p->curve[i] * row_dot(p->rows, i, v), out);
+		if (!is_left_out(p, i))
+			row_add(p->rows, i, p->curve[i] * row_dot(p->rows, i, v), out);
 }
 
 static void find_direction(struct problem *p) {
@@ -139,26 +150,68 @@ static bool take_step(struct problem *p, double *value) {
 	return false;
 }
 
-int tdm_sparse_fit(const struct tdm_sparse *s, const double *y, bool linear, double l2, double *out) {
+// From the weights in p->w on.
+static void minimise(struct problem *p) {
+	double value = objective(p, p->w);
+	for (int i = 0; i < MOST_STEPS; i++) {
+		find_gradient(p);
+		find_direction(p);
+		if (!take_step(p, &value))
+			break;
+	}
+}
+
+static double *open_problem(struct problem *p, const struct tdm_sparse *s) {
 	size_t n = (size_t)s->width + 1;
 	double *room = calloc(5 * n + s->n, sizeof *room);
-	struct problem p = {.rows = s, .y = y, .linear = linear, .l2 = l2, .w = out};
+	p->rows = s;
+	p->gradient = room;
+	if (room) {
+		p->direction = room + n;
+		p->residual = room + 2 * n;
+		p->search = room + 3 * n;
+		p->product = room + 4 * n;
+		p->curve = room + 5 * n;
+		memset(p->w, 0, n * sizeof *p->w);
+	}
+	return room;
+}
+
+int tdm_sparse_fit(const struct tdm_sparse *s, const double *y, bool linear, double l2, double *out) {
+	struct problem p = {.y = y, .linear = linear, .l2 = l2, .w = out};
+	double *room = open_problem(&p, s);
 	if (!room)
 		return TDM_ENOMEM;
-	p.gradient = room;
-	p.direction = room + n;
-	p.residual = room + 2 * n;
-	p.search = room + 3 * n;
-	p.product = room + 4 * n;
-	p.curve = room + 5 * n;
-	memset(out, 0, n * sizeof *out);
-	double value = objective(&p, out);
-	for (int i = 0; i < MOST_STEPS; i++) {
-		find_gradient(&p);
-		find_direction(&p);
-		if (!take_step(&p, &value))
+	minimise(&p);
+	free(room);
+	return TDM_OK;
+}
+
+static double test_loss(const struct problem *p) {
+	double loss = 0;
+	for (size_t i = PARTS - 1; i < p->rows->n; i += PARTS) {
+		double z = row_dot(p->rows, i, p->w);
+		loss += p->linear ? (z - p->y[i]) * (z - p->y[i]) / 2 : log_loss(z, p->y[i]);
+	}
+	return loss;
+}
+
+int tdm_sparse_fit_best(const struct tdm_sparse *s, const double *y, bool linear, double *l2, double *out) {
+	struct problem p = {.y = y, .linear = linear, .w = out, .parted = true};
+	double *room = open_problem(&p, s), least = INFINITY;
+	if (!room)
+		return TDM_ENOMEM;
+	*l2 = 64;
+	for (double at = 64; at >= 1; at /= 2) { // the weights of a larger penalty are a good start for the next
+		p.l2 = at;
+		minimise(&p);
+		double loss = test_loss(&p);
+		if (loss < least) {
+			least = loss;
+			*l2 = at;
+		} else if (loss > least * 1.002)
 			break;
 	}
 	free(room);
-	return TDM_OK;
+	return tdm_sparse_fit(s, y, linear, *l2, out);
 }

@@ -109,7 +109,8 @@ static double row_times(const float *row, const float *x, int n) {
 static void judge_rows(const struct tdm_router *r, const float *x, struct tdm_router_look *out) {
 	int n = tdm_router_inputs(r), last = r->n_models - 1;
 	for (int m = 0; m < r->n_models; m++) {
-		out->quality[m] = logistic(row_times(r->quality + (size_t)m * (size_t)(n + 1), x, n));
+		double z = row_times(r->quality + (size_t)m * (size_t)(n + 1), x, n);
+		out->quality[m] = r->is_linear ? fmin(1, fmax(0, z)) : logistic(z);
 		if (r->cost)
 			out->cost[m] = fmax(0, row_times(r->cost + (size_t)m * (size_t)(n + 1), x, n));
 	}

@@ -4,17 +4,17 @@
 //
 // The models stand in the order of the table they were fitted on: the first is the cheapest, the last the strong one
 // that answers whatever is not decided. `good` of a model is the probability that its answer does for that of the last:
-//   quality     (1 + q_m - q_last) / 2, q by a logistic predictor for each model, cost by a linear one (CARROT)
-//   gap         sigma(w_m x), fitted on the transformed label q_m >= q_last - t (HybridLLM)
-//   knn         as quality, q and cost being means over the nearest items by cosine
-//   similarity  sigma(s_m - s_last), s by Bradley-Terry over all items, each weighted 10^(1 + cosine / largest cosine)
-//   mf          sigma(s_m - s_last), s_m = join . (table_m * (projection x)), table_m of length 1 (RouteLLM)
+//   quality     (1 + q_m - q_last) / 2, q by a logistic or a linear predictor for each model, cost by a linear one
+//   (CARROT) gap         sigma(w_m x), fitted on the transformed label q_m >= q_last - t (HybridLLM) knn         as
+//   quality, q and cost being means over the nearest items by cosine similarity  sigma(s_m - s_last), s by
+//   Bradley-Terry over all items, each weighted 10^(1 + cosine / largest cosine) mf          sigma(s_m - s_last), s_m =
+//   join . (table_m * (projection x)), table_m of length 1 (RouteLLM)
 // A request is familiar as far as its words were seen in the fit; what is too unfamiliar is better left undecided.
 //
 //   {"router": 1, "scorer": "quality", "models": [names], "width": 0 or that of the embedder's vectors,
 //    "scores": [101], "spend": [101], "familiar": [101], "words": hex, then what the scorer holds}
-// scores, familiar: quantiles over the items of the fit, each judged without it; spend: the mean price where the
-// threshold is that quantile of scores, as a share of the last model's.
+// "loss": "square" makes quality linear. scores, familiar: quantiles over the items of the fit, each judged without it;
+// spend: the mean price where the threshold is that quantile of scores, as a share of the last model's.
 #pragma once
 #include "base/arena.h"
 #include "base/bytes.h"
@@ -50,6 +50,7 @@ struct tdm_router {
 	unsigned char words[TDM_ROUTER_WORDS];
 	double mean_cost[TDM_ROUTER_MODELS];
 	float *quality, *cost;             // quality, gap: [n_models][inputs + 1], the bias last
+	bool is_linear;                    // quality: fitted with the square loss, q = w x within 0..1
 	int neighbours;                    // knn
 	size_t n_items;                    // knn, similarity
 	signed char *vectors;              // [n_items][inputs]

@@ -63,6 +63,8 @@ static bool take_hex(const struct tdm_value *v, size_t n, void *out) {
 static const char *read_rows(const struct reading *in) {
 	struct tdm_router *r = in->r;
 	size_t n = (size_t)r->n_models * (size_t)(tdm_router_inputs(r) + 1);
+	const char *loss = tdm_get_string(in->file, "loss");
+	r->is_linear = loss && !strcmp(loss, "square");
 	r->quality = take_floats(in, "quality", n);
 	if (!r->quality)
 		return "a list quality with the weights of every model";
@@ -252,6 +254,7 @@ static void put_scorer(const struct tdm_router *r, struct tdm_bytes *out) {
 		put_floats(out, "join", r->join, rank);
 		return;
 	default:
+		tdm_bytes_puts(out, r->is_linear ? ",\n\"loss\":\"square\"" : "");
 		put_floats(out, "quality", r->quality, models * (inputs + 1));
 		if (r->cost)
 			put_floats(out, "cost", r->cost, models * (inputs + 1));

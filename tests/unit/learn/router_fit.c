@@ -200,6 +200,27 @@ static void regressions_end_at_their_minimum(void **state) {
 	}
 }
 
+// Where only the first of many columns tells anything, a large penalty loses least on rows that were left out; where
+// labels follow the columns without noise, the smallest does.
+static void a_penalty_is_found(void **state) {
+	for (int noisy = 0; noisy < 2; noisy++) {
+		struct tdm_sparse s = {.width = 40};
+		struct tdm_rng rng;
+		double y[200], w[41], l2 = 0;
+		tdm_rng_init(&rng, 9);
+		for (int i = 0; i < 200; i++) {
+			float x[40];
+			for (int k = 0; k < 40; k++)
+				x[k] = (float)tdm_rng_normal(&rng);
+			y[i] = noisy ? (double)tdm_rng_below(&rng, 2) : (x[0] + x[1] > 0);
+			assert_int_equal(tdm_sparse_add(&s, x), TDM_OK);
+		}
+		assert_int_equal(tdm_sparse_fit_best(&s, y, false, &l2, w), TDM_OK);
+		assert_true(noisy ? l2 == 64 : l2 <= 2);
+		tdm_sparse_release(&s);
+	}
+}
+
 static void nothing_to_fit_on_is_refused(void **state) {
 	struct tdm_router_options o = how(TDM_ROUTER_QUALITY, 2);
 	struct tdm_router r;
@@ -219,6 +240,7 @@ int tdm_test_router_fit(void) {
 	    cmocka_unit_test(equal_texts_share_a_part),
 	    cmocka_unit_test(gradient_of_factors),
 	    cmocka_unit_test(regressions_end_at_their_minimum),
+	    cmocka_unit_test(a_penalty_is_found),
 	    cmocka_unit_test(nothing_to_fit_on_is_refused),
 	};
 	return cmocka_run_group_tests_name("router_fit", tests, NULL, NULL);

@@ -67,6 +67,10 @@ static void predictors(void **state) {
 	near(look.good[1], 0.5);
 	near(look.cost[0], 1);
 	near(look.cost[1], 7);
+	r.is_linear = true;
+	near(judge(&r, 0.25f, 0, 0).quality[0], 0.25);
+	near(judge(&r, 2, 1, 0.5f).quality[0], 1);
+	r.is_linear = false;
 	r.scorer = TDM_ROUTER_GAP;
 	near(judge(&r, 2, 1, 0).good[0], logistic(2));
 	near(judge(&r, 2, 1, 0).good[1], 0.5);
@@ -171,6 +175,7 @@ static void files_read_back(void **state) {
 		struct tdm_arena arena;
 		struct tdm_bytes text;
 		struct tdm_error err = {0};
+		r.is_linear = s == TDM_ROUTER_QUALITY;
 		tdm_arena_init(&arena, 1 << 22);
 		tdm_bytes_init(&text, 1 << 20);
 		tdm_router_write(&r, &text);
