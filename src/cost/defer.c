@@ -124,7 +124,7 @@ static const float *find_row(struct answer *a, enum tdm_relay_who *who) {
 
 static int write_token(struct answer *a) {
 	struct tdm_relay *r = &a->relay;
-	enum tdm_relay_who who;
+	enum tdm_relay_who who = TDM_RELAY_SMALL;
 	const float *row = find_row(a, &who);
 	if (!row || tdm_relay_choose(r, who, row) < 0)
 		return r->fatal;
