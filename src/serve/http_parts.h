@@ -37,7 +37,8 @@ struct tdm_exchange {
 	int fd; // -1 = free
 	enum tdm_stage stage;
 	bool owned, readable, again; // readable: bytes came while it was owned; again: its owner asked for an event
-	bool hung_up, broken;        // hung_up: the client sends no more; broken: it reads no more
+	atomic_bool hung_up;         // the client sends no more; its owner reads it without the mutex
+	bool broken;                 // the client reads no more
 	bool framed, last, clean;    // framed: in chunks; last: the connection ends with this answer
 	int held, waits;             // waits: writers for whom the buffer is too full
 	struct tdm_bytes early, out, headers; // early: of a stream that is not committed; out: from `sent` on not yet sent
