@@ -16,6 +16,17 @@ const char *tdm_get_string(const struct tdm_value *map, const char *key) {
 	return value && value->type == TDM_STRING ? value->text : NULL;
 }
 
+bool tdm_value_numbers(const struct tdm_value *list, size_t n, double *out) {
+	if (!list || list->type != TDM_LIST || list->n != n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (list->items[i].type != TDM_NUMBER)
+			return false;
+		out[i] = list->items[i].number;
+	}
+	return true;
+}
+
 double tdm_get_number(const struct tdm_value *map, const char *key, double otherwise) {
 	const struct tdm_value *value = tdm_get(map, key);
 	return value && value->type == TDM_NUMBER ? value->number : otherwise;

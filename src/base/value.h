@@ -35,6 +35,8 @@ int tdm_yaml_parse(struct tdm_arena *arena, const char *name, const char *data, 
 
 const struct tdm_value *tdm_get(const struct tdm_value *map, const char *key); // NULL when absent, null, or not a map
 const char *tdm_get_string(const struct tdm_value *map, const char *key);      // NULL unless a string
+// Exactly n numbers in out; false: it is no such list (NULL too), and out may be written in part.
+bool tdm_value_numbers(const struct tdm_value *list, size_t n, double *out);
 double tdm_get_number(const struct tdm_value *map, const char *key, double otherwise);
 bool tdm_get_bool(const struct tdm_value *map, const char *key, bool otherwise);
 const char *tdm_type_name(enum tdm_type type);                              // "a string", "a number" ...

@@ -26,17 +26,6 @@ double tdm_linear_threshold(const double quantiles[TDM_N_QUANTILES], double rate
 	return quantiles[below] + (at - below) * (quantiles[below + 1] - quantiles[below]);
 }
 
-static bool read_numbers(const struct tdm_value *list, size_t n, double *out) {
-	if (!list || list->type != TDM_LIST || list->n != n)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (list->items[i].type != TDM_NUMBER)
-			return false;
-		out[i] = list->items[i].number;
-	}
-	return true;
-}
-
 static bool is_ascending(const double *x, size_t n) {
 	for (size_t i = 1; i < n; i++)
 		if (x[i] < x[i - 1])
@@ -46,7 +35,7 @@ static bool is_ascending(const double *x, size_t n) {
 
 static bool read_floats(const struct tdm_value *list, size_t n, float *out) {
 	double numbers[TDM_N_GRAMS];
-	if (!read_numbers(list, n, numbers))
+	if (!tdm_value_numbers(list, n, numbers))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		out[i] = (float)numbers[i];
@@ -87,8 +76,8 @@ static const char *fill(struct tdm_linear *w, const struct tdm_value *v) {
 		return "numbers bias, features.length and features.digits";
 	if (!read_floats(tdm_get(v, "grams"), TDM_N_GRAMS, w->weights))
 		return "a list grams of 4096 numbers";
-	if (!read_numbers(tdm_get(quantiles, "linear"), TDM_N_QUANTILES, w->by_score) ||
-	    !read_numbers(tdm_get(quantiles, "length"), TDM_N_QUANTILES, w->by_length) ||
+	if (!tdm_value_numbers(tdm_get(quantiles, "linear"), TDM_N_QUANTILES, w->by_score) ||
+	    !tdm_value_numbers(tdm_get(quantiles, "length"), TDM_N_QUANTILES, w->by_length) ||
 	    !is_ascending(w->by_score, TDM_N_QUANTILES) || !is_ascending(w->by_length, TDM_N_QUANTILES))
 		return "quantiles.linear and quantiles.length, each 101 ascending numbers";
 	w->weights[TDM_FEATURE_LENGTH] = (float)length;

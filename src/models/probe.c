@@ -45,17 +45,6 @@ double tdm_probe_score(const struct tdm_probe *p, const float *logits, int n, co
 
 // --- the file
 
-static bool read_numbers(const struct tdm_value *list, size_t n, double *out) {
-	if (!list || list->type != TDM_LIST || list->n != n)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (list->items[i].type != TDM_NUMBER)
-			return false;
-		out[i] = list->items[i].number;
-	}
-	return true;
-}
-
 // The name of what is missing or wrong in the file; NULL when nothing is.
 static const char *fill(struct tdm_arena *arena, struct tdm_probe *p, const struct tdm_value *v) {
 	const struct tdm_value *probe = tdm_get(v, "probe"), *signs = tdm_get(probe, "signs");
@@ -74,9 +63,9 @@ static const char *fill(struct tdm_arena *arena, struct tdm_probe *p, const stru
 		return "a list probe.hidden of numbers";
 	p->width = (int)hidden->n;
 	p->hidden = tdm_arena_array(arena, hidden->n + 1, sizeof *p->hidden);
-	if (!p->hidden || !read_numbers(hidden, hidden->n, p->hidden))
+	if (!p->hidden || !tdm_value_numbers(hidden, hidden->n, p->hidden))
 		return "a list probe.hidden of numbers";
-	if (!read_numbers(tdm_get(v, "quantiles"), TDM_N_QUANTILES, p->quantiles))
+	if (!tdm_value_numbers(tdm_get(v, "quantiles"), TDM_N_QUANTILES, p->quantiles))
 		return "a list quantiles of 101 ascending numbers";
 	for (int i = 1; i < TDM_N_QUANTILES; i++)
 		if (p->quantiles[i] < p->quantiles[i - 1])
