@@ -217,7 +217,8 @@ static void add_connection(struct tdm_http *h, int fd, const struct sockaddr_sto
 	x->is_local = is_local(from);
 	x->stage = TDM_READING;
 	x->wait = TDM_WAIT_REQUEST;
-	x->owned = x->readable = x->again = x->hung_up = x->broken = x->last = x->has_head = false;
+	x->owned = x->readable = x->again = x->broken = x->last = x->has_head = false;
+	atomic_store(&x->hung_up, false);
 	tdm_bytes_init(&x->in, TDM_HEAD_BYTES + TDM_READ_BYTES);
 	tdm_bytes_init(&x->head_text, TDM_HEAD_BYTES);
 	tdm_bytes_init(&x->out, SIZE_MAX / 2);
