@@ -277,6 +277,52 @@ test('F34 a log that cannot be written delays nothing: its lines wait in memory,
   await upstream.close();
 });
 
+const fault = path.join(root, 'build/gcc/fault.so');
+const withFaults = { skip: sanitized || !existsSync(fault) };
+const faulty = async (text) => {
+  const control = writeTemp('fault', '');
+  return [await startTandem(text, { env: { LD_PRELOAD: fault, TANDEM_FAULT: control } }), (words) => writeFileSync(control, words)];
+};
+
+test('F34 no descriptor left when the log is opened again: no line is lost, it says so, and the next try has the new file', withFaults, async () => {
+  const upstream = await startUpstream();
+  const [server, fail] = await faulty(withLog(upstream));
+  const asked = (id) => server.chat({ messages: user('hi') }, { 'x-request-id': id });
+  await asked('before');
+  renameSync(logged(server), `${logged(server)}.1`);
+  fail('log');
+  server.child.kill('SIGUSR1');
+  const moved = () => linesOf(`${logged(server)}.1`);
+  await eventually('the reason', () => moved().some((l) => / log\.kept .*tandem\.log: Too many open files/.test(l)));
+  assert.equal((await asked('without')).status, 200);
+  await eventually('its line', () => moved().some((l) => l.includes('request=without')));
+  assert.ok(!existsSync(logged(server)));
+  fail('');
+  server.child.kill('SIGUSR1');
+  await eventually('the new file', () => existsSync(logged(server)));
+  await asked('after');
+  await eventually('its line', () => linesOf(logged(server)).some((l) => l.includes('request=after')));
+  assert.deepEqual(['before', 'without', 'after'].map((id) => moved().some((l) => l.includes(`request=${id}`))), [true, true, false]);
+  await server.stop();
+  await upstream.close();
+});
+
+test('F33 no descriptor left in the whole system: nobody is accepted, no core is burnt, and then all are served', withFaults, async () => {
+  const upstream = await startUpstream();
+  const [server, fail] = await faulty(tree(upstream));
+  const ticks = () => readFileSync(`/proc/${server.child.pid}/stat`, 'utf8').split(' ').slice(13, 15).reduce((a, b) => a + Number(b), 0);
+  fail('accept');
+  const late = Array.from({ length: 8 }, () => post(`${server.origin}/v1/chat/completions`, { model: 'big', messages: user('hi') }));
+  const answered = Promise.race(late);
+  const had = ticks();
+  assert.equal(await Promise.race([answered, sleep(1000)]), undefined, 'nobody was accepted');
+  assert.ok(ticks() - had < 25, `${ticks() - had} ticks of a second`);
+  fail('');
+  assert.deepEqual((await Promise.all(late)).map((a) => a.status), Array(8).fill(200));
+  await server.stop();
+  await upstream.close();
+});
+
 // --- settings before a start
 
 test('demand_54_check_before_start: tandem check and serve --dry-run find every fault, with the nearest name and the line', async () => {

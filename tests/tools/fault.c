@@ -6,17 +6,21 @@
 //   lost       fdatasync of the journal: input/output error
 //   database   pwrite to the database's files: no space is left
 //   names      the name upstream.test, which is this machine else, cannot be looked up for now
+//   accept     accept4: no descriptor is left in the system
+//   log        open of tandem.log: no descriptor is left in the process
 // Memory fails as the first bytes of the file at TANDEM_FAULT_MEMORY say, which must be there from the start and keep
 // its length: "memory 300 " is one allocation of 300, whoever asks for it.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -130,3 +134,32 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 		return real(name, service, hints, found);
 	return is_asked("names") ? EAI_AGAIN : real("127.0.0.1", service, hints, found);
 }
+
+int accept4(int fd, struct sockaddr *from, socklen_t *n, int flags) {
+	static int (*real)(int, struct sockaddr *, socklen_t *, int);
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "accept4");
+	if (is_asked("accept")) {
+		errno = ENFILE;
+		return -1;
+	}
+	return real(fd, from, n, flags);
+}
+
+int open64(const char *path, int flags, ...) {
+	static int (*real)(const char *, int, ...);
+	va_list rest;
+	va_start(rest, flags);
+	int mode = flags & O_CREAT ? va_arg(rest, int) : 0;
+	va_end(rest);
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "open64");
+	size_t n = strlen(path);
+	if (n >= 10 && !strcmp(path + n - 10, "tandem.log") && is_asked("log")) {
+		errno = EMFILE;
+		return -1;
+	}
+	return real(path, flags, mode);
+}
+
+int open(const char *path, int flags, ...) __attribute__((alias("open64")));
