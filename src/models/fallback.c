@@ -4,7 +4,7 @@
 #include "ledger/metric.h"
 #include "models/gate.h"
 #include "models/sources.h"
-#include "models/task.h"
+#include "models/errand.h"
 
 enum { MOST_MODELS = 16 };
 
@@ -14,15 +14,15 @@ struct options {
 };
 
 struct fallback {
-	struct tdm_model model;
+	struct tdm_runner runner;
 	struct options o;
 	struct tdm_strings on;
 	struct tdm_model *models[MOST_MODELS];
 	size_t n;
 };
 
-static bool can_take(const struct tdm_model *m, const struct tdm_task *t) {
-	return t->needs != TDM_CAN_TEXT || !tdm_wants_tools(t->request) || (m->can & TDM_CAN_TOOLS);
+static bool can_take(const struct tdm_model *m, const struct tdm_errand *e) {
+	return e->needs != TDM_CAN_TEXT || !tdm_wants_tools(e->request) || (m->can & TDM_CAN_TOOLS);
 }
 
 // A model at home in the place of one elsewhere loses quality; a request that makes quality a condition forbids that.
@@ -39,25 +39,25 @@ static bool may_follow(const struct fallback *f, const struct tdm_run *run, int 
 }
 
 // The next model from i on that can take the request; n when none can.
-static size_t next_of(const struct fallback *f, size_t i, const struct tdm_task *t) {
-	while (i < f->n && !can_take(f->models[i], t))
+static size_t next_of(const struct fallback *f, size_t i, const struct tdm_errand *e) {
+	while (i < f->n && !can_take(f->models[i], e))
 		i++;
 	return i;
 }
 
-static int answer(struct tdm_model *m, struct tdm_run *run, const struct tdm_task *asked) {
-	const struct fallback *f = (const struct fallback *)m;
-	struct tdm_task t = *asked;
-	size_t at = next_of(f, 0, &t);
+static int answer(struct tdm_runner *runner, struct tdm_run *run, const struct tdm_errand *asked) {
+	const struct fallback *f = (const struct fallback *)runner;
+	struct tdm_errand e = *asked;
+	size_t at = next_of(f, 0, &e);
 	bool shown;
-	t.hold = &f->o.hold;
+	e.hold = &f->o.hold;
 	for (;;) {
-		int status = tdm_task_try(&t, f->models[at], run, &shown);
-		size_t next = next_of(f, at + 1, &t);
+		int status = tdm_errand_try(&e, f->models[at], run, &shown);
+		size_t next = next_of(f, at + 1, &e);
 		if (!status || shown || next == f->n || !may_follow(f, run, status) || tdm_run_check(run) ||
 		    !may_lose(run, f->models[at], f->models[next]) || !tdm_attempt_again(run, f->models[next]))
 			return status;
-		tdm_gate_record(run, m, f->models[next]->name, "failed", (double)NAN, (double)NAN, "%s after %s",
+		tdm_gate_record(run, &f->runner.model, f->models[next]->name, "failed", (double)NAN, (double)NAN, "%s after %s",
 		                tdm_status_info(status)->code, f->models[at]->name);
 		tdm_metric_add(TDM_METRIC_FALLBACKS, 1,
 		               TDM_LABELS(f->models[at]->name, f->models[next]->name, tdm_status_info(status)->code));
@@ -65,36 +65,22 @@ static int answer(struct tdm_model *m, struct tdm_run *run, const struct tdm_tas
 	}
 }
 
-static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
-                    struct tdm_result *result) {
-	return tdm_task_generate(answer, m, run, request, sink, result);
-}
-
-static int embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n, const float **out,
-                 int *width) {
-	return tdm_task_embed(answer, m, run, texts, n, out, width);
-}
-
-static int score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, const char *const *texts,
-                 size_t n, double *logprobs, int *n_tokens) {
-	return tdm_task_score(answer, m, run, request, texts, n, logprobs, n_tokens);
-}
-
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops ops = {.generate = generate, .embed_all = embed, .score = score};
-	struct fallback *f = tdm_build_model(b, sizeof *f, &ops, TDM_TASKS | TDM_CAN_LOGPROBS);
+	static const struct tdm_model_ops ops = {TDM_RUNNER_OPS};
+	struct fallback *f = tdm_build_model(b, sizeof *f, &ops, TDM_ERRANDS | TDM_CAN_LOGPROBS);
 	if (!f)
 		return TDM_ENOMEM;
+	f->runner.way = answer;
 	f->o = *(const struct options *)options;
 	f->n = tdm_build_roles(b, "models", f->models, MOST_MODELS);
 	unsigned any = 0;
 	for (size_t i = 0; i < f->n; i++) {
-		f->model.can &= f->models[i]->can;
+		f->runner.model.can &= f->models[i]->can;
 		any |= f->models[i]->can;
 	}
-	f->model.can |= any & TDM_CAN_TOOLS; // those that cannot are passed over
-	*out = &f->model;
-	int status = tdm_task_check(b, &f->model);
+	f->runner.model.can |= any & TDM_CAN_TOOLS; // those that cannot are passed over
+	*out = &f->runner.model;
+	int status = tdm_errand_check(b, &f->runner.model);
 	return status ? status : tdm_on_read(b, f->o.on, &f->on);
 }
 

@@ -13,7 +13,7 @@
 #include "models/gate.h"
 #include "models/hedge.h"
 #include "models/sources.h"
-#include "models/task.h"
+#include "models/errand.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +38,7 @@ struct member {
 };
 
 struct pool {
-	struct tdm_model model;
+	struct tdm_runner runner;
 	struct options o;
 	struct member members[MOST_MEMBERS];
 	size_t n;
@@ -126,21 +126,21 @@ static void count(struct pool *p, struct member *m, int change, double first_us)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static int ask(struct pool *p, struct member *m, struct tdm_run *run, const struct tdm_task *asked, bool *shown) {
+static int ask(struct pool *p, struct member *m, struct tdm_run *run, const struct tdm_errand *asked, bool *shown) {
 	struct timed timed = {.sink = {put, asked->sink}};
-	struct tdm_task t = *asked;
+	struct tdm_errand e = *asked;
 	int64_t start_us = tdm_now_us();
-	t.sink = &timed.sink;
+	e.sink = &timed.sink;
 	count(p, m, 1, 0);
-	int status = tdm_task_try(&t, m->model, run, shown);
-	if (!status && t.needs != TDM_CAN_TEXT) // vectors come all at once
+	int status = tdm_errand_try(&e, m->model, run, shown);
+	if (!status && e.needs != TDM_CAN_TEXT) // vectors come all at once
 		timed.first_us = tdm_now_us();
 	count(p, m, -1, timed.first_us ? (double)(timed.first_us - start_us + 1) : 0);
 	return status;
 }
 
 // The first two of the order, the second when the first is slow. *n: how many were asked.
-static int ask_two(struct pool *p, const struct ranked *order, struct tdm_run *run, const struct tdm_task *asked,
+static int ask_two(struct pool *p, const struct ranked *order, struct tdm_run *run, const struct tdm_errand *asked,
                    bool *shown, size_t *n) {
 	struct member *first = &p->members[order[0].i], *second = &p->members[order[1].i];
 	struct tdm_hedge h = {.first = first->model, .second = second->model, .after_ms = p->o.hedge_ms};
@@ -151,43 +151,29 @@ static int ask_two(struct pool *p, const struct ranked *order, struct tdm_run *r
 	double waited_us = (double)((t.first_us ? t.first_us : tdm_now_us()) - start_us + 1); // of the first: at least
 	count(p, first, -1, t.first_us ? waited_us : 0);
 	if (h.asked)
-		tdm_gate_record(run, &p->model, second->model->name, "hedge", (double)NAN, (double)NAN, "%s",
+		tdm_gate_record(run, &p->runner.model, second->model->name, "hedge", (double)NAN, (double)NAN, "%s",
 		                h.second_answered ? "answered" : "given up");
 	*shown = h.shown;
 	*n = h.asked ? 2 : 1;
 	return status;
 }
 
-static int answer(struct tdm_model *model, struct tdm_run *run, const struct tdm_task *asked) {
-	struct pool *p = (struct pool *)model;
+static int answer(struct tdm_runner *runner, struct tdm_run *run, const struct tdm_errand *asked) {
+	struct pool *p = (struct pool *)runner;
 	struct ranked order[MOST_MEMBERS];
-	struct tdm_task t = *asked;
-	bool shown, hedges = p->o.hedge_ms && t.needs == TDM_CAN_TEXT;
-	t.hold = &p->o.hold;
-	rank(p, run, t.request, order);
+	struct tdm_errand e = *asked;
+	bool shown, hedges = p->o.hedge_ms && e.needs == TDM_CAN_TEXT;
+	e.hold = &p->o.hold;
+	rank(p, run, e.request, order);
 	for (size_t k = 0, n = 1;; k += n, n = 1) {
 		struct member *m = &p->members[order[k].i];
-		tdm_gate_record(run, model, m->model->name, p->o.sticky ? "sticky" : "load", order[k].cost, (double)NAN, NULL);
-		int status = hedges && k == 0 ? ask_two(p, order, run, &t, &shown, &n) : ask(p, m, run, &t, &shown);
+		tdm_gate_record(run, &p->runner.model, m->model->name, p->o.sticky ? "sticky" : "load", order[k].cost,
+		                (double)NAN, NULL);
+		int status = hedges && k == 0 ? ask_two(p, order, run, &e, &shown, &n) : ask(p, m, run, &e, &shown);
 		if (!status || shown || k + n >= p->n || !tdm_is_transient(status) || tdm_run_check(run) ||
 		    !tdm_attempt_again(run, p->members[order[k + n].i].model))
 			return status;
 	}
-}
-
-static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
-                    struct tdm_result *result) {
-	return tdm_task_generate(answer, m, run, request, sink, result);
-}
-
-static int embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n, const float **out,
-                 int *width) {
-	return tdm_task_embed(answer, m, run, texts, n, out, width);
-}
-
-static int score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, const char *const *texts,
-                 size_t n, double *logprobs, int *n_tokens) {
-	return tdm_task_score(answer, m, run, request, texts, n, logprobs, n_tokens);
 }
 
 static void destroy(struct tdm_model *m) {
@@ -208,27 +194,27 @@ static int read_weights(const struct tdm_build *b, struct pool *p) {
 }
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops ops = {
-	    .generate = generate, .embed_all = embed, .score = score, .destroy = destroy};
+	static const struct tdm_model_ops ops = {TDM_RUNNER_OPS, .destroy = destroy};
 	struct tdm_model *members[MOST_MEMBERS];
-	unsigned can = TDM_TASKS | TDM_CAN_LOGPROBS | TDM_CAN_TOOLS;
+	unsigned can = TDM_ERRANDS | TDM_CAN_LOGPROBS | TDM_CAN_TOOLS;
 	struct pool *p = tdm_build_model(b, sizeof *p, &ops, can);
 	if (!p)
 		return TDM_ENOMEM;
+	p->runner.way = answer;
 	p->o = *(const struct options *)options;
 	p->n = tdm_build_roles(b, "members", members, MOST_MEMBERS);
 	for (size_t i = 0; i < p->n; i++) {
 		p->members[i].model = members[i];
-		p->model.can &= members[i]->can;
+		p->runner.model.can &= members[i]->can;
 	}
-	int status = tdm_task_check(b, &p->model);
+	int status = tdm_errand_check(b, &p->runner.model);
 	if (status == TDM_OK)
 		status = read_weights(b, p);
 	if (status != TDM_OK)
 		return status;
 	if (pthread_mutex_init(&p->lock, NULL) != 0)
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: no lock", b->where);
-	*out = &p->model;
+	*out = &p->runner.model;
 	return TDM_OK;
 }
 

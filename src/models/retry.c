@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "ledger/metric.h"
 #include "models/sources.h"
-#include "models/task.h"
+#include "models/errand.h"
 
 struct options {
 	int64_t attempts, base_ms, cap_ms;
@@ -15,7 +15,7 @@ struct options {
 };
 
 struct retry {
-	struct tdm_model model;
+	struct tdm_runner runner;
 	struct options o;
 	struct tdm_strings on;
 	struct tdm_model *inner;
@@ -35,12 +35,12 @@ static bool may_help(const struct retry *r, const struct tdm_run *run, int statu
 	return r->on.n ? tdm_on_names(&r->on, &run->error, status) : tdm_is_transient(status);
 }
 
-static int answer(struct tdm_model *m, struct tdm_run *run, const struct tdm_task *asked) {
-	const struct retry *r = (const struct retry *)m;
-	struct tdm_task t = *asked;
+static int answer(struct tdm_runner *runner, struct tdm_run *run, const struct tdm_errand *asked) {
+	const struct retry *r = (const struct retry *)runner;
+	struct tdm_errand e = *asked;
 	bool shown;
-	t.hold = &r->o.hold;
-	int status = tdm_task_try(&t, r->inner, run, &shown);
+	e.hold = &r->o.hold;
+	int status = tdm_errand_try(&e, r->inner, run, &shown);
 	for (int attempt = 0; attempt < r->o.attempts && status && !shown && may_help(r, run, status); attempt++) {
 		int64_t wait_us = wait_of(r, run, attempt);
 		bool is_late = run->deadline_us && tdm_now_us() + wait_us >= run->deadline_us;
@@ -50,37 +50,23 @@ static int answer(struct tdm_model *m, struct tdm_run *run, const struct tdm_tas
 		status = tdm_run_wait(run, wait_us);
 		if (status)
 			return status;
-		status = tdm_task_try(&t, r->inner, run, &shown);
+		status = tdm_errand_try(&e, r->inner, run, &shown);
 	}
 	return status;
 }
 
-static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
-                    struct tdm_result *result) {
-	return tdm_task_generate(answer, m, run, request, sink, result);
-}
-
-static int embed(struct tdm_model *m, struct tdm_run *run, const struct tdm_words *texts, size_t n, const float **out,
-                 int *width) {
-	return tdm_task_embed(answer, m, run, texts, n, out, width);
-}
-
-static int score(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, const char *const *texts,
-                 size_t n, double *logprobs, int *n_tokens) {
-	return tdm_task_score(answer, m, run, request, texts, n, logprobs, n_tokens);
-}
-
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops ops = {.generate = generate, .embed_all = embed, .score = score};
+	static const struct tdm_model_ops ops = {TDM_RUNNER_OPS};
 	struct tdm_model *inner = tdm_build_role(b, "inner");
-	unsigned passed = TDM_TASKS | TDM_CAN_LOGPROBS | TDM_CAN_TOOLS;
+	unsigned passed = TDM_ERRANDS | TDM_CAN_LOGPROBS | TDM_CAN_TOOLS;
 	struct retry *r = tdm_build_model(b, sizeof *r, &ops, inner->can & passed);
 	if (!r)
 		return TDM_ENOMEM;
+	r->runner.way = answer;
 	r->o = *(const struct options *)options;
 	r->inner = inner;
-	*out = &r->model;
-	int status = tdm_task_check(b, &r->model);
+	*out = &r->runner.model;
+	int status = tdm_errand_check(b, &r->runner.model);
 	return status ? status : tdm_on_read(b, r->o.on, &r->on);
 }
 
