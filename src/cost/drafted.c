@@ -1,0 +1,289 @@
+// One step: the draft's tokens behind the last one in one pass of the target, which is then verified (verify.h).
+//
+// Work is not repeated: the target evaluates the pending token together with the drafts, and no step allocates.
+//
+// The opening: while the target reads the prompt, the draft, on a thread of its own, reads it too and drafts the
+// beginning of the answer, which the target then verifies in the last pass over its prompt. A short answer needs no
+// other pass.
+#include "cost/drafted_parts.h"
+#include "cost/verify.h"
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "ledger/metric.h"
+#include "models/joint.h"
+#include "models/keeper.h"
+#include "models/writer.h"
+#include <stdio.h>
+#include <string.h>
+
+// --- verification
+
+static const float *target_row(void *context, int i) {
+	struct tdm_drafted *a = context;
+	const float *logits = a->target.session->ops->logits(a->target.session, i);
+	return tdm_draft_transform(a, tdm_draft_row(a, logits, i), i, a->p);
+}
+
+static struct tdm_verified verify(struct tdm_drafted *a) {
+	struct tdm_chain chain = {a->n_vocab, a->n_drafted, a->drafted, a->q, target_row, a};
+	if (a->is_greedy)
+		return tdm_verify_greedy(&chain);
+	double accept[TDM_DRAFT_MOST];
+	for (int i = 0; i < a->n_drafted; i++)
+		accept[i] = tdm_rng_double(&a->accept);
+	return tdm_verify_chain(&chain, accept, tdm_rng_double(&a->replace));
+}
+
+// One more token of the answer, with the target's logits of `row`.
+static int emit(struct tdm_drafted *a, int32_t token, int row) {
+	const struct tdm_session_ops *ops = a->target.session->ops;
+	a->tokens[a->n_tokens++] = token;
+	return tdm_writer_token(a->writer, token, ops->logits(a->target.session, row), NULL);
+}
+
+// Sampled answers must not depend on time: equal seeds give equal answers. Greedy ones are what they are.
+static void adapt_by_time(struct tdm_drafted *a, int accepted) {
+	static const struct tdm_guess all = {.n = TDM_DRAFT_MOST};
+	bool was_cut = tdm_draft_fitting(a, a->n_tokens - 1 - accepted, a->tried) < a->tried;
+	if (a->tried > 0 && !was_cut)
+		tdm_pace_kept(&a->pace, 0, a->tried, accepted);
+	a->gamma = a->is_off ? 0 : tdm_pace_choose(&a->pace, &all, TDM_DRAFT_MOST);
+}
+
+static void adapt(struct tdm_drafted *a, int accepted) {
+	if (a->is_timed)
+		adapt_by_time(a, accepted);
+	if (a->is_timed || !a->kind->adaptive || a->n_drafted == 0)
+		return;
+	if (accepted < a->n_drafted)
+		a->gamma = a->gamma > 1 ? a->gamma - 1 : 1;
+	else if (a->n_drafted >= a->gamma)
+		a->gamma = a->gamma + 2 < TDM_DRAFT_MOST ? a->gamma + 2 : TDM_DRAFT_MOST;
+}
+
+// Verifies what the target has just evaluated, emits, and brings both sessions back to what the answer holds.
+// TDM_SINK_ENOUGH when it has ended.
+static int settle(struct tdm_drafted *a, bool is_ahead) {
+	struct tdm_verified v = verify(a);
+	int before = a->n_tokens, status = a->failed;
+	a->all_drafted += a->n_drafted;
+	a->all_accepted += v.accepted;
+	for (int i = 0; i < v.accepted; i++)
+		a->accepted_at[i]++;
+	for (int i = 0; status == TDM_OK && i <= v.accepted; i++) {
+		tdm_writer_drafter(a->writer, i < v.accepted ? a->kind->draft->name : NULL);
+		status = emit(a, i < v.accepted ? a->drafted[i] : v.next, i);
+	}
+	if (status == TDM_OK)
+		status = tdm_side_forget(&a->target, before + v.accepted);
+	adapt(a, v.accepted);
+	a->is_drafted = is_ahead && v.accepted == a->n_drafted && v.next == a->ahead.guess;
+	if (status != TDM_OK || !a->is_drafted)
+		return status == TDM_OK ? tdm_side_forget(&a->draft, before + v.accepted) : status;
+	a->n_drafted = a->ahead.n;
+	memcpy(a->drafted, a->ahead.drafted, sizeof a->drafted);
+	return TDM_OK;
+}
+
+static int step(struct tdm_drafted *a) {
+	int32_t batch[TDM_DRAFT_MOST + 1];
+	const struct tdm_session *t = a->target.session;
+	int room = t->context - t->prompt_tokens - a->n_tokens, status = tdm_run_check(a->run);
+	int64_t start_us = tdm_now_us();
+	if (!a->is_drafted)
+		a->tried = a->gamma;
+	if (status == TDM_OK && !a->is_drafted)
+		status = tdm_draft_make(a, a->run, a->gamma < room ? a->gamma : room);
+	if (status == TDM_OK)
+		status = tdm_draft_clip(a, room);
+	batch[0] = a->tokens[a->n_tokens - 1];
+	memcpy(batch + 1, a->drafted, (size_t)a->n_drafted * sizeof(int32_t));
+	if (status != TDM_OK)
+		return status;
+	tdm_draft_ahead(a, a->run);
+	status = tdm_side_append(&a->target, a->run, batch, 1 + a->n_drafted);
+	bool is_ahead = tdm_draft_stop(a);
+	if (status == TDM_OK && a->is_timed)
+		tdm_pace_pass(&a->pace, 1 + a->tried, tdm_now_us() - start_us);
+	return status == TDM_OK ? settle(a, is_ahead) : status;
+}
+
+// --- the opening
+
+// The draft's part, on its own thread. A form is kept on the caller's thread only, so then it does not draft yet.
+static int open_draft(void *arg, struct tdm_run *run) {
+	struct tdm_drafted *a = arg;
+	struct tdm_side *d = &a->draft;
+	int64_t start_us = tdm_now_us();
+	int status = d->session->ops->prompt(d->session, run, a->asked, NULL);
+	d->us += tdm_now_us() - start_us;
+	d->passes++;
+	if (status == TDM_OK && !a->keeper)
+		status = tdm_draft_make(a, run, (int)a->kind->opening);
+	if (status == TDM_OK)
+		tdm_draft_ahead(a, run);
+	return status;
+}
+
+// What the target asks for before the last pass over its prompt.
+static int opening_tokens(void *context, int32_t *tokens, int cap) {
+	struct tdm_drafted *a = context;
+	int64_t start_us = tdm_now_us();
+	a->is_opened = true;
+	a->opened = tdm_apart_join(&a->apart, a->run);
+	if (a->opened == TDM_OK && a->keeper)
+		a->opened = tdm_draft_make(a, a->run, (int)a->kind->opening);
+	if (a->n_drafted > cap)
+		tdm_draft_stop(a);
+	if (a->opened == TDM_OK)
+		a->opened = tdm_draft_clip(a, cap);
+	if (a->opened != TDM_OK)
+		a->n_drafted = 0;
+	memcpy(tokens, a->drafted, (size_t)a->n_drafted * sizeof *tokens);
+	a->waited_us = tdm_now_us() - start_us;
+	return a->n_drafted;
+}
+
+// Both prompts and the beginning of the answer.
+static int start(struct tdm_drafted *a) {
+	struct tdm_session *t = a->target.session;
+	int32_t unasked[1];
+	int64_t start_us = tdm_now_us();
+	if (!a->is_off)
+		tdm_apart_start(&a->apart, a->run, open_draft, a);
+	a->is_opened = a->is_off;
+	int status = t->ops->prompt(t, a->run, a->asked, a->is_off ? NULL : &(struct tdm_tail){opening_tokens, a});
+	a->target.us += tdm_now_us() - start_us - a->waited_us;
+	a->prompt_us = a->target.us;
+	a->target.passes++;
+	if (!a->is_opened) { // the target failed, or takes no tail
+		struct tdm_error error = a->run->error;
+		opening_tokens(a, unasked, 0);
+		if (status != TDM_OK)
+			a->run->error = error;
+	}
+	a->target.seen = a->n_drafted;
+	bool is_ahead = tdm_draft_stop(a);
+	if (status == TDM_OK)
+		status = a->opened;
+	return status == TDM_OK ? settle(a, is_ahead) : status;
+}
+
+static int open_side(struct tdm_side *side, struct tdm_model *m, struct tdm_run *run) {
+	return m->ops->open(m, run, &side->session);
+}
+
+static int allocate(struct tdm_drafted *a, struct tdm_sink *sink) {
+	const struct tdm_session *t = a->target.session;
+	size_t n = (size_t)a->n_vocab;
+	a->tokens = tdm_arena_array(a->run->arena, (size_t)t->context + TDM_DRAFT_MOST + 2, sizeof(int32_t));
+	a->p = tdm_arena_array(a->run->arena, n, sizeof(float));
+	a->q = tdm_arena_array(a->run->arena, a->is_greedy ? n : n * TDM_DRAFT_MOST, sizeof(float));
+	a->writer = tdm_writer_new(a->run, &a->request, a->target.session, sink, t->model->name);
+	if (a->tokens && a->p && a->q && a->writer)
+		return TDM_OK;
+	return tdm_fail(&a->run->error, TDM_ENOMEM, "%s: no memory for drafts over %d tokens of vocabulary", a->kind->name,
+	                a->n_vocab);
+}
+
+static int prepare(struct tdm_drafted *a, const struct tdm_request *request, struct tdm_sink *sink) {
+	struct tdm_run *run = a->run;
+	int status = open_side(&a->target, a->kind->target, run);
+	if (status == TDM_OK)
+		status = open_side(&a->draft, a->kind->draft, run);
+	if (status == TDM_OK)
+		status = tdm_joint_check(run, a->kind->name, a->target.session, a->draft.session);
+	if (status != TDM_OK)
+		return status;
+	a->n_vocab = a->target.session->n_vocab;
+	a->gamma = (int)a->kind->gamma;
+	a->request = tdm_joint_request(request, a->target.session);
+	a->sampling = tdm_joint_sampling(request, a->target.session);
+	a->is_greedy = a->sampling.temperature <= 0;
+	a->is_timed = a->is_greedy && a->kind->adaptive;
+	tdm_follow_learned(a->kind->paces, &a->pace);
+	a->is_off = a->is_timed && tdm_pace_is_off(&a->pace, 0, TDM_DRAFT_MOST);
+	tdm_rng_stream(&a->draw, run->seed, "speculate.draft", request->draw);
+	tdm_rng_stream(&a->accept, run->seed, "speculate.accept", request->draw);
+	tdm_rng_stream(&a->replace, run->seed, "speculate.replace", request->draw);
+	a->asked = request;
+	status = allocate(a, sink);
+	return status == TDM_OK ? tdm_keeper_open(run, request, a->target.session, &a->keeper) : status;
+}
+
+// written: tokens of the answer that was sent; an end token is drawn but not written.
+// How much longer the passes of the target alone would have taken, for as many tokens; 0 = it cannot be said.
+static double speedup_of(const struct tdm_drafted *a) {
+	int64_t passes = a->target.passes - 1, verify_us = a->target.us - a->prompt_us; // without the one of the prompt
+	if (passes <= 0 || verify_us <= 0)
+		return 0;
+	double pass_us = (double)verify_us / (double)passes;
+	return pass_us * (double)(a->n_tokens - 1) / (double)(verify_us + a->draft.us);
+}
+
+static void count(const struct tdm_drafted *a) {
+	const char *name = a->kind->target->name;
+	double speedup = speedup_of(a);
+	for (int i = 0; i < TDM_DRAFT_MOST && a->accepted_at[i]; i++) {
+		char position[12];
+		snprintf(position, sizeof position, "%d", i);
+		tdm_metric_add(TDM_METRIC_ACCEPTED_AT, (double)a->accepted_at[i], TDM_LABELS(name, position));
+	}
+	if (speedup > 0)
+		tdm_metric_set(TDM_METRIC_SPEEDUP, speedup, TDM_LABELS(name));
+}
+
+static void record(struct tdm_drafted *a, int status, int64_t written) {
+	struct tdm_record *r = a->run->record;
+	if (!a->target.session || !a->draft.session)
+		return;
+	struct tdm_call *c = tdm_joint_record(a->run, a->target.session, "verify", status, written, a->target.us);
+	if (c) {
+		c->passes = a->target.passes;
+		c->drafted = a->all_drafted;
+		c->accepted = a->all_accepted;
+	}
+	c = a->is_off ? NULL : tdm_joint_record(a->run, a->draft.session, "draft", status, a->all_drafted, a->draft.us);
+	if (c)
+		c->passes = a->draft.passes;
+	double share = a->all_drafted ? (double)a->all_accepted / (double)a->all_drafted : NAN;
+	struct tdm_decision d = {
+	    .by = a->kind->name,
+	    .kind = "speculate",
+	    .choice = "exact",
+	    .signal = "accepted",
+	    .score = share,
+	    .threshold = NAN,
+	    .detail = tdm_arena_printf(r->arena, "draft model, %lld passes, %d tokens, %lld of %lld drafted accepted",
+	                               (long long)a->target.passes, a->n_tokens, (long long)a->all_accepted,
+	                               (long long)a->all_drafted),
+	};
+	tdm_record_decision(r, &d);
+	count(a);
+}
+
+static bool has_room(const struct tdm_drafted *a) {
+	const struct tdm_session *t = a->target.session;
+	return t->prompt_tokens + a->n_tokens <= t->context;
+}
+
+int tdm_drafted(const struct tdm_drafted_kind *k, struct tdm_run *run, const struct tdm_request *request,
+                struct tdm_sink *sink, struct tdm_result *result) {
+	struct tdm_drafted a = {.run = run, .kind = k};
+	int status = prepare(&a, request, sink);
+	if (status == TDM_OK)
+		status = start(&a);
+	while (status == TDM_OK && has_room(&a))
+		status = step(&a);
+	if (a.is_timed)
+		tdm_follow_learn(a.kind->paces, &a.pace);
+	if (status >= 0)
+		status = tdm_writer_end(a.writer, result);
+	record(&a, status, status == TDM_OK ? result->completion_tokens : a.n_tokens);
+	tdm_keeper_close(a.keeper);
+	if (a.draft.session)
+		a.draft.session->ops->close(a.draft.session);
+	if (a.target.session)
+		a.target.session->ops->close(a.target.session);
+	return status;
+}

@@ -1,0 +1,21 @@
+// Drafted: an answer of the target whose tokens a smaller model drafts; the target verifies a whole draft in one pass.
+//
+// The rule it protects: exactness. p and q pass through the same transform; q is recorded as it was when it drew the
+// token; nothing of a rejected draft survives in either session; every random number is used once, from streams of its
+// own for draft, acceptance and replacement. "Exact" is with respect to the target's logits in verification passes.
+#pragma once
+#include "cost/follow.h"
+
+enum { TDM_DRAFT_MOST = 24 };
+
+struct tdm_drafted_kind { // of the kind's model; lives as long as it
+	const char *name;
+	struct tdm_model *target, *draft;
+	int64_t gamma, opening; // tokens of a draft, and of the one made while the target reads the prompt
+	bool adaptive, ahead;
+	double min_prob;
+	struct tdm_follow_kind *paces; // keeps what answers have learned of time
+};
+
+int tdm_drafted(const struct tdm_drafted_kind *k, struct tdm_run *run, const struct tdm_request *request,
+                struct tdm_sink *sink, struct tdm_result *result);

@@ -1,0 +1,147 @@
+// Drafting: the smaller model's side of an answer. The draft does not evaluate its last token unless the target kept it
+// (it then catches up in one pass), and nothing is asked of memory here.
+#include "cost/drafted_parts.h"
+#include "cost/verify.h"
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "models/keeper.h"
+#include <string.h>
+
+int tdm_side_append(struct tdm_side *side, struct tdm_run *run, const int32_t *tokens, int n) {
+	int64_t start_us = tdm_now_us();
+	int status = side->session->ops->eval(side->session, run, tokens, NULL, n);
+	side->us += tdm_now_us() - start_us;
+	side->passes++;
+	if (status == TDM_OK)
+		side->seen += n;
+	return status;
+}
+
+int tdm_side_forget(struct tdm_side *side, int seen) {
+	if (seen >= side->seen)
+		return TDM_OK;
+	side->seen = seen;
+	return side->session->ops->rewind(side->session, side->session->prompt_tokens + seen);
+}
+
+const float *tdm_draft_row(struct tdm_drafted *a, const float *logits, int extra) {
+	memcpy(a->tokens + a->n_tokens, a->drafted, (size_t)extra * sizeof(int32_t));
+	const float *row = tdm_keeper_row(a->keeper, a->tokens, a->n_tokens + extra, logits);
+	if (!row)
+		a->failed = a->run->error.status;
+	return row ? row : logits;
+}
+
+const float *tdm_draft_transform(struct tdm_drafted *a, const float *logits, int extra, float *probs) {
+	if (a->sampling.temperature <= 0 && a->sampling.repeat_penalty == 1)
+		return logits;
+	tdm_sampling_probs(&a->sampling, logits, a->n_vocab, a->tokens, a->n_tokens + extra, probs);
+	return probs;
+}
+
+// Lowers *path, how likely all of a draft is, by its next token, the most likely one with the logit `top`; false where
+// it falls below min_prob: the next row of the target's pass would then cost more than it gains.
+static bool go_on(const struct tdm_drafted *a, const float *logits, float top, double *path) {
+	double least = a->kind->min_prob;
+	if (least > 0)
+		*path /= tdm_exp_sum(logits, a->n_vocab, top);
+	return *path >= least;
+}
+
+// Chooses the next drafted token from the draft's logits; false when the draft is not sure enough to go on. That
+// depends on the tokens before only, never on the token drawn, so it does not disturb exactness.
+static bool propose(struct tdm_drafted *a, const float *logits) {
+	float *row = a->q + (size_t)(a->is_greedy ? 0 : a->n_drafted) * a->n_vocab;
+	logits = tdm_draft_row(a, logits, a->n_drafted);
+	const float *q = tdm_draft_transform(a, logits, a->n_drafted, row);
+	int32_t best = tdm_argmax(q, a->n_vocab);
+	float top = logits[q == logits ? best : tdm_argmax(logits, a->n_vocab)];
+	if (!go_on(a, logits, top, &a->path))
+		return false;
+	a->drafted[a->n_drafted++] = a->is_greedy ? best : tdm_verify_draw(q, a->n_vocab, tdm_rng_double(&a->draw));
+	return true;
+}
+
+int tdm_draft_clip(struct tdm_drafted *a, int n) {
+	if (a->n_drafted <= n)
+		return TDM_OK;
+	a->n_drafted = n;
+	return tdm_side_forget(&a->draft, a->n_tokens + (n > 0 ? n - 1 : 0));
+}
+
+int tdm_draft_fitting(const struct tdm_drafted *a, int n, int gamma) {
+	const struct tdm_session *d = a->draft.session;
+	int left = a->request.max_tokens - n - 1, room = d->context - d->prompt_tokens - n + 1;
+	if (a->request.max_tokens > 0 && gamma > left)
+		gamma = left;
+	if (gamma > room)
+		gamma = room;
+	return gamma > 0 ? gamma : 0;
+}
+
+int tdm_draft_make(struct tdm_drafted *a, struct tdm_run *run, int gamma) {
+	struct tdm_session *s = a->draft.session;
+	int behind = a->n_tokens - a->draft.seen, row = behind > 0 ? behind - 1 : 0, status = TDM_OK;
+	a->n_drafted = 0;
+	a->path = 1;
+	gamma = tdm_draft_fitting(a, a->n_tokens, gamma);
+	if (gamma == 0)
+		return TDM_OK;
+	if (behind > 0)
+		status = tdm_side_append(&a->draft, run, a->tokens + a->draft.seen, behind);
+	while (status == TDM_OK && propose(a, s->ops->logits(s, row))) {
+		const int32_t *newest = &a->drafted[a->n_drafted - 1];
+		if (a->n_drafted == gamma || s->ops->is_end(s, *newest))
+			break;
+		status = tdm_side_append(&a->draft, run, newest, 1);
+		row = 0;
+	}
+	return status;
+}
+
+// --- ahead
+
+static int draft_ahead(void *arg, struct tdm_run *run) {
+	struct tdm_drafted *a = arg;
+	double path = 1;
+	struct tdm_ahead *h = &a->ahead;
+	struct tdm_session *s = a->draft.session;
+	int n = a->n_tokens + a->n_drafted, status = TDM_OK, gamma = tdm_draft_fitting(a, n + 1, a->gamma);
+	if (a->draft.seen < n)
+		status = tdm_side_append(&a->draft, run, &a->drafted[a->n_drafted - 1], 1);
+	if (status != TDM_OK)
+		return status;
+	h->guess = tdm_argmax(s->ops->logits(s, 0), a->n_vocab);
+	const int32_t *newest = &h->guess;
+	while (h->n < gamma && !s->ops->is_end(s, *newest) && !atomic_load_explicit(&h->is_enough, memory_order_relaxed)) {
+		status = tdm_side_append(&a->draft, run, newest, 1);
+		if (status != TDM_OK)
+			break;
+		const float *logits = s->ops->logits(s, 0);
+		int32_t best = tdm_argmax(logits, a->n_vocab);
+		if (!go_on(a, logits, logits[best], &path))
+			break;
+		h->drafted[h->n] = best;
+		newest = &h->drafted[h->n++];
+	}
+	return status;
+}
+
+void tdm_draft_ahead(struct tdm_drafted *a, const struct tdm_run *run) {
+	bool is_plain = a->is_greedy && a->sampling.repeat_penalty == 1 && !a->keeper;
+	struct tdm_session *d = a->draft.session;
+	a->ahead.is_on = a->kind->ahead && is_plain && a->n_drafted > 0 &&
+	                 tdm_draft_fitting(a, a->n_tokens + a->n_drafted + 1, 1) > 0 &&
+	                 !d->ops->is_end(d, a->drafted[a->n_drafted - 1]);
+	a->ahead.n = 0;
+	atomic_store_explicit(&a->ahead.is_enough, false, memory_order_relaxed);
+	if (a->ahead.is_on)
+		tdm_apart_start(&a->ahead.apart, run, draft_ahead, a);
+}
+
+bool tdm_draft_stop(struct tdm_drafted *a) {
+	atomic_store_explicit(&a->ahead.is_enough, true, memory_order_relaxed);
+	bool is_good = a->ahead.is_on && tdm_apart_cancel(&a->ahead.apart);
+	a->ahead.is_on = false;
+	return is_good;
+}
