@@ -1,11 +1,7 @@
 // Settings of the state: one row per option, and the password, which does not stand in the file.
 #include "ledger/shared_settings.h"
-#include "base/crypto.h"
-#include "base/file.h"
+#include "base/secret.h"
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define PASSWORD_LIMIT_BYTES 512
 
@@ -28,51 +24,26 @@ const struct tdm_option tdm_shared_settings[] = {
 };
 const size_t tdm_n_shared_settings = sizeof tdm_shared_settings / sizeof tdm_shared_settings[0];
 
-static int read_password(const char *where, const char *folder, const char *spec, char *out, size_t cap,
-                         struct tdm_error *err) {
-	if (!strncmp(spec, "env:", 4)) {
-		const char *value = getenv(spec + 4);
-		if (!value || !*value)
-			return tdm_fail(err, TDM_ECONFIG, "%s: the environment has no variable %s", where, spec + 4);
-		snprintf(out, cap, "%s", value);
-		return TDM_OK;
-	}
-	if (strncmp(spec, "file:", 5))
-		return tdm_fail(err, TDM_ECONFIG, "%s: expected password: \"env:NAME\" or \"file:PATH\"", where);
-	char path[4096];
-	struct tdm_bytes bytes;
-	snprintf(path, sizeof path, "%s%s%s", spec[5] == '/' || !folder ? "" : folder, spec[5] == '/' || !folder ? "" : "/",
-	         spec + 5);
-	int status = tdm_file_read(path, cap - 1, &bytes, err);
-	if (status)
-		return status;
-	snprintf(out, cap, "%s", bytes.data ? bytes.data : "");
-	out[strcspn(out, "\r\n")] = 0;
-	if (bytes.data)
-		tdm_wipe(bytes.data, bytes.len);
-	tdm_bytes_release(&bytes);
-	return *out ? TDM_OK : tdm_fail(err, TDM_ECONFIG, "%s: %s is empty", where, path);
-}
-
 int tdm_shared_from_settings(struct tdm_arena *arena, const char *where, const char *folder,
                              const struct tdm_value *section, struct tdm_shared **out, struct tdm_error *err) {
 	struct settings s;
 	struct tdm_shared_options o;
-	char password[PASSWORD_LIMIT_BYTES] = "";
+	struct tdm_bytes password;
+	tdm_bytes_init(&password, PASSWORD_LIMIT_BYTES);
 	int status =
 	    tdm_options_read(arena, where, section, tdm_shared_settings, tdm_n_shared_settings, NULL, &s, sizeof s, err);
 	if (!status && s.password)
-		status = read_password(where, folder, s.password, password, sizeof password, err);
+		status = tdm_secret_line(where, folder, s.password, PASSWORD_LIMIT_BYTES, &password, err);
 	if (status)
 		return status;
 	tdm_shared_options_init(&o);
 	o.url = s.url;
 	o.folder = folder;
-	o.password = *password ? password : NULL;
+	o.password = password.data;
 	o.prefix = s.prefix;
 	o.timeout_ms = s.timeout_ms;
 	o.max_bytes = s.max_bytes;
 	status = tdm_shared_join(&o, out, err);
-	tdm_wipe(password, sizeof password);
+	tdm_secret_wipe(&password);
 	return status;
 }

@@ -3,8 +3,7 @@
 // a line in `dialects`.
 #include "models/remote.h"
 #include "base/clock.h"
-#include "base/crypto.h"
-#include "base/file.h"
+#include "base/secret.h"
 #include "models/form.h"
 #include "models/sources.h"
 #include <stdio.h>
@@ -181,36 +180,10 @@ static const char *path_of(const struct tdm_build *b, const char *path) {
 	return *path == '/' || !b->folder ? path : tdm_arena_printf(b->arena, "%s/%s", b->folder, path);
 }
 
-// The key's text in out: of an environment variable or of a file's first line. Keys do not stand in settings.
 static int read_key(const struct tdm_build *b, const char *key, struct tdm_bytes *out) {
-	if (!strncmp(key, "env:", 4)) {
-		const char *value = getenv(key + 4);
-		if (!value)
-			return tdm_fail(b->error, TDM_ECONFIG, "%s: the environment variable %s of its key is not set", b->where,
-			                key + 4);
-		tdm_bytes_puts(out, value);
-	} else if (!strncmp(key, "file:", 5)) {
-		const char *path = path_of(b, key + 5);
-		struct tdm_error why = {0};
-		int status = path ? tdm_file_read(path, KEY_LIMIT_BYTES, out, &why) : TDM_ENOMEM;
-		if (status)
-			return tdm_fail(b->error, TDM_ECONFIG, "%s: its key cannot be read: %s", b->where, why.text);
-	} else {
-		return tdm_fail(b->error, TDM_ECONFIG, "%s: expected key: \"env:NAME\" or \"file:PATH\", not the key itself",
-		                b->where);
-	}
-	size_t n = out->data ? strcspn(out->data, "\r\n") : 0;
-	if (out->failed || n == 0)
-		return tdm_fail(b->error, TDM_ECONFIG, "%s: its key is empty or too long", b->where);
-	out->data[n] = 0;
-	out->len = n;
-	return TDM_OK;
-}
-
-static void wipe(struct tdm_bytes *b) {
-	if (b->data)
-		tdm_wipe(b->data, b->len);
-	tdm_bytes_release(b);
+	char where[256];
+	snprintf(where, sizeof where, "%s: key", b->where);
+	return tdm_secret_line(where, b->folder, key, KEY_LIMIT_BYTES, out, b->error);
 }
 
 // key NULL: the upstream wants none.
@@ -229,8 +202,8 @@ static int add_headers(const struct tdm_build *b, struct tdm_remote *r, const ch
 		tdm_bytes_printf(&line, "%s: %s%s", r->dialect->key_header, r->dialect->key_prefix, secret.data);
 		ok = !line.failed && tdm_http_header(list, line.data);
 	}
-	wipe(&line);
-	wipe(&secret);
+	tdm_secret_wipe(&line);
+	tdm_secret_wipe(&secret);
 	return ok || status ? status : tdm_fail(b->error, TDM_ENOMEM, "%s: no memory for its headers", b->where);
 }
 

@@ -6,15 +6,17 @@
 // same monitor waits on run->egress for the final bytes of every request sent upstream. Any failure sends nothing.
 // A new type of value is a row in entities.c, not a change here.
 #include "base/crypto.h"
-#include "base/file.h"
 #include "base/random.h"
+#include "base/secret.h"
 #include "privacy/egress.h"
 #include "privacy/fields.h"
 #include "privacy/kinds.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define KEY_BYTES 32
+#define SECRET_LIMIT_BYTES ((size_t)64 << 10)
 
 struct options {
 	int64_t level;
@@ -394,29 +396,15 @@ static int read_key(const struct tdm_build *b, const char *from, uint8_t key[KEY
 			return TDM_OK;
 		return tdm_fail(b->error, TDM_EIO, "%s: the system gave no random key", b->where);
 	}
-	if (strncmp(from, "env:", 4) == 0) {
-		const char *value = getenv(from + 4);
-		if (!value || strlen(value) < 16)
-			return tdm_fail(b->error, TDM_ECONFIG, "%s: key: %s must hold at least 16 characters", b->where, from + 4);
-		tdm_sha256(value, strlen(value), key);
-		return TDM_OK;
-	}
-	if (strncmp(from, "file:", 5) != 0)
-		return tdm_fail(b->error, TDM_ECONFIG, "%s: key: expected \"env:NAME\" or \"file:PATH\"", b->where);
+	char where[256];
 	struct tdm_bytes data;
-	const char *path = from + 5;
-	if (*path != '/' && b->folder)
-		path = tdm_arena_printf(b->arena, "%s/%s", b->folder, path);
-	int status = path ? tdm_file_read(path, 1 << 16, &data, b->error) : TDM_ENOMEM;
-	if (status != TDM_OK)
-		return status;
-	if (data.len < 16)
-		status = tdm_fail(b->error, TDM_ECONFIG, "%s: key: %s must hold at least 16 bytes", b->where, path);
-	else
+	snprintf(where, sizeof where, "%s: key", b->where);
+	int status = tdm_secret_read(where, b->folder, from, SECRET_LIMIT_BYTES, &data, b->error);
+	if (status == TDM_OK && data.len < 16)
+		status = tdm_fail(b->error, TDM_ECONFIG, "%s: expected at least 16 bytes", where);
+	if (status == TDM_OK)
 		tdm_sha256(data.data, data.len, key);
-	if (data.data)
-		tdm_wipe(data.data, data.len);
-	tdm_bytes_release(&data);
+	tdm_secret_wipe(&data);
 	return status;
 }
 

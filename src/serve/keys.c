@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/secret.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -138,46 +139,30 @@ static struct tdm_key_table *table_of_now(struct tdm_keys *k) {
 
 // --- keys of the settings
 
-static int read_text(const char *option, const char *spec, char *out, size_t cap, struct tdm_error *err) {
-	if (!strncmp(spec, "env:", 4)) {
-		const char *value = getenv(spec + 4);
-		if (!value || !*value)
-			return tdm_fail(err, TDM_ECONFIG, "%s: the environment has no variable %s", option, spec + 4);
-		snprintf(out, cap, "%s", value);
-		return strlen(value) < cap ? TDM_OK : tdm_fail(err, TDM_ECONFIG, "%s: %s is too long", option, spec + 4);
-	}
-	if (strncmp(spec, "file:", 5))
-		return tdm_fail(err, TDM_ECONFIG, "%s: expected \"env:NAME\" or \"file:PATH\"", option);
-	struct tdm_bytes bytes;
+static int read_text(const char *option, const char *spec, struct tdm_bytes *out, struct tdm_error *err) {
 	struct stat info;
-	int status = tdm_file_read(spec + 5, cap - 1, &bytes, err);
-	if (status)
+	int status = tdm_secret_line(option, NULL, spec, KEY_LIMIT_BYTES - 1, out, err);
+	if (status || strncmp(spec, "file:", 5) || stat(spec + 5, &info) || !(info.st_mode & S_IRWXO))
 		return status;
-	snprintf(out, cap, "%s", bytes.data ? bytes.data : "");
-	out[strcspn(out, "\r\n")] = 0;
-	if (bytes.data)
-		tdm_wipe(bytes.data, bytes.len);
-	tdm_bytes_release(&bytes);
-	if (!stat(spec + 5, &info) && info.st_mode & S_IRWXO)
-		return tdm_fail(err, TDM_ECONFIG, "%s: %s may be read by everybody; expected mode 0600", option, spec + 5);
-	return *out ? TDM_OK : tdm_fail(err, TDM_ECONFIG, "%s: %s is empty", option, spec + 5);
+	tdm_secret_wipe(out);
+	return tdm_fail(err, TDM_ECONFIG, "%s: %s may be read by everybody; expected mode 0600", option, spec + 5);
 }
 
 static int read_fixed(struct tdm_keys *k, const char *option, const struct tdm_strings *specs, bool admin,
                       struct tdm_error *err) {
 	for (size_t i = 0; i < specs->n; i++) {
-		char text[KEY_LIMIT_BYTES];
 		if (k->n_fixed == MOST_KEYS_OF_SETTINGS)
 			return tdm_fail(err, TDM_ECONFIG, "%s: more than %d keys; serve.key_file holds any number", option,
 			                MOST_KEYS_OF_SETTINGS);
-		int status = read_text(option, specs->items[i], text, sizeof text, err);
+		struct tdm_bytes text;
+		int status = read_text(option, specs->items[i], &text, err);
 		if (status)
 			return status;
 		struct of_settings *f = &k->fixed[k->n_fixed++];
 		const char *name = specs->items[i]; // where it comes from names it: that stays when the list changes
 		f->key = (struct tdm_key){.id = name, .name = name, .tenant = name, .admin = admin};
-		tdm_sha256(text, strlen(text), f->hash);
-		tdm_wipe(text, sizeof text);
+		tdm_sha256(text.data, text.len, f->hash);
+		tdm_secret_wipe(&text);
 	}
 	return TDM_OK;
 }

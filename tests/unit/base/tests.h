@@ -21,3 +21,4 @@ int tdm_test_format(void);
 int tdm_test_view(void);
 int tdm_test_automaton(void);
 int tdm_test_library(void);
+int tdm_test_secret(void);

@@ -465,8 +465,8 @@ static void test_urls_and_keys(void **state) {
 	    {"url: 'http://u:p@h', model: m", "a key goes into key"},
 	    {"url: 'http:///x', model: m", "scheme, host and path"},
 	    {"url: 'http://h?x=1', model: m", "scheme, host and path"},
-	    {"url: 'http://h', model: m, key: sk-12345", "not the key itself"},
-	    {"url: 'http://h', model: m, key: 'env:TDM_ABSENT'", "TDM_ABSENT of its key is not set"},
+	    {"url: 'http://h', model: m, key: sk-12345", "not the secret itself"},
+	    {"url: 'http://h', model: m, key: 'env:TDM_ABSENT'", "no variable TDM_ABSENT"},
 	    {"url: 'http://h', model: m, key: 'file:absent.key'", "tests/absent.key"},
 	    {"url: 'http://h', model: m, key: 'env:TDM_EMPTY'", "empty"},
 	};
