@@ -82,3 +82,27 @@ void tdm_write_object(struct tdm_bytes *b, const char *text, size_t n) {
 int tdm_cannot(struct tdm_run *run, const char *param, const char *what) {
 	return tdm_fail_param(&run->error, TDM_ECAPABILITY, param, "%s: %s", param, what);
 }
+
+void tdm_write_choice(struct tdm_bytes *b, const struct tdm_toolbox *tools, const char *before, const char *after) {
+	static const char *const choices[] = {"auto", "none", "required"};
+	if (tools->choice == TDM_TOOLS_ONE) {
+		tdm_write_string(b, before, tools->chosen);
+		tdm_bytes_puts(b, after);
+	} else if (tools->choice != TDM_TOOLS_AUTO) {
+		tdm_bytes_join(b, ",\"tool_choice\":\"", choices[tools->choice], "\"");
+	}
+	if (tools->one_call)
+		tdm_bytes_puts(b, ",\"parallel_tool_calls\":false");
+}
+
+// --- reading
+
+void tdm_read_usage(struct tdm_upstream *u, const struct tdm_value *event) {
+	const struct tdm_value *usage = tdm_get(event, "usage");
+	tdm_upstream_model(u, tdm_get_string(event, "model"));
+	tdm_upstream_thought_tokens(u, tdm_get_number(tdm_get(usage, "completion_tokens_details"), "reasoning_tokens", -1));
+	if (usage)
+		tdm_upstream_usage(u, tdm_get_number(usage, "prompt_tokens", -1),
+		                   tdm_get_number(usage, "completion_tokens", -1),
+		                   tdm_get_number(tdm_get(usage, "prompt_tokens_details"), "cached_tokens", -1));
+}

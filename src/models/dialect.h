@@ -56,6 +56,9 @@ int64_t tdm_seed_of(const struct tdm_run *run, const struct tdm_request *rq);
 void tdm_write_object(struct tdm_bytes *b, const char *text, size_t n);
 void tdm_write_messages(struct tdm_bytes *b, const struct tdm_request *rq);     // ,"messages":[...] of a chat
 void tdm_write_transcript(struct tdm_bytes *out, const struct tdm_request *rq); // a conversation as one text
+// Which tools may or must be called; before and after: around the name of the only one.
+void tdm_write_choice(struct tdm_bytes *b, const struct tdm_toolbox *tools, const char *before, const char *after);
+void tdm_read_usage(struct tdm_upstream *u, const struct tdm_value *event); // its model and its usage, where it has any
 // The logprobs of a completion as tdm_upstream_tokens takes them.
 struct tdm_value tdm_completions_entries(struct tdm_arena *arena, const struct tdm_value *logprobs);
 // What is asked for and the dialect cannot say.

@@ -116,13 +116,8 @@ static int read_choice(struct tdm_upstream *u, struct tdm_arena *arena, const st
 }
 
 static int read_event(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *event) {
-	const struct tdm_value *usage = tdm_get(event, "usage"), *choices = tdm_get(event, "choices");
-	tdm_upstream_model(u, tdm_get_string(event, "model"));
-	tdm_upstream_thought_tokens(u, tdm_get_number(tdm_get(usage, "completion_tokens_details"), "reasoning_tokens", -1));
-	if (usage)
-		tdm_upstream_usage(u, tdm_get_number(usage, "prompt_tokens", -1),
-		                   tdm_get_number(usage, "completion_tokens", -1),
-		                   tdm_get_number(tdm_get(usage, "prompt_tokens_details"), "cached_tokens", -1));
+	const struct tdm_value *choices = tdm_get(event, "choices");
+	tdm_read_usage(u, event);
 	if (choices && (choices->type != TDM_LIST || choices->n > TDM_CHOICES_LIMIT))
 		return tdm_upstream_bad(u, "choices that are no list of at most 128");
 	for (size_t i = 0; choices && i < choices->n; i++) {

@@ -50,7 +50,6 @@ static void write_tool(struct tdm_bytes *b, const struct tdm_tool *t) {
 }
 
 static void write_tools(struct tdm_bytes *b, const struct tdm_toolbox *tools) {
-	static const char *const choices[] = {"auto", "none", "required"};
 	if (!tools->n)
 		return;
 	tdm_bytes_puts(b, ",\"tools\":[");
@@ -60,14 +59,7 @@ static void write_tools(struct tdm_bytes *b, const struct tdm_toolbox *tools) {
 		write_tool(b, &tools->items[i]);
 	}
 	tdm_bytes_putc(b, ']');
-	if (tools->choice == TDM_TOOLS_ONE) {
-		tdm_write_string(b, ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":", tools->chosen);
-		tdm_bytes_puts(b, "}}");
-	} else if (tools->choice != TDM_TOOLS_AUTO) {
-		tdm_bytes_join(b, ",\"tool_choice\":\"", choices[tools->choice], "\"");
-	}
-	if (tools->one_call)
-		tdm_bytes_puts(b, ",\"parallel_tool_calls\":false");
+	tdm_write_choice(b, tools, ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":", "}}");
 }
 
 static void write_form(struct tdm_bytes *b, const struct tdm_form *form) {
@@ -176,13 +168,8 @@ static int read_choices(struct tdm_upstream *u, struct tdm_arena *arena, const s
 }
 
 static int read_event(struct tdm_upstream *u, struct tdm_arena *arena, const struct tdm_value *event) {
-	const struct tdm_value *usage = tdm_get(event, "usage"), *choices = tdm_get(event, "choices");
-	tdm_upstream_model(u, tdm_get_string(event, "model"));
-	tdm_upstream_thought_tokens(u, tdm_get_number(tdm_get(usage, "completion_tokens_details"), "reasoning_tokens", -1));
-	if (usage)
-		tdm_upstream_usage(u, tdm_get_number(usage, "prompt_tokens", -1),
-		                   tdm_get_number(usage, "completion_tokens", -1),
-		                   tdm_get_number(tdm_get(usage, "prompt_tokens_details"), "cached_tokens", -1));
+	const struct tdm_value *choices = tdm_get(event, "choices");
+	tdm_read_usage(u, event);
 	return choices ? read_choices(u, arena, choices) : TDM_OK;
 }
 

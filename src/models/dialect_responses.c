@@ -47,7 +47,6 @@ static void write_input(struct tdm_bytes *b, const struct tdm_request *rq) {
 }
 
 static void write_tools(struct tdm_bytes *b, const struct tdm_toolbox *tools) {
-	static const char *const choices[] = {"auto", "none", "required"};
 	if (!tools->n)
 		return;
 	for (size_t i = 0; i < tools->n; i++) {
@@ -64,14 +63,7 @@ static void write_tools(struct tdm_bytes *b, const struct tdm_toolbox *tools) {
 		tdm_bytes_join(b, ",\"strict\":", t->strict ? "true" : "false", "}");
 	}
 	tdm_bytes_putc(b, ']');
-	if (tools->choice == TDM_TOOLS_ONE) {
-		tdm_write_string(b, ",\"tool_choice\":{\"type\":\"function\",\"name\":", tools->chosen);
-		tdm_bytes_putc(b, '}');
-	} else if (tools->choice != TDM_TOOLS_AUTO) {
-		tdm_bytes_join(b, ",\"tool_choice\":\"", choices[tools->choice], "\"");
-	}
-	if (tools->one_call)
-		tdm_bytes_puts(b, ",\"parallel_tool_calls\":false");
+	tdm_write_choice(b, tools, ",\"tool_choice\":{\"type\":\"function\",\"name\":", "}");
 }
 
 static void write_form(struct tdm_bytes *b, const struct tdm_form *form) {

@@ -107,17 +107,6 @@ static int tokenize(struct tdm_call_context *c, struct tdm_reader *r, const stru
 	return TDM_OK;
 }
 
-void tdm_handle_tokenize(struct tdm_call_context *c) {
-	struct tdm_reader r;
-	struct tdm_value *body;
-	struct tdm_bytes out;
-	tdm_bytes_init(&out, (size_t)512 << 20);
-	const struct tdm_engine *e = read_body(c, &r, &body);
-	if (e)
-		tokenize(c, &r, e, body, &out);
-	finish(c, &out);
-}
-
 static int detokenize(struct tdm_call_context *c, struct tdm_reader *r, const struct tdm_engine *e,
                       const struct tdm_value *body, struct tdm_bytes *out) {
 	const struct tdm_vocab *vocab = tdm_engine_vocab(e);
@@ -149,13 +138,24 @@ static int detokenize(struct tdm_call_context *c, struct tdm_reader *r, const st
 	return status;
 }
 
-void tdm_handle_detokenize(struct tdm_call_context *c) {
+typedef int way(struct tdm_call_context *c, struct tdm_reader *r, const struct tdm_engine *e,
+                const struct tdm_value *body, struct tdm_bytes *out);
+
+static void answer(struct tdm_call_context *c, way *make) {
 	struct tdm_reader r;
 	struct tdm_value *body;
 	struct tdm_bytes out;
 	tdm_bytes_init(&out, (size_t)512 << 20);
 	const struct tdm_engine *e = read_body(c, &r, &body);
 	if (e)
-		detokenize(c, &r, e, body, &out);
+		make(c, &r, e, body, &out);
 	finish(c, &out);
+}
+
+void tdm_handle_tokenize(struct tdm_call_context *c) {
+	answer(c, tokenize);
+}
+
+void tdm_handle_detokenize(struct tdm_call_context *c) {
+	answer(c, detokenize);
 }
