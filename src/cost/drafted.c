@@ -31,6 +31,8 @@ static struct tdm_verified verify(struct tdm_drafted *a) {
 	double accept[TDM_DRAFT_MOST];
 	for (int i = 0; i < a->n_drafted; i++)
 		accept[i] = tdm_rng_double(&a->accept);
+	if (a->kind->verify == TDM_VERIFY_BLOCK)
+		return tdm_verify_block(&chain, accept, tdm_rng_double(&a->replace));
 	return tdm_verify_chain(&chain, accept, tdm_rng_double(&a->replace));
 }
 

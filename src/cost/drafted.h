@@ -7,11 +7,13 @@
 #include "cost/follow.h"
 
 enum { TDM_DRAFT_MOST = 24 };
+enum tdm_draft_rule { TDM_VERIFY_TOKEN, TDM_VERIFY_BLOCK }; // of sampled answers, verify.h
 
 struct tdm_drafted_kind { // of the kind's model; lives as long as it
 	const char *name;
 	struct tdm_model *target, *draft;
 	int64_t gamma, opening; // tokens of a draft, and of the one made while the target reads the prompt
+	enum tdm_draft_rule verify;
 	bool adaptive, ahead;
 	double min_prob;
 	struct tdm_follow_kind *paces; // keeps what answers have learned of time

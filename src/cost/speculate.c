@@ -12,7 +12,7 @@ struct options {
 	int64_t gamma, opening, most, habit_bytes;
 	bool adaptive, ahead;
 	double min_prob;
-	int from;
+	int from, verify;
 };
 
 struct speculate {
@@ -55,6 +55,7 @@ static void make_drafts(const struct tdm_build *b, struct speculate *s) {
 	                                      .draft = tdm_build_role(b, "draft"),
 	                                      .gamma = s->o.gamma,
 	                                      .opening = s->o.opening,
+	                                      .verify = (enum tdm_draft_rule)s->o.verify,
 	                                      .adaptive = s->o.adaptive,
 	                                      .ahead = s->o.ahead,
 	                                      .min_prob = s->o.min_prob,
@@ -117,6 +118,9 @@ static const struct tdm_option table[] = {
      "draft, 1 less after a rejection"},
     {"ahead", TDM_OPT_BOOL, offsetof(struct options, ahead), "yes", 0, 0, NULL,
      "draft on while the target verifies, where a core is free"},
+    {"verify", TDM_OPT_CHOICE, offsetof(struct options, verify), "token", 0, 0, "token|block",
+     "sampled drafts of a model: kept token by token, or all of a draft together, which keeps a few more; the same "
+     "distribution"},
     {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.5", 0, 1, NULL,
      "end a draft where all of it together is less likely than this"},
 };
@@ -127,7 +131,7 @@ const struct tdm_kind tdm_kind_speculate = {
     .family = TDM_STRATEGY,
     .goal = TDM_GOAL_COST,
     .leaf = "B3c",
-    .source = "arXiv 2211.17192, 2302.01318",
+    .source = "arXiv 2211.17192, 2302.01318, 2403.10444",
     .roles = roles,
     .n_roles = TDM_COUNT(roles),
     .options = table,

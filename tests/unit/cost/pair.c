@@ -17,6 +17,7 @@ static const char yaml[] =
     "  with_twin: {kind: speculate, target: large, draft: twin, min_prob: 0, adaptive: no}\n"
     "  in_turn: {kind: speculate, target: large, draft: twin, min_prob: 0, ahead: no, adaptive: no, gamma: 8}\n"
     "  with_small: {kind: speculate, target: large, draft: small, min_prob: 0}\n"
+    "  block: {kind: speculate, target: large, draft: twin, min_prob: 0, adaptive: no, verify: block}\n"
     "  careful: {kind: speculate, target: large, draft: twin}\n"
     "  looked: {kind: speculate, target: large, from: lookup}\n"
     "  eager: {kind: speculate, target: large, from: lookup, adaptive: no}\n"
@@ -99,9 +100,12 @@ static void a_twin_is_always_accepted(void **state) {
 	c = t.run.record->calls;
 	assert_true(c->drafted > 0 && c->accepted == c->drafted);
 	request.temperature = 1; // also when sampled: the two distributions are equal, bit for bit
-	toys_ask(&t, "with_twin", "hello", &request, 1);
-	c = t.run.record->calls;
-	assert_true(c->drafted > 0 && c->accepted == c->drafted);
+	static const char *const rules[] = {"with_twin", "block"};
+	for (int m = 0; m < 2; m++) {
+		toys_ask(&t, rules[m], "hello", &request, 1);
+		c = t.run.record->calls;
+		assert_true(c->drafted > 0 && c->accepted == c->drafted);
+	}
 	toys_close(&t);
 }
 

@@ -225,6 +225,8 @@ static int letter(char c) {
 static void sampled_follows_the_target(void **state) {
 	static float target_table[V * V], draft_table[V * V];
 	static int seen[V][V], from[V];
+	static const char *const options[] = {"{min_prob: 0, gamma: 6}", "{min_prob: 0.1}",
+	                                      "{min_prob: 0, gamma: 6, verify: block}", "{min_prob: 0.1, verify: block}"};
 	struct fake target, draft;
 	struct asked a;
 	struct tdm_request request;
@@ -243,7 +245,7 @@ static void sampled_follows_the_target(void **state) {
 	request.max_tokens = 40;
 	for (int i = 0; i < 1500; i++) {
 		target.tail = i % 3 ? 24 : -1;
-		assert_int_equal(make(&a, &target, &draft, i % 2 ? "{min_prob: 0.1}" : "{min_prob: 0, gamma: 6}"), TDM_OK);
+		assert_int_equal(make(&a, &target, &draft, options[i % 4]), TDM_OK);
 		const char *text = asked_answer(&a, (uint64_t)i, &request);
 		assert_int_equal(strlen(text), 40);
 		for (int k = 1; k < 40; k++) {
