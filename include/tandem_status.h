@@ -38,6 +38,7 @@ enum tdm_retry { TDM_RETRY_NO, TDM_RETRY_ONCE, TDM_RETRY_YES };
 	X(EPATH, "path_not_found", 404, "not_found_error", "not_found_error", NO)                              \
 	X(EMODEL, "model_not_found", 404, "not_found_error", "not_found_error", NO)                            \
 	X(ERECEIPT, "receipt_not_found", 404, "not_found_error", "not_found_error", NO)                        \
+	X(ECERTIFICATE, "certificate_not_found", 404, "not_found_error", "not_found_error", NO)                \
 	X(ERESPONSE, "response_not_found", 404, "not_found_error", "not_found_error", NO)                      \
 	X(EMETHOD, "method_not_allowed", 405, "invalid_request_error", "invalid_request_error", NO)            \
 	X(EBODYTIME, "request_timeout", 408, "timeout_error", "timeout_error", YES)                            \

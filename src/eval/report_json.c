@@ -1,6 +1,7 @@
 // Report as JSON: version 1. One object per model with its totals, one list per item with the outcome of every model in
 // the order of `models`. Names, numbers and codes only.
 #include "eval/report.h"
+#include <math.h>
 #include <string.h>
 
 static void put_key(struct tdm_bytes *out, const char *key) {
@@ -130,6 +131,8 @@ static void put_outcome(struct tdm_bytes *out, const struct tdm_eval_outcome *o)
 	put_number(out, "us", (double)o->us);
 	put_number(out, "cost", o->cost);
 	put_number(out, "mean_logprob", o->mean_logprob);
+	if (!isnan(o->score))
+		put_number(out, "score", o->score);
 	tdm_bytes_putc(out, '}');
 }
 

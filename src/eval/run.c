@@ -147,6 +147,15 @@ static void count_call(const struct tdm_eval *e, const struct tdm_call *c, struc
 		}
 }
 
+// A policy's first decision is the one of its first gate.
+static void read_decision(const struct tdm_record *record, const char *by, struct tdm_eval_outcome *out) {
+	const struct tdm_decision *d = record->decisions;
+	while (d && strcmp(d->by, by) != 0)
+		d = d->next;
+	out->score = d ? d->score : (double)NAN;
+	out->threshold = d ? d->threshold : (double)NAN;
+}
+
 static void count(const struct round *r, size_t model, const struct tdm_run *run, const struct tdm_result *result,
                   struct tdm_eval_outcome *out) {
 	const struct tdm_eval *e = r->work->e;
@@ -158,6 +167,7 @@ static void count(const struct round *r, size_t model, const struct tdm_run *run
 	out->served_by_baseline = baseline && !out->status && result->served && !strcmp(result->served, baseline->name);
 	out->cost = tdm_record_cost(run->record);
 	out->mean_logprob = result->mean_logprob;
+	read_decision(run->record, e->options.models[model]->name, out);
 	out->values_restored = run->record->left.restored;
 	out->values_missed = run->record->left.missed_restores;
 	out->values_damaged = run->record->left.damaged;

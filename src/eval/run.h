@@ -48,6 +48,7 @@ struct tdm_eval_outcome { // of one model on one item
 	bool served_by_baseline, called_baseline;
 	int64_t us;
 	double cost, mean_logprob; // mean_logprob: NAN when unknown
+	double score, threshold;   // of the model's own first decision; NAN: it made none that has them
 	struct tdm_logprobs logprobs;
 	const char *answer; // with keep_answers; else NULL
 	size_t n_answer;

@@ -1,5 +1,4 @@
 #include "models/certified.h"
-#include "assure/certificate.h"
 #include "assure/labels.h"
 #include "assure/monitor.h"
 #include "base/clock.h"
@@ -96,7 +95,7 @@ static int load(const struct tdm_build *b, const char *file, struct tdm_certifie
 	return TDM_OK;
 }
 
-int tdm_certified_open(const struct tdm_build *b, const struct tdm_model *m, const char *file, const char *signer,
+int tdm_certified_open(const struct tdm_build *b, struct tdm_model *m, const char *file, const char *signer,
                        struct tdm_certified **out) {
 	*out = NULL;
 	if (!file)
@@ -110,7 +109,18 @@ int tdm_certified_open(const struct tdm_build *b, const struct tdm_model *m, con
 	c->held = c->broken = (struct tdm_under){c->c.id, c->c.epsilon, c->c.delta, true, NULL};
 	c->broken.held = false;
 	*out = c;
+	m->certified = c;
 	return TDM_OK;
+}
+
+const struct tdm_certificate *tdm_certified_of(const struct tdm_certified *c) {
+	return &c->c;
+}
+
+const char *tdm_certified_state(const struct tdm_certified *c) {
+	if (is_over(&c->c))
+		return "expired";
+	return atomic_load(&c->alarmed) || access(c->suspended, F_OK) == 0 ? "suspended" : "valid";
 }
 
 double tdm_certified_threshold(const struct tdm_certified *c) {
@@ -120,7 +130,8 @@ double tdm_certified_threshold(const struct tdm_certified *c) {
 bool tdm_certified_holds(const struct tdm_certified *c, struct tdm_run *run) {
 	if (!c)
 		return true;
-	bool over = is_over(&c->c), held = !over && !atomic_load(&c->alarmed) && access(c->suspended, F_OK) != 0;
+	const char *state = tdm_certified_state(c);
+	bool over = !strcmp(state, "expired"), held = !strcmp(state, "valid");
 	tdm_record_certificate(run->record, held ? &c->held : &c->broken);
 	if (!held)
 		tdm_record_warn(run->record, over ? "certificate_expired" : "certificate_suspended", NULL,

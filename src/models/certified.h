@@ -4,15 +4,19 @@
 // whose signature is wrong, that is over, or that was suspended: it is refused when the settings are read. One that is
 // over, or is suspended, while the program runs keeps nothing from then on: every request goes to the large model.
 #pragma once
+#include "assure/certificate.h"
 #include "models/kind.h"
 
 struct tdm_certified;
 
 // m: the model under it, its parts and settings set. signer: the public key that must have signed it, NULL = any. file
-// NULL: *out is NULL. Lives in b->arena. Error: TDM_ECONFIG with one sentence.
-int tdm_certified_open(const struct tdm_build *b, const struct tdm_model *m, const char *file, const char *signer,
+// NULL: *out is NULL. Lives in b->arena, and m->certified is it. Error: TDM_ECONFIG with one sentence.
+int tdm_certified_open(const struct tdm_build *b, struct tdm_model *m, const char *file, const char *signer,
                        struct tdm_certified **out);
 double tdm_certified_threshold(const struct tdm_certified *c);
+const struct tdm_certificate *tdm_certified_of(const struct tdm_certified *c);
+// valid, suspended or expired; now, and no part of what was signed.
+const char *tdm_certified_state(const struct tdm_certified *c);
 // Notes it in the record of the run. False: nothing may be kept under it now. NULL holds and leaves no note.
 bool tdm_certified_holds(const struct tdm_certified *c, struct tdm_run *run);
 

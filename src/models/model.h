@@ -157,6 +157,7 @@ struct tdm_model { // first member of every implementation
 	struct tdm_model **parts;         // the models it uses, in role order
 	const char **part_roles;          // their role names
 	size_t n_parts;
+	const struct tdm_certified *certified; // the promise that its threshold is under; NULL = none
 	bool cuts_vectors;   // sources: the first numbers of its vectors are vectors themselves
 	bool hidden, leaves; // leaves: calling it sends bytes off this machine (itself or through a part)
 };

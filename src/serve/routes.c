@@ -13,6 +13,10 @@ static void handle_list(struct tdm_call_context *c) {
 	tdm_handle_models(c, NULL);
 }
 
+static void handle_certificates(struct tdm_call_context *c) {
+	tdm_handle_certificates(c, NULL);
+}
+
 struct route {
 	const char *method, *path;
 	enum {
@@ -50,6 +54,8 @@ static const struct route routes[] = {
     {"GET", "/models", TDM_KEY, handle_list, NULL},
     {"GET", "/models/", TDM_KEY, NULL, tdm_handle_models},
     {"GET", "/receipts/", TDM_KEY, NULL, tdm_handle_receipt},
+    {"GET", "/certificates", TDM_ADMIN, handle_certificates, NULL},
+    {"GET", "/certificates/", TDM_KEY, NULL, tdm_handle_certificates},
     {"GET", "/tree", TDM_KEY, tdm_handle_tree, NULL},
     {"GET", "/", TDM_ANYBODY, tdm_handle_page, NULL},
     {"GET", "/admin", TDM_ANYBODY, tdm_handle_page, NULL},

@@ -68,6 +68,15 @@ test('demand_38_a_promise_on_the_small_model F51 route runs under it, and refuse
   assert.equal(long.said, 'large');
   assert.deepEqual(short.receipt.certificate, { id: c.id, epsilon: 0.05, delta: 0.05, held: true });
   assert.equal(short.receipt.decisions[0].threshold, Number(c.lambda));
+  // whoever has the receipt finds the promise, as it was signed, and whether it is in force
+  const shown = await fetch(`${server.base}/certificates/${c.id}`);
+  assert.equal(shown.status, 200);
+  assert.equal(await shown.text(), readFileSync(at('c.json'), 'utf8').trimEnd().replace(/}$/, ',"state":"valid"}'));
+  const all = await (await fetch(`${server.base}/certificates`)).json();
+  assert.deepEqual(all.data.map((d) => [d.id, d.subject, d.state]), [[c.id, 'r', 'valid']]);
+  const none = await fetch(`${server.base}/certificates/crt_0`);
+  assert.equal(none.status, 404);
+  assert.equal((await none.json()).error.code, 'certificate_not_found');
   // audited answers show that the promise is broken: it is suspended, at once and for good
   writeFileSync(at('audit.tsv'), 'loss\n' + '0\n0\n1\n'.repeat(40));
   const broken = tandem(['certify', at('audit.tsv'), '--monitor', at('c.json')]);
@@ -77,6 +86,7 @@ test('demand_38_a_promise_on_the_small_model F51 route runs under it, and refuse
   assert.equal(after.said, 'large');
   assert.equal(after.receipt.certificate.held, false);
   assert.equal(after.receipt.warnings[0].code, 'certificate_suspended');
+  assert.equal((await (await fetch(`${server.base}/certificates/${c.id}`)).json()).state, 'suspended');
   await server.stop();
   assert.match(check(models(under)).stderr, /is suspended: its promise was broken/);
 });

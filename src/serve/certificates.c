@@ -1,0 +1,64 @@
+// Certificates: GET /v1/certificates/ID, the one that a receipt names, and GET /v1/certificates, all that models run under.
+//
+// The rule it protects: what was signed is shown byte for byte, from the first field to the signature, so that anybody
+// can check it with the key; whether it is in force is behind that, because it changes and is not signed.
+#include "models/certified.h"
+#include "serve/server_parts.h"
+#include <string.h>
+
+#define BODY_LIMIT_BYTES ((size_t)16 << 20)
+
+struct search {
+	const char *id; // NULL: all
+	struct tdm_bytes *out;
+	const struct tdm_certified *shown[256]; // models of one name and their parts may share one
+	size_t n;
+};
+
+static bool is_new(struct search *s, const struct tdm_certified *c) {
+	for (size_t i = 0; i < s->n; i++)
+		if (!strcmp(tdm_certified_of(s->shown[i])->id, tdm_certified_of(c)->id))
+			return false;
+	if (s->n == TDM_COUNT(s->shown))
+		return false;
+	s->shown[s->n++] = c;
+	return true;
+}
+
+static void put(struct search *s, const struct tdm_certified *c) {
+	const struct tdm_certificate *of = tdm_certified_of(c);
+	if ((s->id && strcmp(of->id, s->id) != 0) || !is_new(s, c))
+		return;
+	if (!s->id && s->n > 1)
+		tdm_bytes_putc(s->out, ',');
+	tdm_certificate_write(s->out, of);
+	tdm_bytes_join(s->out, ",\"signature\":\"", of->signature, "\"");
+	tdm_bytes_join(s->out, ",\"state\":\"", tdm_certified_state(c), "\"}");
+}
+
+static void look(struct search *s, const struct tdm_model *m) {
+	if (m->certified)
+		put(s, m->certified);
+	for (size_t i = 0; i < m->n_parts; i++)
+		look(s, m->parts[i]);
+}
+
+void tdm_handle_certificates(struct tdm_call_context *c, const char *id) {
+	struct tdm_bytes body;
+	struct tdm_model *const *models;
+	struct search s = {.id = id, .out = &body};
+	size_t n = tdm_tree_models(c->setup->tree, &models);
+	tdm_bytes_init(&body, BODY_LIMIT_BYTES);
+	tdm_bytes_puts(&body, id ? "" : "{\"object\":\"list\",\"data\":[");
+	for (size_t i = 0; i < n; i++)
+		look(&s, models[i]);
+	tdm_bytes_puts(&body, id ? "" : "]}");
+	if (id && !s.n) {
+		tdm_fail(&c->error, TDM_ECERTIFICATE, "there is no certificate \"%s\" that a model runs under now", id);
+		tdm_reply_error(c, NULL);
+	} else {
+		tdm_exchange_set(c->x, "cache-control", "no-store");
+		tdm_reply_json(c, &body);
+	}
+	tdm_bytes_release(&body);
+}
