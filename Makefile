@@ -228,6 +228,8 @@ bench-gateway: all $(B)/stream_upstream $(B)/stream_load ## the gateway beside n
 	bench/gateway
 bench-guarantee: $(B)/guarantee ## power and broken promises: the tables of docs/certificates.md (OUTCOMES=folder: also recorded ones)
 	bench/guarantee $(OUTCOMES)
+bench-certified: all $(B)/guarantee ## certified cascades on ZeroEval's outputs, in DATA=folder: broken promises over redraws
+	bench/certified $(DATA)
 bench-replay: all ## published figures of RouteLLM and ZeroEval from their outcomes, in DATA=folder
 	bench/replay $(DATA)
 bench-routing: all ## what routers are worth on RouteLLM's outcomes, in DATA=folder
@@ -239,4 +241,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-replay bench-routing fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-certified bench-replay bench-routing fuzz clean

@@ -14,7 +14,7 @@
 
 struct options {
 	struct tdm_strings small, scores, at, thresholds, columns;
-	const char *large, *others, *out, *svg;
+	const char *large, *others, *out, *svg, *labels;
 	int answers;
 	bool cascade, incomplete, plot;
 	double agree, small_price, large_price, gate_price;
@@ -50,6 +50,8 @@ static const struct tdm_option options[] = {
     {"seed", TDM_OPT_INT, AT(seed), "1", 0, 9e15, NULL, "of resamples and random routers"},
     {"plot", TDM_OPT_BOOL, AT(plot), "no", 0, 0, NULL, "the curves in letters, below the tables"},
     {"svg", TDM_OPT_STRING, AT(svg), NULL, 0, 0, NULL, "file for the curves as a picture"},
+    {"labels", TDM_OPT_STRING, AT(labels), NULL, 0, 0, NULL,
+     "file for the items' scores and outcomes, for tandem certify: of the agreement, or of the first score"},
     {"out", TDM_OPT_STRING, AT(out), NULL, 0, 0, NULL, "file for the figures as JSON"},
 };
 
@@ -161,6 +163,11 @@ static int report(const struct tdm_command_call *call, const struct tdm_replay *
 		status = print_or_save(&text, o->out, call->error);
 	}
 	tdm_bytes_clear(&text);
+	if (!status && o->labels) {
+		tdm_replay_labels(r, &text);
+		status = print_or_save(&text, o->labels, call->error);
+	}
+	tdm_bytes_clear(&text);
 	if (!status && o->svg && !(status = tdm_replay_plot(r, true, &text, call->error)))
 		status = print_or_save(&text, o->svg, call->error);
 	tdm_bytes_release(&text);
@@ -178,6 +185,9 @@ static int run(const struct tdm_command_call *call) {
 		return tdm_fail(call->error, TDM_EVALUE, "tandem replay: expected a table of outcomes");
 	if (o->svg && !o->scores.n)
 		return tdm_fail(call->error, TDM_EVALUE, "tandem replay: --svg draws scores; expected --scores too");
+	if (o->labels && !o->scores.n && o->small.n < 2)
+		return tdm_fail(call->error, TDM_EVALUE,
+		                "tandem replay: --labels needs a score: expected --scores, or several models in --small");
 	int status = tdm_outcomes_read(call->operands, call->n_operands, &names, &table, call->error);
 	if (status)
 		return status;

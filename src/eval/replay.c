@@ -419,6 +419,36 @@ static int add_bands(const struct tdm_replay_items *items, struct tdm_replay *r,
 	return TDM_OK;
 }
 
+// --- labels
+
+static void label_by_agreement(const struct tdm_replay_items *items, size_t i, struct tdm_replay_label *l) {
+	const struct tdm_replay_options *o = items->options;
+	size_t model = o->small[0], n = majority(items, i, &model);
+	l->score = (double)n / (double)o->n_small;
+	l->small = n ? quality_of(items, i, model) : 0;
+}
+
+static int add_labels(const struct tdm_replay_items *items, struct tdm_replay *out, struct tdm_error *err) {
+	const struct tdm_replay_options *o = items->options;
+	const double *scores = NULL;
+	if (o->n_small < 2 && !o->n_scores)
+		return TDM_OK;
+	int status = o->n_small < 2 ? tdm_replay_score_values(items, o->scores[0], 0, &scores, err) : TDM_OK;
+	out->labels = status ? NULL : tdm_arena_array(items->arena, items->n, sizeof *out->labels);
+	if (!status && !out->labels)
+		return no_memory(err);
+	for (size_t i = 0; i < items->n && !status; i++) {
+		struct tdm_replay_label *l = &out->labels[i];
+		l->item = items->table->items[items->numbers[i]].id;
+		l->large = items->strong[i];
+		if (o->n_small < 2)
+			*l = (struct tdm_replay_label){l->item, -scores[i], items->weak[i], l->large};
+		else
+			label_by_agreement(items, i, l);
+	}
+	return status;
+}
+
 // --- from outside
 
 static void count_items(const struct tdm_replay_items *items, struct tdm_replay *out) {
@@ -476,5 +506,7 @@ int tdm_replay_run(const struct tdm_outcomes *o, const struct tdm_replay_options
 	}
 	if (!status)
 		status = add_policies(&items, out, err);
+	if (!status)
+		status = add_labels(&items, out, err);
 	return status ? status : add_bands(&items, out, err);
 }

@@ -63,6 +63,12 @@ struct tdm_replay_policy {
 	bool is_agreement;
 };
 
+struct tdm_replay_label { // what `tandem certify` finds a threshold from
+	const char *item;
+	double score;        // larger = rather kept: the share that agrees; or minus the first score
+	double small, large; // quality of the answer that would be kept, and of the large model's
+};
+
 struct tdm_replay {
 	size_t n_items, n_left_out, n_either, n_large_only, n_small_only;
 	const char *small, *large;
@@ -72,6 +78,7 @@ struct tdm_replay {
 	size_t n_scores;
 	struct tdm_replay_policy *policies;
 	size_t n_policies;
+	struct tdm_replay_label *labels; // one per item; NULL without scores and with one small model
 };
 
 // Everything lives in arena. Errors: TDM_EVALUE with the column or item that is missing, TDM_ENOMEM.

@@ -236,3 +236,19 @@ int tdm_replay_plot(const struct tdm_replay *r, bool svg, struct tdm_bytes *out,
 	tdm_arena_release(&arena);
 	return status;
 }
+
+void tdm_replay_labels(const struct tdm_replay *r, struct tdm_bytes *out) {
+	static const char header[] = "item\tscore\tsmall\tlarge\n";
+	if (r->labels)
+		tdm_bytes_puts(out, header);
+	for (size_t i = 0; r->labels && i < r->n_items; i++) {
+		const struct tdm_replay_label *l = &r->labels[i];
+		tdm_bytes_join(out, "", l->item, "\t");
+		tdm_bytes_number(out, l->score);
+		tdm_bytes_putc(out, '\t');
+		tdm_bytes_number(out, l->small);
+		tdm_bytes_putc(out, '\t');
+		tdm_bytes_number(out, l->large);
+		tdm_bytes_putc(out, '\n');
+	}
+}

@@ -158,8 +158,8 @@ struct tdm_model { // first member of every implementation
 	const char **part_roles;          // their role names
 	size_t n_parts;
 	const struct tdm_certified *certified; // the promise that its threshold is under; NULL = none
-	bool cuts_vectors;   // sources: the first numbers of its vectors are vectors themselves
-	bool hidden, leaves; // leaves: calling it sends bytes off this machine (itself or through a part)
+	bool cuts_vectors;                     // sources: the first numbers of its vectors are vectors themselves
+	bool hidden, leaves;                   // leaves: calling it sends bytes off this machine (itself or through a part)
 };
 
 // Checks TDM_CAN_TEXT and the run, clears *result, then calls the model. The way to call a model.

@@ -1,4 +1,5 @@
-// Certificates: GET /v1/certificates/ID, the one that a receipt names, and GET /v1/certificates, all that models run under.
+// Certificates: GET /v1/certificates/ID, the one that a receipt names, and GET /v1/certificates, all that models run
+// under.
 //
 // The rule it protects: what was signed is shown byte for byte, from the first field to the signature, so that anybody
 // can check it with the key; whether it is in force is behind that, because it changes and is not signed.

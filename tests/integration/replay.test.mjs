@@ -88,3 +88,28 @@ test('replay says in one sentence what a table or a command lacks', () => {
 		assert.equal(out.stderr.trim().split('\n').length, 1);
 	}
 });
+
+test('labels for a certificate: how many agree, whether what would be kept is right, whether the large model is', () => {
+	const folder = mkdtempSync(join(tmpdir(), 'replay-'));
+	try {
+		const read = (...args) => {
+			execFileSync(tandem, ['replay', table, ...args, '--labels', join(folder, 'l.tsv'), '--resamples', '0']);
+			const [names, ...lines] = readFileSync(join(folder, 'l.tsv'), 'utf8').trim().split('\n').map(line => line.split('\t'));
+			assert.deepEqual(names, ['item', 'score', 'small', 'large']);
+			return lines.map(line => line.slice(1).map(Number));
+		};
+		const voted = read('--small', 'small,twin', '--answers', 'number');
+		assert.deepEqual(voted, items.map(row => {
+			const [a, b] = ['answer:small', 'answer:twin'].map(name => row[name] && Number(row[name]));
+			const score = a !== '' && a === b ? 1 : a !== '' || b !== '' ? 0.5 : 0;
+			return [score, a !== '' ? Number(row['correct:small']) : b !== '' ? Number(row['correct:twin']) : 0, Number(row['correct:large'])];
+		}));
+		const doubted = read('--scores', 'doubt');
+		doubted.forEach(([score], i) => close(score, -Number(items[i].doubt)));
+		const { status, stderr } = spawnSync(tandem, ['replay', table, '--labels', join(folder, 'l.tsv')], { encoding: 'utf8' });
+		assert.equal(status, 2);
+		assert.match(stderr, /--labels needs a score/);
+	} finally {
+		rmSync(folder, { recursive: true });
+	}
+});

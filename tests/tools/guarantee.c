@@ -1,7 +1,7 @@
 // The tables of docs/certificates.md: how many items a promise needs, how often each bound shows a true one, how often
 // each way of choosing a threshold breaks its promise on a known law, and, given recorded outcomes, on real ones.
-// usage: guarantee [needed] [power] [cascade] [real <OUTCOMES]   each a table; OUTCOMES: lines "subject small large" (0
-// or 1)
+// usage: guarantee [needed] [power] [cascade] [real <OUTCOMES] [redraw <LABELS]   each a table; OUTCOMES: lines
+// "subject small large" (0 or 1); LABELS: lines "score small large", of a cascade's first tier
 #include "assure/bounds.h"
 #include "assure/control.h"
 #include "assure/plan.h"
@@ -285,6 +285,110 @@ static int table_real(void) {
 	return 0;
 }
 
+// --- a cascade's recorded outcomes as the whole world: calibration sets are drawn from it, so its risk is known
+
+struct label {
+	double score;
+	bool small, large;
+};
+static struct label labels[N_MAX];
+static size_t n_labels, n_steps;
+static double steps[N_MAX]; // the scores that there are, from the largest
+
+static int falling(const void *a, const void *b) {
+	double x = ((const struct label *)a)->score, y = ((const struct label *)b)->score;
+	return (x < y) - (x > y);
+}
+
+static bool read_labels(void) {
+	double score;
+	int small, large;
+	while (n_labels < N_MAX && scanf("%lf %d %d", &score, &small, &large) == 3)
+		labels[n_labels++] = (struct label){score, small, large};
+	qsort(labels, n_labels, sizeof *labels, falling);
+	for (size_t i = 0; i < n_labels; i++)
+		if (i == 0 || labels[i].score < labels[i - 1].score)
+			steps[n_steps++] = labels[i].score;
+	return n_labels > 0;
+}
+
+// Of n items, drawn with return or all of them once: how many each step keeps, how many of these with a loss, and how
+// many the kept ones are right more often than the large model.
+static void tally(struct tdm_rng *rng, size_t n, int64_t *kept, int64_t *bad, int64_t *gain) {
+	size_t step = 0;
+	for (size_t s = 0; s < n_steps; s++)
+		kept[s] = bad[s] = gain[s] = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct label *l = &labels[rng ? tdm_rng_below(rng, n_labels) : i];
+		for (step = 0; steps[step] > l->score;)
+			step++;
+		kept[step]++;
+		bad[step] += !l->small && l->large;
+		gain[step] += l->small - l->large;
+	}
+	for (size_t s = 1; s < n_steps; s++) {
+		kept[s] += kept[s - 1];
+		bad[s] += bad[s - 1];
+		gain[s] += gain[s - 1];
+	}
+}
+
+// The number of steps that are kept.
+static size_t choose_step(bool certify, const int64_t *bad, size_t n, double epsilon) {
+	size_t at = 0;
+	for (size_t s = 0; s < n_steps; s++) {
+		bool fits =
+		    certify ? tdm_binomial_cdf(bad[s], (int64_t)n, epsilon) <= DELTA : (double)bad[s] <= epsilon * (double)n;
+		if (fits)
+			at = s + 1;
+		else if (certify)
+			break;
+	}
+	return at;
+}
+
+static void row_redraw(double epsilon, size_t n, const int64_t *kept, const int64_t *bad, const int64_t *gain) {
+	enum { RUNS = 1000 };
+	static int64_t k[N_MAX], b[N_MAX], g[N_MAX];
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, n);
+	double share[2] = {0}, net[2] = {0}, broken[2] = {0}, all = (double)n_labels;
+	for (int r = 0; r < RUNS; r++) {
+		tally(&rng, n, k, b, g);
+		for (int certify = 0; certify < 2; certify++) {
+			size_t at = choose_step(certify, b, n, epsilon);
+			share[certify] += 100 - (at ? 100 * (double)kept[at - 1] / all : 0);
+			net[certify] += at ? 100 * (double)gain[at - 1] / all : 0;
+			broken[certify] += at && (double)bad[at - 1] > epsilon * all;
+		}
+	}
+	printf("%4g %% %6zu ", 100 * epsilon, n);
+	for (int certify = 0; certify < 2; certify++)
+		printf("   %5.1f %% %+6.2f %6.1f %%", share[certify] / RUNS, net[certify] / RUNS, 100 * broken[certify] / RUNS);
+	printf("\n");
+}
+
+static int table_redraw(void) {
+	static int64_t kept[N_MAX], bad[N_MAX], gain[N_MAX];
+	static const double epsilons[] = {.01, .02};
+	if (!read_labels()) {
+		fprintf(stderr, "guarantee: expected lines \"score small large\"\n");
+		return 1;
+	}
+	tally(NULL, n_labels, kept, bad, gain);
+	printf("threshold  to the large model  risk       gained against it, points (of the %zu items)\n", n_labels);
+	for (size_t s = 0; s < n_steps; s++)
+		printf("%9.3f  %17.1f %%  %.3f %%  %+16.2f\n", steps[s], 100 - 100 * (double)kept[s] / (double)n_labels,
+		       100 * (double)bad[s] / (double)n_labels, 100 * (double)gain[s] / (double)n_labels);
+	printf("epsilon, items; tuned, then certified: to the large model, gained, broken in 1000 redraws\n");
+	for (int e = 0; e < 2; e++) {
+		row_redraw(epsilons[e], n_labels, kept, bad, gain);
+		row_redraw(epsilons[e], 2 * n_labels, kept, bad, gain);
+		row_redraw(epsilons[e], 5000, kept, bad, gain);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv) {
 	int status = argc < 2;
 	for (int i = 1; i < argc && !status; i++) {
@@ -294,8 +398,10 @@ int main(int argc, char **argv) {
 			table_power();
 		else if (!strcmp(argv[i], "cascade"))
 			table_cascade();
+		else if (!strcmp(argv[i], "real"))
+			status = table_real();
 		else
-			status = strcmp(argv[i], "real") ? 2 : table_real();
+			status = strcmp(argv[i], "redraw") ? 2 : table_redraw();
 		printf("\n");
 	}
 	return status;
