@@ -7,18 +7,20 @@
 
 enum { FROM_MODEL, FROM_LOOKUP, FROM_LEARNED, FROM_RECYCLE, FROM_ALL }; // in the order of the option
 enum { TENANTS = 16 };                                                  // whose traffic is kept in mind
+enum { ALIGN_NONE, ALIGN_INTERSECT };                                   // likewise
 
 struct options {
 	int64_t gamma, opening, most, habit_bytes;
 	bool adaptive, ahead;
 	double min_prob;
-	int from, verify;
+	int from, verify, align;
 };
 
 struct speculate {
 	struct tdm_model model;
 	struct options o;
 	struct tdm_drafted_kind drafts;
+	struct tdm_align *map;          // of the draft's vocabulary; NULL: it is the target's
 	struct tdm_follow_kind guesses; // of lookup; of drafts the pace
 };
 
@@ -37,7 +39,9 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 }
 
 static void destroy(struct tdm_model *m) {
-	tdm_follow_release(&((struct speculate *)m)->guesses);
+	struct speculate *s = (struct speculate *)m;
+	tdm_follow_release(&s->guesses);
+	tdm_align_free(s->map);
 }
 
 static int check(const struct tdm_build *b, const struct speculate *s) {
@@ -47,6 +51,25 @@ static int check(const struct tdm_build *b, const struct speculate *s) {
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: a draft was given, which is asked with from: model alone",
 		                b->where);
 	return TDM_OK;
+}
+
+// The draft's tokens must be the target's, or the way in which they meet be named.
+static int meet(const struct tdm_build *b, struct speculate *s) {
+	struct tdm_model *target = s->drafts.target, *draft = s->drafts.draft;
+	struct tdm_error why = {0};
+	bool is_same = true;
+	if (!draft)
+		return TDM_OK;
+	int status = tdm_align_models(draft, target, &is_same, s->o.align == ALIGN_INTERSECT ? &s->map : NULL, &why);
+	s->drafts.map = s->map;
+	if (status != TDM_OK)
+		return tdm_fail(b->error, status, "%s: %s", b->where, why.text);
+	if (is_same || s->o.align != ALIGN_NONE)
+		return TDM_OK;
+	return tdm_fail(b->error, TDM_ECONFIG,
+	                "%s: models %s and %s have different vocabularies; expected a way for them to meet, such as "
+	                "align: intersect",
+	                b->where, target->name, draft->name);
 }
 
 static void make_drafts(const struct tdm_build *b, struct speculate *s) {
@@ -90,21 +113,27 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	make_drafts(b, s);
 	int status = check(b, s);
 	if (status == TDM_OK)
-		status = make_guesses(b, s);
+		status = meet(b, s);
 	if (status == TDM_OK)
+		status = make_guesses(b, s);
+	if (status != TDM_OK)
+		tdm_align_free(s->map);
+	else
 		*out = &s->model;
 	return status;
 }
 
 static const struct tdm_role roles[] = {
     {"target", TDM_CAN_STEP, 1, 1, "the model whose answer it is"},
-    {"draft", TDM_CAN_STEP, 0, 1, "a smaller model with the same vocabulary; not for guesses"},
+    {"draft", TDM_CAN_STEP, 0, 1, "a smaller model; not for guesses"},
 };
 
 static const struct tdm_option table[] = {
     {"from", TDM_OPT_CHOICE, offsetof(struct options, from), "model", 0, 0, "model|lookup|learned|recycle|all",
      "who drafts: a model; what followed the same tokens in the prompt and the answer so far, or in earlier answers to "
      "the tenant; a tree of the successors that the target ranked best; all three"},
+    {"align", TDM_OPT_CHOICE, offsetof(struct options, align), "none", 0, 0, "none|intersect",
+     "how a draft of another vocabulary meets the target: not at all; by the tokens whose bytes are in both"},
     {"most", TDM_OPT_INT, offsetof(struct options, most), "16", 1, TDM_GUESS_MOST, NULL,
      "tokens of a guess (of lookup at most 16), of which as many are tried as measured time makes worth it"},
     {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, TDM_DRAFT_MOST, NULL,
