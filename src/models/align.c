@@ -136,42 +136,58 @@ void tdm_align_row(const struct tdm_align *a, const float *logits, float *out) {
 
 // --- splitting
 
+struct tokens { // of a text
+	int32_t *items;
+	int n;
+	size_t n_bytes, added; // added: a space that the vocabulary begins texts with
+};
+
+static size_t bytes_of(struct tdm_session *s, int32_t token) {
+	const char *piece;
+	return s->ops->piece(s, token, &piece);
+}
+
+// The tokens of `lead` and text[0..n) in memory of their own. False: it has none.
+static bool tokenize(struct tdm_session *s, const char *lead, const char *text, size_t n, struct tokens *out) {
+	size_t n_lead = strlen(lead);
+	char *whole = malloc(n_lead + n + 1);
+	*out = (struct tokens){.items = malloc((n_lead + n + 2) * sizeof *out->items)};
+	if (whole && out->items) {
+		memcpy(whole, lead, n_lead);
+		memcpy(whole + n_lead, text, n);
+		out->n = s->ops->tokenize(s, whole, n_lead + n, out->items, (int)(n_lead + n) + 2);
+	}
+	free(whole);
+	if (out->n > (int)(n_lead + n) + 2)
+		out->n = 0;
+	for (int i = 0; i < out->n; i++)
+		out->n_bytes += bytes_of(s, out->items[i]);
+	out->added = out->n_bytes - n_lead - n;
+	return out->n > 0 && out->n_bytes >= n_lead + n && out->added <= 1;
+}
+
 // Splits text[from..len) behind `lead`, and finds where the tokens of text[at..len) begin. -1: none begins there.
 static int split_from(struct tdm_session *s, const char *lead, const char *text, size_t from, size_t at, size_t len,
                       int32_t *tokens, size_t *ends, int cap) {
-	size_t n_lead = strlen(lead), n = n_lead + len - from, done = 0;
-	char *whole = malloc(n + 1);
-	int32_t *all = malloc((n + 2) * sizeof *all);
-	int count = -1, n_all = 0, first = 0;
-	const char *piece;
-	if (whole && all) {
-		memcpy(whole, lead, n_lead);
-		memcpy(whole + n_lead, text + from, len - from);
-		n_all = s->ops->tokenize(s, whole, n, all, (int)n + 2);
-	}
-	size_t sum = 0, added; // added: a space that the vocabulary begins texts with
-	for (int i = 0; i < n_all && i < (int)n + 2; i++)
-		sum += s->ops->piece(s, all[i], &piece);
-	added = sum - n;
-	if (n_all <= 0 || n_all > (int)n + 2 || sum < n || added > 1)
+	struct tokens all;
+	size_t before = strlen(lead) + at - from, done = 0;
+	int count = -1, first = 0;
+	if (!tokenize(s, lead, text + from, len - from, &all))
 		goto done;
-	size_t want = n_lead + at - from + added;
-	if (want == added) // nothing before it: the space counts as its first token's
-		want = 0;
-	for (; first < n_all && done < want; first++)
-		done += s->ops->piece(s, all[first], &piece);
+	size_t want = before ? before + all.added : 0; // with nothing before it, the space is its first token's
+	while (first < all.n && done < want)
+		done += bytes_of(s, all.items[first++]);
 	if (done != want)
 		goto done;
-	if (added && want == 0 && s->ops->piece(s, all[0], &piece) == added) // that is the space alone
-		done += s->ops->piece(s, all[first++], &piece);
-	for (count = 0; first + count < n_all && count < cap; count++) {
-		done += s->ops->piece(s, all[first + count], &piece);
-		tokens[count] = all[first + count];
-		ends[count] = done - added - n_lead + from;
+	if (all.added && want == 0 && bytes_of(s, all.items[0]) == all.added) // that is the space alone
+		done += bytes_of(s, all.items[first++]);
+	for (count = 0; first + count < all.n && count < cap; count++) {
+		tokens[count] = all.items[first + count];
+		done += bytes_of(s, tokens[count]);
+		ends[count] = at + done - before - all.added;
 	}
 done:
-	free(whole);
-	free(all);
+	free(all.items);
 	return count;
 }
 

@@ -11,7 +11,7 @@ struct fake {
 	struct tdm_model model;
 	const float *table;                               // n_rows x n_vocab logits
 	int n_rows, n_vocab, context, prompt_tokens, end; // end: token that ends an answer; -1 = none
-	const char *const *pieces; // n_vocab; NULL: letters
+	const char *const *pieces;                        // n_vocab; NULL: letters
 	bool by_history;
 	uint64_t vocab_id;
 	int pause_us;                     // before each evaluation

