@@ -9,3 +9,4 @@ int tdm_test_curve(void);
 int tdm_test_plot(void);
 int tdm_test_outcomes(void);
 int tdm_test_replay(void);
+int tdm_test_same(void);
