@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BEHIND = 32 }; // bytes that are looked at before a text that is split
-
 struct tdm_align {
 	int32_t n_from, n_to, n_shared;
 	int32_t *to; // n_from: -1 = none
@@ -196,7 +194,7 @@ int tdm_align_split(struct tdm_session *s, const char *text, size_t before, size
 	if (!s->ops->tokenize || len <= before || cap <= 0)
 		return 0;
 	int n = -1;
-	for (size_t behind = BEHIND; n < 0 && behind > 1; behind /= 2) {
+	for (size_t behind = TDM_ALIGN_BEHIND; n < 0 && behind > 1; behind /= 2) {
 		size_t from = before > behind ? before - behind : 0;
 		while (from < before && ((uint8_t)text[from] & 0xC0) == 0x80)
 			from++;
@@ -208,6 +206,22 @@ int tdm_align_split(struct tdm_session *s, const char *text, size_t before, size
 	if (n < 0)
 		n = split_from(s, "", text, before, before, len, tokens, ends, cap);
 	return n < 0 ? 0 : n;
+}
+
+size_t tdm_align_before(struct tdm_session *s, char out[TDM_ALIGN_BEHIND]) {
+	int n = s->prompt_tokens;
+	int32_t *ids = s->ops->ids && n > 0 ? malloc((size_t)n * sizeof *ids) : NULL;
+	const char *piece;
+	size_t len = 0, m;
+	if (!ids || s->ops->ids(s, ids, n) < n)
+		n = 0;
+	for (int i = n - 1; i >= 0 && (m = s->ops->piece(s, ids[i], &piece)) > 0 && len + m <= TDM_ALIGN_BEHIND; i--) {
+		memmove(out + m, out, len);
+		memcpy(out, piece, m);
+		len += m;
+	}
+	free(ids);
+	return tdm_utf8_valid(out, len) ? len : 0;
 }
 
 // --- a session in another vocabulary

@@ -29,6 +29,9 @@ int tdm_align_open(struct tdm_run *run, const struct tdm_align *map, struct tdm_
 // each token ends, in `text`. Their number, at most cap; 0: it cannot be split there.
 int tdm_align_split(struct tdm_session *s, const char *text, size_t before, size_t len, int32_t *tokens, size_t *ends,
                     int cap);
+// The text that the prompt of a prompted session ends with, after its last special token: what an answer follows.
+enum { TDM_ALIGN_BEHIND = 32 }; // bytes before a text that matter to how it is split
+size_t tdm_align_before(struct tdm_session *s, char out[TDM_ALIGN_BEHIND]);
 // The token that a model of these sessions most likely ends an answer with; -1: none ends one.
 int32_t tdm_align_end(struct tdm_session *s);
 // Whether the token ids of two models are interchangeable; where they are not, *map of a's to b's is made too, unless

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BEHIND = 32 }; // bytes that are looked at before the first that is new
-
 struct tdm_shadow {
 	struct tdm_session *session;
 	char *text; // the end of the prompt, and the answer
@@ -18,35 +16,16 @@ struct tdm_shadow {
 	int row; // of the last pass, after the last token
 };
 
-// The text that the prompt ends with, up to its last special token.
-static size_t end_of_prompt(struct tdm_session *s, char out[BEHIND]) {
-	int n = s->prompt_tokens;
-	int32_t *ids = s->ops->ids && n > 0 ? malloc((size_t)n * sizeof *ids) : NULL;
-	const char *piece;
-	size_t len = 0, m;
-	if (!ids || s->ops->ids(s, ids, n) < n) {
-		free(ids);
-		return 0;
-	}
-	for (int i = n - 1; i >= 0 && (m = s->ops->piece(s, ids[i], &piece)) > 0 && len + m <= BEHIND; i--) {
-		memmove(out + m, out, len);
-		memcpy(out, piece, m);
-		len += m;
-	}
-	free(ids);
-	return tdm_utf8_valid(out, len) ? len : 0;
-}
-
 struct tdm_shadow *tdm_shadow_new(struct tdm_session *s) {
 	struct tdm_shadow *sh = calloc(1, sizeof *sh);
 	if (!sh)
 		return NULL;
-	*sh = (struct tdm_shadow){.session = s, .text = malloc(4 * BEHIND), .text_cap = 4 * BEHIND};
+	*sh = (struct tdm_shadow){.session = s, .text = malloc(4 * TDM_ALIGN_BEHIND), .text_cap = 4 * TDM_ALIGN_BEHIND};
 	if (!sh->text) {
 		free(sh);
 		return NULL;
 	}
-	sh->n_before = sh->len = end_of_prompt(s, sh->text);
+	sh->n_before = sh->len = tdm_align_before(s, sh->text);
 	return sh;
 }
 
@@ -88,7 +67,7 @@ static int lasting(const struct tdm_shadow *sh, size_t same) {
 	bool is_word = false;
 	while (n > 0 && !is_word) {
 		size_t start = n > 1 ? sh->ends[n - 2] : sh->n_before;
-		if (same - start > BEHIND)
+		if (same - start > TDM_ALIGN_BEHIND)
 			break;
 		is_word = sh->text[start] == ' ' || sh->text[start] == '\n';
 		n--;

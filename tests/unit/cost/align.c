@@ -8,6 +8,7 @@
 #include <math.h>
 #include "../fake_step.h"
 #include "../toys.h"
+#include "base/clock.h"
 #include "cost/kinds.h"
 #include "cost/verify.h"
 #include "models/align.h"
@@ -209,21 +210,26 @@ static const char yaml[] =
     "  large: {kind: local, path: toy-one.gguf, max_tokens: 60}\n"
     "  other: {kind: local, path: toy-other.gguf, max_tokens: 60}\n"
     "  small: {kind: local, path: toy-two.gguf}\n"
+    "  twin: {kind: local, path: toy-one.gguf}\n"
     "  shared: {kind: speculate, target: large, draft: other, align: intersect, min_prob: 0, adaptive: no}\n"
     "  timed: {kind: speculate, target: large, draft: other, align: intersect}\n"
     "  alone: {kind: speculate, target: large, draft: other, align: intersect, min_prob: 0, adaptive: no, ahead: no, "
     "opening: 0, gamma: 9}\n"
     "  back: {kind: speculate, target: other, draft: large, align: intersect, min_prob: 0, adaptive: no}\n"
+    "  text: {kind: speculate, target: large, draft: other, align: string, min_prob: 0, adaptive: no, gamma: 8}\n"
+    "  text_timed: {kind: speculate, target: other, draft: large, align: string}\n"
+    "  text_same: {kind: speculate, target: large, draft: twin, align: string, min_prob: 0, adaptive: no, gamma: 12}\n"
+    "  text_strange: {kind: speculate, target: other, draft: small, align: string, min_prob: 0, adaptive: no}\n"
     "  strange: {kind: speculate, target: other, draft: small, align: intersect, min_prob: 0, adaptive: no}\n";
 static const struct tdm_kind *const kinds[] = {&tdm_kind_local, &tdm_kind_speculate, NULL};
 static const struct {
 	const char *model, *target;
-	bool is_alike;
-} pairs[] = {{"shared", "large", true},
-             {"timed", "large", false}, // how much is drafted depends on time
-             {"alone", "large", true},
-             {"back", "other", true},
-             {"strange", "other", false}};
+	bool is_alike, is_text;
+} pairs[] = {
+    {"shared", "large", true, false},      {"timed", "large", false, false}, // how much is drafted depends on time
+    {"alone", "large", true, false},       {"back", "other", true, false},       {"strange", "other", false, false},
+    {"text", "large", true, true},         {"text_timed", "other", false, true}, {"text_same", "large", true, true},
+    {"text_strange", "other", false, true}};
 enum { N_PAIRS = sizeof pairs / sizeof *pairs };
 
 static void demand_47_answers_are_the_targets_across_tokenizers(void **state) {
@@ -260,6 +266,32 @@ static void demand_47_answers_are_the_targets_across_tokenizers(void **state) {
 	for (int m = 0; m < N_PAIRS; m++) // the same weights in all but one: they differ where texts are split otherwise
 		if (pairs[m].is_alike)
 			assert_true(accepted[m] > drafted[m] / 6 && drafted[m] > 1000);
+	toys_close(&t);
+}
+
+// A text leaves the draws as they are: sampled answers too are the target's own.
+static void demand_47_answers_drafted_as_text_are_the_targets_when_sampled(void **state) {
+	struct toys t;
+	struct tdm_request request;
+	int64_t accepted = 0;
+	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
+	for (int i = 0; i < 30; i++) {
+		tdm_request_init(&request);
+		request.temperature = 0.3f * (float)(i % 5);
+		request.max_tokens = 20 + i;
+		request.draw = (uint64_t)i % 3;
+		for (int m = 0; m < N_PAIRS; m++) {
+			char want[4000];
+			if (!pairs[m].is_text)
+				continue;
+			snprintf(want, sizeof want, "%s", toys_ask(&t, pairs[m].target, "x", &request, (uint64_t)i));
+			double logprob = t.result.mean_logprob;
+			assert_string_equal(toys_ask(&t, pairs[m].model, "x", &request, (uint64_t)i), want);
+			assert_true(t.result.mean_logprob == logprob);
+			accepted += t.run.record->calls->accepted;
+		}
+	}
+	assert_true(accepted > 200);
 	toys_close(&t);
 }
 
@@ -311,12 +343,155 @@ static void demand_47_vocabularies_meet_in_a_named_way_or_not_at_all(void **stat
 	toys_close(&t);
 }
 
+// --- drafts of a model that is asked for words
+
+struct prophet { // knows the answer, or believes so, and goes on where it stands
+	struct tdm_model model;
+	const char *answer;
+	int calls, status, most; // most: characters of what it says; status: how it fails
+	int64_t pause_us;
+	char heard[256], purpose[16];
+};
+
+static int prophesy(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
+                    struct tdm_result *result) {
+	struct prophet *p = (struct prophet *)m;
+	const struct tdm_message *last = &request->messages[request->n_messages - 1];
+	size_t at = last->from == TDM_FROM_ASSISTANT ? last->len : 0, n = strlen(p->answer);
+	p->calls++;
+	snprintf(p->heard, sizeof p->heard, "%.*s", (int)last->len, last->text);
+	snprintf(p->purpose, sizeof p->purpose, "%s", request->purpose ? request->purpose : "");
+	for (int64_t us = 0; us < p->pause_us; us += 1000) {
+		usleep(1000);
+		int status = tdm_run_check(run);
+		if (status)
+			return status;
+	}
+	if (p->status)
+		return tdm_fail(&run->error, p->status, "the prophet is not well");
+	assert_true(request->temperature == 0);
+	size_t rest = at < n ? n - at : 0;
+	bool is_all = rest <= (size_t)p->most;
+	result->finish = is_all ? TDM_FINISH_STOP : TDM_FINISH_LENGTH;
+	tdm_put_text(sink, m->name, p->answer + at, is_all ? rest : (size_t)p->most);
+	return TDM_OK;
+}
+
+static void prophet_init(struct prophet *p, const char *answer) {
+	static const struct tdm_model_ops ops = {.generate = prophesy};
+	*p = (struct prophet){.answer = answer, .most = 40};
+	p->model = (struct tdm_model){.ops = &ops, .name = "prophet", .can = TDM_CAN_TEXT};
+}
+
+enum { LETTERS = 50, LETTER_ROWS = 61 };
+
+struct spoken { // a target of letters, a prophet, and what the target says alone
+	struct fake target;
+	struct prophet prophet;
+	struct asked a;
+	struct tdm_request request;
+	char want[256];
+};
+
+static void spoken_open(struct spoken *s, const char *options) {
+	static float table[LETTER_ROWS * LETTERS];
+	static const char *const roles[] = {"target", "draft"};
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 31);
+	random_table(&rng, table, LETTER_ROWS * LETTERS, 0);
+	fake_init(&s->target, "large", table, LETTER_ROWS, LETTERS);
+	s->target.by_history = true;
+	s->target.end = 7;
+	tdm_request_init(&s->request);
+	s->request.temperature = 0;
+	s->request.max_tokens = 50;
+	prophet_init(&s->prophet, "");
+	assert_int_equal(
+	    asked_make(&s->a, &tdm_kind_speculate, "{from: lookup}", 1, (struct tdm_model *[]){&s->target.model}, roles),
+	    TDM_OK);
+	snprintf(s->want, sizeof s->want, "%s", asked_answer(&s->a, 1, &s->request));
+	s->a.model->ops->destroy(s->a.model);
+	asked_done(&s->a);
+	assert_true(strlen(s->want) > 10);
+	s->target.evals = s->target.tokens = 0;
+	s->prophet.answer = s->want;
+	assert_int_equal(asked_make(&s->a, &tdm_kind_speculate, options, 2,
+	                            (struct tdm_model *[]){&s->target.model, &s->prophet.model}, roles),
+	                 TDM_OK);
+}
+
+static void spoken_close(struct spoken *s) {
+	assert_int_equal(s->target.open_sessions, 0);
+	s->a.model->ops->destroy(s->a.model);
+	asked_done(&s->a);
+}
+
+static void demand_49_a_draft_may_be_the_words_of_a_model_elsewhere(void **state) {
+	struct spoken s;
+	spoken_open(&s, "{align: string, adaptive: no, gamma: 5}");
+	int n = (int)strlen(s.want);
+	assert_string_equal(asked_answer(&s.a, 1, &s.request), s.want);
+	const struct tdm_call *c = s.a.run.record->calls;
+	assert_string_equal(c->purpose, "verify");
+	assert_string_equal(s.prophet.purpose, "draft");
+	assert_true(s.prophet.calls <= 2); // one call is good for many passes
+	assert_true(c->passes < n / 3 && c->accepted > n / 2);
+	assert_non_null(strstr(s.a.run.record->decisions->detail, "text of prophet"));
+	assert_string_equal(s.a.run.record->decisions->choice, "exact");
+	s.prophet.answer = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"; // one that is wrong costs time alone
+	assert_string_equal(asked_answer(&s.a, 1, &s.request), s.want);
+	assert_true(s.prophet.calls > 5);
+	assert_int_equal(strncmp(s.prophet.heard, s.want, strlen(s.prophet.heard)), 0);
+	spoken_close(&s);
+}
+
+static void demand_49_a_draft_that_fails_is_silent_and_the_answer_goes_on(void **state) {
+	struct spoken s;
+	spoken_open(&s, "{align: string, adaptive: no}");
+	s.prophet.status = TDM_EUPSTREAM;
+	assert_string_equal(asked_answer(&s.a, 1, &s.request), s.want);
+	assert_int_equal(s.a.status, TDM_OK);
+	assert_int_equal(s.prophet.calls, 1);
+	assert_non_null(strstr(s.a.run.record->decisions->detail, "no more drafts: the prophet is not well"));
+	spoken_close(&s);
+}
+
+// A round trip that takes longer than the target itself: the draft is soon asked no more, and never waited for longer
+// than it can be worth.
+static void demand_49_the_round_trip_is_in_the_decision(void **state) {
+	struct spoken s;
+	spoken_open(&s, "{align: string}");
+	s.target.pause_us = 200;
+	s.prophet.pause_us = 2000000;
+	int64_t start_us = tdm_now_us();
+	for (int i = 0; i < 6; i++)
+		assert_string_equal(asked_answer(&s.a, (uint64_t)i, &s.request), s.want);
+	assert_true(s.prophet.calls <= 4);
+	assert_true(tdm_now_us() - start_us < s.prophet.pause_us * s.prophet.calls);
+	// One that is quick is asked, even where it has to prove itself first
+	struct spoken quick;
+	spoken_open(&quick, "{align: string}");
+	quick.target.pause_us = 2000;
+	int64_t accepted = 0;
+	for (int i = 0; i < 6; i++) {
+		assert_string_equal(asked_answer(&quick.a, (uint64_t)i, &quick.request), quick.want);
+		accepted += quick.a.run.record->calls->accepted;
+	}
+	assert_true(accepted > (int64_t)strlen(quick.want));
+	spoken_close(&quick);
+	spoken_close(&s);
+}
+
 int tdm_test_align(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(demand_47_enumeration_over_two_vocabularies_gives_the_target),
 	    cmocka_unit_test(demand_47_sampled_answers_follow_the_target_over_two_vocabularies),
 	    cmocka_unit_test(demand_47_answers_are_the_targets_across_tokenizers),
+	    cmocka_unit_test(demand_47_answers_drafted_as_text_are_the_targets_when_sampled),
 	    cmocka_unit_test(demand_47_a_form_is_kept_across_tokenizers),
+	    cmocka_unit_test(demand_49_a_draft_may_be_the_words_of_a_model_elsewhere),
+	    cmocka_unit_test(demand_49_a_draft_that_fails_is_silent_and_the_answer_goes_on),
+	    cmocka_unit_test(demand_49_the_round_trip_is_in_the_decision),
 	    cmocka_unit_test(demand_47_vocabularies_meet_in_a_named_way_or_not_at_all),
 	};
 	return cmocka_run_group_tests_name("align", tests, NULL, NULL);
