@@ -44,6 +44,22 @@ void tdm_arena_clear(struct tdm_arena *arena) {
 	arena->used_bytes = 0;
 }
 
+// Behind the newest block, which goes on being filled. What passes the limit so is counted as the limit.
+void tdm_arena_adopt(struct tdm_arena *into, struct tdm_arena *from) {
+	struct tdm_arena_block **last = into->blocks ? &into->blocks->next : &into->blocks;
+	struct tdm_arena_block *first = from->blocks, *rest = *last;
+	size_t room = into->limit_bytes - into->used_bytes;
+	if (!first)
+		return;
+	*last = first;
+	while (first->next)
+		first = first->next;
+	first->next = rest;
+	into->used_bytes += from->used_bytes < room ? from->used_bytes : room;
+	from->blocks = NULL;
+	from->used_bytes = 0;
+}
+
 // A request that does not fit gets a block of at least its size; room left in the older block is given up.
 static struct tdm_arena_block *add_block(struct tdm_arena *arena, size_t bytes) {
 	size_t left = arena->limit_bytes - arena->used_bytes;

@@ -11,7 +11,7 @@
 #define REPORT_LIMIT_BYTES ((size_t)1 << 30)
 
 struct options {
-	const char *config, *baseline, *out, *svg;
+	const char *config, *baseline, *out, *svg, *table;
 	struct tdm_strings models, families;
 	int64_t seed, n, jobs, max_tokens;
 };
@@ -28,6 +28,8 @@ static const struct tdm_option options[] = {
      "the model that others are compared with; absent: large, if it is among the models"},
     {"out", TDM_OPT_STRING, AT(out), NULL, 0, 0, NULL, "file for the JSON"},
     {"svg", TDM_OPT_STRING, AT(svg), NULL, 0, 0, NULL, "file for the picture"},
+    {"table", TDM_OPT_STRING, AT(table), NULL, 0, 0, NULL,
+     "file for the outcomes with their questions, as replay and fit-router read them"},
     {"jobs", TDM_OPT_INT, AT(jobs), "1", 1, 256, NULL, "items at the same time; more than 1 disturbs the times"},
     {"max-tokens", TDM_OPT_INT, AT(max_tokens), "256", 0, 1 << 20, NULL, "of an answer; 0: the model's own limit"},
 };
@@ -97,6 +99,9 @@ static int report(const struct tdm_command_call *call, const struct tdm_app *app
 	tdm_bytes_clear(&text);
 	if (!status && o->svg && !(status = tdm_report_svg(e, summaries, &text, call->error)))
 		status = write_file(o->svg, &text, call->error);
+	tdm_bytes_clear(&text);
+	if (!status && o->table && !(status = tdm_report_outcomes(e, &text, call->error)))
+		status = write_file(o->table, &text, call->error);
 	tdm_bytes_release(&text);
 	return status;
 }

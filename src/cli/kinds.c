@@ -29,6 +29,7 @@ const struct tdm_kind *const tdm_kinds[] = {
     &tdm_kind_cascade,
     &tdm_kind_speculate,
     &tdm_kind_defer,
+    &tdm_kind_shepherd,
     // privacy
     &tdm_kind_mask,
     // trust

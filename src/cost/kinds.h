@@ -10,3 +10,4 @@ extern const struct tdm_kind tdm_kind_cascade;   // answer first, then decide
 extern const struct tdm_kind tdm_kind_route;     // decide before anyone answers
 extern const struct tdm_kind tdm_kind_speculate; // small drafts, large verifies, output unchanged
 extern const struct tdm_kind tdm_kind_defer;     // small writes, large the tokens that are in doubt
+extern const struct tdm_kind tdm_kind_shepherd;  // large writes a part, small the rest

@@ -10,3 +10,6 @@ void tdm_report_json(const struct tdm_eval *e, const struct tdm_eval_summary *su
 // Bars of accuracy per family, and cost against accuracy, as SVG. Error: TDM_ENOMEM.
 int tdm_report_svg(const struct tdm_eval *e, const struct tdm_eval_summary *summaries, struct tdm_bytes *out,
                    struct tdm_error *err);
+// A row per item with its question, and of every model whether it was right, what it cost and how long it took (ms),
+// for those who read tables of outcomes (outcomes.h). Error: TDM_ENOMEM.
+int tdm_report_outcomes(const struct tdm_eval *e, struct tdm_bytes *out, struct tdm_error *err);

@@ -29,7 +29,6 @@ int tdm_test_remote(void);
 int tdm_test_threads(void);
 int tdm_test_forms(void);
 int tdm_test_account(void);
-int tdm_test_align_models(void);
 
 struct bench { // a run, a request with one user message, and a sink that collects
 	struct tdm_arena arena;
@@ -46,3 +45,4 @@ int bench_ask(struct bench *b, struct tdm_model *m); // tdm_generate into a clea
 struct tdm_tree *tree_of(const char *yaml);
 int tree_fails(const char *yaml, char text[512]); // the status and the sentence
 int tdm_test_probe(void);
+int tdm_test_beside(void);
