@@ -504,7 +504,7 @@ static void without_the_small_model_the_large_one_goes_on(void **state) {
 		asked_answer(&a, 1, NULL);
 		assert_int_equal(a.status, TDM_OK);
 		assert_true(warned(&a, "small"));
-		snprintf(expected, sizeof expected, "The su%s", after ? "" : RIGHT + 6);
+		snprintf(expected, sizeof expected, "The su%s", after ? "" : &RIGHT[6]);
 		assert_int_equal(strncmp(a.collect.text.data, expected, strlen(expected)), 0);
 		assert_int_equal(large.calls, 2);
 		asked_done(&a);
