@@ -190,6 +190,9 @@ $(B)/soak: $(B)/tests/soak/soak.o $(B)/tests/tools/family_model.o $(B)/libtandem
 soak: ## two models and 32 sessions for SOAK_SECONDS under each sanitizer
 	tests/soak/run
 
+exactness: all ## speculation by every source and rule against the target alone: greedy bytes, sampled distributions
+	tests/exactness/run
+
 soak-serve: all ## the server's memory under mixed load and reloads for SOAK_SERVE_SECONDS (a day: 86400)
 	node --test --test-timeout=$$((($${SOAK_SERVE_SECONDS:-60} + 60) * 1000)) --test-name-pattern=demand_50 tests/integration/operations.test.mjs
 
@@ -241,4 +244,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-certified bench-replay bench-routing fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-certified bench-replay bench-routing fuzz clean

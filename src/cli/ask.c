@@ -7,21 +7,13 @@
 #include <string.h>
 
 struct options {
-	const char *config, *model, *system;
-	double temperature;
-	int64_t seed, max_tokens;
+	struct tdm_asked asked;
+	int64_t seed;
 	bool receipt;
 };
 
 static const struct tdm_option options[] = {
-    {"config", TDM_OPT_STRING, offsetof(struct options, config), NULL, 0, 0, NULL, "settings file"},
-    {"model", TDM_OPT_STRING, offsetof(struct options, model), NULL, 0, 0, NULL,
-     "name in the settings; absent: serve.default"},
-    {"system", TDM_OPT_STRING, offsetof(struct options, system), NULL, 0, 0, NULL, "system message"},
-    {"temperature", TDM_OPT_NUMBER, offsetof(struct options, temperature), "-1", -1, 2, NULL,
-     "negative: the model's own"},
-    {"max-tokens", TDM_OPT_INT, offsetof(struct options, max_tokens), "0", 0, 1 << 20, NULL,
-     "0: the model's own limit"},
+    TDM_TALK_OPTIONS(struct options, asked),
     {"seed", TDM_OPT_INT, offsetof(struct options, seed), "0", 0, 9e15, NULL, "0: from the system"},
     {"receipt", TDM_OPT_BOOL, offsetof(struct options, receipt), "no", 0, 0, NULL,
      "print the receipt to standard error"},
@@ -34,22 +26,23 @@ static int run(const struct tdm_command_call *call) {
 		                call->n_operands);
 	struct tdm_app app;
 	struct tdm_model *model;
-	int status = tdm_app_open(call->arena, o->config, &app, call->error);
+	int status = tdm_app_open(call->arena, o->asked.config, &app, call->error);
 	if (status)
 		return status;
 	struct tdm_message messages[2];
 	size_t n = 0;
-	if (o->system)
-		messages[n++] = (struct tdm_message){.from = TDM_FROM_SYSTEM, .text = o->system, .len = strlen(o->system)};
+	if (o->asked.system)
+		messages[n++] =
+		    (struct tdm_message){.from = TDM_FROM_SYSTEM, .text = o->asked.system, .len = strlen(o->asked.system)};
 	messages[n++] =
 	    (struct tdm_message){.from = TDM_FROM_USER, .text = call->operands[0], .len = strlen(call->operands[0])};
 	struct tdm_talk talk = {.colour = tdm_talk_wants_colour(),
 	                        .receipt = o->receipt,
 	                        .seed = (uint64_t)o->seed,
-	                        .temperature = (float)o->temperature,
-	                        .max_tokens = (int)o->max_tokens};
+	                        .temperature = (float)o->asked.temperature,
+	                        .max_tokens = (int)o->asked.max_tokens};
 	talk.dearest = tdm_tree_dearest(app.tree);
-	status = tdm_app_model(&app, o->model, &model, call->error);
+	status = tdm_app_model(&app, o->asked.model, &model, call->error);
 	if (!status)
 		status = tdm_talk(&talk, model, messages, n, NULL, call->error);
 	tdm_app_close(&app);

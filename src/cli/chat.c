@@ -12,20 +12,11 @@
 #define ANSWER_LIMIT_BYTES ((size_t)4 << 20)
 
 struct options {
-	const char *config, *model, *system;
-	double temperature;
-	int64_t max_tokens;
+	struct tdm_asked asked;
 };
 
 static const struct tdm_option options[] = {
-    {"config", TDM_OPT_STRING, offsetof(struct options, config), NULL, 0, 0, NULL, "settings file"},
-    {"model", TDM_OPT_STRING, offsetof(struct options, model), NULL, 0, 0, NULL,
-     "name in the settings; absent: serve.default"},
-    {"system", TDM_OPT_STRING, offsetof(struct options, system), NULL, 0, 0, NULL, "system message"},
-    {"temperature", TDM_OPT_NUMBER, offsetof(struct options, temperature), "-1", -1, 2, NULL,
-     "negative: the model's own"},
-    {"max-tokens", TDM_OPT_INT, offsetof(struct options, max_tokens), "0", 0, 1 << 20, NULL,
-     "0: the model's own limit"},
+    TDM_TALK_OPTIONS(struct options, asked),
 };
 
 struct conversation {
@@ -87,20 +78,21 @@ static int run(const struct tdm_command_call *call) {
 	const struct options *o = call->options;
 	struct tdm_app app;
 	struct tdm_model *model;
-	int status = tdm_app_open(call->arena, o->config, &app, call->error);
+	int status = tdm_app_open(call->arena, o->asked.config, &app, call->error);
 	if (status)
 		return status;
-	status = tdm_app_model(&app, o->model, &model, call->error);
+	status = tdm_app_model(&app, o->asked.model, &model, call->error);
 	struct conversation *c = tdm_arena_alloc(call->arena, sizeof *c);
 	if (!status && !c)
 		status = tdm_fail(call->error, TDM_ENOMEM, "tandem chat: out of memory");
 	if (!status) {
-		struct tdm_talk talk = {
-		    .colour = tdm_talk_wants_colour(), .temperature = (float)o->temperature, .max_tokens = (int)o->max_tokens};
+		struct tdm_talk talk = {.colour = tdm_talk_wants_colour(),
+		                        .temperature = (float)o->asked.temperature,
+		                        .max_tokens = (int)o->asked.max_tokens};
 		talk.dearest = tdm_tree_dearest(app.tree);
 		c->arena = call->arena;
-		if (o->system)
-			add(c, TDM_FROM_SYSTEM, o->system, strlen(o->system));
+		if (o->asked.system)
+			add(c, TDM_FROM_SYSTEM, o->asked.system, strlen(o->asked.system));
 		if (isatty(STDIN_FILENO))
 			printf("%s answers. /new starts again, /quit or Ctrl-D ends.\n", model->name);
 		loop(c, &talk, model);

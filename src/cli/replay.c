@@ -1,6 +1,8 @@
-// `tandem replay`: recorded outcomes through a route or a cascade, without calling a model.
+// `tandem replay`: recorded outcomes through a route or a cascade, without calling a model: of a table, or of the
+// project's own ledger (replay_ledger.h), where tables are labels of its requests.
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/replay_ledger.h"
 #include "eval/grade.h"
 #include "eval/replay_report.h"
 #include "eval/table.h"
@@ -14,11 +16,11 @@
 
 struct options {
 	struct tdm_strings small, scores, at, thresholds, columns;
-	const char *large, *others, *out, *svg, *labels;
+	const char *large, *others, *out, *svg, *labels, *ledger, *by, *signal;
 	int answers;
 	bool cascade, incomplete, plot;
 	double agree, small_price, large_price, gate_price;
-	int64_t seed, resamples, random;
+	int64_t seed, resamples, random, days;
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -39,10 +41,17 @@ static const struct tdm_option options[] = {
     {"others", TDM_OPT_STRING, AT(others), NULL, 0, 0, NULL,
      "correct, answer, output or cost: every column without a role is a model's"},
     {"incomplete", TDM_OPT_BOOL, AT(incomplete), "no", 0, 0, NULL, "leave items out that lack an outcome"},
+    {"ledger", TDM_OPT_STRING, AT(ledger), NULL, 0, 0, NULL,
+     "a file or postgresql://..., as serve.ledger: its decisions are replayed; tables are labels then, item is the "
+     "request's id"},
+    {"by", TDM_OPT_STRING, AT(by), NULL, 0, 0, NULL, "of the ledger: the route or cascade whose decisions they are"},
+    {"signal", TDM_OPT_STRING, AT(signal), NULL, 0, 0, NULL,
+     "of the ledger: what the scores are; absent: that of most requests"},
+    {"days", TDM_OPT_INT, AT(days), "0", 0, 36500, NULL, "of the ledger: the last ones; 0 = all"},
     {"small-price", TDM_OPT_NUMBER, AT(small_price), "-1", -1, 1e12, NULL,
-     "of an item; -1: the table's cost, 1 where it has none"},
+     "of an item; -1: the table's cost, 1 where it has none; of a ledger: what nobody paid, -1: the mean of what was"},
     {"large-price", TDM_OPT_NUMBER, AT(large_price), "-1", -1, 1e12, NULL,
-     "of an item; -1: the table's cost, 50 where it has none"},
+     "of an item; -1: the table's cost, 50 where it has none; of a ledger: as before"},
     {"gate-price", TDM_OPT_NUMBER, AT(gate_price), "0", 0, 1e12, NULL,
      "of an item: what a score or a comparison costs"},
     {"resamples", TDM_OPT_INT, AT(resamples), "2000", 0, 100000, NULL, "of the items, for bands"},
@@ -105,18 +114,22 @@ static void choose_prices(const struct options *o, const struct tdm_outcomes *ta
 	bool is_there = has_cost(table, out->large);
 	for (size_t k = 0; k < out->n_small; k++)
 		is_there = is_there && has_cost(table, out->small[k]);
-	bool is_given = o->small_price >= 0 || o->large_price >= 0;
+	bool is_given = (o->small_price >= 0 || o->large_price >= 0) && !o->ledger;
 	out->small_price = out->large_price = (double)NAN;
-	if (is_there && !is_given)
+	if ((is_there && !is_given) || o->ledger)
 		return;
 	out->small_price = o->small_price >= 0 ? o->small_price : 1;
 	out->large_price = o->large_price >= 0 ? o->large_price : 50;
 }
 
-static int choose(const struct tdm_command_call *call, const struct tdm_outcomes *table,
-                  struct tdm_replay_options *out) {
+static int choose_numbers(const struct tdm_command_call *call, struct tdm_replay_options *out) {
 	const struct options *o = call->options;
+	static const char *const recorded[] = {"score"};
 	*out = (struct tdm_replay_options){.scores = o->scores.items, .n_scores = o->scores.n};
+	if (o->ledger && !o->scores.n) {
+		out->scores = recorded;
+		out->n_scores = 1;
+	}
 	out->n_shares = o->at.n;
 	out->n_thresholds = o->thresholds.n;
 	out->agree = o->agree;
@@ -130,10 +143,16 @@ static int choose(const struct tdm_command_call *call, const struct tdm_outcomes
 	int status = read_numbers(call, "at", &o->at, 0.01, &out->shares);
 	if (!status)
 		status = read_numbers(call, "thresholds", &o->thresholds, 1, &out->thresholds);
+	return status;
+}
+
+static int choose(const struct tdm_command_call *call, const struct tdm_outcomes *table,
+                  struct tdm_replay_options *out) {
+	int status = choose_numbers(call, out);
 	if (!status)
 		status = choose_models(call, table, out);
 	if (!status)
-		choose_prices(o, table, out);
+		choose_prices(call->options, table, out);
 	return status;
 }
 
@@ -146,66 +165,140 @@ static int print_or_save(const struct tdm_bytes *text, const char *path, struct 
 	return TDM_OK;
 }
 
-static int report(const struct tdm_command_call *call, const struct tdm_replay *r,
-                  const struct tdm_replay_options *replayed) {
+static int save_labels(const struct tdm_command_call *call, const struct tdm_replay *r) {
 	const struct options *o = call->options;
 	struct tdm_bytes text;
+	if (!o->labels)
+		return TDM_OK;
 	tdm_bytes_init(&text, REPORT_LIMIT_BYTES);
-	tdm_replay_table(r, replayed, &text);
-	if (o->plot && o->scores.n)
-		tdm_bytes_putc(&text, '\n');
-	int status = o->plot ? tdm_replay_plot(r, false, &text, call->error) : TDM_OK;
+	tdm_replay_labels(r, &text);
+	int status = print_or_save(&text, o->labels, call->error);
+	tdm_bytes_release(&text);
+	return status;
+}
+
+static int save_curves(const struct tdm_command_call *call, const struct tdm_replay *r) {
+	const struct options *o = call->options;
+	struct tdm_bytes text;
+	if (!o->svg)
+		return TDM_OK;
+	tdm_bytes_init(&text, REPORT_LIMIT_BYTES);
+	int status = tdm_replay_plot(r, true, &text, call->error);
 	if (!status)
-		status = print_or_save(&text, NULL, call->error);
-	tdm_bytes_clear(&text);
-	if (!status && o->out) {
-		tdm_replay_json(r, replayed, &text);
-		status = print_or_save(&text, o->out, call->error);
-	}
-	tdm_bytes_clear(&text);
-	if (!status && o->labels) {
-		tdm_replay_labels(r, &text);
-		status = print_or_save(&text, o->labels, call->error);
-	}
-	tdm_bytes_clear(&text);
-	if (!status && o->svg && !(status = tdm_replay_plot(r, true, &text, call->error)))
 		status = print_or_save(&text, o->svg, call->error);
 	tdm_bytes_release(&text);
 	return status;
 }
 
-static int run(const struct tdm_command_call *call) {
+static int report(const struct tdm_command_call *call, const struct tdm_replay *r,
+                  const struct tdm_replay_options *replayed, struct tdm_bytes *text, struct tdm_bytes *json) {
+	const struct options *o = call->options;
+	tdm_replay_table(r, replayed, text);
+	if (o->plot && replayed->n_scores)
+		tdm_bytes_putc(text, '\n');
+	int status = o->plot ? tdm_replay_plot(r, false, text, call->error) : TDM_OK;
+	if (!status)
+		tdm_replay_json(r, replayed, json);
+	if (!status)
+		status = save_labels(call, r);
+	return status ? status : save_curves(call, r);
+}
+
+// Everything a run works on, so that it can be given back in one place.
+struct work {
+	struct tdm_outcomes table;
+	struct tdm_arena arena;
+	struct tdm_bytes text, json;
+	bool has_table;
+};
+
+static int replay_table(const struct tdm_command_call *call, struct work *w, struct tdm_replay_options *replayed) {
+	struct tdm_replay r;
+	int status = tdm_replay_run(&w->table, replayed, &w->arena, &r, call->error);
+	return status ? status : report(call, &r, replayed, &w->text, &w->json);
+}
+
+// Without labels what the ledger knows is all there is.
+static int replay_decisions(const struct tdm_command_call *call, struct work *w, struct tdm_replay_options *replayed) {
+	const struct options *o = call->options;
+	struct tdm_ledger_replay how = {.ledger = o->ledger, .by = o->by, .signal = o->signal, .days = o->days};
+	how.small_price = o->small_price;
+	how.large_price = o->large_price;
+	how.thresholds = replayed->thresholds;
+	how.n_thresholds = replayed->n_thresholds;
+	how.shares = replayed->shares;
+	how.n_shares = replayed->n_shares;
+	tdm_bytes_puts(&w->json, "{\"ledger\":");
+	size_t n = w->has_table ? w->table.n_items : 0;
+	int status =
+	    tdm_replay_ledger(call, &how, w->has_table ? &w->table : NULL, replayed->n_small ? replayed->small[0] : 0,
+	                      replayed->large, &replayed->cascade, &w->text, &w->json);
+	if (!status && w->has_table) {
+		tdm_bytes_printf(&w->text, "\n%zu of %zu labelled items are requests of the ledger\n", w->table.n_items, n);
+		tdm_bytes_puts(&w->json, ",\n\"labelled\":");
+		status = replay_table(call, w, replayed);
+	}
+	tdm_bytes_puts(&w->json, "}\n");
+	return status;
+}
+
+static int read_labels(const struct tdm_command_call *call, struct work *w, struct tdm_replay_options *replayed) {
 	const struct options *o = call->options;
 	struct tdm_outcomes_options names = {o->columns.items, o->columns.n, o->others};
-	struct tdm_outcomes table;
-	struct tdm_replay_options replayed;
-	struct tdm_replay r;
-	struct tdm_arena arena;
 	if (!call->n_operands)
-		return tdm_fail(call->error, TDM_EVALUE, "tandem replay: expected a table of outcomes");
-	if (o->svg && !o->scores.n)
-		return tdm_fail(call->error, TDM_EVALUE, "tandem replay: --svg draws scores; expected --scores too");
-	if (o->labels && !o->scores.n && o->small.n < 2)
+		return choose_numbers(call, replayed);
+	int status = tdm_outcomes_read(call->operands, call->n_operands, &names, &w->table, call->error);
+	w->has_table = !status;
+	return status ? status : choose(call, &w->table, replayed);
+}
+
+static int check_call(const struct tdm_command_call *call) {
+	const struct options *o = call->options;
+	if (o->ledger && !o->by)
+		return tdm_fail(call->error, TDM_EVALUE,
+		                "tandem replay: --ledger needs --by, the route or cascade that decided");
+	if (!o->ledger && (o->by || o->signal || o->days))
+		return tdm_fail(call->error, TDM_EVALUE, "tandem replay: --by, --signal and --days are of a --ledger");
+	if (!call->n_operands && !o->ledger)
+		return tdm_fail(call->error, TDM_EVALUE, "tandem replay: expected a table of outcomes, or --ledger");
+	if (o->svg && (!call->n_operands || (!o->scores.n && !o->ledger)))
+		return tdm_fail(call->error, TDM_EVALUE,
+		                "tandem replay: --svg draws scores; expected a table and --scores too");
+	if (o->labels && (!call->n_operands || (!o->scores.n && o->small.n < 2 && !o->ledger)))
 		return tdm_fail(call->error, TDM_EVALUE,
 		                "tandem replay: --labels needs a score: expected --scores, or several models in --small");
-	int status = tdm_outcomes_read(call->operands, call->n_operands, &names, &table, call->error);
+	return TDM_OK;
+}
+
+static int run(const struct tdm_command_call *call) {
+	const struct options *o = call->options;
+	struct tdm_replay_options replayed;
+	struct work w = {.has_table = false};
+	int status = check_call(call);
 	if (status)
 		return status;
-	tdm_arena_init(&arena, ARENA_LIMIT_BYTES);
-	status = choose(call, &table, &replayed);
+	tdm_arena_init(&w.arena, ARENA_LIMIT_BYTES);
+	tdm_bytes_init(&w.text, REPORT_LIMIT_BYTES);
+	tdm_bytes_init(&w.json, REPORT_LIMIT_BYTES);
+	status = read_labels(call, &w, &replayed);
 	if (!status)
-		status = tdm_replay_run(&table, &replayed, &arena, &r, call->error);
+		status = o->ledger ? replay_decisions(call, &w, &replayed) : replay_table(call, &w, &replayed);
 	if (!status)
-		status = report(call, &r, &replayed);
-	tdm_arena_release(&arena);
-	tdm_outcomes_release(&table);
+		status = print_or_save(&w.text, NULL, call->error);
+	if (!status && o->out)
+		status = print_or_save(&w.json, o->out, call->error);
+	tdm_bytes_release(&w.json);
+	tdm_bytes_release(&w.text);
+	tdm_arena_release(&w.arena);
+	if (w.has_table)
+		tdm_outcomes_release(&w.table);
 	return status;
 }
 
 const struct tdm_command tdm_command_replay = {
     .name = "replay",
     .summary = "recorded outcomes through a route or a cascade, without calling a model",
-    .operands = "TABLE...",
+    .operands = "[TABLE...]",
     .group = "measure",
     .options = options,
     .n_options = TDM_COUNT(options),

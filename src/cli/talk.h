@@ -1,7 +1,26 @@
 // Talk: one question to a model with the answer written to the terminal; what ask and chat share.
 #pragma once
 #include "base/bytes.h"
+#include "base/option.h"
 #include "models/model.h"
+#include <stddef.h>
+
+// The options of whoever asks: rows for the table of `type`, which has a struct tdm_asked called `field`.
+struct tdm_asked {
+	const char *config, *model, *system;
+	double temperature;
+	int64_t max_tokens;
+};
+// clang-format off
+#define TDM_TALK_OPTIONS(type, field) \
+	{"config", TDM_OPT_STRING, offsetof(type, field.config), NULL, 0, 0, NULL, "settings file"}, \
+	{"model", TDM_OPT_STRING, offsetof(type, field.model), NULL, 0, 0, NULL, \
+	 "name in the settings; absent: serve.default"}, \
+	{"system", TDM_OPT_STRING, offsetof(type, field.system), NULL, 0, 0, NULL, "system message"}, \
+	{"temperature", TDM_OPT_NUMBER, offsetof(type, field.temperature), "-1", -1, 2, NULL, \
+	 "negative: the model's own"}, \
+	{"max-tokens", TDM_OPT_INT, offsetof(type, field.max_tokens), "0", 0, 1 << 20, NULL, "0: the model's own limit"}
+// clang-format on
 
 struct tdm_talk {
 	bool colour;              // text coloured by the model that wrote it

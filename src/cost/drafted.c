@@ -188,11 +188,19 @@ static int allocate(struct tdm_drafted *a, struct tdm_sink *sink) {
 	                a->n_vocab);
 }
 
+// A draft of another vocabulary takes and gives the target's tokens.
+static int open_draft_side(struct tdm_drafted *a) {
+	int status = open_side(&a->draft, a->kind->draft, a->run);
+	if (status != TDM_OK || !a->kind->map)
+		return status;
+	return tdm_align_open(a->run, a->kind->map, a->draft.session, a->target.session, &a->draft.session);
+}
+
 static int prepare(struct tdm_drafted *a, const struct tdm_request *request, struct tdm_sink *sink) {
 	struct tdm_run *run = a->run;
 	int status = open_side(&a->target, a->kind->target, run);
 	if (status == TDM_OK)
-		status = open_side(&a->draft, a->kind->draft, run);
+		status = open_draft_side(a);
 	if (status == TDM_OK)
 		status = tdm_joint_check(run, a->kind->name, a->target.session, a->draft.session);
 	if (status != TDM_OK)

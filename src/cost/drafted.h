@@ -5,6 +5,7 @@
 // own for draft, acceptance and replacement. "Exact" is with respect to the target's logits in verification passes.
 #pragma once
 #include "cost/follow.h"
+#include "models/align.h"
 
 enum { TDM_DRAFT_MOST = 24 };
 enum tdm_draft_rule { TDM_VERIFY_TOKEN, TDM_VERIFY_BLOCK }; // of sampled answers, verify.h
@@ -12,7 +13,8 @@ enum tdm_draft_rule { TDM_VERIFY_TOKEN, TDM_VERIFY_BLOCK }; // of sampled answer
 struct tdm_drafted_kind { // of the kind's model; lives as long as it
 	const char *name;
 	struct tdm_model *target, *draft;
-	int64_t gamma, opening; // tokens of a draft, and of the one made while the target reads the prompt
+	const struct tdm_align *map; // of the draft's tokens to the target's; NULL: they are the same
+	int64_t gamma, opening;      // tokens of a draft, and of the one made while the target reads the prompt
 	enum tdm_draft_rule verify;
 	bool adaptive, ahead;
 	double min_prob;

@@ -25,11 +25,14 @@ struct follow {
 	struct tdm_guess guess;
 	struct tdm_pace pace;
 	struct tdm_watch watch;
+	struct tdm_dictation *dictation; // NULL: guesses are not of a text
+	int64_t written_us;              // that texts took
 	int64_t passes, target_us, prompt_us, guessed, kept, kept_at[TDM_GUESS_MOST];
 };
 
 // Where each source's sorts begin; a short run in the text says less than what was learned.
 enum { SORT_LOOKUP = 0, SORT_LEARNED = TDM_LOOKUP_LONGEST, SORT_RECYCLE = SORT_LEARNED + TDM_HABIT_RUN - 1, LONG = 2 };
+enum { WORTH = 64 }; // tokens: a text that takes longer than they do is not waited for
 
 static bool guess_from(struct follow *f, enum tdm_guess_from from) {
 	const struct tdm_follow_kind *k = f->kind;
@@ -67,8 +70,10 @@ static int room(const struct follow *f) {
 	return n > 0 ? n : 0;
 }
 
-// Takes the next token of the answer from a row of the last pass. TDM_SINK_ENOUGH when it was the last one.
-static int take(struct follow *f, int row) {
+// Takes the next token of the answer from the row of a node (-1: of the last token) of the last pass, in which the
+// first n of the guess were; *next: the node that has come true. TDM_SINK_ENOUGH when it was the last one.
+static int take(struct follow *f, int n, int node, int *next) {
+	int row = 1 + node;
 	const float *logits = f->target->ops->logits(f->target, row);
 	const float *kept = tdm_keeper_row(f->keeper, f->tokens, f->n_tokens, logits);
 	if (!kept)
@@ -79,6 +84,11 @@ static int take(struct follow *f, int row) {
 		                f->target->n_vocab);
 	f->tokens[f->n_tokens++] = token;
 	tdm_watch_token(&f->watch, &f->pace, token);
+	*next = tdm_guess_child(&f->guess, n, node, token);
+	if (f->dictation && !tdm_dictation_hear(f->dictation, token))
+		return tdm_fail(&f->run->error, TDM_ENOMEM, "%s: no memory for the answer's text", f->kind->name);
+	if (f->dictation)
+		tdm_writer_drafter(f->writer, *next >= 0 ? f->kind->writer->name : NULL);
 	return tdm_writer_token(f->writer, token, logits, NULL);
 }
 
@@ -87,8 +97,7 @@ static int walk(struct follow *f, int n, int *node) {
 	int depth = 0;
 	*node = -1;
 	for (;;) {
-		int status = take(f, 1 + *node);
-		int next = tdm_guess_child(&f->guess, n, *node, f->tokens[f->n_tokens - 1]);
+		int next = -1, status = take(f, n, *node, &next);
 		if (next >= 0) {
 			f->kept++;
 			f->kept_at[depth++]++;
@@ -106,8 +115,8 @@ static bool is_chain(const struct tdm_guess *g, int n) {
 	return true;
 }
 
-// The last token and the first n of the guess, in one pass.
-static int pass(struct follow *f, int n) {
+// The last token and the first n of the guess, in one pass, which took *us.
+static int pass(struct follow *f, int n, int64_t *us) {
 	int32_t tokens[TDM_GUESS_MOST + 1];
 	int parents[TDM_GUESS_MOST + 1];
 	tokens[0] = f->tokens[f->n_tokens - 1];
@@ -118,12 +127,10 @@ static int pass(struct follow *f, int n) {
 	}
 	int64_t start_us = tdm_now_us();
 	int status = f->target->ops->eval(f->target, f->run, tokens, is_chain(&f->guess, n) ? NULL : parents, 1 + n);
-	int64_t us = tdm_now_us() - start_us;
-	f->target_us += us;
+	*us = tdm_now_us() - start_us;
+	f->target_us += *us;
 	f->passes++;
 	f->guessed += n;
-	if (status == TDM_OK)
-		tdm_pace_pass(&f->pace, 1 + n, us);
 	return status;
 }
 
@@ -137,20 +144,51 @@ static int settle(struct follow *f, int n, int node) {
 	return node + 1 < n ? f->target->ops->rewind(f->target, length) : TDM_OK;
 }
 
-static int step(struct follow *f) {
-	int status = tdm_run_check(f->run), n, node;
-	if (status != TDM_OK)
-		return status;
+static int step_by_guess(struct follow *f) {
+	int n = room(f), node;
 	look(f);
-	n = room(f);
 	if (f->kind->adaptive)
 		n = tdm_pace_choose(&f->pace, &f->guess, n);
 	else if (n > f->guess.n)
 		n = f->guess.n;
-	status = pass(f, n);
-	if (status == TDM_OK)
-		status = walk(f, n, &node);
+	int64_t us = 0;
+	int status = pass(f, n, &us);
+	if (status != TDM_OK)
+		return status;
+	tdm_pace_pass(&f->pace, 1 + n, us);
+	status = walk(f, n, &node);
 	return status == TDM_OK ? settle(f, n, node) : status;
+}
+
+// A text takes time to write, so how long it may be is decided before; what it took counts as the pass's time. It is
+// worth what as many tokens cost without it.
+static int step_by_text(struct follow *f) {
+	static const struct tdm_guess any = {.n = TDM_GUESS_MOST};
+	int most = f->kind->most, left = room(f), tried, node;
+	tried = f->kind->adaptive ? tdm_pace_choose(&f->pace, &any, most) : most;
+	if (tdm_dictation_silence(f->dictation))
+		tried = 0;
+	int64_t start_us = tdm_now_us(), us = 0, kept = f->kept;
+	int64_t worth_us = (int64_t)(tdm_pace_cost(&f->pace, 1) * WORTH);
+	f->guess.n = 0;
+	if (tried > 0 && left > 0)
+		tdm_dictation_guess(f->dictation, f->run, tried < left ? tried : left, worth_us, &f->guess);
+	f->written_us += tdm_now_us() - start_us;
+	int status = pass(f, f->guess.n, &us);
+	if (status == TDM_OK)
+		tdm_pace_pass(&f->pace, 1 + tried, tdm_now_us() - start_us);
+	if (status == TDM_OK)
+		status = walk(f, f->guess.n, &node);
+	if (tried > 0 && tried <= left)
+		tdm_pace_kept(&f->pace, 0, tried, (int)(f->kept - kept));
+	return status == TDM_OK ? settle(f, f->guess.n, node) : status;
+}
+
+static int step(struct follow *f) {
+	int status = tdm_run_check(f->run);
+	if (status != TDM_OK)
+		return status;
+	return f->dictation ? step_by_text(f) : step_by_guess(f);
 }
 
 static bool has_room(const struct follow *f) {
@@ -168,6 +206,7 @@ static void read_prompt(struct follow *f) {
 static int start(struct follow *f, const struct tdm_request *request, struct tdm_sink *sink) {
 	struct tdm_session *t = f->target;
 	int64_t start_us = tdm_now_us();
+	int unguessed;
 	int status = t->ops->prompt(t, f->run, request, NULL);
 	f->target_us = f->prompt_us = tdm_now_us() - start_us;
 	f->passes = 1;
@@ -182,15 +221,21 @@ static int start(struct follow *f, const struct tdm_request *request, struct tdm
 	if (!f->text || !f->probs || !f->writer)
 		return tdm_fail(&f->run->error, TDM_ENOMEM, "%s: no memory for an answer of %s", f->kind->name, t->model->name);
 	read_prompt(f);
+	if (f->kind->from & TDM_FROM_TEXT) {
+		f->dictation = tdm_dictation_new(t, f->kind->writer, request, f->kind->min_prob);
+		if (!f->dictation)
+			return tdm_fail(&f->run->error, TDM_ENOMEM, "%s: no memory for drafts", f->kind->name);
+	}
 	status = tdm_keeper_open(f->run, request, t, &f->keeper);
-	return status == TDM_OK ? take(f, 0) : status;
+	return status == TDM_OK ? take(f, 0, -1, &unguessed) : status;
 }
 
 // --- what is told of it
 
 static void count(const struct follow *f) {
 	const char *name = f->kind->target->name;
-	double alone_us = tdm_pace_cost(&f->pace, 1) * (f->n_tokens - 1), us = (double)(f->target_us - f->prompt_us);
+	double alone_us = tdm_pace_cost(&f->pace, 1) * (f->n_tokens - 1);
+	double us = (double)(f->target_us - f->prompt_us + f->written_us);
 	for (int i = 0; i < TDM_GUESS_MOST && f->kept_at[i]; i++) {
 		char position[12];
 		snprintf(position, sizeof position, "%d", i);
@@ -208,6 +253,8 @@ static void record(struct follow *f, int status, int64_t written) {
 		c->drafted = f->guessed;
 		c->accepted = f->kept;
 	}
+	const char *why = f->dictation ? tdm_dictation_silence(f->dictation) : NULL;
+	const char *from = f->dictation ? tdm_arena_printf(r->arena, "text of %s", f->kind->writer->name) : "guesses";
 	struct tdm_decision d = {
 	    .by = f->kind->name,
 	    .kind = "speculate",
@@ -215,8 +262,9 @@ static void record(struct follow *f, int status, int64_t written) {
 	    .signal = "accepted",
 	    .score = f->guessed ? (double)f->kept / (double)f->guessed : NAN,
 	    .threshold = NAN,
-	    .detail = tdm_arena_printf(r->arena, "guesses, %lld passes, %d tokens, %lld of %lld guessed accepted",
-	                               (long long)f->passes, f->n_tokens, (long long)f->kept, (long long)f->guessed),
+	    .detail = tdm_arena_printf(r->arena, "%s, %lld passes, %d tokens, %lld of %lld guessed accepted%s%s", from,
+	                               (long long)f->passes, f->n_tokens, (long long)f->kept, (long long)f->guessed,
+	                               why ? "; no more drafts: " : "", why ? why : ""),
 	};
 	tdm_record_decision(r, &d);
 	count(f);
@@ -250,6 +298,7 @@ int tdm_follow(struct tdm_follow_kind *k, struct tdm_run *run, const struct tdm_
 	if (status >= 0)
 		status = tdm_writer_end(f.writer, result);
 	record(&f, status, status == TDM_OK ? result->completion_tokens : f.n_tokens);
+	tdm_dictation_free(f.dictation, run, status);
 	tdm_keeper_close(f.keeper);
 	f.target->ops->close(f.target);
 	return status;

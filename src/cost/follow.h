@@ -5,18 +5,22 @@
 // the answer is the target's own at every temperature, whatever was guessed and however often. A guess only decides
 // which rows are computed together.
 #pragma once
+#include "cost/dictate.h"
 #include "cost/habit.h"
 #include "cost/pace.h"
 #include "models/model.h"
 #include <pthread.h>
 
-enum tdm_guess_from { TDM_FROM_LOOKUP = 1, TDM_FROM_LEARNED = 2, TDM_FROM_RECYCLE = 4 }; // the better first
+// The better first. Of a text: what a model writes, which takes time, so it is the only source of its kind.
+enum tdm_guess_from { TDM_FROM_LOOKUP = 1, TDM_FROM_LEARNED = 2, TDM_FROM_RECYCLE = 4, TDM_FROM_TEXT = 8 };
 
 struct tdm_follow_kind { // of the kind's model; lives as long as it
 	const char *name;
 	struct tdm_model *target;
 	unsigned from;             // enum tdm_guess_from, all that are asked
 	struct tdm_habits *habits; // for learned and recycle
+	struct tdm_model *writer;  // of a text
+	double min_prob;           // likewise
 	int most;                  // tokens of a guess
 	bool adaptive;             // the length is chosen by time; else always as long as it can be
 	pthread_mutex_t lock;      // guards pace

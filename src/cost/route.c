@@ -214,7 +214,7 @@ static int open_certificate(const struct tdm_build *b, struct route *r) {
 	int status = tdm_certified_open(b, &r->model, r->o.certificate, r->o.signer, &r->certified);
 	if (r->certified)
 		r->threshold = tdm_certified_threshold(r->certified);
-	return status ? status : tdm_certified_watch(b, r->certified, r->o.audit);
+	return status ? status : tdm_certified_watch(b, &r->model, r->o.audit, &r->certified);
 }
 
 static void set_fitted_threshold(struct route *r) {
@@ -305,8 +305,8 @@ static const struct tdm_option table[] = {
     {"rate", TDM_OPT_NUMBER, AT(rate), "-1", -1, 1, NULL, "instead: share of requests for small, 0..1; -1 = not set"},
     TDM_CERTIFIED_OPTIONS(AT(certificate), AT(signer)),
     {"audit", TDM_OPT_NUMBER, AT(audit), "0", 0, 1, NULL,
-     "share of the requests whose kept answers are compared with the large model's; needs a certificate whose loss is "
-     "differs"},
+     "share of the requests whose kept answers are compared with the large model's; a certificate, whose loss is "
+     "differs then, is suspended by what that shows"},
     {"spend", TDM_OPT_NUMBER, AT(spend), "-1", -1, 1, NULL,
      "instead: the mean price as a share of that of large alone, as it was on the items of the fit; -1 = not set"},
     {"willingness_to_pay", TDM_OPT_NUMBER, AT(willingness_to_pay), "0", 0, 1e9, NULL,

@@ -7,18 +7,20 @@
 
 enum { FROM_MODEL, FROM_LOOKUP, FROM_LEARNED, FROM_RECYCLE, FROM_ALL }; // in the order of the option
 enum { TENANTS = 16 };                                                  // whose traffic is kept in mind
+enum { ALIGN_NONE, ALIGN_INTERSECT, ALIGN_STRING };                     // likewise
 
 struct options {
 	int64_t gamma, opening, most, habit_bytes;
 	bool adaptive, ahead;
 	double min_prob;
-	int from, verify;
+	int from, verify, align;
 };
 
 struct speculate {
 	struct tdm_model model;
 	struct options o;
 	struct tdm_drafted_kind drafts;
+	struct tdm_align *map;          // of the draft's vocabulary; NULL: it is the target's
 	struct tdm_follow_kind guesses; // of lookup; of drafts the pace
 };
 
@@ -28,7 +30,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	const char *target = s->guesses.target->name;
 	int status;
 	tdm_metric_add(TDM_METRIC_DRAFTING, 1, TDM_LABELS(target));
-	if (s->o.from == FROM_MODEL)
+	if (s->guesses.from == 0)
 		status = tdm_drafted(&s->drafts, run, request, sink, result);
 	else
 		status = tdm_follow(&s->guesses, run, request, sink, result);
@@ -37,7 +39,9 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 }
 
 static void destroy(struct tdm_model *m) {
-	tdm_follow_release(&((struct speculate *)m)->guesses);
+	struct speculate *s = (struct speculate *)m;
+	tdm_follow_release(&s->guesses);
+	tdm_align_free(s->map);
 }
 
 static int check(const struct tdm_build *b, const struct speculate *s) {
@@ -47,6 +51,27 @@ static int check(const struct tdm_build *b, const struct speculate *s) {
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: a draft was given, which is asked with from: model alone",
 		                b->where);
 	return TDM_OK;
+}
+
+// The draft's tokens must be the target's, or the way in which they meet be named.
+static int meet(const struct tdm_build *b, struct speculate *s) {
+	struct tdm_model *target = s->drafts.target, *draft = s->drafts.draft;
+	struct tdm_error why = {0};
+	bool is_same = true;
+	if (draft && !(draft->can & TDM_CAN_STEP) && s->o.align != ALIGN_STRING)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: model %s drafts text, no tokens; expected align: string", b->where,
+		                draft->name);
+	if (!draft || s->o.align == ALIGN_STRING)
+		return TDM_OK;
+	int status = tdm_align_models(draft, target, &is_same, s->o.align == ALIGN_INTERSECT ? &s->map : NULL, &why);
+	s->drafts.map = s->map;
+	if (status != TDM_OK)
+		return tdm_fail(b->error, status, "%s: %s", b->where, why.text);
+	if (is_same || s->o.align != ALIGN_NONE)
+		return TDM_OK;
+	return tdm_fail(b->error, TDM_ECONFIG,
+	                "%s: models %s and %s have different vocabularies; expected align: intersect or align: string",
+	                b->where, target->name, draft->name);
 }
 
 static void make_drafts(const struct tdm_build *b, struct speculate *s) {
@@ -72,6 +97,12 @@ static int make_guesses(const struct tdm_build *b, struct speculate *s) {
 	                                      .from = sources[s->o.from],
 	                                      .most = (int)s->o.most,
 	                                      .adaptive = s->o.adaptive};
+	if (s->drafts.draft && s->o.align == ALIGN_STRING) {
+		s->guesses.from = TDM_FROM_TEXT;
+		s->guesses.writer = s->drafts.draft;
+		s->guesses.min_prob = s->o.min_prob;
+		s->guesses.most = s->o.adaptive ? TDM_GUESS_MOST : (int)s->o.gamma;
+	}
 	if (s->guesses.from & (TDM_FROM_LEARNED | TDM_FROM_RECYCLE)) {
 		s->guesses.habits = tdm_habits_new((size_t)s->o.habit_bytes, TENANTS);
 		if (!s->guesses.habits)
@@ -90,21 +121,28 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	make_drafts(b, s);
 	int status = check(b, s);
 	if (status == TDM_OK)
-		status = make_guesses(b, s);
+		status = meet(b, s);
 	if (status == TDM_OK)
+		status = make_guesses(b, s);
+	if (status != TDM_OK)
+		tdm_align_free(s->map);
+	else
 		*out = &s->model;
 	return status;
 }
 
 static const struct tdm_role roles[] = {
     {"target", TDM_CAN_STEP, 1, 1, "the model whose answer it is"},
-    {"draft", TDM_CAN_STEP, 0, 1, "a smaller model with the same vocabulary; not for guesses"},
+    {"draft", TDM_CAN_TEXT, 0, 1, "a smaller model, also one that is elsewhere; not for guesses"},
 };
 
 static const struct tdm_option table[] = {
     {"from", TDM_OPT_CHOICE, offsetof(struct options, from), "model", 0, 0, "model|lookup|learned|recycle|all",
      "who drafts: a model; what followed the same tokens in the prompt and the answer so far, or in earlier answers to "
      "the tenant; a tree of the successors that the target ranked best; all three"},
+    {"align", TDM_OPT_CHOICE, offsetof(struct options, align), "none", 0, 0, "none|intersect|string",
+     "how a draft of another vocabulary meets the target: not at all; by the tokens whose bytes are in both; by its "
+     "text"},
     {"most", TDM_OPT_INT, offsetof(struct options, most), "16", 1, TDM_GUESS_MOST, NULL,
      "tokens of a guess (of lookup at most 16), of which as many are tried as measured time makes worth it"},
     {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, TDM_DRAFT_MOST, NULL,

@@ -10,6 +10,7 @@
 
 #define ARENA_LIMIT_BYTES ((size_t)8 << 30)
 #define MOST_MODELS 1024
+#define MOST_COLUMNS ((size_t)4 * TDM_TABLE_COLUMNS) // beside the outcomes
 
 // Roles of a model come first, then those of an item.
 enum role {
@@ -53,7 +54,6 @@ struct builder {
 	const struct tdm_outcomes_options *options;
 	struct names items, models;
 	struct tdm_error *err;
-	size_t cap_columns;
 };
 
 // --- names
@@ -337,9 +337,9 @@ static int find_other(struct builder *b, const struct file *f, struct column *c,
 	if (!c->other && !(c->other = tdm_arena_array(&o->arena, f->models ? o->n_models : 1, sizeof *c->other)))
 		return no_memory(b);
 	size_t *number = &c->other[f->models ? model : 0];
-	if (!*number && o->n_columns == b->cap_columns)
+	if (!*number && o->n_columns == MOST_COLUMNS)
 		return tdm_fail(b->err, TDM_EFORMAT, "%s: more than %zu columns beside the outcomes", f->table.path,
-		                b->cap_columns);
+		                MOST_COLUMNS);
 	if (!*number) {
 		const char *name = f->models ? tdm_arena_printf(&o->arena, "%s:%s", c->name, o->models[model]) : c->name;
 		*number = name ? keep_column(o, name) : 0;
@@ -394,10 +394,9 @@ static int allocate(struct builder *b) {
 	o->models = b->models.list;
 	o->n_models = b->models.n;
 	o->n_items = b->items.n;
-	b->cap_columns = 4 * TDM_TABLE_COLUMNS;
 	o->items = tdm_arena_array(&o->arena, o->n_items, sizeof *o->items);
 	o->cells = tdm_arena_array(&o->arena, o->n_items * o->n_models, sizeof *o->cells);
-	o->columns = tdm_arena_array(&o->arena, b->cap_columns, sizeof *o->columns);
+	o->columns = tdm_arena_array(&o->arena, MOST_COLUMNS, sizeof *o->columns);
 	if (!o->n_models)
 		return tdm_fail(b->err, TDM_EFORMAT,
 		                "%s: no outcome of any model; expected columns correct:MODEL, or item, model and correct",
@@ -481,4 +480,15 @@ const struct tdm_outcome_column *tdm_outcomes_column(const struct tdm_outcomes *
 			return &o->columns[i];
 	}
 	return NULL;
+}
+
+int tdm_outcomes_keep(struct tdm_outcomes *o, const char *name, double *values, struct tdm_error *err) {
+	if (tdm_outcomes_column(o, name, SIZE_MAX) || o->n_columns == MOST_COLUMNS)
+		return tdm_fail(err, TDM_EVALUE, "the table has a column \"%s\" of its own, or too many columns", name);
+	struct tdm_outcome_column made = {.name = name, .values = values, .keeps = true};
+	made.texts = tdm_arena_array(&o->arena, o->n_items + 1, sizeof *made.texts);
+	if (!made.texts)
+		return tdm_fail(err, TDM_ENOMEM, "out of memory for the table of outcomes");
+	o->columns[o->n_columns++] = made;
+	return TDM_OK;
 }

@@ -32,6 +32,7 @@ struct tdm_outcome_column {
 	const char *name;
 	double *values;     // one per item; NAN = absent or not a number
 	const char **texts; // one per item; NULL = absent
+	bool keeps; // a score as routes and cascades have them: the small model's answer is kept from a threshold on
 };
 
 struct tdm_outcomes {
@@ -65,6 +66,10 @@ void tdm_outcomes_release(struct tdm_outcomes *o);
 int tdm_outcomes_model(const struct tdm_outcomes *o, const char *name, size_t *model, struct tdm_error *err);
 // The column called `name`, or name:MODEL where `model` (a number, SIZE_MAX = none) has one. NULL = none.
 const struct tdm_outcome_column *tdm_outcomes_column(const struct tdm_outcomes *o, const char *name, size_t model);
+
+// Adds a score that keeps (NAN: nothing could), one value per item, borrowed. Errors: TDM_EVALUE (there is one of that
+// name), TDM_ENOMEM.
+int tdm_outcomes_keep(struct tdm_outcomes *o, const char *name, double *values, struct tdm_error *err);
 
 static inline struct tdm_outcome *tdm_outcome_at(const struct tdm_outcomes *o, size_t item, size_t model) {
 	return &o->cells[item * o->n_models + model];

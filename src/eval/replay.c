@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "eval/grade.h"
 #include "eval/replay_scores.h"
+#include "models/gate.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,7 +169,7 @@ static int replay_random(const struct tdm_replay_items *items, struct tdm_replay
 		const double *scores;
 		tdm_arena_init(&scratch, (size_t)1 << 30);
 		mine.arena = run ? &scratch : items->arena;
-		int status = tdm_replay_score_values(&mine, "random", run, &scores, err);
+		int status = tdm_replay_score_values(&mine, "random", run, &scores, NULL, err);
 		if (!status)
 			status = tdm_ranking_make(scores, items->weak, items->strong, items->n, mine.arena, &r, err);
 		if (!status) {
@@ -202,7 +203,7 @@ static int replay_score(const struct tdm_replay_items *items, struct tdm_replay_
 	s->against = (struct tdm_band){(double)NAN, (double)NAN, (double)NAN};
 	if (s->is_random)
 		return replay_random(items, s, err);
-	int status = tdm_replay_score_values(items, s->name, 0, &scores, err);
+	int status = tdm_replay_score_values(items, s->name, 0, &scores, &s->keep, err);
 	if (!status)
 		status = tdm_ranking_make(scores, items->weak, items->strong, items->n, items->arena, &s->ranking, err);
 	if (status)
@@ -258,10 +259,19 @@ static int add_threshold(const struct tdm_replay_items *items, struct tdm_replay
 	int status = add_policy(items, out, name, &plan, err);
 	for (size_t k = 0; k < items->n && !status; k++) {
 		size_t i = s->ranking.place[k];
-		take(items, &plan, i, s->ranking.score[k] >= threshold, items->options->cascade);
+		bool is_large = s->keep ? !tdm_gate_accepts(s->keep[i], threshold) : s->ranking.score[k] >= threshold;
+		take(items, &plan, i, is_large, items->options->cascade);
 		plan.cost[i] += items->options->gate_price;
 	}
 	return status;
+}
+
+// Of a share of the items that goes to the large model.
+static double threshold_of(const struct tdm_replay_items *items, const struct tdm_replay_score *s, double share) {
+	size_t n_strong = (size_t)(share * (double)items->n + 0.5);
+	if (s->keep)
+		return n_strong < items->n ? -s->ranking.score[items->n - n_strong - 1] : INFINITY;
+	return n_strong ? s->ranking.score[items->n - n_strong] : INFINITY;
 }
 
 static int add_thresholds(const struct tdm_replay_items *items, struct tdm_replay *out,
@@ -269,14 +279,12 @@ static int add_thresholds(const struct tdm_replay_items *items, struct tdm_repla
 	const struct tdm_replay_options *o = items->options;
 	int status = TDM_OK;
 	for (size_t k = 0; k < o->n_thresholds && !status; k++)
-		status = add_threshold(items, out, s, o->thresholds[k],
-		                       tdm_arena_printf(items->arena, "%s >= %g", s->name, o->thresholds[k]), err);
-	for (size_t k = 0; k < o->n_shares && !status; k++) {
-		size_t n_strong = (size_t)(o->shares[k] * (double)items->n + 0.5);
-		double threshold = n_strong ? s->ranking.score[items->n - n_strong] : INFINITY;
-		status = add_threshold(items, out, s, threshold,
+		status = add_threshold(
+		    items, out, s, o->thresholds[k],
+		    tdm_arena_printf(items->arena, s->keep ? "%s keeps from %g" : "%s >= %g", s->name, o->thresholds[k]), err);
+	for (size_t k = 0; k < o->n_shares && !status; k++)
+		status = add_threshold(items, out, s, threshold_of(items, s, o->shares[k]),
 		                       tdm_arena_printf(items->arena, "%s, %g %%", s->name, 100 * o->shares[k]), err);
-	}
 	return status;
 }
 
@@ -345,6 +353,8 @@ static void sum_policy(const struct tdm_replay_items *items, const struct tdm_re
 	p->loss.value = values[3];
 	p->pgr = tdm_pgr(&r->models, p->accuracy.value);
 	p->ibc = tdm_ibc(p->accuracy.value, p->price.value, r->models.weak, small_cost);
+	double bought = fmin(1, fmax(0, (p->price.value - small_cost) / (large_cost - small_cost)));
+	p->chance = large_cost > small_cost ? r->models.weak + bought * (r->models.strong - r->models.weak) : (double)NAN;
 	p->ibc_lift = tdm_ibc_lift(p->ibc, tdm_ibc(r->models.strong, large_cost, r->models.weak, small_cost));
 }
 
@@ -433,7 +443,7 @@ static int add_labels(const struct tdm_replay_items *items, struct tdm_replay *o
 	const double *scores = NULL;
 	if (o->n_small < 2 && !o->n_scores)
 		return TDM_OK;
-	int status = o->n_small < 2 ? tdm_replay_score_values(items, o->scores[0], 0, &scores, err) : TDM_OK;
+	int status = o->n_small < 2 ? tdm_replay_score_values(items, o->scores[0], 0, &scores, NULL, err) : TDM_OK;
 	out->labels = status ? NULL : tdm_arena_array(items->arena, items->n, sizeof *out->labels);
 	if (!status && !out->labels)
 		return no_memory(err);

@@ -51,6 +51,8 @@ struct tdm_replay_score {
 	struct tdm_routing curve;                        // random: the mean of all runs
 	struct tdm_band measures[TDM_N_REPLAY_MEASURES]; // random: mean and 95 % of the runs, not of resamples
 	struct tdm_band against;                         // APGR less that of the first score, paired; not for random
+	const double
+	    *keep; // per item, as a gate sees it: the small answer is kept from a threshold on; NULL: not such a score
 	bool is_random;
 };
 
@@ -59,6 +61,7 @@ struct tdm_replay_policy {
 	const double *quality, *cost, *strong;        // per item; strong: 1 where the large model answers
 	struct tdm_band accuracy, share, price, loss; // loss: accuracy of the large model less this one's, paired
 	double pgr, ibc, ibc_lift;
+	double chance;               // accuracy of a router that tosses a coin and pays as much
 	size_t n_kept, n_kept_right; // cascade by agreement; else 0
 	bool is_agreement;
 };

@@ -76,14 +76,16 @@ static void put_scores(const struct tdm_replay *r, const struct tdm_replay_optio
 }
 
 static void put_policies(const struct tdm_replay *r, struct tdm_bytes *out) {
-	tdm_bytes_printf(out, "\n%-22s%8s%19s%8s%20s%8s%9s%11s%9s\n", "policy", "right %", "", "large %", "", "cost", "PGR",
-	                 "IBC", "dIBC %");
+	tdm_bytes_printf(out, "\n%-22s%8s%19s%8s%20s%8s%9s%9s%11s%9s\n", "policy", "right %", "", "large %", "", "cost",
+	                 "random %", "PGR", "IBC", "dIBC %");
 	for (size_t i = 0; i < r->n_policies; i++) {
 		const struct tdm_replay_policy *p = &r->policies[i];
 		tdm_bytes_printf(out, "%-22s", p->name);
 		put_band(out, &p->accuracy, 100, 2);
 		put_band(out, &p->share, 100, 2);
 		tdm_bytes_printf(out, "%8.4g ", p->price.value);
+		put_value(out, p->chance, 100, 2);
+		tdm_bytes_putc(out, ' ');
 		put_value(out, p->pgr, 1, 3);
 		if (isnan(p->ibc))
 			tdm_bytes_printf(out, "%11s%9s\n", "-", "-");
@@ -161,6 +163,8 @@ static void put_json_policy(struct tdm_bytes *out, const struct tdm_replay_polic
 	put_json_band(out, "large_share", &p->share);
 	put_json_band(out, "cost", &p->price);
 	put_json_band(out, "loss", &p->loss);
+	put_json_number(out, "random_at_equal_cost", p->chance);
+	tdm_bytes_putc(out, ',');
 	put_json_number(out, "PGR", p->pgr);
 	tdm_bytes_putc(out, ',');
 	put_json_number(out, "IBC", p->ibc);

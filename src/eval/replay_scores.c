@@ -96,13 +96,32 @@ static const struct {
     {"length", length}, {"digits", digits}, {"prior", prior}, {"oracle", oracle}, {"random", random_values},
 };
 
-static int column_values(const struct tdm_replay_items *items, const char *name, double *out, struct tdm_error *err) {
+// What nothing could keep goes to the large model before all others.
+static const double *turned(const struct tdm_replay_items *items, const struct tdm_outcome_column *c, double *out) {
+	double *keep = tdm_arena_array(items->arena, items->n, sizeof *keep), most = 0;
+	for (size_t i = 0; keep && i < items->n; i++) {
+		keep[i] = c->values[items->numbers[i]];
+		most = fmax(most, -keep[i]);
+	}
+	for (size_t i = 0; keep && i < items->n; i++)
+		out[i] = isnan(keep[i]) ? most + 1 : -keep[i];
+	return keep;
+}
+
+static int column_values(const struct tdm_replay_items *items, const char *name, double *out, const double **keep,
+                         struct tdm_error *err) {
 	double sign = name[0] == '-' ? -1 : 1;
 	const char *bare = name + (name[0] == '-');
 	const struct tdm_outcome_column *c = tdm_outcomes_column(items->table, bare, items->options->small[0]);
 	if (!c)
 		return tdm_fail(err, TDM_EVALUE,
 		                "score %s: no column of that name; others are length, digits, prior, oracle and random", bare);
+	if (c->keeps && sign > 0) {
+		const double *kept = turned(items, c, out);
+		if (keep)
+			*keep = kept;
+		return kept ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "out of memory for scores");
+	}
 	for (size_t i = 0; i < items->n; i++) {
 		if (isnan(c->values[items->numbers[i]]))
 			return no_field(items, i, bare, "number in that column", err);
@@ -112,13 +131,15 @@ static int column_values(const struct tdm_replay_items *items, const char *name,
 }
 
 int tdm_replay_score_values(const struct tdm_replay_items *items, const char *name, uint64_t run, const double **out,
-                            struct tdm_error *err) {
+                            const double **keep, struct tdm_error *err) {
 	double *values = tdm_arena_array(items->arena, items->n, sizeof *values);
 	if (!values)
 		return tdm_fail(err, TDM_ENOMEM, "out of memory for scores");
 	*out = values;
+	if (keep)
+		*keep = NULL;
 	for (size_t i = 0; i < sizeof made / sizeof *made; i++)
 		if (!strcmp(name, made[i].name))
 			return made[i].make(items, run, values, err);
-	return column_values(items, name, values, err);
+	return column_values(items, name, values, keep, err);
 }

@@ -15,6 +15,7 @@ struct tdm_replay_items {
 	const double *tier_cost;               // of all its models together
 };
 
-// The values of a score, one per replayed item. `run` numbers the draws of "random". Error: TDM_EVALUE, TDM_ENOMEM.
+// The values of a score, one per replayed item, large = rather the large model. keep (may be NULL): of a column that
+// keeps, what the gate is asked, else NULL. `run` numbers the draws of "random". Error: TDM_EVALUE, TDM_ENOMEM.
 int tdm_replay_score_values(const struct tdm_replay_items *items, const char *name, uint64_t run, const double **out,
-                            struct tdm_error *err);
+                            const double **keep, struct tdm_error *err);

@@ -29,9 +29,10 @@ struct tdm_database { // first member of each
 	const struct tdm_database_ops *ops;
 };
 
-int tdm_sqlite_open(const char *path, struct tdm_database **out, struct tdm_error *err);
+// only_read: what is there is read; nothing is made or changed, and write() fails.
+int tdm_sqlite_open(const char *path, bool only_read, struct tdm_database **out, struct tdm_error *err);
 // url: postgresql://... ; a server that does not answer is asked again when something is to be written or read.
-int tdm_postgres_open(const char *url, struct tdm_database **out, struct tdm_error *err);
+int tdm_postgres_open(const char *url, bool only_read, struct tdm_database **out, struct tdm_error *err);
 
 // chain = SHA-256(previous chain, receipt), in hexadecimal; chain begins as "".
 void tdm_chain_extend(char chain[TDM_CHAIN_BYTES], const char *receipt, size_t n);

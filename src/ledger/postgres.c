@@ -63,6 +63,7 @@ struct postgres {
 	struct tdm_database base; // first
 	pthread_mutex_t lock;
 	char *url;
+	bool only_read;
 	PGconn *conn; // NULL: away
 	int64_t failed_us;
 	int n_sent; // statements in the pipe
@@ -101,8 +102,8 @@ static int run(struct postgres *p, const char *sql, struct tdm_error *err) {
 
 static int prepare(struct postgres *p, struct tdm_error *err) {
 	static const char *const texts[][2] = {{"request", add_request}, {"call", add_call}, {"decision", add_decision}};
-	int status = run(p, schema, err);
-	for (size_t i = 0; i < sizeof texts / sizeof *texts && !status; i++) {
+	int status = p->only_read ? TDM_OK : run(p, schema, err);
+	for (size_t i = 0; i < sizeof texts / sizeof *texts && !status && !p->only_read; i++) {
 		PGresult *r = lib.PQprepare(p->conn, texts[i][0], texts[i][1], 0, NULL);
 		if (lib.PQresultStatus(r) != PGRES_COMMAND_OK)
 			status = lost(p, err);
@@ -369,7 +370,7 @@ static void postgres_close(struct tdm_database *db) {
 	free(p);
 }
 
-int tdm_postgres_open(const char *url, struct tdm_database **out, struct tdm_error *err) {
+int tdm_postgres_open(const char *url, bool only_read, struct tdm_database **out, struct tdm_error *err) {
 	static const struct tdm_database_ops ops = {postgres_write, postgres_receipt, postgres_newest,
 	                                            postgres_after, postgres_verify,  postgres_close};
 	int status = tdm_library_load(&lib.library, err);
@@ -386,6 +387,7 @@ int tdm_postgres_open(const char *url, struct tdm_database **out, struct tdm_err
 		return tdm_fail(err, TDM_ENOMEM, "ledger: out of memory");
 	}
 	p->base.ops = &ops;
+	p->only_read = only_read;
 	pthread_mutex_init(&p->lock, NULL);
 	struct tdm_error away = {0};
 	if (need_connection(p, &away))

@@ -48,6 +48,7 @@ struct sqlite {
 	struct tdm_database base; // first
 	pthread_mutex_t lock;
 	char *path;
+	bool only_read;
 	sqlite3 *db; // NULL: to be opened anew
 	sqlite3_stmt *prepared[N_STATEMENTS];
 	char chain[TDM_CHAIN_BYTES]; // of the last row; empty before the first
@@ -89,13 +90,24 @@ static int check_version(struct sqlite *l, bool *has_tables, struct tdm_error *e
 	return TDM_OK;
 }
 
-static int prepare(struct sqlite *l, bool has_tables, struct tdm_error *err) {
-	if (sqlite3_exec(l->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", NULL, NULL, NULL) != SQLITE_OK ||
-	    (!has_tables && sqlite3_exec(l->db, schema, NULL, NULL, NULL) != SQLITE_OK))
-		return database_error(l, l->path, err);
+static int prepare_statements(struct sqlite *l, struct tdm_error *err) {
 	for (int i = 0; i < N_STATEMENTS; i++)
 		if (sqlite3_prepare_v3(l->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &l->prepared[i], NULL) != SQLITE_OK)
 			return database_error(l, l->path, err);
+	return TDM_OK;
+}
+
+static int prepare(struct sqlite *l, bool has_tables, struct tdm_error *err) {
+	if (l->only_read && !has_tables)
+		return tdm_fail(err, TDM_ELEDGER, "ledger: %s has no table of requests", l->path);
+	if (l->only_read)
+		return prepare_statements(l, err);
+	if (sqlite3_exec(l->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", NULL, NULL, NULL) != SQLITE_OK ||
+	    (!has_tables && sqlite3_exec(l->db, schema, NULL, NULL, NULL) != SQLITE_OK))
+		return database_error(l, l->path, err);
+	int status = prepare_statements(l, err);
+	if (status)
+		return status;
 	sqlite3_stmt *s = l->prepared[LAST_CHAIN];
 	int result = sqlite3_step(s);
 	l->chain[0] = 0;
@@ -116,11 +128,11 @@ static void close_file(struct sqlite *l) {
 
 static int open_file(struct sqlite *l, struct tdm_error *err) {
 	bool has_tables = false;
-	int status = l->db ? TDM_OK : make_private(l->path, err);
+	int status = l->db || l->only_read ? TDM_OK : make_private(l->path, err);
 	if (l->db || status)
 		return status;
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX;
-	if (sqlite3_open_v2(l->path, &l->db, flags, NULL) != SQLITE_OK)
+	int flags = l->only_read ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	if (sqlite3_open_v2(l->path, &l->db, flags | SQLITE_OPEN_FULLMUTEX, NULL) != SQLITE_OK)
 		status = database_error(l, l->path, err);
 	else
 		sqlite3_busy_timeout(l->db, 2000);
@@ -364,7 +376,7 @@ static void sqlite_close(struct tdm_database *db) {
 	free(l);
 }
 
-int tdm_sqlite_open(const char *path, struct tdm_database **out, struct tdm_error *err) {
+int tdm_sqlite_open(const char *path, bool only_read, struct tdm_database **out, struct tdm_error *err) {
 	static const struct tdm_database_ops ops = {sqlite_write, sqlite_receipt, sqlite_newest,
 	                                            sqlite_after, sqlite_verify,  sqlite_close};
 	struct sqlite *l = calloc(1, sizeof *l);
@@ -373,9 +385,10 @@ int tdm_sqlite_open(const char *path, struct tdm_database **out, struct tdm_erro
 		return tdm_fail(err, TDM_ENOMEM, "ledger: out of memory");
 	}
 	l->base.ops = &ops;
+	l->only_read = only_read;
 	pthread_mutex_init(&l->lock, NULL);
-	int status = make_private(path, err);
-	if (!status && !is_new(path))
+	int status = only_read ? TDM_OK : make_private(path, err);
+	if (!status && (only_read || !is_new(path)))
 		status = open_file(l, err);
 	if (status)
 		sqlite_close(&l->base);

@@ -241,6 +241,8 @@ int tdm_ledger_receipt(struct tdm_ledger *l, const char *id, const char *tenant,
                        struct tdm_error *err) {
 	struct tdm_bytes chunk;
 	bool is_found = false, is_others = false;
+	if (!l->journal)
+		return l->database->ops->receipt(l->database, id, tenant, out, err);
 	tdm_bytes_init(&chunk, SIZE_MAX / 4);
 	tdm_journal_hold(l->journal);
 	int64_t at = tdm_journal_begin(l->journal), next;
@@ -284,6 +286,11 @@ static bool is_postgres(const char *path) {
 	return !strncmp(path, "postgresql://", 13) || !strncmp(path, "postgres://", 11);
 }
 
+static int open_database(const char *path, bool only_read, struct tdm_database **out, struct tdm_error *err) {
+	return is_postgres(path) ? tdm_postgres_open(path, only_read, out, err)
+	                         : tdm_sqlite_open(path, only_read, out, err);
+}
+
 static int open_parts(struct tdm_ledger *l, const struct tdm_ledger_options *o, struct tdm_error *err) {
 	bool is_remote = is_postgres(o->path), in_memory = !strcmp(o->path, ":memory:");
 	struct tdm_journal_options j = {.path = o->journal  ? o->journal
@@ -295,8 +302,7 @@ static int open_parts(struct tdm_ledger *l, const struct tdm_ledger_options *o, 
 	                                .gap = tdm_entry_write_gap};
 	int status = tdm_journal_open(&j, &l->journal, err); // first: its lock keeps others away from the database
 	if (!status)
-		status =
-		    is_remote ? tdm_postgres_open(o->path, &l->database, err) : tdm_sqlite_open(o->path, &l->database, err);
+		status = open_database(o->path, false, &l->database, err);
 	if (status)
 		return status;
 	l->drained = tdm_journal_begin(l->journal);
@@ -304,6 +310,20 @@ static int open_parts(struct tdm_ledger *l, const struct tdm_ledger_options *o, 
 	if (pthread_create(&l->drainer, NULL, drain_loop, l))
 		return tdm_fail(err, TDM_ELEDGER, "ledger: cannot start its thread");
 	return TDM_OK;
+}
+
+int tdm_ledger_open_to_read(const char *path, struct tdm_ledger **out, struct tdm_error *err) {
+	if (!is_postgres(path) && access(path, R_OK) != 0)
+		return tdm_fail(err, TDM_ELEDGER, "ledger: there is no file %s that can be read", path);
+	struct tdm_ledger *l = calloc(1, sizeof *l);
+	if (!l)
+		return tdm_fail(err, TDM_ENOMEM, "ledger: out of memory");
+	int status = open_database(path, true, &l->database, err);
+	if (status)
+		free(l);
+	else
+		*out = l;
+	return status;
 }
 
 static void close_parts(struct tdm_ledger *l) {
@@ -337,6 +357,11 @@ int tdm_ledger_open(const struct tdm_ledger_options *o, struct tdm_ledger **out,
 }
 
 void tdm_ledger_close(struct tdm_ledger *l) {
+	if (!l->journal) { // opened to read
+		l->database->ops->close(l->database);
+		free(l);
+		return;
+	}
 	pthread_mutex_lock(&l->mutex);
 	l->is_stopping = true;
 	pthread_cond_signal(&l->work);

@@ -21,6 +21,9 @@ struct tdm_ledger_options {
 
 // Error: TDM_ELEDGER, among others when another process uses the path. One path is opened once at a time.
 int tdm_ledger_open(const struct tdm_ledger_options *o, struct tdm_ledger **out, struct tdm_error *err);
+// For reading alone, also while another process writes to it: nothing is made, locked or changed, and what waits in its
+// journal is not seen. Of the functions below only receipt and after may be asked of it, and close.
+int tdm_ledger_open_to_read(const char *path, struct tdm_ledger **out, struct tdm_error *err);
 void tdm_ledger_close(struct tdm_ledger *l); // brings to the database what is in the journal, if the database is there
 // Accepts the record, or TDM_ELEDGER. Thread-safe. receipt: what tdm_receipt_write gave for it, for who needs it too.
 int tdm_ledger_write(struct tdm_ledger *l, const struct tdm_record *r, struct tdm_error *err);

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "models/answer.h"
 #include "models/collect.h"
+#include "models/gate.h"
 #include "models/identity.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,9 +20,11 @@ struct tdm_certified {
 	struct tdm_certificate c;
 	struct tdm_under held, broken;
 	double threshold;
-	const char *suspended; // path of the file that suspends it
-	double share;          // of requests that are audited
-	pthread_mutex_t lock;  // guards monitor
+	const struct tdm_model *by; // whose answers are audited
+	bool is_promised;           // there is a certificate, and not only audits
+	const char *suspended;      // path of the file that suspends it
+	double share;               // of requests that are audited
+	pthread_mutex_t lock;       // guards monitor
 	struct tdm_monitor monitor;
 	atomic_bool alarmed;
 };
@@ -108,6 +111,7 @@ int tdm_certified_open(const struct tdm_build *b, struct tdm_model *m, const cha
 		return status;
 	c->held = c->broken = (struct tdm_under){c->c.id, c->c.epsilon, c->c.delta, true, NULL};
 	c->broken.held = false;
+	c->is_promised = true;
 	*out = c;
 	m->certified = c;
 	return TDM_OK;
@@ -128,7 +132,7 @@ double tdm_certified_threshold(const struct tdm_certified *c) {
 }
 
 bool tdm_certified_holds(const struct tdm_certified *c, struct tdm_run *run) {
-	if (!c)
+	if (!c || !c->is_promised)
 		return true;
 	const char *state = tdm_certified_state(c);
 	bool over = !strcmp(state, "expired"), held = !strcmp(state, "valid");
@@ -140,11 +144,20 @@ bool tdm_certified_holds(const struct tdm_certified *c, struct tdm_run *run) {
 	return held;
 }
 
-int tdm_certified_watch(const struct tdm_build *b, struct tdm_certified *c, double share) {
+int tdm_certified_watch(const struct tdm_build *b, const struct tdm_model *m, double share,
+                        struct tdm_certified **out) {
+	struct tdm_certified *c = *out;
 	double epsilon, delta;
 	if (share <= 0)
 		return TDM_OK;
-	if (!c || strcmp(c->c.loss, "differs") != 0 || strcmp(c->c.risk, "joint") != 0 ||
+	if (!c && !(c = tdm_arena_alloc(b->arena, sizeof *c)))
+		return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
+	*out = c;
+	c->by = m;
+	c->share = share;
+	if (!c->is_promised)
+		return TDM_OK;
+	if (strcmp(c->c.loss, "differs") != 0 || strcmp(c->c.risk, "joint") != 0 ||
 	    !tdm_labels_number(c->c.epsilon, strlen(c->c.epsilon), &epsilon) ||
 	    !tdm_labels_number(c->c.delta, strlen(c->c.delta), &delta))
 		return tdm_fail(b->error, TDM_ECONFIG,
@@ -152,7 +165,6 @@ int tdm_certified_watch(const struct tdm_build *b, struct tdm_certified *c, doub
 		                b->where);
 	pthread_mutex_init(&c->lock, NULL);
 	tdm_monitor_init(&c->monitor, epsilon, delta);
-	c->share = share;
 	return TDM_OK;
 }
 
@@ -172,6 +184,8 @@ static void suspend(struct tdm_certified *c) {
 }
 
 static void note(struct tdm_certified *c, double loss) {
+	if (!c->is_promised)
+		return;
 	pthread_mutex_lock(&c->lock);
 	bool before = c->monitor.alarmed;
 	if (tdm_monitor_add(&c->monitor, loss) && !before)
@@ -194,10 +208,12 @@ void tdm_certified_audit(struct tdm_certified *c, struct tdm_run *run, const str
 	asked.logprobs = false;
 	tdm_collect_init(&said, TEXT_LIMIT_BYTES, NULL, NULL);
 	int status = tdm_generate(large, run, &asked, &said.sink, &result);
-	if (status == TDM_OK)
-		note(c, !tdm_answer_same(text->data ? text->data : "", text->len, said.text.data ? said.text.data : "",
-		                         said.text.len, TDM_ANSWER_TEXT));
-	else
+	if (status == TDM_OK) {
+		bool same = tdm_answer_same(text->data ? text->data : "", text->len, said.text.data ? said.text.data : "",
+		                            said.text.len, TDM_ANSWER_TEXT);
+		tdm_gate_record(run, c->by, same ? "agrees" : "differs", "audit", same, (double)NAN, NULL);
+		note(c, !same);
+	} else
 		tdm_record_warn(run->record, "audit_failed", NULL, "the large model did not answer the audit");
 	tdm_error_clear(&run->error); // the answer was given
 	tdm_collect_release(&said);

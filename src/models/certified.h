@@ -22,8 +22,9 @@ bool tdm_certified_holds(const struct tdm_certified *c, struct tdm_run *run);
 
 // The audit: of a share of the requests the large model's answer is asked for too when the small one's was served, and
 // a loss is that they differ. One test, valid at any time, watches the losses; its alarm suspends the certificate.
-// share: 0 = no audit. Error: TDM_ECONFIG (no certificate, or one of another loss or risk).
-int tdm_certified_watch(const struct tdm_build *b, struct tdm_certified *c, double share);
+// Every audit leaves a decision of m in the record: "agrees" or "differs", signal "audit". Without a certificate (*c is
+// NULL) that is all it does. share: 0 = no audit. Error: TDM_ECONFIG (a certificate of another loss or risk).
+int tdm_certified_watch(const struct tdm_build *b, const struct tdm_model *m, double share, struct tdm_certified **c);
 // Tosses the coin, which knows nothing of the request, and audits. text: what the small model said; NULL: the large
 // one answered, which is no loss and costs nothing. A large model that fails shows nothing: a warning.
 void tdm_certified_audit(struct tdm_certified *c, struct tdm_run *run, const struct tdm_request *request,

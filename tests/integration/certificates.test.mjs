@@ -135,7 +135,7 @@ test('S84 an audit asks the large model now and then: answers that stay at home 
   const made = tandem(['certify', at('table.tsv'), '--config', at('audited-plain.yaml'), '--model', 'r', '--from', '0',
     '--to', '-99', '--steps', '99', '--key', at('key'), '--loss', 'differs', '--out', at('audited.json')]);
   assert.equal(made.status, 0, made.stderr);
-  assert.match(check(settings(', audit: 1')).stderr, /expected a certificate of the joint risk whose loss is differs/);
+  assert.equal(check(settings(', audit: 1')).status, 0); // no promise: its receipts say what it saw
   assert.match(check(models(', certificate: calm.json, audit: 1')).stderr, /whose loss is differs/);
   writeFileSync(at('audited.yaml'), settings(', certificate: audited.json, audit: 1'));
   const server = await startTandem(at('audited.yaml'));

@@ -11,6 +11,7 @@ struct fake {
 	struct tdm_model model;
 	const float *table;                               // n_rows x n_vocab logits
 	int n_rows, n_vocab, context, prompt_tokens, end; // end: token that ends an answer; -1 = none
+	const char *const *pieces;                        // n_vocab; NULL: letters
 	bool by_history;
 	uint64_t vocab_id;
 	int pause_us;                     // before each evaluation
@@ -121,8 +122,28 @@ static inline int fake_rewind(struct tdm_session *session, int length) {
 static inline size_t fake_piece(struct tdm_session *session, int32_t token, const char **text) {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 	struct fake_session *s = (struct fake_session *)session;
-	*text = letters + token;
-	return token == s->fake->end ? 0 : 1;
+	*text = s->fake->pieces ? s->fake->pieces[token] : letters + token;
+	return token == s->fake->end ? 0 : s->fake->pieces ? strlen(*text) : 1;
+}
+
+// The longest token at each place. No token there: -1.
+static inline int fake_tokenize(struct tdm_session *session, const char *text, size_t len, int32_t *out, int cap) {
+	const char *piece;
+	int count = 0;
+	for (size_t at = 0, best; at < len; at += best, count++) {
+		best = 0;
+		for (int32_t i = 0; i < session->n_vocab; i++) {
+			size_t n = fake_piece(session, i, &piece);
+			if (n <= best || n > len - at || memcmp(piece, text + at, n) != 0)
+				continue;
+			best = n;
+			if (count < cap)
+				out[count] = i;
+		}
+		if (best == 0)
+			return -1;
+	}
+	return count;
 }
 
 static inline bool fake_is_end(struct tdm_session *session, int32_t token) {
@@ -161,6 +182,7 @@ static inline int fake_open(struct tdm_model *m, struct tdm_run *run, struct tdm
 	    .fork = fake_fork,
 	    .piece = fake_piece,
 	    .is_end = fake_is_end,
+	    .tokenize = fake_tokenize,
 	    .close = fake_close,
 	};
 	struct fake *f = (struct fake *)m;

@@ -20,6 +20,7 @@ static inline int toys_open(struct toys *t, const char *yaml, const struct tdm_k
 	memset(t, 0, sizeof *t);
 	toy_write("build/toy-one.gguf", 7);
 	toy_write("build/toy-two.gguf", 8);
+	toy_write_other("build/toy-other.gguf", 7);
 	tdm_arena_init(&t->arena, (size_t)256 << 20);
 	int status = tdm_tree_load("toys.yaml", "build", yaml, strlen(yaml), kinds, NULL, &t->tree, &err);
 	if (status)
@@ -50,4 +51,5 @@ static inline void toys_close(struct toys *t) {
 	tdm_tree_close(t->tree);
 	remove("build/toy-one.gguf");
 	remove("build/toy-two.gguf");
+	remove("build/toy-other.gguf");
 }

@@ -9,3 +9,5 @@ int tdm_test_curve(void);
 int tdm_test_plot(void);
 int tdm_test_outcomes(void);
 int tdm_test_replay(void);
+int tdm_test_traffic(void);
+int tdm_test_same(void);

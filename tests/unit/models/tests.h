@@ -29,6 +29,7 @@ int tdm_test_remote(void);
 int tdm_test_threads(void);
 int tdm_test_forms(void);
 int tdm_test_account(void);
+int tdm_test_align_models(void);
 
 struct bench { // a run, a request with one user message, and a sink that collects
 	struct tdm_arena arena;
