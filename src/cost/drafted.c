@@ -6,7 +6,6 @@
 // beginning of the answer, which the target then verifies in the last pass over its prompt. A short answer needs no
 // other pass.
 #include "cost/drafted_parts.h"
-#include "cost/verify.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "ledger/metric.h"
@@ -15,26 +14,6 @@
 #include "models/writer.h"
 #include <stdio.h>
 #include <string.h>
-
-// --- verification
-
-static const float *target_row(void *context, int i) {
-	struct tdm_drafted *a = context;
-	const float *logits = a->target.session->ops->logits(a->target.session, i);
-	return tdm_draft_transform(a, tdm_draft_row(a, logits, i), i, a->p);
-}
-
-static struct tdm_verified verify(struct tdm_drafted *a) {
-	struct tdm_chain chain = {a->n_vocab, a->n_drafted, a->drafted, a->q, target_row, a};
-	if (a->is_greedy)
-		return tdm_verify_greedy(&chain);
-	double accept[TDM_DRAFT_MOST];
-	for (int i = 0; i < a->n_drafted; i++)
-		accept[i] = tdm_rng_double(&a->accept);
-	if (a->kind->verify == TDM_VERIFY_BLOCK)
-		return tdm_verify_block(&chain, accept, tdm_rng_double(&a->replace));
-	return tdm_verify_chain(&chain, accept, tdm_rng_double(&a->replace));
-}
 
 // One more token of the answer, with the target's logits of `row`.
 static int emit(struct tdm_drafted *a, int32_t token, int row) {
@@ -66,7 +45,7 @@ static void adapt(struct tdm_drafted *a, int accepted) {
 // Verifies what the target has just evaluated, emits, and brings both sessions back to what the answer holds.
 // TDM_SINK_ENOUGH when it has ended.
 static int settle(struct tdm_drafted *a, bool is_ahead) {
-	struct tdm_verified v = verify(a);
+	struct tdm_verified v = tdm_draft_verify(a);
 	int before = a->n_tokens, status = a->failed;
 	a->all_drafted += a->n_drafted;
 	a->all_accepted += v.accepted;
@@ -177,10 +156,11 @@ static int open_side(struct tdm_side *side, struct tdm_model *m, struct tdm_run 
 
 static int allocate(struct tdm_drafted *a, struct tdm_sink *sink) {
 	const struct tdm_session *t = a->target.session;
+	bool is_plain = a->is_greedy && !tdm_accept_mixes(a->kind->accept);
 	size_t n = (size_t)a->n_vocab;
 	a->tokens = tdm_arena_array(a->run->arena, (size_t)t->context + TDM_DRAFT_MOST + 2, sizeof(int32_t));
 	a->p = tdm_arena_array(a->run->arena, n, sizeof(float));
-	a->q = tdm_arena_array(a->run->arena, a->is_greedy ? n : n * TDM_DRAFT_MOST, sizeof(float));
+	a->q = tdm_arena_array(a->run->arena, (is_plain ? 1 : TDM_DRAFT_MOST + 1) * n, sizeof(float));
 	a->writer = tdm_writer_new(a->run, &a->request, a->target.session, sink, t->model->name);
 	if (a->tokens && a->p && a->q && a->writer)
 		return TDM_OK;
@@ -212,7 +192,7 @@ static int prepare(struct tdm_drafted *a, const struct tdm_request *request, str
 	a->is_greedy = a->sampling.temperature <= 0;
 	a->is_timed = a->is_greedy && a->kind->adaptive;
 	tdm_follow_learned(a->kind->paces, &a->pace);
-	a->is_off = a->is_timed && tdm_pace_is_off(&a->pace, 0, TDM_DRAFT_MOST);
+	a->is_off = a->is_timed && !tdm_accept_mixes(a->kind->accept) && tdm_pace_is_off(&a->pace, 0, TDM_DRAFT_MOST);
 	tdm_rng_stream(&a->draw, run->seed, "speculate.draft", request->draw);
 	tdm_rng_stream(&a->accept, run->seed, "speculate.accept", request->draw);
 	tdm_rng_stream(&a->replace, run->seed, "speculate.replace", request->draw);
@@ -243,6 +223,18 @@ static void count(const struct tdm_drafted *a) {
 		tdm_metric_set(TDM_METRIC_SPEEDUP, speedup, TDM_LABELS(name));
 }
 
+static const char *leeway_of(const struct tdm_drafted *a) {
+	enum tdm_accept accept = a->kind->accept;
+	if (accept == TDM_ACCEPT_EXACT)
+		return "";
+	const char *rule = tdm_accept_name(accept), *text;
+	if (tdm_accept_mixes(accept))
+		text = tdm_arena_printf(a->run->record->arena, ", accept %s, alpha %g", rule, a->kind->alpha);
+	else
+		text = tdm_arena_printf(a->run->record->arena, ", accept %s", rule);
+	return text ? text : "";
+}
+
 static void record(struct tdm_drafted *a, int status, int64_t written) {
 	struct tdm_record *r = a->run->record;
 	if (!a->target.session || !a->draft.session)
@@ -260,13 +252,13 @@ static void record(struct tdm_drafted *a, int status, int64_t written) {
 	struct tdm_decision d = {
 	    .by = a->kind->name,
 	    .kind = "speculate",
-	    .choice = "exact",
+	    .choice = tdm_guarantee(a->kind->accept, a->is_greedy),
 	    .signal = "accepted",
 	    .score = share,
 	    .threshold = NAN,
-	    .detail = tdm_arena_printf(r->arena, "draft model, %lld passes, %d tokens, %lld of %lld drafted accepted",
+	    .detail = tdm_arena_printf(r->arena, "draft model, %lld passes, %d tokens, %lld of %lld drafted accepted%s",
 	                               (long long)a->target.passes, a->n_tokens, (long long)a->all_accepted,
-	                               (long long)a->all_drafted),
+	                               (long long)a->all_drafted, leeway_of(a)),
 	};
 	tdm_record_decision(r, &d);
 	count(a);

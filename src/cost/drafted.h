@@ -3,8 +3,10 @@
 // The rule it protects: exactness. p and q pass through the same transform; q is recorded as it was when it drew the
 // token; nothing of a rejected draft survives in either session; every random number is used once, from streams of its
 // own for draft, acceptance and replacement. "Exact" is with respect to the target's logits in verification passes.
+// Where acceptance is not exact (leeway.h), the answer's record says so.
 #pragma once
 #include "cost/follow.h"
+#include "cost/leeway.h"
 #include "models/align.h"
 
 enum { TDM_DRAFT_MOST = 24 };
@@ -16,6 +18,8 @@ struct tdm_drafted_kind { // of the kind's model; lives as long as it
 	const struct tdm_align *map; // of the draft's tokens to the target's; NULL: they are the same
 	int64_t gamma, opening;      // tokens of a draft, and of the one made while the target reads the prompt
 	enum tdm_draft_rule verify;
+	enum tdm_accept accept;
+	double alpha; // of cascades
 	bool adaptive, ahead;
 	double min_prob;
 	struct tdm_follow_kind *paces; // keeps what answers have learned of time

@@ -36,13 +36,15 @@ struct tdm_drafted {
 	int n_tokens;
 	int32_t drafted[TDM_DRAFT_MOST];
 	int n_drafted;
+	bool has_more; // of cascades: q holds the draft's row after all of them, and `more` what it says best there
+	int32_t more;
 	double path;     // how likely all of it is, as the draft sees it
 	bool is_drafted; // the draft for the next step is there
 	struct tdm_ahead ahead;
 	int64_t all_drafted, all_accepted;
 	int64_t accepted_at[TDM_DRAFT_MOST]; // by their place in a draft
 	int64_t prompt_us;
-	float *p, *q; // the target's row in work; one row for each drafted token
+	float *p, *q; // the target's row in work; one row for each drafted token, of cascades one more
 	struct tdm_writer *writer;
 	struct tdm_keeper *keeper; // of the wanted form: masks the rows of both sides alike
 	int failed;                // status of a row that could not be masked
@@ -59,6 +61,8 @@ int tdm_side_forget(struct tdm_side *side, int seen); // all but the first `seen
 const float *tdm_draft_row(struct tdm_drafted *a, const float *logits, int extra);
 // The distribution there. Without sampling and penalty the logits themselves will do: only their largest is looked at.
 const float *tdm_draft_transform(struct tdm_drafted *a, const float *logits, int extra, float *probs);
+// The same at temperature 1 where there is no chance: what cascades weigh.
+void tdm_draft_weigh(const struct tdm_drafted *a, const float *row, int extra, float *probs);
 // As many of `gamma` tokens after an answer of n as the token limit and the draft's context leave room for.
 int tdm_draft_fitting(const struct tdm_drafted *a, int n, int gamma);
 // At most gamma tokens after the answer so far. run: of the thread that drafts.
@@ -67,3 +71,6 @@ int tdm_draft_clip(struct tdm_drafted *a, int n); // keeps at most n drafted tok
 // Drafts on, on a thread of its own, until it is stopped. run: of the thread that starts it.
 void tdm_draft_ahead(struct tdm_drafted *a, const struct tdm_run *run);
 bool tdm_draft_stop(struct tdm_drafted *a); // after the target's pass, whatever came of it. True: there is a draft
+
+// Verifies what the target has just evaluated; a->failed where a row could not be masked.
+struct tdm_verified tdm_draft_verify(struct tdm_drafted *a);

@@ -48,30 +48,58 @@ static bool go_on(const struct tdm_drafted *a, const float *logits, float top, d
 	return *path >= least;
 }
 
-// Chooses the next drafted token from the draft's logits; false when the draft is not sure enough to go on. That
-// depends on the tokens before only, never on the token drawn, so it does not disturb exactness.
-static bool propose(struct tdm_drafted *a, const float *logits) {
-	float *row = a->q + (size_t)(a->is_greedy ? 0 : a->n_drafted) * a->n_vocab;
+void tdm_draft_weigh(const struct tdm_drafted *a, const float *row, int extra, float *probs) {
+	struct tdm_sampling sampling = a->sampling;
+	if (a->is_greedy)
+		sampling.temperature = 1;
+	tdm_sampling_probs(&sampling, row, a->n_vocab, a->tokens, a->n_tokens + extra, probs);
+}
+
+static bool mixes(const struct tdm_drafted *a) {
+	return tdm_accept_mixes(a->kind->accept);
+}
+
+// Reads the draft's row after the drafted tokens and keeps what verification needs of it; the next token. *is_sure:
+// false where the draft had better end here. That depends on the tokens before only, never on the token drawn, so it
+// does not disturb exactness.
+static int32_t look(struct tdm_drafted *a, const float *logits, bool *is_sure) {
+	float *row = a->q + (size_t)(a->is_greedy && !mixes(a) ? 0 : a->n_drafted) * a->n_vocab;
 	logits = tdm_draft_row(a, logits, a->n_drafted);
 	const float *q = tdm_draft_transform(a, logits, a->n_drafted, row);
 	int32_t best = tdm_argmax(q, a->n_vocab);
 	float top = logits[q == logits ? best : tdm_argmax(logits, a->n_vocab)];
-	if (!go_on(a, logits, top, &a->path))
+	*is_sure = go_on(a, logits, top, &a->path);
+	if (mixes(a) && a->is_greedy)
+		tdm_draft_weigh(a, logits, a->n_drafted, row);
+	a->has_more = mixes(a);
+	a->more = best;
+	return best;
+}
+
+static bool propose(struct tdm_drafted *a, const float *logits) {
+	bool is_sure;
+	int32_t token = look(a, logits, &is_sure);
+	if (!is_sure)
 		return false;
-	a->drafted[a->n_drafted++] = a->is_greedy ? best : tdm_verify_draw(q, a->n_vocab, tdm_rng_double(&a->draw));
+	if (!a->is_greedy)
+		token = tdm_verify_draw(a->q + (size_t)a->n_drafted * a->n_vocab, a->n_vocab, tdm_rng_double(&a->draw));
+	a->drafted[a->n_drafted++] = token;
+	a->has_more = false;
 	return true;
 }
 
 int tdm_draft_clip(struct tdm_drafted *a, int n) {
 	if (a->n_drafted <= n)
 		return TDM_OK;
+	a->has_more = mixes(a);
+	a->more = a->drafted[n];
 	a->n_drafted = n;
 	return tdm_side_forget(&a->draft, a->n_tokens + (n > 0 ? n - 1 : 0));
 }
 
 int tdm_draft_fitting(const struct tdm_drafted *a, int n, int gamma) {
 	const struct tdm_session *d = a->draft.session;
-	int left = a->request.max_tokens - n - 1, room = d->context - d->prompt_tokens - n + 1;
+	int left = a->request.max_tokens - n - 1, room = d->context - d->prompt_tokens - n + !mixes(a);
 	if (a->request.max_tokens > 0 && gamma > left)
 		gamma = left;
 	if (gamma > room)
@@ -79,24 +107,43 @@ int tdm_draft_fitting(const struct tdm_drafted *a, int n, int gamma) {
 	return gamma > 0 ? gamma : 0;
 }
 
+// Of cascades: the row after the last drafted token, where the draft has room for it and the answer goes on.
+static int look_on(struct tdm_drafted *a, struct tdm_run *run, int row) {
+	struct tdm_session *s = a->draft.session;
+	const int32_t *newest = &a->drafted[a->n_drafted - 1];
+	bool is_sure;
+	int status = TDM_OK;
+	if (a->has_more || (a->n_drafted > 0 && s->ops->is_end(s, *newest)))
+		return TDM_OK;
+	if (a->n_drafted > 0) {
+		status = tdm_side_append(&a->draft, run, newest, 1);
+		row = 0;
+	}
+	if (status == TDM_OK)
+		look(a, s->ops->logits(s, row), &is_sure);
+	return status;
+}
+
 int tdm_draft_make(struct tdm_drafted *a, struct tdm_run *run, int gamma) {
 	struct tdm_session *s = a->draft.session;
 	int behind = a->n_tokens - a->draft.seen, row = behind > 0 ? behind - 1 : 0, status = TDM_OK;
+	bool has_room = s->prompt_tokens + a->n_tokens <= s->context;
 	a->n_drafted = 0;
+	a->has_more = false;
 	a->path = 1;
 	gamma = tdm_draft_fitting(a, a->n_tokens, gamma);
-	if (gamma == 0)
+	if (gamma == 0 && !(mixes(a) && has_room))
 		return TDM_OK;
 	if (behind > 0)
 		status = tdm_side_append(&a->draft, run, a->tokens + a->draft.seen, behind);
-	while (status == TDM_OK && propose(a, s->ops->logits(s, row))) {
+	while (status == TDM_OK && gamma > 0 && propose(a, s->ops->logits(s, row))) {
 		const int32_t *newest = &a->drafted[a->n_drafted - 1];
 		if (a->n_drafted == gamma || s->ops->is_end(s, *newest))
 			break;
 		status = tdm_side_append(&a->draft, run, newest, 1);
 		row = 0;
 	}
-	return status;
+	return status == TDM_OK && mixes(a) ? look_on(a, run, row) : status;
 }
 
 // --- ahead
@@ -128,7 +175,7 @@ static int draft_ahead(void *arg, struct tdm_run *run) {
 }
 
 void tdm_draft_ahead(struct tdm_drafted *a, const struct tdm_run *run) {
-	bool is_plain = a->is_greedy && a->sampling.repeat_penalty == 1 && !a->keeper;
+	bool is_plain = a->is_greedy && a->sampling.repeat_penalty == 1 && !a->keeper && !mixes(a);
 	struct tdm_session *d = a->draft.session;
 	a->ahead.is_on = a->kind->ahead && is_plain && a->n_drafted > 0 &&
 	                 tdm_draft_fitting(a, a->n_tokens + a->n_drafted + 1, 1) > 0 &&

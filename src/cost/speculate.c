@@ -12,8 +12,8 @@ enum { ALIGN_NONE, ALIGN_INTERSECT, ALIGN_STRING };                     // likew
 struct options {
 	int64_t gamma, opening, most, habit_bytes;
 	bool adaptive, ahead;
-	double min_prob;
-	int from, verify, align;
+	double min_prob, alpha;
+	int from, verify, align, accept;
 };
 
 struct speculate {
@@ -50,6 +50,9 @@ static int check(const struct tdm_build *b, const struct speculate *s) {
 	if (s->o.from != FROM_MODEL && s->drafts.draft)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: a draft was given, which is asked with from: model alone",
 		                b->where);
+	if (s->o.from != FROM_MODEL && s->o.accept != TDM_ACCEPT_EXACT)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: accept is for drafts of a model; guesses are always exact",
+		                b->where);
 	return TDM_OK;
 }
 
@@ -81,6 +84,8 @@ static void make_drafts(const struct tdm_build *b, struct speculate *s) {
 	                                      .gamma = s->o.gamma,
 	                                      .opening = s->o.opening,
 	                                      .verify = (enum tdm_draft_rule)s->o.verify,
+	                                      .accept = (enum tdm_accept)s->o.accept,
+	                                      .alpha = s->o.alpha,
 	                                      .adaptive = s->o.adaptive,
 	                                      .ahead = s->o.ahead,
 	                                      .min_prob = s->o.min_prob,
@@ -159,6 +164,12 @@ static const struct tdm_option table[] = {
     {"verify", TDM_OPT_CHOICE, offsetof(struct options, verify), "token", 0, 0, "token|block",
      "sampled drafts of a model: kept token by token, or all of a draft together, which keeps a few more; the same "
      "distribution"},
+    {"accept", TDM_OPT_CHOICE, offsetof(struct options, accept), "exact", 0, 0, TDM_ACCEPT_CHOICES,
+     "what stays of a model's draft: exact keeps the target's distribution; greedy and typical its answers at "
+     "temperature 0 alone; the cascades mix the two models, by alpha"},
+    {"alpha", TDM_OPT_NUMBER, offsetof(struct options, alpha), "0.2", 0, 1, NULL,
+     "accept: cascade: how far below the target's best token a drafted one may be, as a share of it; 0 = not at all, 1 "
+     "= any"},
     {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.5", 0, 1, NULL,
      "end a draft where all of it together is less likely than this"},
 };
@@ -169,7 +180,7 @@ const struct tdm_kind tdm_kind_speculate = {
     .family = TDM_STRATEGY,
     .goal = TDM_GOAL_COST,
     .leaf = "B3c",
-    .source = "arXiv 2211.17192, 2302.01318, 2403.10444",
+    .source = "arXiv 2211.17192, 2302.01318, 2403.10444, 2405.19261",
     .roles = roles,
     .n_roles = TDM_COUNT(roles),
     .options = table,
