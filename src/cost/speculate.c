@@ -1,7 +1,9 @@
 // speculate: somebody drafts tokens, the large model verifies all of them in one pass; the answer is the large one's
 // own, byte for byte at temperature 0 and in distribution otherwise. This is the kind: its options, and which of the
-// two ways an answer takes, drafts of a model (drafted.h) or guesses that nobody draws (follow.h).
+// three ways an answer takes: drafts of a model (drafted.h), guesses that nobody draws (follow.h), or, where the target
+// is elsewhere, text that it verifies there (wire.h).
 #include "cost/drafted.h"
+#include "cost/wire.h"
 #include "cost/kinds.h"
 #include "ledger/metric.h"
 
@@ -12,7 +14,7 @@ enum { ALIGN_NONE, ALIGN_INTERSECT, ALIGN_STRING };                     // likew
 struct options {
 	int64_t gamma, opening, most, habit_bytes;
 	bool adaptive, ahead;
-	double min_prob, alpha;
+	double min_prob, alpha, dearer;
 	int from, verify, align, accept;
 };
 
@@ -20,6 +22,7 @@ struct speculate {
 	struct tdm_model model;
 	struct options o;
 	struct tdm_drafted_kind drafts;
+	struct tdm_wire_kind wire;      // of a target that is elsewhere
 	struct tdm_align *map;          // of the draft's vocabulary; NULL: it is the target's
 	struct tdm_follow_kind guesses; // of lookup; of drafts the pace
 };
@@ -30,7 +33,9 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	const char *target = s->guesses.target->name;
 	int status;
 	tdm_metric_add(TDM_METRIC_DRAFTING, 1, TDM_LABELS(target));
-	if (s->guesses.from == 0)
+	if (s->wire.target)
+		status = tdm_wire(&s->wire, run, request, sink, result);
+	else if (s->guesses.from == 0)
 		status = tdm_drafted(&s->drafts, run, request, sink, result);
 	else
 		status = tdm_follow(&s->guesses, run, request, sink, result);
@@ -75,6 +80,31 @@ static int meet(const struct tdm_build *b, struct speculate *s) {
 	return tdm_fail(b->error, TDM_ECONFIG,
 	                "%s: models %s and %s have different vocabularies; expected align: intersect or align: string",
 	                b->where, target->name, draft->name);
+}
+
+// A target that gives no tokens is elsewhere, and must be able to judge a text.
+static int make_wire(const struct tdm_build *b, struct speculate *s) {
+	struct tdm_model *target = s->drafts.target;
+	if (target->can & TDM_CAN_STEP)
+		return TDM_OK;
+	if (!(target->can & TDM_CAN_ECHO))
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: role target needs a model that gives its tokens, or a remote one that echoes prompts "
+		                "(format: completions, score: yes); %s (kind %s) does neither",
+		                b->where, target->name, target->kind->name);
+	if (!s->drafts.draft || s->o.align != ALIGN_STRING)
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: the target %s is elsewhere and verifies text; expected a draft, and align: string",
+		                b->where, target->name);
+	s->wire = (struct tdm_wire_kind){.name = s->model.name,
+	                                 .target = target,
+	                                 .draft = s->drafts.draft,
+	                                 .most = s->o.adaptive ? TDM_GUESS_MOST : (int)s->o.gamma,
+	                                 .adaptive = s->o.adaptive,
+	                                 .min_prob = s->o.min_prob,
+	                                 .dearer = s->o.dearer,
+	                                 .paces = &s->guesses};
+	return TDM_OK;
 }
 
 static void make_drafts(const struct tdm_build *b, struct speculate *s) {
@@ -126,6 +156,8 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	make_drafts(b, s);
 	int status = check(b, s);
 	if (status == TDM_OK)
+		status = make_wire(b, s);
+	if (status == TDM_OK)
 		status = meet(b, s);
 	if (status == TDM_OK)
 		status = make_guesses(b, s);
@@ -137,7 +169,7 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 }
 
 static const struct tdm_role roles[] = {
-    {"target", TDM_CAN_STEP, 1, 1, "the model whose answer it is"},
+    {"target", TDM_CAN_TEXT, 1, 1, "the model whose answer it is; one that is elsewhere must echo prompts"},
     {"draft", TDM_CAN_TEXT, 0, 1, "a smaller model, also one that is elsewhere; not for guesses"},
 };
 
@@ -170,6 +202,8 @@ static const struct tdm_option table[] = {
     {"alpha", TDM_OPT_NUMBER, offsetof(struct options, alpha), "0.2", 0, 1, NULL,
      "accept: cascade: how far below the target's best token a drafted one may be, as a share of it; 0 = not at all, 1 "
      "= any"},
+    {"dearer", TDM_OPT_NUMBER, offsetof(struct options, dearer), "1", 0, 1000, NULL,
+     "a target that is elsewhere: how many times the price of a plain answer its verified one may cost"},
     {"min_prob", TDM_OPT_NUMBER, offsetof(struct options, min_prob), "0.5", 0, 1, NULL,
      "end a draft where all of it together is less likely than this"},
 };

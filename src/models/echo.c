@@ -17,7 +17,7 @@ int tdm_echo_read(struct tdm_run *run, struct tdm_session *s, const int32_t *tok
 		for (int i = 0; i < length && ok; i++)
 			ok = tdm_scored_fill(run, s, top, s->ops->logits(s, i), tokens[at + i + 1], &all[at + i + 1]);
 	}
-	*out = (struct tdm_echo){all, ok ? n : 0};
+	*out = (struct tdm_echo){.tokens = all, .n = ok ? n : 0};
 	return ok ? TDM_OK
 	          : tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for the prompt's log-probabilities",
 	                     s->model->name);

@@ -324,6 +324,15 @@ bool tdm_remote_place(const struct tdm_model *m, struct tdm_remote_place *out) {
 	return true;
 }
 
+bool tdm_remote_own(const struct tdm_model *m, double *temperature, int64_t *max_tokens) {
+	const struct tdm_remote *r = (const struct tdm_remote *)m;
+	if (m->kind != &tdm_kind_remote)
+		return false;
+	*temperature = r->asking.temperature;
+	*max_tokens = r->asking.max_tokens;
+	return true;
+}
+
 bool tdm_remote_is_open(struct tdm_model *m) {
 	return m->kind == &tdm_kind_remote && tdm_breaker_is_open(&((struct tdm_remote *)m)->breaker);
 }

@@ -142,15 +142,17 @@ static int keep_alternatives(struct tdm_arena *arena, const struct tdm_value *to
 static int keep_tokens(struct tdm_run *run, const struct tdm_value *entries, const struct tdm_value *offsets, size_t to,
                        struct tdm_echo *out) {
 	struct tdm_scored *tokens = tdm_arena_array(run->arena, entries->n + 1, sizeof *tokens);
-	const struct part whole = {0, to};
 	if (!tokens || !offsets || offsets->type != TDM_LIST || offsets->n != entries->n)
 		return tokens ? TDM_EBADBODY : TDM_ENOMEM;
-	out->tokens = tokens;
-	for (size_t i = 0; i < entries->n && belongs(offsets, i, &whole); i++) {
+	*out = (struct tdm_echo){.tokens = tokens};
+	for (size_t i = 0; i < entries->n; i++) {
 		const struct tdm_value *token = tdm_get(&entries->items[i], "token");
 		if (!token || token->type != TDM_STRING)
 			return TDM_EBADBODY;
-		struct tdm_scored *t = &tokens[out->n++];
+		struct tdm_scored *t = &tokens[i];
+		bool is_after = out->n_after > 0 || offsets->items[i].number >= (double)to;
+		out->n += !is_after;
+		out->n_after += is_after;
 		*t = (struct tdm_scored){.text = tdm_arena_copy(run->arena, token->text, token->len), .len = token->len};
 		t->logprob = (float)tdm_get_number(&entries->items[i], "logprob", (double)NAN);
 		if (!t->text || keep_alternatives(run->arena, tdm_get(&entries->items[i], "top_logprobs"), t))
@@ -173,10 +175,12 @@ int tdm_remote_echo(struct tdm_remote *r, struct tdm_run *run, const struct tdm_
 	write_body(&body, r, &context, nothing, 1, rq->top_logprobs);
 	int status = ask(r, run, rq, &body, &arena, &answer, result);
 	if (!status) {
-		const struct tdm_value *logprobs = tdm_get(choice_of(answer, 0), "logprobs");
+		const struct tdm_value *choice = choice_of(answer, 0), *logprobs = tdm_get(choice, "logprobs");
+		const char *finish = tdm_get_string(choice, "finish_reason");
 		struct tdm_value entries = tdm_completions_entries(&arena, logprobs);
 		status = keep_tokens(run, &entries, tdm_get(logprobs, "text_offset"),
 		                     n_characters(context.data ? context.data : "", context.len), rq->raw->echo);
+		rq->raw->echo->is_end = finish && (!strcmp(finish, "stop") || !strcmp(finish, "eos"));
 		status = status == TDM_EBADBODY ? bad(r, run) : status;
 	}
 	tdm_source_called(&r->model, run, rq, "answer", started_us, status, result);

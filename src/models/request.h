@@ -25,6 +25,10 @@ struct tdm_toolbox {
 struct tdm_echo { // what a source with TDM_CAN_ECHO fills before the first event; allocated in run->arena
 	const struct tdm_scored *tokens; // the first one has no log-probability
 	int n;
+	// Of an upstream, which writes a token whether it is wanted or not (0 elsewhere): those at tokens[n..], and
+	// whether the answer ended with them by itself.
+	int n_after;
+	bool is_end;
 };
 
 // A prompt that is no conversation: the text of the one message is continued as it stands, without a chat format.

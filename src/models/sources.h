@@ -10,6 +10,9 @@ struct tdm_remote_place { // where a remote sends to, by the names of telemetry
 	const char *provider, *model;
 };
 bool tdm_remote_place(const struct tdm_model *m, struct tdm_remote_place *out); // false: it is no remote
+// What a remote's own settings say where a request leaves it open: negative temperature and max_tokens 0 = the
+// upstream's.
+bool tdm_remote_own(const struct tdm_model *m, double *temperature, int64_t *max_tokens); // false: it is no remote
 bool tdm_remote_is_open(struct tdm_model *m); // a remote whose upstream is left alone for a moment
 extern const struct tdm_kind tdm_kind_retry, tdm_kind_fallback, tdm_kind_pool, tdm_kind_deadline,
     tdm_kind_tools; // policies over them

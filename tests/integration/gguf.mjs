@@ -211,3 +211,67 @@ export function writeModel(path, options) {
   writeFileSync(path, made.bytes);
   return made;
 }
+
+// --- a model of somebody else's with another tokenizer
+
+class Reader {
+  at = 0;
+  constructor(bytes) {
+    this.bytes = bytes;
+  }
+  take(n) {
+    return this.bytes.subarray((this.at += n) - n, this.at);
+  }
+  u32() {
+    return this.take(4).readUInt32LE();
+  }
+  u64() {
+    return Number(this.take(8).readBigUInt64LE());
+  }
+  string() {
+    return this.take(this.u64());
+  }
+  value(type) {
+    if (type === VALUE.string) return this.string();
+    if (type === VALUE.f32) return this.take(4).readFloatLE();
+    if (type === VALUE.i32) return this.take(4).readInt32LE();
+    if (type === VALUE.bool) return this.take(1)[0] === 1;
+    return type === VALUE.u64 ? this.u64() : this.u32();
+  }
+  keyValue() {
+    const key = this.string().toString(), type = this.u32(), name = (t) => Object.keys(VALUE).find((k) => VALUE[k] === t);
+    if (type !== VALUE.array) return [key, name(type), this.value(type)];
+    const inner = this.u32(), n = this.u64();
+    return [key, name(inner), Array.from({ length: n }, () => this.value(inner))];
+  }
+}
+
+// The same weights with every token's number counted from the other end, and without the last `n` merges, so that the
+// same text has other tokens. For files with one table for tokens in and out, behind which other tensors stand.
+export function renumber(bytes, n) {
+  const r = new Reader(bytes);
+  r.take(8);
+  const nTensors = r.u64(), nKeys = r.u64();
+  const keys = Array.from({ length: nKeys }, () => r.keyValue());
+  const tensors = Array.from({ length: nTensors }, () => ({ name: r.string(), dims: Array.from({ length: r.u32() }, () => r.u64()),
+    type: r.u32(), offset: r.u64() }));
+  const data = Buffer.from(bytes.subarray(Math.ceil(r.at / 32) * 32));
+  const table = tensors.find((t) => t.name.toString() === 'token_embd.weight'), nVocab = table.dims[1];
+  const next = Math.min(...tensors.map((t) => t.offset).filter((o) => o > table.offset));
+  const row = Math.floor((next - table.offset) / nVocab), rows = Buffer.from(data.subarray(table.offset, table.offset + row * nVocab));
+  for (let i = 0; i < nVocab; i++) rows.copy(data, table.offset + i * row, (nVocab - 1 - i) * row, (nVocab - i) * row);
+  const w = new Writer().raw(Buffer.from('GGUF')).u32(3).u64(nTensors).u64(nKeys);
+  for (const [key, type, value] of keys) {
+    if (key.endsWith('_token_id')) w.keyValue([key, type, nVocab - 1 - value]);
+    else if (key === 'tokenizer.ggml.merges') w.keyValue([key, type, value.slice(0, value.length - n)]);
+    else if (['tokens', 'token_type', 'scores'].some((k) => key === `tokenizer.ggml.${k}`)) w.keyValue([key, type, value.reverse()]);
+    else w.keyValue([key, type, value]);
+  }
+  for (const t of tensors) {
+    w.string(t.name).u32(t.dims.length);
+    for (const d of t.dims) w.u64(d);
+    w.u32(t.type).u64(t.offset);
+  }
+  const start = w.bytes();
+  return Buffer.concat([start, Buffer.alloc((32 - (start.length % 32)) % 32), data]);
+}
