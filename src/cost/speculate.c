@@ -55,9 +55,10 @@ static int check(const struct tdm_build *b, const struct speculate *s) {
 	if (s->o.from != FROM_MODEL && s->drafts.draft)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: a draft was given, which is asked with from: model alone",
 		                b->where);
-	if (s->o.from != FROM_MODEL && s->o.accept != TDM_ACCEPT_EXACT)
-		return tdm_fail(b->error, TDM_ECONFIG, "%s: accept is for drafts of a model; guesses are always exact",
-		                b->where);
+	bool is_drawn = s->o.from == FROM_MODEL && s->o.align != ALIGN_STRING;
+	if (!is_drawn && s->o.accept != TDM_ACCEPT_EXACT)
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: accept is for drafts of a model; guesses and texts are always exact", b->where);
 	return TDM_OK;
 }
 

@@ -267,7 +267,7 @@ static void guesses_take_no_leeway(void **state) {
 	assert_int_equal(asked_make(&a, &tdm_kind_speculate, "{from: all, accept: cascade}", 1,
 	                            (struct tdm_model *[]){&target.model}, roles),
 	                 TDM_ECONFIG);
-	assert_non_null(strstr(a.error.text, "guesses are always exact"));
+	assert_non_null(strstr(a.error.text, "guesses and texts are always exact"));
 	asked_done(&a);
 }
 
