@@ -1,6 +1,7 @@
 // `tandem fit-router`: makes the file of a router (models/router.h) from tables of outcomes (eval/outcomes.h): what
-// several models answered to the same items, how right that was and what it cost. No model is asked, but for vectors of
-// the items by an embedding model of the tree (--embedder).
+// several models answered to the same items, how right that was and what it cost. No model is asked, but for what the
+// router reads beside the text: vectors by an embedding model of the tree (--embedder), or what the small model
+// computes before it answers (--hidden, --logits).
 //
 // The rule it protects: what it prints about a router is measured on items that the router did not see. Every item is
 // judged by a router of the other parts (--folds), and the controls that any router has to beat stand beside it: the
@@ -22,7 +23,7 @@
 enum { MOST_RESAMPLES = 10000, TEXTS_IN_A_CALL = 64, CONTROLS = 3 };
 
 struct options {
-	const char *config, *embedder, *out;
+	const char *config, *embedder, *hidden, *logits, *out;
 	struct tdm_strings models, names, costs;
 	int scorer, others, loss;
 	int64_t neighbours, rank, epochs, folds, seed, resamples;
@@ -42,7 +43,10 @@ static const struct tdm_option options[] = {
      "of an answer of each model, where the table has none; absent: 1 for the last, 0 for the others"},
     {"show-group", TDM_OPT_BOOL, AT(show_group), "no", 0, 0, NULL, "the item's group is the first line of its text"},
     {"embedder", TDM_OPT_STRING, AT(embedder), NULL, 0, 0, NULL, "model of the settings whose vectors are read"},
-    {"config", TDM_OPT_STRING, AT(config), NULL, 0, 0, NULL, "settings file, for --embedder"},
+    {"hidden", TDM_OPT_STRING, AT(hidden), NULL, 0, 0, NULL,
+     "local model of the settings, the route's small one, whose state at the end of the question is read"},
+    {"logits", TDM_OPT_STRING, AT(logits), NULL, 0, 0, NULL, "the same, but only how sure it is of its first token"},
+    {"config", TDM_OPT_STRING, AT(config), NULL, 0, 0, NULL, "settings file, for --embedder, --hidden and --logits"},
     {"loss", TDM_OPT_CHOICE, AT(loss), "log", 0, 0, "log|square", "quality: of a prediction"},
     {"l2", TDM_OPT_NUMBER, AT(l2), "2", 0, 1e9, NULL,
      "quality, gap: penalty on the weights, against the sum of losses; 0: found on a fifth of the items of each fit"},
@@ -164,31 +168,66 @@ static int read_items(struct fit *f) {
 	return status;
 }
 
-static int embed(struct fit *f) {
-	struct tdm_app app;
+static int embed_some(struct fit *f, struct tdm_model *model, struct tdm_run *run, size_t first, size_t n) {
+	struct tdm_words texts[TEXTS_IN_A_CALL];
+	const float *vectors[TEXTS_IN_A_CALL];
+	for (size_t k = 0; k < n; k++)
+		texts[k] = (struct tdm_words){f->items[first + k].text, f->items[first + k].n};
+	int status = tdm_embed_all(model, run, texts, n, vectors, &f->how.width);
+	for (size_t k = 0; k < n && !status; k++)
+		f->items[first + k].vector = vectors[k];
+	return status;
+}
+
+// States, one by one.
+static int look_at_some(struct fit *f, struct tdm_model *model, struct tdm_run *run, size_t first, size_t n) {
+	int status = TDM_OK;
+	for (size_t k = first; k < first + n && !status; k++)
+		status = tdm_router_vector(f->how.reads, run, model, f->items[k].text, f->items[k].n, &f->items[k].vector,
+		                           &f->how.width);
+	return status;
+}
+
+static int read_vectors(struct fit *f, const char *name, struct tdm_model *model) {
 	struct tdm_run run;
-	struct tdm_model *model = NULL;
-	int status = tdm_app_open(f->call->arena, f->o->config, &app, f->call->error);
-	if (status)
-		return status;
-	status = tdm_app_model(&app, f->o->embedder, &model, f->call->error);
+	int status = TDM_OK;
+	bool embeds = f->how.reads == TDM_ROUTER_READS_VECTOR;
+	if (!embeds && !(model->can & TDM_CAN_STEP))
+		return tdm_fail(f->call->error, TDM_EVALUE,
+		                "tandem fit-router: %s does not show what it computes; expected a local model", name);
 	for (size_t i = 0; i < f->n && !status; i += TEXTS_IN_A_CALL) {
-		struct tdm_words texts[TEXTS_IN_A_CALL];
-		const float *vectors = NULL;
 		size_t n = f->n - i < TEXTS_IN_A_CALL ? f->n - i : TEXTS_IN_A_CALL;
-		for (size_t k = 0; k < n; k++)
-			texts[k] = (struct tdm_words){f->items[i + k].text, f->items[i + k].n};
 		status = tdm_run_init(&run, &f->room, (uint64_t)f->o->seed);
 		if (!status)
-			status = tdm_embed_all(model, &run, texts, n, &vectors, &f->how.width);
+			status = embeds ? embed_some(f, model, &run, i, n) : look_at_some(f, model, &run, i, n);
 		if (status)
-			status = tdm_fail(f->call->error, status, "tandem fit-router: %s: %s", f->o->embedder, run.error.text);
-		for (size_t k = 0; k < n && !status; k++)
-			f->items[i + k].vector = vectors + k * (size_t)f->how.width;
+			status = tdm_fail(f->call->error, status, "tandem fit-router: %s: %s", name, run.error.text);
 	}
 	if (!status && f->how.width > TDM_ROUTER_WIDTH)
 		status = tdm_fail(f->call->error, TDM_EVALUE, "tandem fit-router: vectors of %d numbers; at most %d are read",
 		                  f->how.width, TDM_ROUTER_WIDTH);
+	return status;
+}
+
+static int read_more_than_text(struct fit *f) {
+	const struct options *o = f->o;
+	const char *name = o->embedder ? o->embedder : o->hidden ? o->hidden : o->logits;
+	struct tdm_app app;
+	struct tdm_model *model = NULL;
+	if ((o->embedder != NULL) + (o->hidden != NULL) + (o->logits != NULL) > 1)
+		return tdm_fail(f->call->error, TDM_EVALUE,
+		                "tandem fit-router: expected one of --embedder, --hidden and --logits");
+	if (!name)
+		return TDM_OK;
+	f->how.reads = o->embedder ? TDM_ROUTER_READS_VECTOR
+	               : o->hidden ? TDM_ROUTER_READS_HIDDEN
+	                           : TDM_ROUTER_READS_LOGITS;
+	int status = tdm_app_open(f->call->arena, o->config, &app, f->call->error);
+	if (status)
+		return status;
+	status = tdm_app_model(&app, name, &model, f->call->error);
+	if (!status)
+		status = read_vectors(f, name, model);
 	tdm_app_close(&app);
 	return status;
 }
@@ -389,8 +428,8 @@ static int fit(struct fit *f) {
 	                                     .folds = (int)o->folds,
 	                                     .seed = (uint64_t)o->seed};
 	int status = read_items(f);
-	if (!status && o->embedder)
-		status = embed(f);
+	if (!status)
+		status = read_more_than_text(f);
 	return status ? status : make_router(f);
 }
 

@@ -35,9 +35,9 @@ struct route {
 	double threshold;           // in force
 	struct tdm_certified *certified;
 	struct tdm_model *small, *large;
-	struct tdm_router *router; // of the scorers from `quality` on
-	double familiar;           // the least in force
-	struct tdm_model *models[TDM_ROUTER_MODELS], *embedder;
+	struct tdm_router *router;                            // of the scorers from `quality` on
+	double familiar;                                      // the least in force
+	struct tdm_model *models[TDM_ROUTER_MODELS], *reader; // reader: whose vectors the router reads; NULL: none
 	size_t n_models;
 };
 
@@ -97,12 +97,13 @@ static int look(const struct route *r, struct tdm_run *run, const struct tdm_see
 	struct tdm_router_sight sight = {.text = seen->question, .n = seen->n_question};
 	int width = 0;
 	if (r->router->width > 0) {
-		int status = tdm_embed(r->embedder, run, seen->question, seen->n_question, &sight.vector, &width);
+		int status = tdm_router_vector(r->router->reads, run, r->reader, seen->question, seen->n_question,
+		                               &sight.vector, &width);
 		if (status)
 			return status;
 		if (width != r->router->width)
 			return tdm_fail(&run->error, TDM_ECONFIG, "%s: vectors of %s have %d numbers, its router was fitted on %d",
-			                r->model.name, r->embedder->name, width, r->router->width);
+			                r->model.name, r->reader->name, width, r->router->width);
 	}
 	return tdm_router_judge(r->router, &sight, run->arena, out);
 }
@@ -208,9 +209,13 @@ static int set_threshold(const struct tdm_build *b, struct route *r) {
 
 // What is promised is one threshold for every turn: nothing else may decide.
 static int open_certificate(const struct tdm_build *b, struct route *r) {
-	if (r->o.certificate && (r->o.scorer >= SMALL || r->o.stay > 0 || r->o.rate >= 0))
+	bool is_other = r->o.scorer == SMALL || r->o.scorer == LARGE || r->o.stay > 0 || r->o.rate >= 0 ||
+	                r->o.spend >= 0 || r->o.willingness_to_pay > 0;
+	if (r->o.certificate && is_other)
 		return tdm_fail(b->error, TDM_ECONFIG,
-		                "%s: a certificate is of a threshold alone; expected no rate, no stay and a scorer", b->where);
+		                "%s: a certificate is of a threshold alone; expected a scorer and no rate, stay, spend or "
+		                "willingness_to_pay",
+		                b->where);
 	int status = tdm_certified_open(b, &r->model, r->o.certificate, r->o.signer, &r->certified);
 	if (r->certified)
 		r->threshold = tdm_certified_threshold(r->certified);
@@ -225,6 +230,21 @@ static void set_fitted_threshold(struct route *r) {
 	else if (o->spend >= 0)
 		r->threshold = tdm_router_threshold_by_spend(r->router, o->spend);
 	r->familiar = o->undecided > 0 ? tdm_linear_threshold(r->router->by_familiar, 1 - o->undecided) : o->familiar;
+}
+
+static int find_reader(const struct tdm_build *b, struct route *r) {
+	enum tdm_router_reads reads = r->router->reads;
+	if (reads == TDM_ROUTER_READS_TEXT)
+		return TDM_OK;
+	r->reader = reads == TDM_ROUTER_READS_VECTOR ? tdm_build_role(b, "embedder") : r->small;
+	if (!r->reader)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: %s reads vectors: it expects a model in role \"embedder\"",
+		                b->where, r->o.weights);
+	if (reads != TDM_ROUTER_READS_VECTOR && !(r->small->can & TDM_CAN_STEP))
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: %s reads what %s computes, which that model does not show: a local one can", b->where,
+		                r->o.weights, r->small->name);
+	return TDM_OK;
 }
 
 // small, those between, large, as many as the router was fitted on; the embedder where it reads vectors.
@@ -244,10 +264,9 @@ static int create_fitted(const struct tdm_build *b, struct route *r) {
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: %s was fitted on %d models (the cheapest first), here are %zu",
 		                b->where, r->o.weights, r->router->n_models, r->n_models);
 	r->models[r->n_models - 1] = r->large;
-	r->embedder = tdm_build_role(b, "embedder");
-	if (r->router->width > 0 && !r->embedder)
-		return tdm_fail(b->error, TDM_ECONFIG, "%s: %s reads vectors: it expects a model in role \"embedder\"",
-		                b->where, r->o.weights);
+	status = find_reader(b, r);
+	if (status)
+		return status;
 	set_fitted_threshold(r);
 	return TDM_OK;
 }
@@ -272,6 +291,11 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 		                "%s: scorer %s knows two models; with some between them a scorer of "
 		                "tandem fit-router is needed",
 		                b->where, scorers[r->o.scorer].name);
+	if (r->o.spend >= 0 || r->o.willingness_to_pay > 0 || r->o.familiar > 0 || r->o.undecided > 0)
+		return tdm_fail(
+		    b->error, TDM_ECONFIG,
+		    "%s: spend, willingness_to_pay, familiar and undecided are of a router's file; scorer %s has none",
+		    b->where, scorers[r->o.scorer].name);
 	if (r->o.weights) {
 		int status = tdm_linear_open(b, r->o.weights, TDM_READS_QUESTION, &r->weights);
 		if (status != TDM_OK)

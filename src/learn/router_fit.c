@@ -23,14 +23,15 @@ static struct tdm_router_sight sight(const struct tdm_router_item *item) {
 // --- quality, gap, cost
 
 static int make_rows(const struct chosen *c, struct tdm_sparse *rows) {
-	float x[TDM_ROUTER_WIDTH];
-	int status = TDM_OK;
+	float *x = calloc((size_t)tdm_router_inputs(c->r), sizeof *x);
+	int status = x ? TDM_OK : TDM_ENOMEM;
 	*rows = (struct tdm_sparse){.width = tdm_router_inputs(c->r)};
 	for (size_t i = 0; i < c->n && !status; i++) {
 		struct tdm_router_sight s = sight(c->items[i]);
 		tdm_router_features(c->r, &s, x);
 		status = tdm_sparse_add(rows, x);
 	}
+	free(x);
 	return status;
 }
 
@@ -193,7 +194,7 @@ int tdm_router_fit(const struct tdm_router_item *items, size_t n, const int *fol
                    const struct tdm_router_options *o, struct tdm_arena *arena, struct tdm_router *out,
                    struct tdm_error *err) {
 	struct chosen c = {.o = o, .arena = arena, .r = out};
-	*out = (struct tdm_router){.scorer = o->scorer, .n_models = o->n_models, .width = o->width};
+	*out = (struct tdm_router){.scorer = o->scorer, .reads = o->reads, .n_models = o->n_models, .width = o->width};
 	out->is_linear = o->square && o->scorer == TDM_ROUTER_QUALITY;
 	for (int m = 0; m < o->n_models; m++)
 		out->models[m] = o->models[m];

@@ -10,13 +10,14 @@
 struct tdm_router_item {
 	const char *text;
 	size_t n;
-	const float *vector;   // by the embedder; NULL where texts are read
+	const float *vector;   // as tdm_router_vector makes it; NULL where texts are read
 	const double *quality; // n_models numbers 0..1
 	const double *cost;    // n_models numbers
 };
 
 struct tdm_router_options {
 	enum tdm_router_scorer scorer;
+	enum tdm_router_reads reads;
 	int n_models, width; // width: of the vectors; 0 = texts
 	const char *const *models;
 	double l2;   // quality, gap, cost: penalty l2 / 2 |w|^2 beside the sum of losses over the items; 0 = found on them

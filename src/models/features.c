@@ -25,11 +25,16 @@ static uint64_t step(uint64_t hash, unsigned char c) {
 	return (hash ^ c) * HASH_FACTOR;
 }
 
-static void count(float *out, uint64_t hash) {
-	out[(hash ^ hash >> 29) % TDM_N_GRAMS] += 1;
+struct grams {
+	float *out;
+	int n;
+};
+
+static void count(const struct grams *g, uint64_t hash) {
+	g->out[(hash ^ hash >> 29) % (uint64_t)g->n] += 1;
 }
 
-static void count_words(const char *text, size_t n, float *out) {
+static void count_words(const char *text, size_t n, const struct grams *out) {
 	uint64_t before = 0; // hash of the word before; 0 = none
 	for (size_t i = 0; i < n;) {
 		uint64_t word = step(HASH_START, 'w'), pair = before;
@@ -49,7 +54,7 @@ static void count_words(const char *text, size_t n, float *out) {
 	}
 }
 
-static void count_characters(const char *text, size_t n, float *out) {
+static void count_characters(const char *text, size_t n, const struct grams *out) {
 	for (size_t i = 0; i < n; i++) {
 		uint64_t hash = step(HASH_START, 'c');
 		for (size_t k = 0; k < 5 && i + k < n; k++) {
@@ -60,21 +65,24 @@ static void count_characters(const char *text, size_t n, float *out) {
 	}
 }
 
-static void to_unit_length(float *x) {
+static void to_unit_length(const struct grams *g) {
 	double sum = 0;
-	for (int i = 0; i < TDM_N_GRAMS; i++) {
-		x[i] = x[i] > 0 ? (float)log1p((double)x[i]) : 0;
-		sum += (double)x[i] * (double)x[i];
+	for (int i = 0; i < g->n; i++) {
+		if (g->out[i] <= 0)
+			continue;
+		g->out[i] = (float)log1p((double)g->out[i]);
+		sum += (double)g->out[i] * (double)g->out[i];
 	}
 	double scale = sum > 0 ? 1 / sqrt(sum) : 0;
-	for (int i = 0; i < TDM_N_GRAMS; i++)
-		x[i] = (float)((double)x[i] * scale);
+	for (int i = 0; i < g->n; i++)
+		g->out[i] = (float)((double)g->out[i] * scale);
 }
 
-static void count_text(const char *text, size_t n, float *out) {
-	count_words(text, n, out);
-	count_characters(text, n, out);
-	to_unit_length(out);
+void tdm_feature_grams(const char *text, size_t n, float *out, int n_grams) {
+	const struct grams g = {out, n_grams};
+	count_words(text, n, &g);
+	count_characters(text, n, &g);
+	to_unit_length(&g);
 }
 
 // --- the words that question and answer share
@@ -221,13 +229,13 @@ struct tdm_seen tdm_seen_question(const struct tdm_request *request) {
 void tdm_features(enum tdm_reads reads, const struct tdm_seen *seen, float *out) {
 	size_t digits = 0, n = seen->n_question;
 	memset(out, 0, (size_t)tdm_n_features(reads) * sizeof *out);
-	count_text(seen->question, n, out);
+	tdm_feature_grams(seen->question, n, out, TDM_N_GRAMS);
 	for (size_t i = 0; i < n; i++)
 		digits += folded(seen->question[i]) == '0';
 	out[TDM_FEATURE_LENGTH] = (float)(log1p((double)n) / LENGTH_SCALE);
 	out[TDM_FEATURE_DIGITS] = (float)share((double)digits, (double)n);
 	if (reads != TDM_READS_ANSWER)
 		return;
-	count_text(seen->answer, seen->n_answer, out + TDM_FEATURE_ANSWER);
+	tdm_feature_grams(seen->answer, seen->n_answer, out + TDM_FEATURE_ANSWER, TDM_N_GRAMS);
 	add_signs(seen, out);
 }

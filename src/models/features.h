@@ -58,4 +58,6 @@ struct tdm_seen { // what is judged; the last three are read by TDM_READS_ANSWER
 // The question of a request: its last message of the user; empty when there is none.
 struct tdm_seen tdm_seen_question(const struct tdm_request *request);
 void tdm_features(enum tdm_reads reads, const struct tdm_seen *seen, float *out); // tdm_n_features(reads) numbers
+// The hashed counts alone, over n_grams numbers that are 0: a power of two, the more the fewer words share one.
+void tdm_feature_grams(const char *text, size_t n, float *out, int n_grams);
 extern const char *const tdm_sign_names[TDM_N_SIGNS];

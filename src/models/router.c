@@ -4,9 +4,10 @@
 
 #define HASH_START 14695981039346656037u
 #define HASH_FACTOR 1099511628211u // FNV-1a, 64 bits
-enum { MOST_NEIGHBOURS = 256, TIERS_STEPS = 100, N_WORD_BITS = TDM_ROUTER_WORDS * 8 };
+enum { MOST_NEIGHBOURS = 256, TIERS_STEPS = 100, LONGEST_HEAD = 79, N_WORD_BITS = TDM_ROUTER_WORDS * 8, NO_WORDS = 0 };
 
 const char *const tdm_router_names[TDM_ROUTER_SCORERS] = {"quality", "gap", "knn", "similarity", "mf"};
+const char *const tdm_router_reads_names[TDM_ROUTER_READS] = {"text", "vector", "hidden", "logits"};
 
 int tdm_router_inputs(const struct tdm_router *r) {
 	if (r->width > 0)
@@ -26,26 +27,52 @@ static uint32_t mixed(uint32_t x) { // a sign and a place that have nothing to d
 	return x ^ x >> 16;
 }
 
+static void fold_text(const struct tdm_router_sight *s, float *out) {
+	float grams[TDM_N_GRAMS] = {0};
+	tdm_feature_grams(s->text, s->n, grams, TDM_N_GRAMS);
+	memset(out, 0, TDM_ROUTER_FOLDED * sizeof *out);
+	for (uint32_t k = 0; k < TDM_N_GRAMS; k++)
+		out[mixed(k) % TDM_ROUTER_FOLDED] += mixed(k) >> 31 ? -grams[k] : grams[k];
+}
+
+// A short first line often says what a text is about (a subject, a form's name): it has a number of its own, which the
+// length of the rest does not thin out. -1: the text has none.
+static int head_of(const struct tdm_router_sight *s) {
+	const char *end = memchr(s->text, '\n', s->n);
+	uint64_t hash = HASH_START;
+	if (!end || end == s->text || end - s->text > LONGEST_HEAD)
+		return -1;
+	for (const char *c = s->text; c < end; c++)
+		hash = (hash ^ (unsigned char)*c) * HASH_FACTOR;
+	return (int)(hash >> 20 & (TDM_ROUTER_HEADS - 1));
+}
+
+static double share_of_digits(const struct tdm_router_sight *s) {
+	double n = 0;
+	for (size_t i = 0; i < s->n; i++)
+		n += s->text[i] >= '0' && s->text[i] <= '9';
+	return s->n ? n / (double)s->n : 0;
+}
+
 void tdm_router_features(const struct tdm_router *r, const struct tdm_router_sight *s, float *out) {
-	float grams[TDM_N_QUESTION_FEATURES];
-	struct tdm_seen seen = {.question = s->text, .n_question = s->n};
 	if (r->width > 0) {
 		memcpy(out, s->vector, (size_t)r->width * sizeof *out);
 		return;
 	}
-	tdm_features(TDM_READS_QUESTION, &seen, grams);
 	if (r->scorer > TDM_ROUTER_GAP) {
-		memset(out, 0, TDM_ROUTER_FOLDED * sizeof *out);
-		for (uint32_t k = 0; k < TDM_N_GRAMS; k++)
-			out[mixed(k) % TDM_ROUTER_FOLDED] += mixed(k) >> 31 ? -grams[k] : grams[k];
+		fold_text(s, out);
 		return;
 	}
 	// The length with a scale of its own, about -1..1: it tells much, and the penalty should not forbid it.
 	float length = (float)((log1p((double)s->n) - 6) / 2);
-	memcpy(out, grams, TDM_N_GRAMS * sizeof *out);
-	out[TDM_N_GRAMS] = length;
-	out[TDM_N_GRAMS + 1] = length * length;
-	out[TDM_N_GRAMS + 2] = 3 * grams[TDM_FEATURE_DIGITS];
+	int head = head_of(s);
+	memset(out, 0, TDM_ROUTER_TEXT * sizeof *out);
+	tdm_feature_grams(s->text, s->n, out, TDM_ROUTER_GRAMS);
+	out[TDM_ROUTER_GRAMS] = length;
+	out[TDM_ROUTER_GRAMS + 1] = length * length;
+	out[TDM_ROUTER_GRAMS + 2] = (float)(3 * share_of_digits(s));
+	if (head >= 0)
+		out[TDM_ROUTER_GRAMS + 3 + head] = 1;
 }
 
 static bool is_word(unsigned char c) {
@@ -67,18 +94,24 @@ static bool next_word(const char *text, size_t n, size_t *at, uint32_t *bit) {
 	return true;
 }
 
+// To have no words at all is as a word: sums are unfamiliar only where the fit had none.
+static bool next_sign(const char *text, size_t n, size_t *at, size_t *count, uint32_t *bit) {
+	*bit = NO_WORDS;
+	return next_word(text, n, at, bit) ? ++*count > 0 : !(*count)++;
+}
+
 void tdm_router_learn_words(struct tdm_router *r, const char *text, size_t n) {
 	uint32_t bit;
-	for (size_t at = 0; next_word(text, n, &at, &bit);)
+	for (size_t at = 0, count = 0; next_sign(text, n, &at, &count, &bit);)
 		r->words[bit / 8] |= (unsigned char)(1u << bit % 8);
 }
 
 double tdm_router_familiar(const struct tdm_router *r, const char *text, size_t n) {
 	uint32_t bit;
 	double known = 0, all = 0;
-	for (size_t at = 0; next_word(text, n, &at, &bit); all++)
+	for (size_t at = 0, count = 0; next_sign(text, n, &at, &count, &bit); all++)
 		known += r->words[bit / 8] >> bit % 8 & 1;
-	return all > 0 ? known / all : 0;
+	return known / all;
 }
 
 float tdm_router_shrink(const float *x, int n, signed char *out) {
@@ -102,7 +135,8 @@ static double logistic(double z) {
 static double row_times(const float *row, const float *x, int n) {
 	double sum = row[n];
 	for (int i = 0; i < n; i++)
-		sum += (double)row[i] * (double)x[i];
+		if (x[i] != 0) // most numbers of a text are
+			sum += (double)row[i] * (double)x[i];
 	return sum;
 }
 
@@ -219,9 +253,11 @@ static void judge_factors(const struct tdm_router *r, const float *x, double *s)
 
 int tdm_router_judge(const struct tdm_router *r, const struct tdm_router_sight *sight, struct tdm_arena *arena,
                      struct tdm_router_look *out) {
-	float x[TDM_ROUTER_WIDTH];
 	double s[TDM_ROUTER_MODELS];
 	int status = TDM_OK, last = r->n_models - 1;
+	float *x = tdm_arena_array(arena, (size_t)tdm_router_inputs(r), sizeof *x);
+	if (!x)
+		return TDM_ENOMEM;
 	tdm_router_features(r, sight, x);
 	memcpy(out->cost, r->mean_cost, sizeof out->cost);
 	out->familiar = tdm_router_familiar(r, sight->text, sight->n);

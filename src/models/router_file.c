@@ -137,6 +137,15 @@ static const char *read_models(const struct reading *in) {
 	return NULL;
 }
 
+static bool read_reads(const struct reading *in, bool has_width) {
+	const char *reads = tdm_get_string(in->file, "reads");
+	int found = 0;
+	while (found < TDM_ROUTER_READS && (!reads || strcmp(reads, tdm_router_reads_names[found]) != 0))
+		found++;
+	in->r->reads = (enum tdm_router_reads)found;
+	return found < TDM_ROUTER_READS && has_width == (found != TDM_ROUTER_READS_TEXT);
+}
+
 // The name of what is missing or wrong in the file; NULL when nothing is.
 static const char *fill(const struct reading *in) {
 	static const char *(*const parts[])(const struct reading *) = {read_rows, read_rows, read_items, read_items,
@@ -153,6 +162,8 @@ static const char *fill(const struct reading *in) {
 		return "a scorer quality, gap, knn, similarity or mf";
 	if (!(width >= 0 && width <= TDM_ROUTER_WIDTH))
 		return "a number width from 0 to 8192";
+	if (!read_reads(in, width > 0))
+		return "reads: text with width 0, or vector, hidden or logits";
 	r->scorer = (enum tdm_router_scorer)found;
 	r->width = (int)width;
 	const char *wrong = read_models(in);
@@ -262,8 +273,8 @@ static void put_scorer(const struct tdm_router *r, struct tdm_bytes *out) {
 }
 
 void tdm_router_write(const struct tdm_router *r, struct tdm_bytes *out) {
-	tdm_bytes_printf(out, "{\"router\":1,\"scorer\":\"%s\",\"width\":%d,\"models\":[", tdm_router_names[r->scorer],
-	                 r->width);
+	tdm_bytes_printf(out, "{\"router\":1,\"scorer\":\"%s\",\"reads\":\"%s\",\"width\":%d,\"models\":[",
+	                 tdm_router_names[r->scorer], tdm_router_reads_names[r->reads], r->width);
 	for (int m = 0; m < r->n_models; m++) {
 		tdm_bytes_puts(out, m ? "," : "");
 		tdm_bytes_json(out, r->models[m], strlen(r->models[m]));

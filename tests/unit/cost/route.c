@@ -185,7 +185,11 @@ static struct tdm_model embedder = {.ops = &embed_ops, .name = "vectors", .can =
 // Three models; easy questions (e..) are answered by all, others by large alone, the one between by half of them.
 static void write_router(const char *path) {
 	static float quality[9] = {4, -4, 0, 4, 0, 0, 4, 4, 0}, cost[9] = {0, 0, 1, 0, 0, 2, 0, 0, 10};
-	struct tdm_router r = {.scorer = TDM_ROUTER_QUALITY, .n_models = 3, .width = 2, .models = {"a", "b", "c"}};
+	struct tdm_router r = {.scorer = TDM_ROUTER_QUALITY,
+	                       .reads = TDM_ROUTER_READS_VECTOR,
+	                       .n_models = 3,
+	                       .width = 2,
+	                       .models = {"a", "b", "c"}};
 	struct tdm_bytes out;
 	r.quality = quality;
 	r.cost = cost;
@@ -268,6 +272,14 @@ static void routers_that_do_not_fit_are_refused(void **state) {
 	assert_int_equal(make(&a, "{scorer: quality, weights: build/router.json}"), TDM_ECONFIG);
 	assert_non_null(strstr(a.error.text, "was fitted on 3 models (the cheapest first), here are 2"));
 	asked_done(&a);
+	static const char *const of_files[] = {"spend: 0.5", "willingness_to_pay: 3", "familiar: 0.5", "undecided: 0.1"};
+	for (size_t i = 0; i < sizeof of_files / sizeof *of_files; i++) {
+		char options[80];
+		snprintf(options, sizeof options, "{scorer: length, %s}", of_files[i]);
+		assert_int_equal(make(&a, options), TDM_ECONFIG);
+		assert_non_null(strstr(a.error.text, "are of a router's file; scorer length has none"));
+		asked_done(&a);
+	}
 }
 
 static void tools_go_to_who_can_call_them(void **state) {

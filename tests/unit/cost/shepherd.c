@@ -322,7 +322,7 @@ static void write_predictor(const char *path) {
 	for (int m = 0; m < 3; m++) {
 		r.models[m] = (const char *[]){"none", "three", "all"}[m];
 		quality[m * N + N - 1] = 1;
-		quality[m * N + TDM_N_GRAMS + 2] = (float[]){-0.2f, -0.05f, 0}[m]; // share of digits
+		quality[m * N + TDM_ROUTER_GRAMS + 2] = (float[]){-0.2f, -0.05f, 0}[m]; // share of digits
 		cost[m * N + N - 1] = (float[]){1, 4, 10}[m];
 	}
 	tdm_bytes_init(&out, 8 << 20);

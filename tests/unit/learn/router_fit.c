@@ -81,6 +81,7 @@ static void every_scorer_finds_what_was_planted(void **state) {
 		for (int width = 0; width <= 2; width += 2) {
 			struct tdm_router_options o = how((enum tdm_router_scorer)s, 2);
 			o.width = width;
+			o.reads = width ? TDM_ROUTER_READS_VECTOR : TDM_ROUTER_READS_TEXT;
 			for (int i = 0; i < N; i++)
 				items[i].vector = width ? vectors[i] : NULL;
 			tdm_router_folds(items, N, &o, fold);

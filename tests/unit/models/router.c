@@ -11,7 +11,12 @@ static float lengths[4], outcomes[8] = {1, 0, 1, 1, 0, 1, 0, 0}, prices[8] = {1,
 static float projection[2 * WIDTH] = {1, 0, 0, 0, 1, 0}, tables[4] = {1, 0, 0, 1}, join[2] = {2, 3};
 
 static struct tdm_router make(enum tdm_router_scorer scorer) {
-	struct tdm_router r = {.scorer = scorer, .n_models = 2, .width = WIDTH, .models = {"a", "b"}, .mean_cost = {1, 9}};
+	struct tdm_router r = {.scorer = scorer,
+	                       .reads = TDM_ROUTER_READS_VECTOR,
+	                       .n_models = 2,
+	                       .width = WIDTH,
+	                       .models = {"a", "b"},
+	                       .mean_cost = {1, 9}};
 	for (int i = 0; i < 4; i++)
 		lengths[i] = (float)sqrt((double)(vectors[3 * i] * vectors[3 * i] + vectors[3 * i + 1] * vectors[3 * i + 1] +
 		                                  vectors[3 * i + 2] * vectors[3 * i + 2]));
@@ -141,6 +146,10 @@ static void words_that_are_known(void **state) {
 	near(tdm_router_familiar(&r, "Some WORDS, 17 words", 20), 1);
 	near(tdm_router_familiar(&r, "some strange things", 19), 1.0 / 3);
 	near(tdm_router_familiar(&r, "17 + 4", 6), 0);
+	near(tdm_router_familiar(&r, "", 0), 0);
+	tdm_router_learn_words(&r, "1 + 2 = ?", 9);
+	near(tdm_router_familiar(&r, "17 + 4", 6), 1);
+	near(tdm_router_familiar(&r, "some strange 17", 15), 0.5);
 }
 
 static void thresholds_by_price(void **state) {
@@ -156,17 +165,46 @@ static void text_as_numbers(void **state) {
 	static float x[TDM_ROUTER_TEXT], y[TDM_ROUTER_TEXT];
 	struct tdm_router_sight sight = {"What is 12 + 7?", 15, NULL};
 	tdm_router_features(&r, &sight, x);
-	near((double)x[TDM_N_GRAMS], (log1p(15) - 6) / 2);
-	near((double)x[TDM_N_GRAMS + 2], 0.6);
+	near((double)x[TDM_ROUTER_GRAMS], (log1p(15) - 6) / 2);
+	near((double)x[TDM_ROUTER_GRAMS + 2], 0.6);
 	r.scorer = TDM_ROUTER_KNN;
 	tdm_router_features(&r, &sight, y);
 	double long_one = 0, folded = 0;
-	for (int i = 0; i < TDM_N_GRAMS; i++)
+	for (int i = 0; i < TDM_ROUTER_GRAMS; i++)
 		long_one += (double)x[i] * (double)x[i];
 	for (int i = 0; i < TDM_ROUTER_FOLDED; i++)
 		folded += (double)y[i] * (double)y[i];
 	near(long_one, 1);
 	assert_true(folded > 0.5 && folded < 2);
+	for (int i = TDM_ROUTER_GRAMS + 3; i < TDM_ROUTER_TEXT; i++)
+		assert_true(x[i] == 0); // one line: it has no head
+}
+
+// Two texts have the same number for their first lines when these are the same; a long first line is none.
+static void first_lines_are_heads(void **state) {
+	static const struct {
+		const char *text;
+		int same_as; // an earlier row; -1: no head
+	} rows[] = {
+	    {"law\nWho may sue?", 0},
+	    {"law\nWhat is a tort?", 0},
+	    {"physics\nWho may sue?", 2},
+	    {"law", -1},
+	    {"\nlaw", -1},
+	    {"a first line of more than eighty bytes is no name of a subject but the text itself already\nlaw", -1}};
+	struct tdm_router r = {.scorer = TDM_ROUTER_QUALITY};
+	static float x[TDM_ROUTER_TEXT];
+	int heads[sizeof rows / sizeof *rows];
+	for (int k = 0; k < (int)(sizeof rows / sizeof *rows); k++) {
+		struct tdm_router_sight sight = {rows[k].text, strlen(rows[k].text), NULL};
+		heads[k] = -1;
+		tdm_router_features(&r, &sight, x);
+		for (int i = TDM_ROUTER_GRAMS + 3; i < TDM_ROUTER_TEXT; i++)
+			if (x[i] != 0)
+				heads[k] = i;
+		assert_true(rows[k].same_as < 0 ? heads[k] < 0 : heads[k] == heads[rows[k].same_as] && heads[k] > 0);
+	}
+	assert_int_not_equal(heads[0], heads[2]);
 }
 
 static void files_read_back(void **state) {
@@ -176,6 +214,7 @@ static void files_read_back(void **state) {
 		struct tdm_bytes text;
 		struct tdm_error err = {0};
 		r.is_linear = s == TDM_ROUTER_QUALITY;
+		r.reads = (enum tdm_router_reads)(1 + s % 3);
 		tdm_arena_init(&arena, 1 << 22);
 		tdm_bytes_init(&text, 1 << 20);
 		tdm_router_write(&r, &text);
@@ -183,7 +222,7 @@ static void files_read_back(void **state) {
 		struct tdm_router_look a = judge(&r, 1, 2, 3), b = judge(back, 1, 2, 3);
 		for (int m = 0; m < 2; m++)
 			assert_true(a.good[m] == b.good[m] && a.cost[m] == b.cost[m] && a.quality[m] == b.quality[m]);
-		assert_true(a.familiar == b.familiar && back->width == WIDTH && back->n_models == 2);
+		assert_true(a.familiar == b.familiar && back->width == WIDTH && back->n_models == 2 && back->reads == r.reads);
 		assert_memory_equal(back->by_score, r.by_score, sizeof r.by_score);
 		assert_memory_equal(back->spend, r.spend, sizeof r.spend);
 		assert_string_equal(back->models[1], "b");
@@ -201,6 +240,9 @@ static void broken_files_are_refused(void **state) {
 	} rows[] = {{TDM_ROUTER_KNN, "\"router\":1", "\"router\":2", "router 1"},
 	            {TDM_ROUTER_KNN, "\"scorer\":\"knn\"", "\"scorer\":\"xnn\"", "a scorer quality"},
 	            {TDM_ROUTER_KNN, "\"width\":3", "\"width\":4", "hexadecimal"},
+	            {TDM_ROUTER_KNN, "\"width\":3", "\"width\":0", "reads"},
+	            {TDM_ROUTER_KNN, "\"reads\":\"vector\"", "\"reads\":\"text\"", "reads"},
+	            {TDM_ROUTER_KNN, "\"reads\":\"vector\"", "\"reads\":\"tea leaves\"", "reads"},
 	            {TDM_ROUTER_KNN, "\"neighbours\":2", "\"neighbours\":0", "neighbours"},
 	            {TDM_ROUTER_MF, "\"rank\":2", "\"rank\":3", "fit the rank"},
 	            {TDM_ROUTER_MF, "\"mean_cost\":[1,9]", "\"mean_cost\":[1,[]]", "mean_cost"},
@@ -232,11 +274,17 @@ static void broken_files_are_refused(void **state) {
 
 int tdm_test_router(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(predictors),          cmocka_unit_test(the_nearest),
-	    cmocka_unit_test(the_similar),         cmocka_unit_test(the_factors),
-	    cmocka_unit_test(the_choice),          cmocka_unit_test(words_that_are_known),
-	    cmocka_unit_test(thresholds_by_price), cmocka_unit_test(text_as_numbers),
-	    cmocka_unit_test(files_read_back),     cmocka_unit_test(broken_files_are_refused),
+	    cmocka_unit_test(predictors),
+	    cmocka_unit_test(the_nearest),
+	    cmocka_unit_test(the_similar),
+	    cmocka_unit_test(the_factors),
+	    cmocka_unit_test(the_choice),
+	    cmocka_unit_test(words_that_are_known),
+	    cmocka_unit_test(thresholds_by_price),
+	    cmocka_unit_test(text_as_numbers),
+	    cmocka_unit_test(first_lines_are_heads),
+	    cmocka_unit_test(files_read_back),
+	    cmocka_unit_test(broken_files_are_refused),
 	};
 	return cmocka_run_group_tests_name("router", tests, NULL, NULL);
 }
