@@ -42,6 +42,10 @@ static void adapt(struct tdm_drafted *a, int accepted) {
 		a->gamma = a->gamma + 2 < TDM_DRAFT_MOST ? a->gamma + 2 : TDM_DRAFT_MOST;
 }
 
+static const char *drafter_of(const struct tdm_drafted *a) {
+	return a->kind->draft ? a->kind->draft->name : a->kind->target->name;
+}
+
 // Verifies what the target has just evaluated, emits, and brings both sessions back to what the answer holds.
 // TDM_SINK_ENOUGH when it has ended.
 static int settle(struct tdm_drafted *a, bool is_ahead) {
@@ -52,7 +56,7 @@ static int settle(struct tdm_drafted *a, bool is_ahead) {
 	for (int i = 0; i < v.accepted; i++)
 		a->accepted_at[i]++;
 	for (int i = 0; status == TDM_OK && i <= v.accepted; i++) {
-		tdm_writer_drafter(a->writer, i < v.accepted ? a->kind->draft->name : NULL);
+		tdm_writer_drafter(a->writer, i < v.accepted ? drafter_of(a) : NULL);
 		status = emit(a, i < v.accepted ? a->drafted[i] : v.next, i);
 	}
 	if (status == TDM_OK)
@@ -125,6 +129,18 @@ static int opening_tokens(void *context, int32_t *tokens, int cap) {
 	return a->n_drafted;
 }
 
+// The target's own first layers draft behind the prompt that the target has read.
+static int start_within(struct tdm_drafted *a) {
+	struct tdm_session *t = a->target.session;
+	int64_t start_us = tdm_now_us();
+	int status = t->ops->prompt(t, a->run, a->asked, NULL);
+	a->target.us = a->prompt_us = tdm_now_us() - start_us;
+	a->target.passes++;
+	if (status == TDM_OK)
+		status = t->ops->first(t, a->run, a->kind->layers, &a->draft.session);
+	return status == TDM_OK ? settle(a, false) : status;
+}
+
 // Both prompts and the beginning of the answer.
 static int start(struct tdm_drafted *a) {
 	struct tdm_session *t = a->target.session;
@@ -179,9 +195,9 @@ static int open_draft_side(struct tdm_drafted *a) {
 static int prepare(struct tdm_drafted *a, const struct tdm_request *request, struct tdm_sink *sink) {
 	struct tdm_run *run = a->run;
 	int status = open_side(&a->target, a->kind->target, run);
-	if (status == TDM_OK)
+	if (status == TDM_OK && a->kind->draft)
 		status = open_draft_side(a);
-	if (status == TDM_OK)
+	if (status == TDM_OK && a->kind->draft)
 		status = tdm_joint_check(run, a->kind->name, a->target.session, a->draft.session);
 	if (status != TDM_OK)
 		return status;
@@ -235,9 +251,18 @@ static const char *leeway_of(const struct tdm_drafted *a) {
 	return text ? text : "";
 }
 
+static const char *source_of(const struct tdm_drafted *a) {
+	const char *text = NULL;
+	if (!a->kind->draft)
+		text = tdm_arena_printf(a->run->record->arena, "first %d layers, %lld passes of them", a->kind->layers,
+		                        (long long)a->draft.passes);
+	return text ? text : "draft model";
+}
+
 static void record(struct tdm_drafted *a, int status, int64_t written) {
 	struct tdm_record *r = a->run->record;
-	if (!a->target.session || !a->draft.session)
+	bool is_within = !a->kind->draft; // then the draft is no model of its own, with a price
+	if (!a->target.session || (!a->draft.session && !is_within))
 		return;
 	struct tdm_call *c = tdm_joint_record(a->run, a->target.session, "verify", status, written, a->target.us);
 	if (c) {
@@ -245,7 +270,9 @@ static void record(struct tdm_drafted *a, int status, int64_t written) {
 		c->drafted = a->all_drafted;
 		c->accepted = a->all_accepted;
 	}
-	c = a->is_off ? NULL : tdm_joint_record(a->run, a->draft.session, "draft", status, a->all_drafted, a->draft.us);
+	c = a->is_off || is_within
+	        ? NULL
+	        : tdm_joint_record(a->run, a->draft.session, "draft", status, a->all_drafted, a->draft.us);
 	if (c)
 		c->passes = a->draft.passes;
 	double share = a->all_drafted ? (double)a->all_accepted / (double)a->all_drafted : NAN;
@@ -256,8 +283,8 @@ static void record(struct tdm_drafted *a, int status, int64_t written) {
 	    .signal = "accepted",
 	    .score = share,
 	    .threshold = NAN,
-	    .detail = tdm_arena_printf(r->arena, "draft model, %lld passes, %d tokens, %lld of %lld drafted accepted%s",
-	                               (long long)a->target.passes, a->n_tokens, (long long)a->all_accepted,
+	    .detail = tdm_arena_printf(r->arena, "%s, %lld passes, %d tokens, %lld of %lld drafted accepted%s",
+	                               source_of(a), (long long)a->target.passes, a->n_tokens, (long long)a->all_accepted,
 	                               (long long)a->all_drafted, leeway_of(a)),
 	};
 	tdm_record_decision(r, &d);
@@ -274,7 +301,7 @@ int tdm_drafted(const struct tdm_drafted_kind *k, struct tdm_run *run, const str
 	struct tdm_drafted a = {.run = run, .kind = k};
 	int status = prepare(&a, request, sink);
 	if (status == TDM_OK)
-		status = start(&a);
+		status = k->draft ? start(&a) : start_within(&a);
 	while (status == TDM_OK && has_room(&a))
 		status = step(&a);
 	if (a.is_timed)

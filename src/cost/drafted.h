@@ -14,9 +14,10 @@ enum tdm_draft_rule { TDM_VERIFY_TOKEN, TDM_VERIFY_BLOCK }; // of sampled answer
 
 struct tdm_drafted_kind { // of the kind's model; lives as long as it
 	const char *name;
-	struct tdm_model *target, *draft;
-	const struct tdm_align *map; // of the draft's tokens to the target's; NULL: they are the same
-	int64_t gamma, opening;      // tokens of a draft, and of the one made while the target reads the prompt
+	struct tdm_model *target, *draft; // draft NULL: the target's own first layers
+	int layers;                       // so many of them
+	const struct tdm_align *map;      // of the draft's tokens to the target's; NULL: they are the same
+	int64_t gamma, opening;           // tokens of a draft, and of the one made while the target reads the prompt
 	enum tdm_draft_rule verify;
 	enum tdm_accept accept;
 	double alpha; // of cascades

@@ -6,13 +6,14 @@
 #include "cost/wire.h"
 #include "cost/kinds.h"
 #include "ledger/metric.h"
+#include "models/local.h"
 
-enum { FROM_MODEL, FROM_LOOKUP, FROM_LEARNED, FROM_RECYCLE, FROM_ALL }; // in the order of the option
-enum { TENANTS = 16 };                                                  // whose traffic is kept in mind
-enum { ALIGN_NONE, ALIGN_INTERSECT, ALIGN_STRING };                     // likewise
+enum { FROM_MODEL, FROM_LOOKUP, FROM_LEARNED, FROM_RECYCLE, FROM_ALL, FROM_LAYERS }; // in the order of the option
+enum { TENANTS = 16 };                                                               // whose traffic is kept in mind
+enum { ALIGN_NONE, ALIGN_INTERSECT, ALIGN_STRING };                                  // likewise
 
 struct options {
-	int64_t gamma, opening, most, habit_bytes;
+	int64_t gamma, opening, most, habit_bytes, layers;
 	bool adaptive, ahead;
 	double min_prob, alpha, dearer;
 	int from, verify, align, accept;
@@ -55,10 +56,24 @@ static int check(const struct tdm_build *b, const struct speculate *s) {
 	if (s->o.from != FROM_MODEL && s->drafts.draft)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: a draft was given, which is asked with from: model alone",
 		                b->where);
-	bool is_drawn = s->o.from == FROM_MODEL && s->o.align != ALIGN_STRING;
+	bool is_drawn = s->o.from == FROM_LAYERS || (s->o.from == FROM_MODEL && s->o.align != ALIGN_STRING);
 	if (!is_drawn && s->o.accept != TDM_ACCEPT_EXACT)
 		return tdm_fail(b->error, TDM_ECONFIG,
 		                "%s: accept is for drafts of a model; guesses and texts are always exact", b->where);
+	return TDM_OK;
+}
+
+// How many of the target's layers draft; half of them where the option says nothing.
+static int measure(const struct tdm_build *b, struct speculate *s) {
+	const struct tdm_engine_info *info = tdm_local_info(s->drafts.target);
+	if (s->o.from != FROM_LAYERS)
+		return TDM_OK;
+	if (!info || info->n_layers < 2)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: from: layers needs a local target of two layers or more", b->where);
+	if (s->o.layers >= info->n_layers)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: layers: %lld, but %s has %d; expected fewer", b->where,
+		                (long long)s->o.layers, s->drafts.target->name, info->n_layers);
+	s->drafts.layers = s->o.layers ? (int)s->o.layers : info->n_layers / 2;
 	return TDM_OK;
 }
 
@@ -118,7 +133,7 @@ static void make_drafts(const struct tdm_build *b, struct speculate *s) {
 	                                      .accept = (enum tdm_accept)s->o.accept,
 	                                      .alpha = s->o.alpha,
 	                                      .adaptive = s->o.adaptive,
-	                                      .ahead = s->o.ahead,
+	                                      .ahead = s->o.ahead && s->o.from != FROM_LAYERS, // one engine, one pass
 	                                      .min_prob = s->o.min_prob,
 	                                      .paces = &s->guesses};
 }
@@ -127,7 +142,8 @@ static int make_guesses(const struct tdm_build *b, struct speculate *s) {
 	static const unsigned sources[] = {[FROM_LOOKUP] = TDM_FROM_LOOKUP,
 	                                   [FROM_LEARNED] = TDM_FROM_LEARNED,
 	                                   [FROM_RECYCLE] = TDM_FROM_RECYCLE,
-	                                   [FROM_ALL] = TDM_FROM_LOOKUP | TDM_FROM_LEARNED | TDM_FROM_RECYCLE};
+	                                   [FROM_ALL] = TDM_FROM_LOOKUP | TDM_FROM_LEARNED | TDM_FROM_RECYCLE,
+	                                   [FROM_LAYERS] = 0};
 	s->guesses = (struct tdm_follow_kind){.name = s->model.name,
 	                                      .target = s->drafts.target,
 	                                      .from = sources[s->o.from],
@@ -159,6 +175,8 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	if (status == TDM_OK)
 		status = make_wire(b, s);
 	if (status == TDM_OK)
+		status = measure(b, s);
+	if (status == TDM_OK)
 		status = meet(b, s);
 	if (status == TDM_OK)
 		status = make_guesses(b, s);
@@ -175,9 +193,9 @@ static const struct tdm_role roles[] = {
 };
 
 static const struct tdm_option table[] = {
-    {"from", TDM_OPT_CHOICE, offsetof(struct options, from), "model", 0, 0, "model|lookup|learned|recycle|all",
+    {"from", TDM_OPT_CHOICE, offsetof(struct options, from), "model", 0, 0, "model|lookup|learned|recycle|all|layers",
      "who drafts: a model; what followed the same tokens in the prompt and the answer so far, or in earlier answers to "
-     "the tenant; a tree of the successors that the target ranked best; all three"},
+     "the tenant; a tree of the successors that the target ranked best; all three; the target's own first layers"},
     {"align", TDM_OPT_CHOICE, offsetof(struct options, align), "none", 0, 0, "none|intersect|string",
      "how a draft of another vocabulary meets the target: not at all; by the tokens whose bytes are in both; by its "
      "text"},
@@ -185,6 +203,8 @@ static const struct tdm_option table[] = {
      "tokens of a guess (of lookup at most 16), of which as many are tried as measured time makes worth it"},
     {"gamma", TDM_OPT_INT, offsetof(struct options, gamma), "4", 1, TDM_DRAFT_MOST, NULL,
      "tokens drafted; with adaptive, in sampled answers at first"},
+    {"layers", TDM_OPT_INT, offsetof(struct options, layers), "0", 0, 1024, NULL,
+     "from: layers: how many of the target's first layers draft; 0 = half of them"},
     {"habit_bytes", TDM_OPT_INT, offsetof(struct options, habit_bytes), "1048576", 4096, 1 << 28, NULL,
      "learned, recycle: memory for the traffic of one tenant; of at most 16 tenants"},
     {"opening", TDM_OPT_INT, offsetof(struct options, opening), "24", 0, TDM_DRAFT_MOST, NULL,

@@ -51,8 +51,11 @@ static void take_rows(struct pass *pass, struct tdm_request *r, int limit) {
 	for (int i = 0; i < n; i++) {
 		int at = r->n_done + i;
 		struct tdm_row *row = &pass->rows[pass->n++];
-		*row = (struct tdm_row){
-		    .token = r->tokens[at], .position = s->n_held + at, .pages = &s->pages, .adapter = s->adapter};
+		*row = (struct tdm_row){.token = r->tokens[at],
+		                        .position = s->n_held + at,
+		                        .pages = &s->pages,
+		                        .adapter = s->adapter,
+		                        .n_layers = s->n_layers};
 		if (r->tree)
 			place_in_tree(row, r->tree, s->n_held, at);
 		if (r->wanted ? r->wanted[at] != 0 : at == r->n - 1) {

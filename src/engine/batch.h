@@ -69,6 +69,7 @@ struct tdm_seq {
 	int32_t *tokens; // [pages.cap * TDM_PAGE_TOKENS]
 	uint64_t root;   // 0: the sequence is not remembered
 	int n_known;
+	int n_layers;                      // it computes only so many of the first; 0: all
 	bool is_new;                       // no answer has begun: its next evaluation is a prompt
 	struct tdm_tree *tree;             // NULL: none is open
 	const struct tdm_adapter *adapter; // NULL: none

@@ -187,12 +187,17 @@ static void run_layer(struct tdm_decoder *d, const struct tdm_row *rows, int n, 
 	tdm_decoder_rows(d, join, &(struct joint){true, l->post_ff_norm, next}, n, d->width);
 }
 
-static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
+static int depth_of(const struct tdm_decoder *d, const struct tdm_row *row) {
+	return row->n_layers ? row->n_layers : d->w->shape.n_layers;
+}
+
+// Logits of the rows that have come to their end after so many layers. d->y is lost.
+static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n, int depth) {
 	const struct tdm_shape *s = &d->w->shape;
 	float *out[TDM_MAX_ROWS];
 	int n_wanted = 0;
 	for (int i = 0; i < n; i++) {
-		if (!rows[i].logits)
+		if (!rows[i].logits || depth_of(d, &rows[i]) != depth)
 			continue;
 		float *y = d->y + (size_t)n_wanted * d->width;
 		d->w->kernels->normalize(d->x + (size_t)i * d->width, d->w->output_norm, s->width, s->epsilon, y);
@@ -205,19 +210,37 @@ static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n) {
 		tdm_rows_cap(d->w->kernels, out[i], s->logit_cap, tdm_pad(s->n_vocab, TDM_LANES));
 }
 
+struct depths {
+	int least, most;
+};
+
+static struct depths depths_of(const struct tdm_decoder *d, const struct tdm_row *rows, int n) {
+	struct depths all = {d->w->shape.n_layers, 0};
+	for (int i = 0; i < n; i++) {
+		int depth = depth_of(d, &rows[i]);
+		all.least = depth < all.least ? depth : all.least;
+		all.most = depth > all.most ? depth : all.most;
+	}
+	return all;
+}
+
 bool tdm_decoder_run(struct tdm_decoder *d, const struct tdm_row *rows, int n, bool (*stop)(void *), void *arg) {
 	bool is_stopped = false;
+	struct depths depths = depths_of(d, rows, n);
 	d->rows = rows;
 	tdm_decoder_rows(d, embed, rows, n, d->width);
 	tdm_decoder_rows(d, join, &(struct joint){.next = d->w->layers[0].attention_norm}, n, d->width);
 	tdm_attention_begin(d, rows, n);
-	for (int layer = 0; layer < d->w->shape.n_layers && !is_stopped; layer++) {
+	for (int layer = 0; layer < depths.most && !is_stopped; layer++) {
 		is_stopped = stop && stop(arg);
-		if (!is_stopped)
-			run_layer(d, rows, n, layer);
+		if (is_stopped)
+			break;
+		run_layer(d, rows, n, layer);
+		if (layer + 1 >= depths.least)
+			finish(d, rows, n, layer + 1);
+		if (layer + 1 >= depths.least && layer + 1 < depths.most)
+			tdm_decoder_rows(d, join, &(struct joint){.next = d->w->layers[layer + 1].attention_norm}, n, d->width);
 	}
-	if (!is_stopped)
-		finish(d, rows, n);
 	d->rows = NULL;
 	return !is_stopped;
 }

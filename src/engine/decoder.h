@@ -13,6 +13,7 @@ struct tdm_row {
 	// Other sequences that get its key and value too: bit i stands for others[i], their pages. Of trees only.
 	const struct tdm_pages *const *others;
 	uint64_t also;
+	int n_layers;                      // only so many of the first layers, then the head; 0: all
 	int n_keys;                        // of the sequence that it sees; 0: those up to its own
 	const struct tdm_adapter *adapter; // NULL: none
 	float *logits, *hidden;            // NULL, or room for n_vocab and width, each padded to a multiple of 32

@@ -42,6 +42,9 @@ const struct tdm_classes *tdm_engine_classes(const struct tdm_engine *e);
 // out[n]: their logits. Errors as tdm_engine_encode; TDM_ECONFIG also where there are none.
 int tdm_engine_classify(struct tdm_engine *e, const int32_t *tokens, int n, const tdm_flag *cancelled, float *out,
                         struct tdm_error *err);
+// A fork that computes only the first n_layers of what follows, and then the head: cheaper, and another's words. What
+// the sequence holds is shared: its keys and values of those layers are the same. TDM_EVALUE: not fewer than there are.
+int tdm_seq_fork_first(const struct tdm_seq *s, int n_layers, struct tdm_seq **out, struct tdm_error *err);
 int tdm_seq_rows(const struct tdm_seq *s);                       // of the last call
 int tdm_seq_ids(const struct tdm_seq *s, int32_t *out, int cap); // the first cap of its tokens; how many there are
 

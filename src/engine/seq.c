@@ -123,12 +123,25 @@ int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error
 	fork->is_new = s->is_new;
 	fork->root = s->root;
 	fork->adapter = s->adapter;
+	fork->n_layers = s->n_layers;
 	fork->n_known = s->n_known;
 	*out = fork;
 	if (s->length == 0)
 		return TDM_OK;
 	memcpy(fork->ids, s->ids, (size_t)s->n_known * sizeof *s->ids);
 	memcpy(fork->tokens, s->tokens, (size_t)s->length * sizeof *s->tokens);
+	return TDM_OK;
+}
+
+int tdm_seq_fork_first(const struct tdm_seq *s, int n_layers, struct tdm_seq **out, struct tdm_error *err) {
+	if (n_layers < 1 || n_layers >= s->engine->info.n_layers)
+		return tdm_fail(err, TDM_EVALUE, "the first %d layers of %s; expected 1 to %d", n_layers, s->engine->info.name,
+		                s->engine->info.n_layers - 1);
+	int status = tdm_seq_fork(s, out, err);
+	if (status != TDM_OK)
+		return status;
+	(*out)->n_layers = n_layers;
+	(*out)->root = 0; // what it computes is not what others may take over
 	return TDM_OK;
 }
 
@@ -305,7 +318,7 @@ int tdm_seq_prompt_and(struct tdm_seq *s, const char *tenant, const int32_t *tok
                        const tdm_flag *cancelled, int *reused, struct tdm_error *err) {
 	tdm_seq_rewind(s, 0);
 	s->is_new = true;
-	s->root = tdm_prefix_root(tenant, s->adapter ? s->adapter->id : 0);
+	s->root = s->n_layers ? 0 : tdm_prefix_root(tenant, s->adapter ? s->adapter->id : 0);
 	int status = tdm_seq_check(s, tokens, n, err);
 	if (status != TDM_OK)
 		return status;

@@ -234,17 +234,23 @@ static void session_close(struct tdm_session *s) {
 	free(s);
 }
 
-static int session_fork(struct tdm_session *s, struct tdm_run *run, struct tdm_session **out) {
+// n_layers 0: all of them.
+static int fork_to(struct tdm_session *s, struct tdm_run *run, int n_layers, struct tdm_session **out) {
 	struct local_session *copy = malloc(sizeof *copy);
 	if (!copy)
 		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for a session", s->model->name);
 	*copy = *of(s);
-	int status = tdm_seq_fork(of(s)->seq, &copy->seq, &run->error);
+	int status = n_layers ? tdm_seq_fork_first(of(s)->seq, n_layers, &copy->seq, &run->error)
+	                      : tdm_seq_fork(of(s)->seq, &copy->seq, &run->error);
 	if (status)
 		free(copy);
 	else
 		*out = &copy->session;
 	return status;
+}
+
+static int session_fork(struct tdm_session *s, struct tdm_run *run, struct tdm_session **out) {
+	return fork_to(s, run, 0, out);
 }
 
 static const struct tdm_session_ops session_ops = {
@@ -256,6 +262,7 @@ static const struct tdm_session_ops session_ops = {
     .length = session_length,
     .rewind = session_rewind,
     .fork = session_fork,
+    .first = fork_to,
     .piece = session_piece,
     .is_end = session_is_end,
     .tokenize = session_tokenize,

@@ -29,6 +29,8 @@ struct tdm_session_ops {
 	int (*length)(struct tdm_session *s);
 	int (*rewind)(struct tdm_session *s, int length);
 	int (*fork)(struct tdm_session *s, struct tdm_run *run, struct tdm_session **out);
+	// A fork that computes only the model's first n_layers of what follows. NULL: not to be had.
+	int (*first)(struct tdm_session *s, struct tdm_run *run, int n_layers, struct tdm_session **out);
 	size_t (*piece)(struct tdm_session *s, int32_t token, const char **text); // part of a character; empty: special
 	bool (*is_end)(struct tdm_session *s, int32_t token);
 	int (*tokenize)(struct tdm_session *s, const char *text, size_t len, int32_t *out, int cap); // plain text

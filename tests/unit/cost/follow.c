@@ -111,6 +111,9 @@ static void roles_and_sources_must_fit(void **state) {
 	    asked_make(&a, &tdm_kind_speculate, "{from: lookup}", 2, both, (const char *const[]){"target", "draft"}),
 	    TDM_ECONFIG);
 	asked_done(&a);
+	assert_int_equal(asked_make(&a, &tdm_kind_speculate, "{from: layers}", 1, both, roles), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "local target"));
+	asked_done(&a);
 }
 
 static void habits_are_the_tenants_own_and_bounded(void **state) {

@@ -24,6 +24,8 @@ static const char yaml[] =
     "  learned: {kind: speculate, target: large, from: learned, adaptive: no}\n"
     "  recycle: {kind: speculate, target: large, from: recycle, adaptive: no, most: 32}\n"
     "  all: {kind: speculate, target: large, from: all, adaptive: no}\n"
+    "  layers: {kind: speculate, target: large, from: layers, layers: 1, adaptive: no, min_prob: 0}\n"
+    "  timed_layers: {kind: speculate, target: large, from: layers}\n"
     "  tokens: {kind: defer, small: small, large: large, signal: margin, threshold: 0.9}\n"
     "  spans: {kind: defer, small: small, large: large, signal: margin, threshold: 0.95, unit: "
     "span}\n"
@@ -33,8 +35,8 @@ static const struct tdm_kind *const kinds[] = {&tdm_kind_local, &tdm_kind_specul
 
 static void demand_47_answers_are_the_targets(void **state) {
 	static const char *const prompts[] = {"hello", "What is 12 + 7?", "x", "Name a colour of the sky."};
-	static const char *const models[] = {"with_twin", "with_small", "careful", "looked",
-	                                     "eager",     "learned",    "recycle", "all"};
+	static const char *const models[] = {"with_twin", "with_small", "careful", "looked", "eager",       "learned",
+	                                     "recycle",   "all",        "block",   "layers", "timed_layers"};
 	struct toys t;
 	struct tdm_request request;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
@@ -49,7 +51,7 @@ static void demand_47_answers_are_the_targets(void **state) {
 		enum tdm_finish finish = t.result.finish;
 		int64_t tokens = t.result.completion_tokens;
 		assert_true(strlen(want) > 0);
-		for (int m = 0; m < 8; m++) {
+		for (int m = 0; m < 11; m++) {
 			assert_string_equal(toys_ask(&t, models[m], prompt, &request, 1), want);
 			assert_int_equal(t.result.finish, finish);
 			assert_int_equal(t.result.completion_tokens, tokens);
@@ -141,8 +143,8 @@ static bool has_form(const char *pattern, const char *answer) {
 
 // Answers keep the wanted form, greedy and sampled, alone and under speculation; greedy ones are the target's own.
 static void demand_47_a_form_is_kept(void **state) {
-	static const char *const models[] = {"large", "with_twin", "with_small", "careful", "looked",
-	                                     "eager", "learned",   "recycle",    "all"};
+	static const char *const models[] = {"large",   "with_twin", "with_small", "careful", "looked", "eager",
+	                                     "learned", "recycle",   "all",        "block",   "layers"};
 	struct toys t;
 	int whole = 0;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
@@ -156,7 +158,7 @@ static void demand_47_a_form_is_kept(void **state) {
 		request.temperature = i / N_FORMS % 2 ? 1 : 0;
 		request.repeat_penalty = i / N_FORMS % 4 == 2 ? 1.3f : 0;
 		request.max_tokens = 200;
-		for (int m = 0; m < 9; m++) {
+		for (int m = 0; m < 11; m++) {
 			const char *answer = toys_ask(&t, models[m], i % 5 ? "hello" : "x", &request, (uint64_t)i);
 			assert_int_equal(t.run.error.status, TDM_OK);
 			if (m == 0)
