@@ -1,5 +1,6 @@
 // The rule kept here: a task is in the queue or begun, never both, and what happens to it happens under the lock.
 #include "base/crew.h"
+#include "base/loop.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -75,6 +76,8 @@ static bool take(struct tdm_task *t) {
 }
 
 static void await(const struct tdm_task *t) {
+	if (t->state != TDM_TASK_DONE)
+		tdm_loop_blocks();
 	while (t->state != TDM_TASK_DONE)
 		pthread_cond_wait(&done, &lock);
 }

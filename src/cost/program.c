@@ -2,6 +2,7 @@
 // started is found and ended; limits are those of its process: processor time, memory, files written.
 #include "cost/program.h"
 #include "base/clock.h"
+#include "base/loop.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -59,6 +60,7 @@ static int await(const struct tdm_program *p, struct tdm_run *run, pid_t child, 
 	int64_t until_us = tdm_now_us() + p->limit_ms * 1000;
 	siginfo_t info = {0};
 	int status = TDM_OK, how = 0;
+	tdm_loop_blocks();
 	while (!waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) && !info.si_pid) {
 		if ((status = tdm_run_check(run)) || tdm_now_us() >= until_us)
 			break;

@@ -10,6 +10,7 @@
 // a moment, else who comes back first would run a pass for one.
 #include "engine/batch.h"
 #include "base/clock.h"
+#include "base/loop.h"
 #include "engine/cores.h"
 
 enum { SHORT_TOKENS = 8, SHORT_ROWS = 48, PROMPT_TOKENS = 48, BESIDE_ROWS = 16 }; // of the TDM_MAX_ROWS of a pass
@@ -211,6 +212,7 @@ static void run_until_done(struct tdm_engine *e, struct tdm_request *own) {
 
 int tdm_batch_run(struct tdm_engine *e, struct tdm_request *request) {
 	struct tdm_request **last = &e->first;
+	tdm_loop_blocks();
 	pthread_cond_init(&request->turn, NULL);
 	pthread_mutex_lock(&e->lock);
 	while (*last)

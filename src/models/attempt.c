@@ -1,6 +1,7 @@
 // Attempt: the shared budget of repetitions counts seconds in a ring of a minute, guarded by `lock`.
 #include "models/attempt.h"
 #include "base/clock.h"
+#include "base/loop.h"
 #include "models/breaker.h"
 #include "models/collect.h"
 #include <pthread.h>
@@ -129,6 +130,7 @@ int tdm_run_wait(struct tdm_run *run, int64_t us) {
 	int status = tdm_run_check(run);
 	if (!status && run->deadline_us && until_us >= run->deadline_us)
 		return tdm_fail(&run->error, TDM_EDEADLINE, "the deadline of the request passes before the next attempt");
+	tdm_loop_blocks();
 	while (status == TDM_OK && tdm_now_us() < until_us) {
 		nanosleep(&(struct timespec){.tv_nsec = STEP_NS}, NULL);
 		status = tdm_run_check(run);

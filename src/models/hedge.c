@@ -2,6 +2,7 @@
 // guarded by `lock`: who has won, who has ended, and the scans of the bytes that leave, which are made for one thread.
 #include "models/hedge.h"
 #include "base/clock.h"
+#include "base/loop.h"
 #include "models/attempt.h"
 #include <pthread.h>
 #include <string.h>
@@ -71,6 +72,7 @@ static int scan(struct tdm_egress *self, const char *bytes, size_t n, struct tdm
 // Under the lock; a step at most, and what the caller says is passed on.
 static void wait_a_step(struct race *r) {
 	struct timespec until;
+	tdm_loop_blocks();
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_nsec += STEP_NS;
 	until.tv_sec += until.tv_nsec / 1000000000;

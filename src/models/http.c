@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/library.h"
+#include "base/loop.h"
 #include "base/status.h"
 #include "models/plain.h"
 #define CURL_DISABLE_TYPECHECK // it names the functions themselves
@@ -350,6 +351,7 @@ static void set_up(struct call *c) {
 
 static int wait_for_answer(struct call *c) {
 	int running = 1, status = TDM_OK, n;
+	tdm_loop_blocks();
 	c->code = CURLE_FAILED_INIT;
 	if (lib.curl_multi_add_handle(c->line->multi, c->line->easy) != CURLM_OK)
 		return TDM_OK; // told by `code`

@@ -8,6 +8,7 @@
 #include "base/chunks.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/loop.h"
 #include "base/status.h"
 #include "models/gone.h"
 #include <arpa/inet.h>
@@ -30,13 +31,18 @@
 #define BURST_US 200 // between two arrivals
 #define HEAD_LIMIT_BYTES ((size_t)64 << 10)
 
+struct wire { // a connection
+	int fd;
+	struct tdm_line *line; // NULL: who waits for it blocks
+};
+
 struct tdm_plain {
 	struct sockaddr_storage address;
 	socklen_t address_bytes;
 	char host[96];        // with its port, as the URL has it
 	pthread_mutex_t lock; // guards the rest
 	struct {
-		int fd;
+		struct wire wire;
 		int64_t since_us;
 	} idle[TDM_PLAIN_IDLE]; // the last one is taken first
 	int n_idle;
@@ -322,50 +328,81 @@ bool tdm_plain_fits(const struct tdm_plain *p, const char *url) {
 	return !strncmp(url, "http://", 7) && !strncmp(url + 7, p->host, n) && (url[7 + n] == '/' || !url[7 + n]);
 }
 
+static void hang_up(struct wire w) {
+	tdm_line_close(w.line);
+	close(w.fd);
+}
+
+// By whom a wire is used from here on: in a loop its line is needed, elsewhere it is in nobody's way.
+static struct wire adopt(struct wire w) {
+	if (!tdm_line_is_here(w.line)) {
+		struct tdm_line *line = tdm_line_open(w.fd);
+		if (line) {
+			tdm_line_close(w.line);
+			w.line = line;
+		}
+	}
+	return w;
+}
+
 void tdm_plain_free(struct tdm_plain *p) {
 	if (!p)
 		return;
 	for (int i = 0; i < p->n_idle; i++)
-		close(p->idle[i].fd);
+		hang_up(p->idle[i].wire);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
 
-static int take_idle(struct tdm_plain *p, int64_t *since_us) {
+static struct wire take_idle(struct tdm_plain *p, int64_t *since_us) {
+	struct wire w = {-1, NULL};
 	pthread_mutex_lock(&p->lock);
-	int fd = p->n_idle ? p->idle[--p->n_idle].fd : -1;
-	*since_us = fd >= 0 ? p->idle[p->n_idle].since_us : 0;
+	if (p->n_idle) {
+		w = p->idle[--p->n_idle].wire;
+		*since_us = p->idle[p->n_idle].since_us;
+	}
 	pthread_mutex_unlock(&p->lock);
-	return fd;
+	return w;
 }
 
-static void give_idle(struct tdm_plain *p, int fd) {
+static void give_idle(struct tdm_plain *p, struct wire w) {
 	int64_t now_us = tdm_now_us();
 	pthread_mutex_lock(&p->lock);
 	bool room = p->n_idle < TDM_PLAIN_IDLE;
 	if (room) {
-		p->idle[p->n_idle].fd = fd;
+		p->idle[p->n_idle].wire = w;
 		p->idle[p->n_idle++].since_us = now_us;
 	}
 	pthread_mutex_unlock(&p->lock);
 	if (!room)
-		close(fd);
+		hang_up(w);
 }
 
 // A kept connection on which nothing has happened: no end, and no bytes that nobody asked for. Nobody ends one that was
 // in use a moment ago: that is not looked at.
-static int take_quiet(struct tdm_plain *p) {
+static struct wire take_quiet(struct tdm_plain *p) {
 	char byte;
 	int64_t since_us;
-	int fd;
-	while ((fd = take_idle(p, &since_us)) >= 0) {
+	struct wire w;
+	while ((w = take_idle(p, &since_us)).fd >= 0) {
 		if (tdm_now_us() - since_us < FRESH_US)
-			return fd;
-		if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return fd;
-		close(fd);
+			return w;
+		if (recv(w.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return w;
+		hang_up(w);
 	}
-	return -1;
+	return w;
+}
+
+// Until one of `events` is there, or the time is over.
+static bool is_ready(struct wire w, short events, int for_ms) {
+	struct pollfd ready = {.fd = w.fd, .events = events};
+	if (!tdm_line_is_here(w.line))
+		return poll(&ready, 1, for_ms) > 0;
+	if (poll(&ready, 1, 0) > 0)
+		return true;
+	tdm_line_wait(w.line, for_ms);
+	return poll(&ready, 1, 0) > 0;
 }
 
 static int no_connection(struct tdm_http_post *post, enum tdm_http_end end, const char *why) {
@@ -377,44 +414,46 @@ static int no_connection(struct tdm_http_post *post, enum tdm_http_end end, cons
 }
 
 // *status: what watch() said.
-static int wait_connected(struct tdm_http_post *post, int fd, int64_t until_us, int *status) {
-	struct pollfd ready = {.fd = fd, .events = POLLOUT};
-	int error = 0, n;
+static int wait_connected(struct tdm_http_post *post, struct wire w, int64_t until_us, int *status) {
+	int error = 0;
 	socklen_t size = sizeof error;
-	while ((n = poll(&ready, 1, TDM_HTTP_POLL_MS)) <= 0) {
+	while (!is_ready(w, POLLOUT, TDM_HTTP_POLL_MS)) {
 		if ((*status = post->watch(post->arg)))
 			return no_connection(post, TDM_HTTP_STOPPED, "");
 		if (tdm_now_us() > until_us)
 			return no_connection(post, TDM_HTTP_SLOW, "no connection in time");
 	}
-	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-	return error == 0 ? fd
+	getsockopt(w.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	return error == 0 ? w.fd
 	                  : no_connection(post, error == ETIMEDOUT ? TDM_HTTP_SLOW : TDM_HTTP_REFUSED, "nobody listens");
 }
 
 // Waiting for bytes is cut into pieces, between which watch() is asked.
-static int dial(struct tdm_plain *p, const struct tdm_plain_call *call, int *status) {
+static struct wire dial(struct tdm_plain *p, const struct tdm_plain_call *call, int *status) {
 	struct tdm_http_post *post = call->post;
 	struct timeval piece = {.tv_usec = TDM_HTTP_PATIENT_MS * 1000};
 	int one = 1, fd = socket(p->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int connected = fd;
-	if (fd < 0)
-		return no_connection(post, errno == EMFILE || errno == ENFILE ? TDM_HTTP_NO_FILES : TDM_HTTP_BROKEN,
-		                     strerrordesc_np(errno));
+	struct wire w = {fd, NULL};
+	if (fd < 0) {
+		no_connection(post, errno == EMFILE || errno == ENFILE ? TDM_HTTP_NO_FILES : TDM_HTTP_BROKEN,
+		              strerrordesc_np(errno));
+		return w;
+	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &piece, sizeof piece);
 	if (connect(fd, (struct sockaddr *)&p->address, p->address_bytes)) {
-		if (errno == EINPROGRESS)
-			connected = wait_connected(post, fd, tdm_now_us() + call->connect_ms * 1000, status);
-		else
-			connected = no_connection(post, TDM_HTTP_REFUSED, "nobody listens");
+		bool begun = errno == EINPROGRESS;
+		w = begun ? adopt(w) : w;
+		fd = begun ? wait_connected(post, w, tdm_now_us() + call->connect_ms * 1000, status)
+		           : no_connection(post, TDM_HTTP_REFUSED, "nobody listens");
 	}
-	if (connected < 0)
-		close(fd);
+	if (fd < 0)
+		hang_up(w);
 	else
 		fcntl(fd, F_SETFL, 0); // waits in recv from here on
-	return connected;
+	w.fd = fd;
+	return w;
 }
 
 // --- one call
@@ -424,8 +463,9 @@ struct request {
 	int at; // the first part that is not sent
 };
 
-// What the socket takes now. false: it is broken.
-static bool push(int fd, struct request *rq) {
+// What the socket takes now. false: it is broken. On its own, as receive_some() is: a wait in the loop may go on on
+// another thread, whose errno is elsewhere, and the place of errno is never looked up before one and used after it.
+static __attribute__((noinline)) bool push(int fd, struct request *rq) {
 	while (rq->at < 2) {
 		struct msghdr message = {.msg_iov = rq->parts + rq->at, .msg_iovlen = (size_t)(2 - rq->at)};
 		ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -443,31 +483,53 @@ static bool push(int fd, struct request *rq) {
 	return true;
 }
 
-// Receives; while the request is not sent, only what is there. An upstream that answers before it has read everything
-// is heard, and one that has closed may still have answered.
-static ssize_t receive(int fd, struct request *rq, char *bytes, bool patient) {
-	bool pushing = rq->at < 2;
-	struct pollfd ready = {.fd = fd, .events = (short)(pushing ? POLLIN | POLLOUT : POLLIN)};
-	if ((pushing || !patient) && poll(&ready, 1, TDM_HTTP_POLL_MS) <= 0)
+// -EAGAIN: nothing is there; another -errno: it is broken.
+static __attribute__((noinline)) ssize_t receive_some(int fd, char *bytes, int flags) {
+	ssize_t n = recv(fd, bytes, READ_BYTES, flags);
+	return n >= 0 ? n : errno == EINTR || errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+// What is left of the request, as far as the socket takes it, and what has come meanwhile. An upstream that answers
+// before it has read everything is heard, and one that has closed may still have answered.
+static ssize_t receive_pushing(struct wire w, struct request *rq, char *bytes) {
+	if (!is_ready(w, POLLIN | POLLOUT, TDM_HTTP_POLL_MS))
 		return -EAGAIN;
-	if (pushing && !push(fd, rq))
+	if (!push(w.fd, rq))
 		rq->at = 2;
-	ssize_t n = recv(fd, bytes, READ_BYTES, pushing || !patient ? MSG_DONTWAIT : 0);
-	return n < 0 && (errno == EINTR || errno == EWOULDBLOCK) ? -EAGAIN : n < 0 ? -errno : n;
+	return receive_some(w.fd, bytes, MSG_DONTWAIT);
+}
+
+// *more: there may be more bytes, of which no event tells.
+static ssize_t receive_in_loop(struct wire w, char *bytes, bool patient, bool *more) {
+	if (!*more)
+		tdm_line_wait(w.line, patient ? TDM_HTTP_PATIENT_MS : TDM_HTTP_POLL_MS);
+	ssize_t n = receive_some(w.fd, bytes, MSG_DONTWAIT);
+	*more = n == READ_BYTES || (n > 0 && tdm_line_is_over(w.line));
+	return n;
+}
+
+static ssize_t receive(struct wire w, struct request *rq, char *bytes, bool patient, bool *more) {
+	if (rq->at < 2)
+		return receive_pushing(w, rq, bytes);
+	if (tdm_line_is_here(w.line))
+		return receive_in_loop(w, bytes, patient, more);
+	if (patient || is_ready(w, POLLIN, TDM_HTTP_POLL_MS))
+		return receive_some(w.fd, bytes, patient ? 0 : MSG_DONTWAIT);
+	return -EAGAIN;
 }
 
 // Pieces that come faster than they are passed on: whoever else waits for this processor goes first, so that more of
 // them have come by then and leave together. Where nobody waits, nothing is waited for.
-static int read_answer(int fd, struct request *rq, struct tdm_plain_answer *a, bool watched) {
+static int read_answer(struct wire w, struct request *rq, struct tdm_plain_answer *a, bool watched) {
 	struct tdm_http_post *post = a->call->post;
 	char bytes[READ_BYTES];
-	bool more = push(fd, rq) || broken(a, "the request could not be sent");
+	bool left = false, more = push(w.fd, rq) || broken(a, "the request could not be sent");
 	int status = TDM_OK;
 	int64_t came_us = 0;
 	while (more && !status) {
 		if (came_us && tdm_now_us() - came_us < BURST_US)
 			sched_yield();
-		ssize_t n = receive(fd, rq, bytes, post->patient && watched);
+		ssize_t n = receive(w, rq, bytes, post->patient && watched, &left);
 		came_us = tdm_now_us();
 		if (n <= 0 && n != -EAGAIN && (status = post->watch(post->arg))) // it ends because nobody waits for it
 			break;
@@ -483,11 +545,11 @@ static int read_answer(int fd, struct request *rq, struct tdm_plain_answer *a, b
 	return status;
 }
 
-static int exchange(int fd, struct request *rq, struct tdm_plain_answer *a) {
+static int exchange(struct wire w, struct request *rq, struct tdm_plain_answer *a) {
 	const struct tdm_http_post *post = a->call->post;
-	struct tdm_gone gone = {.stops = {post->stops[0], post->stops[1]}, .fd = fd};
+	struct tdm_gone gone = {.stops = {post->stops[0], post->stops[1]}, .fd = w.fd};
 	bool watched = tdm_gone_watch(&gone);
-	int status = read_answer(fd, rq, a, watched);
+	int status = read_answer(w, rq, a, watched);
 	tdm_gone_forget(&gone);
 	a->keep &= !gone.cut;
 	return status;
@@ -518,23 +580,26 @@ int tdm_plain_send(struct tdm_plain *p, const struct tdm_plain_call *call) {
 	int status = TDM_OK;
 	post->end = TDM_HTTP_BROKEN;
 	post->why = "";
-	int fd = post->fresh ? -1 : take_quiet(p);
-	if (fd < 0)
-		fd = dial(p, call, &status);
-	if (fd < 0)
+	struct wire w = {-1, NULL};
+	if (!post->fresh)
+		w = take_quiet(p);
+	if (w.fd < 0)
+		w = dial(p, call, &status);
+	if (w.fd < 0)
 		return status;
+	w = adopt(w);
 	post->left = true;
 	tdm_bytes_init(&head, HEAD_LIMIT_BYTES);
 	answer_init(&a, call);
 	if (write_head(&head, p, call)) {
 		struct request rq = {.parts = {{head.data, head.len}, {(void *)(uintptr_t)post->body, post->n}}};
-		status = exchange(fd, &rq, &a);
+		status = exchange(w, &rq, &a);
 	}
 	post->may_repeat = post->end == TDM_HTTP_BROKEN && !post->http;
 	if (post->end == TDM_HTTP_WELL && a.keep)
-		give_idle(p, fd);
+		give_idle(p, w);
 	else
-		close(fd);
+		hang_up(w);
 	answer_release(&a);
 	if (head.data)
 		tdm_wipe(head.data, head.len); // a key is in it

@@ -120,6 +120,7 @@ static void wait_for_room(struct tdm_exchange *x, size_t most) {
 			x->broken = true;
 			tdm_exchange_cancel(x);
 		} else {
+			tdm_loop_blocks();
 			pthread_cond_timedwait(&x->room, &x->mutex, &at);
 		}
 	}

@@ -1,4 +1,4 @@
-// HTTP: listening, connections and their threads; see http.h for the shape and http_parts.h for the locks.
+// HTTP: listening and connections; see http.h for the shape and http_parts.h for the locks.
 //
 // Sockets are watched edge by edge in one epoll set, where each stays from its first byte to its last: an event that
 // comes while a connection has an owner leaves a mark, which the owner looks at before it lets go. So a request costs
@@ -21,21 +21,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STACK_BYTES ((size_t)1 << 20) // address space; what is never used costs nothing
 #define BACKLOG 4096
-#define LISTENER UINT64_MAX
-#define STOP (UINT64_MAX - 1)
+#define LISTENER ((uint64_t)INT64_MAX)
 #define KEEPER_TICK_MS 100
 #define LINGER_US 2000000 // for a client to read its last answer before its connection is closed
 #define EVICT_TRIES 16
-#define SPARE_THREADS 2
-#define ARENAS 4      // of malloc: what a thousand threads have freed is found again by the next
-#define SPARE_MS 2000 // a thread beyond these ends after so long without work
+#define ARENAS 4 // of malloc: what a thousand threads have freed is found again by the next
 
 // --- connections
 
 static uint64_t name_of(const struct tdm_exchange *x) {
-	return (uint64_t)x->generation << 32 | x->slot;
+	return (uint64_t)(x->generation & INT32_MAX) << 32 | x->slot;
 }
 
 static void free_memory(struct tdm_exchange *x) {
@@ -75,7 +71,7 @@ static void let_go(struct tdm_exchange *x, bool again) {
 	x->again = again || x->readable || x->hung_up;
 	x->owned = x->readable = false;
 	if (x->again) // there is more to do: an event of its own brings it back
-		epoll_ctl(x->http->epoll, EPOLL_CTL_MOD, x->fd, &event);
+		epoll_ctl(tdm_loop_epoll(x->http->loop), EPOLL_CTL_MOD, x->fd, &event);
 	pthread_mutex_unlock(&x->mutex);
 }
 
@@ -226,7 +222,7 @@ static void add_connection(struct tdm_http *h, int fd, const struct sockaddr_sto
 	tdm_bytes_init(&x->headers, TDM_HEAD_BYTES * 4);
 	tdm_exchange_deadline(x, (int64_t)h->options.idle_s * 1000000);
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = name_of(x)};
-	bool watched = epoll_ctl(h->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+	bool watched = epoll_ctl(tdm_loop_epoll(h->loop), EPOLL_CTL_ADD, fd, &event) == 0;
 	x->owned = !watched;
 	pthread_mutex_unlock(&x->mutex);
 	if (!watched)
@@ -283,31 +279,15 @@ static bool go_on(struct tdm_exchange *x, bool patient) {
 	return true;
 }
 
-static void *serve(void *context);
-
-// With h->mutex held. As long as it fails, whoever is there does the work.
-static bool start_thread(struct tdm_http *h) {
-	pthread_attr_t attributes;
-	pthread_t thread;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	bool started = pthread_create(&thread, &attributes, serve, h) == 0;
-	pthread_attr_destroy(&attributes);
-	h->threads += started;
-	return started;
-}
-
 enum place { NOW, LATER, NEVER, ASIDE };
 
-// Whether a request may begin now, must wait in the queue (and is there), or is one too many. Whoever begins leaves a
-// thread behind that is free.
+// Whether a request may begin now, must wait in the queue (and is there), or is one too many.
 static enum place admit(struct tdm_http *h, struct tdm_exchange *x) {
 	enum place place = NEVER;
 	if (h->options.is_quick && h->options.is_quick(x))
 		return ASIDE;
 	pthread_mutex_lock(&h->mutex);
-	if (h->busy < h->options.workers && (h->threads > h->busy + 1 || start_thread(h))) {
+	if (h->busy < h->options.workers) {
 		h->busy++;
 		place = NOW;
 	} else if (h->waiting < h->options.queue) {
@@ -382,7 +362,7 @@ static void attend(struct tdm_http *h, struct tdm_exchange *x) {
 		pass_on(x);
 }
 
-// --- threads
+// --- events
 
 // With x->mutex held: what the event says of the client, whoever owns the connection.
 static void heed(struct tdm_exchange *x, uint32_t events) {
@@ -408,37 +388,12 @@ static bool take_event(struct tdm_exchange *x, uint64_t name, uint32_t events) {
 	return mine;
 }
 
-// A thread that has had nothing to do for a while ends, as long as others are free.
-static bool is_spare(struct tdm_http *h) {
-	pthread_mutex_lock(&h->mutex);
-	bool spare = h->threads - h->busy > SPARE_THREADS;
-	h->threads -= spare;
-	pthread_mutex_unlock(&h->mutex);
-	return spare;
-}
-
-static void *serve(void *context) {
+static void on_event(void *context, uint64_t name, uint32_t events) {
 	struct tdm_http *h = context;
-	struct epoll_event event;
-	for (;;) {
-		int n = epoll_wait(h->epoll, &event, 1, SPARE_MS);
-		if (n == 0 && is_spare(h))
-			return NULL;
-		if (n <= 0)
-			continue;
-		uint64_t name = event.data.u64;
-		if (name == STOP)
-			break;
-		if (name == LISTENER)
-			accept_all(h);
-		else if (take_event(h->slots[(uint32_t)name], name, event.events))
-			attend(h, h->slots[(uint32_t)name]);
-	}
-	pthread_mutex_lock(&h->mutex);
-	h->threads--;
-	pthread_cond_broadcast(&h->idle);
-	pthread_mutex_unlock(&h->mutex);
-	return NULL;
+	if (name == LISTENER)
+		accept_all(h);
+	else if (take_event(h->slots[(uint32_t)name], name, events))
+		attend(h, h->slots[(uint32_t)name]);
 }
 
 // --- the keeper: time limits, comments on silent streams, memory
@@ -528,7 +483,7 @@ static int start_listening(struct tdm_http *h, struct tdm_error *err) {
 		setsockopt(h->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	socklen_t n = at.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 	if (h->listener < 0 || bind(h->listener, (struct sockaddr *)&at, n) || listen(h->listener, BACKLOG) ||
-	    epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->listener, &event))
+	    epoll_ctl(tdm_loop_epoll(h->loop), EPOLL_CTL_ADD, h->listener, &event))
 		return tdm_fail(err, TDM_EIO, "cannot listen on %s port %d: %s", h->options.address, h->options.port,
 		                strerror(errno));
 	h->port = bound_port(h->listener);
@@ -536,17 +491,16 @@ static int start_listening(struct tdm_http *h, struct tdm_error *err) {
 }
 
 static int start_threads(struct tdm_http *h, struct tdm_error *err) {
-	pthread_mutex_lock(&h->mutex);
-	bool ok = start_thread(h) && start_thread(h);
-	pthread_mutex_unlock(&h->mutex);
-	if (!ok || pthread_create(&h->keeper, NULL, keep_all, h))
+	int status = tdm_loop_start(h->loop, err);
+	if (status)
+		return status;
+	if (pthread_create(&h->keeper, NULL, keep_all, h))
 		return tdm_fail(err, TDM_EIO, "the server cannot start its threads");
 	return TDM_OK;
 }
 
 int tdm_http_open(const struct tdm_http_options *o, struct tdm_http **out, struct tdm_error *err) {
 	struct tdm_http *h = calloc(1, sizeof *h);
-	struct epoll_event event = {.events = EPOLLIN, .data.u64 = STOP};
 	if (!h || !(h->slots = calloc(o->connections, sizeof(struct tdm_exchange *)))) {
 		free(h);
 		return tdm_fail(err, TDM_ENOMEM, "out of memory for %zu connections", o->connections);
@@ -562,12 +516,13 @@ int tdm_http_open(const struct tdm_http_options *o, struct tdm_http **out, struc
 	pthread_cond_init(&h->idle, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	h->listener = -1;
-	h->epoll = epoll_create1(EPOLL_CLOEXEC);
 	h->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	h->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int status = h->epoll < 0 || h->stop < 0 || epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->stop, &event)
-	                 ? tdm_fail(err, TDM_EIO, "the server cannot watch its sockets: %s", strerror(errno))
-	                 : start_listening(h, err);
+	struct tdm_loop_options events = {.context = h, .event = on_event};
+	int status = h->stop < 0 ? tdm_fail(err, TDM_EIO, "the server cannot be stopped: %s", strerror(errno))
+	                         : tdm_loop_open(&events, &h->loop, err);
+	if (!status)
+		status = start_listening(h, err);
 	if (!status)
 		status = start_threads(h, err);
 	if (status)
@@ -633,16 +588,18 @@ static void free_slots(struct tdm_http *h) {
 }
 
 void tdm_http_close(struct tdm_http *h) {
-	if (h->stop >= 0)
-		(void)!eventfd_write(h->stop, 1);
 	pthread_mutex_lock(&h->mutex);
-	while (h->threads)
+	while (h->busy)
 		pthread_cond_wait(&h->idle, &h->mutex);
 	pthread_mutex_unlock(&h->mutex);
+	if (h->stop >= 0)
+		(void)!eventfd_write(h->stop, 1);
 	if (h->keeper)
 		pthread_join(h->keeper, NULL);
+	if (h->loop)
+		tdm_loop_close(h->loop);
 	free_slots(h);
-	const int files[] = {h->listener, h->epoll, h->stop, h->reserve};
+	const int files[] = {h->listener, h->stop, h->reserve};
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
 		if (files[i] >= 0)
 			close(files[i]);

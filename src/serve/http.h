@@ -1,9 +1,9 @@
 // HTTP: connections, requests and answers; knows nothing of models.
 //
-// One pool of threads serves all connections: a free thread waits for the next readable one, reads its request, calls
-// `handle` and writes the answer itself, so that a request is never handed from thread to thread. There are as many
-// threads as requests under way, and at most workers + 1; one of them is always free to read, to refuse what is too
-// much and to notice a client that leaves, which sets `cancelled`.
+// The threads of one loop (base/loop.h) serve all connections: whoever takes the event that a connection is readable
+// reads its request, calls `handle` and writes the answer itself, so that a request is never handed from thread to
+// thread unless it waits. There is always a thread to read, to refuse what is too much and to notice a client that
+// leaves, which sets `cancelled`.
 #pragma once
 #include "base/arena.h"
 #include "base/bytes.h"
@@ -26,7 +26,7 @@ struct tdm_http_options {
 	                                       // that reads nothing; between two requests
 	bool half_close;                       // a client that has closed its sending side still gets its answer
 	void *context;
-	void (*handle)(void *context, struct tdm_exchange *x); // on a thread of its own; has answered when it returns
+	void (*handle)(void *context, struct tdm_exchange *x); // has answered when it returns
 	void (*refuse)(void *context,
 	               struct tdm_exchange *x);         // all workers are busy and the queue is full: answers at once
 	bool (*is_quick)(const struct tdm_exchange *x); // its answer never waits: handled in any case; NULL = none is

@@ -6,6 +6,7 @@
 // the next connection until the server closes, and `generation` tells late events of an earlier one apart.
 #pragma once
 #include "base/chunks.h"
+#include "base/loop.h"
 #include "serve/head.h"
 #include "serve/http.h"
 #include <pthread.h>
@@ -49,7 +50,8 @@ struct tdm_exchange {
 
 struct tdm_http {
 	struct tdm_http_options options;
-	int listener, epoll, stop, reserve; // stop: an eventfd that ends all threads; reserve: see accept_all()
+	struct tdm_loop *loop;
+	int listener, stop, reserve; // stop: an eventfd that ends the keeper; reserve: see accept_all()
 	uint16_t port;
 	pthread_t keeper;
 	struct tdm_exchange **slots;
@@ -57,7 +59,7 @@ struct tdm_http {
 
 	pthread_mutex_t mutex;
 	pthread_cond_t idle;
-	size_t threads, busy, waiting, open;
+	size_t busy, waiting, open;
 	struct tdm_exchange *first, **last; // the queue
 	struct tdm_exchange *free;
 	atomic_bool closing, short_of_files;

@@ -22,3 +22,4 @@ int tdm_test_view(void);
 int tdm_test_automaton(void);
 int tdm_test_library(void);
 int tdm_test_secret(void);
+int tdm_test_loop(void);
