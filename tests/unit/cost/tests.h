@@ -8,6 +8,7 @@ int tdm_test_speculate(void);
 int tdm_test_align(void);
 int tdm_test_leeway(void);
 int tdm_test_echoed(void);
+int tdm_test_wire(void);
 int tdm_test_cascade(void);
 int tdm_test_route(void);
 int tdm_test_pair(void);
