@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "models/collect.h"
 #include "models/joint.h"
+#include "models/keeper.h"
 #include "models/shadow.h"
 #include <stdlib.h>
 
@@ -18,8 +19,10 @@ struct tdm_scribe {
 	bool is_end;            // and the answer ended with it
 	bool is_silent;
 	struct tdm_error why;
+	struct tdm_run run;          // its own: what goes wrong with a draft is not the answer's failure
 	struct tdm_session *session; // NULL: none yet, or a model that is asked
 	struct tdm_shadow *shadow;
+	struct tdm_keeper *keeper; // of the wanted form, so that it does not draft what cannot come; NULL: none
 	int64_t us, passes, tokens;
 };
 
@@ -51,15 +54,31 @@ static int open_session(struct tdm_scribe *s, struct tdm_run *run) {
 	if (status != TDM_OK)
 		return status;
 	s->passes++;
+	if (tdm_keeper_open(run, s->request, s->session, &s->keeper) != TDM_OK)
+		tdm_error_clear(&run->error); // the target keeps it
 	s->shadow = tdm_shadow_new(s->session);
 	return s->shadow ? TDM_OK : tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for a draft", s->model->name);
+}
+
+// The row without what the wanted form excludes, as long as the answer in these tokens is in the form.
+static const float *keep_form(struct tdm_scribe *s, const float *logits) {
+	int n;
+	const int32_t *tokens = tdm_shadow_tokens(s->shadow, &n);
+	const float *row = tdm_keeper_row(s->keeper, tokens, n, logits);
+	if (row)
+		return row;
+	tdm_error_clear(&s->run.error);
+	tdm_keeper_close(s->keeper);
+	s->keeper = NULL;
+	return logits;
 }
 
 // The most likely token of a row, unless all of the draft is then too unlikely or the answer ends.
 static bool choose(struct tdm_scribe *s, const float *logits, double *path) {
 	const struct tdm_session_ops *ops = s->session->ops;
-	int32_t best = tdm_argmax(logits, s->session->n_vocab);
 	const char *piece;
+	logits = keep_form(s, logits);
+	int32_t best = tdm_argmax(logits, s->session->n_vocab);
 	if (s->min_prob > 0)
 		*path /= tdm_exp_sum(logits, s->session->n_vocab, logits[best]);
 	if (*path < s->min_prob)
@@ -161,17 +180,18 @@ static int write_anew(struct tdm_scribe *s, struct tdm_run *run, const char *ans
 void tdm_scribe_write(struct tdm_scribe *s, struct tdm_run *run, const char *answer, size_t len, int n, int64_t most_us,
                       struct tdm_written *out) {
 	int64_t start_us = tdm_now_us();
-	struct tdm_run own = *run; // what goes wrong with a draft is not the answer's failure
 	*out = (struct tdm_written){0};
 	if (s->is_silent)
 		return;
+	struct tdm_run *own = &s->run;
+	*own = *run;
 	bool is_step = s->model->can & TDM_CAN_STEP;
-	if (!is_step && most_us > 0 && (!own.deadline_us || start_us + most_us < own.deadline_us))
-		own.deadline_us = start_us + most_us;
-	int status = !is_step && has_rest(s, answer, len) ? TDM_OK : write_anew(s, &own, answer, len, n);
+	if (!is_step && most_us > 0 && (!own->deadline_us || start_us + most_us < own->deadline_us))
+		own->deadline_us = start_us + most_us;
+	int status = !is_step && has_rest(s, answer, len) ? TDM_OK : write_anew(s, own, answer, len, n);
 	s->us += tdm_now_us() - start_us;
 	if (status != TDM_OK && status != TDM_EDEADLINE)
-		fall_silent(s, &own.error);
+		fall_silent(s, &own->error);
 	if (status != TDM_OK)
 		return;
 	size_t used = len - s->at;
@@ -187,6 +207,7 @@ void tdm_scribe_free(struct tdm_scribe *s, struct tdm_run *run, int status) {
 	if (c)
 		c->passes = s->passes;
 	tdm_shadow_free(s->shadow);
+	tdm_keeper_close(s->keeper);
 	if (s->session)
 		s->session->ops->close(s->session);
 	tdm_bytes_release(&s->draft);

@@ -143,3 +143,8 @@ int tdm_shadow_follow(struct tdm_shadow *sh, struct tdm_run *run, const char *te
 		sh->len = sh->n_before + same;
 	return status == TDM_ECONTEXT && run->error.status == TDM_OK ? TDM_OK : status;
 }
+
+const int32_t *tdm_shadow_tokens(const struct tdm_shadow *sh, int *n) {
+	*n = sh->n;
+	return sh->tokens;
+}

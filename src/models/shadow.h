@@ -12,3 +12,5 @@ void tdm_shadow_free(struct tdm_shadow *sh); // NULL is fine
 // Brings the session to the whole text of the answer. *logits: the row after it; NULL: there is none, because the text
 // ends inside a character, cannot be split, or is longer than the context; the session is then as before.
 int tdm_shadow_follow(struct tdm_shadow *sh, struct tdm_run *run, const char *text, size_t len, const float **logits);
+// The answer in the session's tokens, as far as it was followed.
+const int32_t *tdm_shadow_tokens(const struct tdm_shadow *sh, int *n);
