@@ -252,6 +252,17 @@ static int read_labels(const struct tdm_command_call *call, struct work *w, stru
 	return status ? status : choose(call, &w->table, replayed);
 }
 
+static int check_outputs(const struct tdm_command_call *call) {
+	const struct options *o = call->options;
+	if (o->svg && (!call->n_operands || (!o->scores.n && !o->ledger)))
+		return tdm_fail(call->error, TDM_EVALUE,
+		                "tandem replay: --svg draws scores; expected a table and --scores too");
+	if (o->labels && (!call->n_operands || (!o->scores.n && o->small.n < 2 && !o->ledger)))
+		return tdm_fail(call->error, TDM_EVALUE,
+		                "tandem replay: --labels needs a score: expected --scores, or several models in --small");
+	return TDM_OK;
+}
+
 static int check_call(const struct tdm_command_call *call) {
 	const struct options *o = call->options;
 	if (o->ledger && !o->by)
@@ -261,13 +272,7 @@ static int check_call(const struct tdm_command_call *call) {
 		return tdm_fail(call->error, TDM_EVALUE, "tandem replay: --by, --signal and --days are of a --ledger");
 	if (!call->n_operands && !o->ledger)
 		return tdm_fail(call->error, TDM_EVALUE, "tandem replay: expected a table of outcomes, or --ledger");
-	if (o->svg && (!call->n_operands || (!o->scores.n && !o->ledger)))
-		return tdm_fail(call->error, TDM_EVALUE,
-		                "tandem replay: --svg draws scores; expected a table and --scores too");
-	if (o->labels && (!call->n_operands || (!o->scores.n && o->small.n < 2 && !o->ledger)))
-		return tdm_fail(call->error, TDM_EVALUE,
-		                "tandem replay: --labels needs a score: expected --scores, or several models in --small");
-	return TDM_OK;
+	return check_outputs(call);
 }
 
 static int run(const struct tdm_command_call *call) {

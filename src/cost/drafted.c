@@ -28,6 +28,7 @@ static void adapt_by_time(struct tdm_drafted *a, int accepted) {
 	bool was_cut = tdm_draft_fitting(a, a->n_tokens - 1 - accepted, a->tried) < a->tried;
 	if (a->tried > 0 && !was_cut)
 		tdm_pace_kept(&a->pace, 0, a->tried, accepted);
+	tdm_pace_held(&a->pace, a->n_drafted, accepted);
 	a->gamma = a->is_off ? 0 : tdm_pace_choose(&a->pace, &all, TDM_DRAFT_MOST);
 }
 
@@ -104,7 +105,7 @@ static int open_draft(void *arg, struct tdm_run *run) {
 	d->us += tdm_now_us() - start_us;
 	d->passes++;
 	if (status == TDM_OK && !a->keeper)
-		status = tdm_draft_make(a, run, (int)a->kind->opening);
+		status = tdm_draft_make(a, run, a->opening);
 	if (status == TDM_OK)
 		tdm_draft_ahead(a, run);
 	return status;
@@ -117,7 +118,7 @@ static int opening_tokens(void *context, int32_t *tokens, int cap) {
 	a->is_opened = true;
 	a->opened = tdm_apart_join(&a->apart, a->run);
 	if (a->opened == TDM_OK && a->keeper)
-		a->opened = tdm_draft_make(a, a->run, (int)a->kind->opening);
+		a->opened = tdm_draft_make(a, a->run, a->opening);
 	if (a->n_drafted > cap)
 		tdm_draft_stop(a);
 	if (a->opened == TDM_OK)
@@ -145,7 +146,7 @@ static int start_within(struct tdm_drafted *a) {
 static int start(struct tdm_drafted *a) {
 	struct tdm_session *t = a->target.session;
 	int32_t unasked[1];
-	int64_t start_us = tdm_now_us();
+	int64_t start_us = a->start_us = tdm_now_us();
 	if (!a->is_off)
 		tdm_apart_start(&a->apart, a->run, open_draft, a);
 	a->is_opened = a->is_off;
@@ -192,27 +193,63 @@ static int open_draft_side(struct tdm_drafted *a) {
 	return tdm_align_open(a->run, a->kind->map, a->draft.session, a->target.session, &a->draft.session);
 }
 
-static int prepare(struct tdm_drafted *a, const struct tdm_request *request, struct tdm_sink *sink) {
+// Whether there is to be a draft at all, and what of it while the prompt is read.
+static void choose_opening(struct tdm_drafted *a) {
+	struct tdm_follow_kind *paces = a->kind->paces;
+	int most = (int)a->kind->opening, run = tdm_pace_run(&a->pace, most);
+	a->opening = run > 0 ? run : a->gamma < most ? a->gamma : most;
+	for (size_t i = 0; i < a->asked->n_messages; i++)
+		a->prompt_bytes += a->asked->messages[i].len;
+	// elsewhere what is said would depend on it, or the draft has read the prompt already
+	if (!a->is_timed || a->kind->accept != TDM_ACCEPT_EXACT || !a->kind->draft) {
+		a->opening = most;
+		return;
+	}
+	pthread_mutex_lock(&paces->lock);
+	a->is_off = !tdm_worth_ask(&paces->worth, a->prompt_bytes);
+	pthread_mutex_unlock(&paces->lock);
+}
+
+static void learn_worth(struct tdm_drafted *a) {
+	struct tdm_follow_kind *paces = a->kind->paces;
+	tdm_follow_learn(paces, &a->pace);
+	if (!a->kind->draft)
+		return;
+	pthread_mutex_lock(&paces->lock);
+	tdm_worth_tell(&paces->worth, a->prompt_bytes, !a->is_off, &a->pace, a->n_tokens, a->prompt_us,
+	               tdm_now_us() - a->start_us);
+	pthread_mutex_unlock(&paces->lock);
+}
+
+// The draft is opened where it is asked, and until it is known that it goes with the target.
+static int open_both(struct tdm_drafted *a) {
 	struct tdm_run *run = a->run;
 	int status = open_side(&a->target, a->kind->target, run);
-	if (status == TDM_OK && a->kind->draft)
-		status = open_draft_side(a);
-	if (status == TDM_OK && a->kind->draft)
-		status = tdm_joint_check(run, a->kind->name, a->target.session, a->draft.session);
 	if (status != TDM_OK)
 		return status;
 	a->n_vocab = a->target.session->n_vocab;
 	a->gamma = (int)a->kind->gamma;
-	a->request = tdm_joint_request(request, a->target.session);
-	a->sampling = tdm_joint_sampling(request, a->target.session);
+	a->request = tdm_joint_request(a->asked, a->target.session);
+	a->sampling = tdm_joint_sampling(a->asked, a->target.session);
 	a->is_greedy = a->sampling.temperature <= 0;
 	a->is_timed = a->is_greedy && a->kind->adaptive;
 	tdm_follow_learned(a->kind->paces, &a->pace);
-	a->is_off = a->is_timed && !tdm_accept_mixes(a->kind->accept) && tdm_pace_is_off(&a->pace, 0, TDM_DRAFT_MOST);
+	choose_opening(a);
+	if (!a->kind->draft || (a->is_off && tdm_pace_run(&a->pace, 1) > 0))
+		return TDM_OK;
+	status = open_draft_side(a);
+	return status == TDM_OK ? tdm_joint_check(run, a->kind->name, a->target.session, a->draft.session) : status;
+}
+
+static int prepare(struct tdm_drafted *a, const struct tdm_request *request, struct tdm_sink *sink) {
+	struct tdm_run *run = a->run;
+	a->asked = request;
+	int status = open_both(a);
+	if (status != TDM_OK)
+		return status;
 	tdm_rng_stream(&a->draw, run->seed, "speculate.draft", request->draw);
 	tdm_rng_stream(&a->accept, run->seed, "speculate.accept", request->draw);
 	tdm_rng_stream(&a->replace, run->seed, "speculate.replace", request->draw);
-	a->asked = request;
 	status = allocate(a, sink);
 	return status == TDM_OK ? tdm_keeper_open(run, request, a->target.session, &a->keeper) : status;
 }
@@ -262,7 +299,7 @@ static const char *source_of(const struct tdm_drafted *a) {
 static void record(struct tdm_drafted *a, int status, int64_t written) {
 	struct tdm_record *r = a->run->record;
 	bool is_within = !a->kind->draft; // then the draft is no model of its own, with a price
-	if (!a->target.session || (!a->draft.session && !is_within))
+	if (!a->target.session || (!a->draft.session && !is_within && !a->is_off))
 		return;
 	struct tdm_call *c = tdm_joint_record(a->run, a->target.session, "verify", status, written, a->target.us);
 	if (c) {
@@ -304,8 +341,8 @@ int tdm_drafted(const struct tdm_drafted_kind *k, struct tdm_run *run, const str
 		status = k->draft ? start(&a) : start_within(&a);
 	while (status == TDM_OK && has_room(&a))
 		status = step(&a);
-	if (a.is_timed)
-		tdm_follow_learn(a.kind->paces, &a.pace);
+	if (a.is_timed && status >= 0)
+		learn_worth(&a);
 	if (status >= 0)
 		status = tdm_writer_end(a.writer, result);
 	record(&a, status, status == TDM_OK ? result->completion_tokens : a.n_tokens);

@@ -28,7 +28,7 @@ struct tdm_drafted {
 	struct tdm_sampling sampling;
 	bool is_greedy;
 	struct tdm_rng draw, accept, replace;
-	int n_vocab, gamma;
+	int n_vocab, gamma, opening;
 	bool is_timed, is_off; // gamma is chosen by time; the draft is left alone
 	struct tdm_pace pace;
 	int tried;       // gamma of the draft that is there
@@ -43,7 +43,8 @@ struct tdm_drafted {
 	struct tdm_ahead ahead;
 	int64_t all_drafted, all_accepted;
 	int64_t accepted_at[TDM_DRAFT_MOST]; // by their place in a draft
-	int64_t prompt_us;
+	size_t prompt_bytes;
+	int64_t start_us, prompt_us;
 	float *p, *q; // the target's row in work; one row for each drafted token, of cascades one more
 	struct tdm_writer *writer;
 	struct tdm_keeper *keeper; // of the wanted form: masks the rows of both sides alike

@@ -98,7 +98,9 @@ int tdm_draft_clip(struct tdm_drafted *a, int n) {
 }
 
 int tdm_draft_fitting(const struct tdm_drafted *a, int n, int gamma) {
-	const struct tdm_session *d = a->draft.session;
+	const struct tdm_session *d = a->draft.session; // NULL: left alone
+	if (!d || gamma <= 0)
+		return 0;
 	int left = a->request.max_tokens - n - 1, room = d->context - d->prompt_tokens - n + !mixes(a);
 	if (a->request.max_tokens > 0 && gamma > left)
 		gamma = left;
@@ -127,7 +129,7 @@ static int look_on(struct tdm_drafted *a, struct tdm_run *run, int row) {
 int tdm_draft_make(struct tdm_drafted *a, struct tdm_run *run, int gamma) {
 	struct tdm_session *s = a->draft.session;
 	int behind = a->n_tokens - a->draft.seen, row = behind > 0 ? behind - 1 : 0, status = TDM_OK;
-	bool has_room = s->prompt_tokens + a->n_tokens <= s->context;
+	bool has_room = s && s->prompt_tokens + a->n_tokens <= s->context;
 	a->n_drafted = 0;
 	a->has_more = false;
 	a->path = 1;

@@ -7,7 +7,7 @@
 #pragma once
 #include "cost/dictate.h"
 #include "cost/habit.h"
-#include "cost/pace.h"
+#include "cost/worth.h"
 #include "models/model.h"
 #include <pthread.h>
 
@@ -23,8 +23,9 @@ struct tdm_follow_kind { // of the kind's model; lives as long as it
 	double min_prob;           // likewise
 	int most;                  // tokens of a guess
 	bool adaptive;             // the length is chosen by time; else always as long as it can be
-	pthread_mutex_t lock;      // guards pace
+	pthread_mutex_t lock;      // guards pace and worth
 	struct tdm_pace pace;      // what answers have learned so far
+	struct tdm_worth worth;    // with the lock too: of drafts of a model
 };
 
 void tdm_follow_init(struct tdm_follow_kind *k);

@@ -4,7 +4,8 @@
 
 static const double forget = 1.0 / 512, weight = 1.0 / 8, worth = 1.04;
 static const double purse = 0.007, purse_most = 30, stale = 0.6;
-static const double slope = 0.04; // of a pass's time for one token more, where nothing was measured
+static const double age = 1.0 / 64, alike = 16; // of what drafts brought
+static const double slope = 0.04;               // of a pass's time for one token more, where nothing was measured
 
 void tdm_pace_init(struct tdm_pace *p) {
 	memset(p, 0, sizeof *p);
@@ -34,6 +35,13 @@ static double seen(const struct tdm_pace *p, int n, double hope) {
 	return p->pass_us[n] * (1 - hope * (1 - p->fresh[n]));
 }
 
+// What a token more costs, as far as is known from passes of up to so many.
+static double dearer(const struct tdm_pace *p, int below) {
+	double least = slope * p->pass_us[below];
+	double seen_us = below > 1 && p->pass_us[1] > 0 ? (p->pass_us[below] - p->pass_us[1]) / (below - 1) : 0;
+	return seen_us > least ? seen_us : least;
+}
+
 static double cost(const struct tdm_pace *p, int n_tokens, double hope) {
 	int below = n_tokens, above = n_tokens;
 	while (below > 0 && p->pass_us[below] <= 0)
@@ -46,7 +54,7 @@ static double cost(const struct tdm_pace *p, int n_tokens, double hope) {
 		return 0;
 	double low = seen(p, below, hope);
 	if (above == TDM_GUESS_MOST + 2)
-		return low * (1 + slope * (n_tokens - below));
+		return low + dearer(p, below) * (n_tokens - below);
 	return low + (seen(p, above, hope) - low) * (n_tokens - below) / (above - below);
 }
 
@@ -69,10 +77,14 @@ static int best(const struct tdm_pace *p, int sort, int n, double hope, double *
 	return chosen;
 }
 
+static bool is_known(const struct tdm_pace *p) {
+	return p->pass_us[1] > 0 && p->fresh[1] >= stale;
+}
+
 int tdm_pace_choose(struct tdm_pace *p, const struct tdm_guess *g, int most) {
 	int n = g->n < most ? g->n : most;
 	double each, hoped;
-	if (p->pass_us[1] <= 0 || p->fresh[1] < stale)
+	if (!is_known(p))
 		return 0;
 	int chosen = best(p, g->sort, n, 0, &each), other = best(p, g->sort, n, 1, &hoped);
 	if (other == chosen || other == 0)
@@ -86,17 +98,38 @@ int tdm_pace_choose(struct tdm_pace *p, const struct tdm_guess *g, int most) {
 
 bool tdm_pace_is_off(struct tdm_pace *p, int sort, int n) {
 	struct tdm_guess g = {.n = n, .sort = sort};
-	return p->pass_us[1] > 0 && p->fresh[1] >= stale && tdm_pace_choose(p, &g, n) == 0;
+	return is_known(p) && tdm_pace_choose(p, &g, n) == 0;
 }
 
-// Of what would have come after a draft that came true as a whole, nothing is known but how often first tokens do.
+// A place that was seldom come to is taken to be like all of them. Old drafts count for less and less.
 void tdm_pace_kept(struct tdm_pace *p, int sort, int m, int kept) {
-	double *gain = p->gain[sort], more = 1, came = kept;
-	for (int i = 1; i <= TDM_GUESS_MOST; i++) {
-		if (i > m && kept == m)
-			came += more *= gain[1] < 1 ? gain[1] : 1;
-		gain[i] += weight * ((came < i ? came : i) - gain[i]);
+	double *gain = p->gain[sort], asked = 2, came = 1, whole = 1;
+	for (int i = 0; i < TDM_GUESS_MOST; i++) {
+		bool is_asked = i < m && i <= kept;
+		p->asked[i] += is_asked - p->asked[i] * age;
+		p->came[i] += (is_asked && i < kept) - p->came[i] * age;
+		asked += p->asked[i];
+		came += p->came[i];
 	}
+	for (int i = 0; i < TDM_GUESS_MOST; i++) {
+		whole *= (p->came[i] + alike * came / asked) / (p->asked[i] + alike);
+		gain[i + 1] = gain[i] + whole;
+	}
+}
+
+void tdm_pace_held(struct tdm_pace *p, int n, int kept) {
+	if (n <= 0)
+		return;
+	p->held += kept - p->held * age;
+	p->broke += (kept < n) - p->broke * age;
+}
+
+int tdm_pace_run(const struct tdm_pace *p, int most) {
+	double each = (p->held + 1) / (p->held + p->broke + 2), all = each * each;
+	int n = p->held + p->broke > 0 && most > 0;
+	for (; n > 0 && n < most && all >= 0.5; n++)
+		all *= each;
+	return n;
 }
 
 static void learn(struct tdm_watch *w, struct tdm_pace *p) {

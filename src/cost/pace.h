@@ -15,7 +15,9 @@ struct tdm_pace {
 	double pass_us[TDM_GUESS_MOST + 2]; // of passes with so many tokens; 0 = none yet
 	double fresh[TDM_GUESS_MOST + 2];   // 1: tried just now; falls
 	double purse_us;
-	double gain[TDM_GUESS_SORTS][TDM_GUESS_MOST + 1]; // tokens that came of a guess cut to so many
+	double gain[TDM_GUESS_SORTS][TDM_GUESS_MOST + 1];   // tokens that came of a guess cut to so many
+	double asked[TDM_GUESS_MOST], came[TDM_GUESS_MOST]; // places of drafts: how often there was one, and came true
+	double held, broke;                                 // drafted tokens that came true; drafts that did not, at one
 };
 
 void tdm_pace_init(struct tdm_pace *p);
@@ -28,6 +30,9 @@ bool tdm_pace_is_off(struct tdm_pace *p, int sort, int n);
 // For drafts that cost time to make: of one of at most m tokens, `kept` came true. pass() is told the time of draft
 // and pass together, as of a pass of 1 + m tokens.
 void tdm_pace_kept(struct tdm_pace *p, int sort, int m, int kept);
+// Of n drafted tokens, `kept` came true: how many of a draft do at even odds is in run(), 0 = unknown.
+void tdm_pace_held(struct tdm_pace *p, int n, int kept);
+int tdm_pace_run(const struct tdm_pace *p, int most);
 
 // A guess beside the text that comes, one at a time from its beginning to its end: only so is what is learned fair.
 struct tdm_watch {

@@ -4,10 +4,11 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 #include <string.h>
 #include "base/random.h"
 #include "cost/lookup.h"
-#include "cost/pace.h"
+#include "cost/worth.h"
 #include "tests.h"
 
 static struct tdm_guess chain(int n) {
@@ -140,6 +141,85 @@ static void lookup_takes_the_longest_match_and_the_latest(void **state) {
 	assert_int_equal(g.n, 0);
 }
 
+// Drafts of the length that the pace chooses, at an acceptance and with costs that are known.
+static double drafted_times_plain(double accept, double token_us) {
+	static const struct tdm_guess any = {.n = 24};
+	struct tdm_pace p;
+	struct tdm_rng rng;
+	double tokens = 0, us = 0;
+	tdm_pace_init(&p);
+	tdm_rng_init(&rng, 7);
+	for (int i = 0; i < 3000; i++) {
+		int n = tdm_pace_choose(&p, &any, 24), came = 0;
+		double took = 1000 + token_us * n;
+		while (came < n && tdm_rng_double(&rng) < accept)
+			came++;
+		tdm_pace_pass(&p, 1 + n, (int64_t)took);
+		if (n > 0)
+			tdm_pace_kept(&p, 0, n, came);
+		tokens += 1 + came;
+		us += took;
+	}
+	return 1000 * tokens / us;
+}
+
+static void drafts_are_nearly_as_long_as_is_best(void **state) {
+	static const double accept[] = {0.3, 0.6, 0.7, 0.8, 0.9, 0.95}, token_us[] = {50, 150, 300, 700};
+	for (size_t i = 0; i < sizeof accept / sizeof *accept; i++)
+		for (size_t k = 0; k < sizeof token_us / sizeof *token_us; k++) {
+			double best = 1, sum = 1, all = 1;
+			for (int m = 1; m <= 24; m++) {
+				sum += all *= accept[i];
+				best = fmax(best, sum / (1 + token_us[k] * m / 1000));
+			}
+			assert_true(drafted_times_plain(accept[i], token_us[k]) > 0.95 * best);
+		}
+}
+
+static void an_opening_goes_as_far_as_even_odds(void **state) {
+	struct tdm_pace p;
+	tdm_pace_init(&p);
+	assert_int_equal(tdm_pace_run(&p, 24), 0);
+	for (int i = 0; i < 400; i++)
+		tdm_pace_held(&p, 6, 6);
+	assert_int_equal(tdm_pace_run(&p, 24), 24);
+	for (int i = 0; i < 400; i++)
+		tdm_pace_held(&p, 6, i % 2 ? 4 : 5); // nine of eleven
+	assert_in_range(tdm_pace_run(&p, 24), 3, 4);
+	for (int i = 0; i < 400; i++)
+		tdm_pace_held(&p, 6, 0);
+	assert_int_equal(tdm_pace_run(&p, 24), 1);
+	assert_int_equal(tdm_pace_run(&p, 0), 0);
+}
+
+// Answers of 10 tokens to prompts of so many bytes, where a draft makes the prompt dearer and the tokens cheaper.
+static int answers_with_a_draft(struct tdm_worth *w, size_t bytes, double prompt_us, double token_us, int n) {
+	struct tdm_pace p;
+	int with = 0;
+	tdm_pace_init(&p);
+	tdm_pace_pass(&p, 1, 100);
+	for (int i = 0; i < n; i++) {
+		bool is_with = tdm_worth_ask(w, bytes);
+		int64_t start_us = is_with ? (int64_t)(prompt_us * 1000) : 1000;
+		int64_t us = start_us + (int64_t)((is_with ? token_us : 1) * 900 * 1.2); // what nobody measures is there too
+		tdm_worth_tell(w, bytes, is_with, &p, 10, start_us, us);
+		with += is_with;
+	}
+	return with;
+}
+
+static void a_draft_is_asked_where_whole_answers_gain(void **state) {
+	struct tdm_worth w;
+	memset(&w, 0, sizeof w);
+	assert_true(answers_with_a_draft(&w, 100, 1.1, 0.6, 640) > 600);
+	assert_true(answers_with_a_draft(&w, 100000, 1.5, 0.6, 640) < 40); // the prompt takes the gain
+	assert_true(answers_with_a_draft(&w, 100, 1.1, 0.6, 640) > 600);
+	answers_with_a_draft(&w, 100, 1.1, 1.5, 64);
+	assert_true(answers_with_a_draft(&w, 100, 1.1, 1.5, 640) < 40);
+	answers_with_a_draft(&w, 100, 1.0, 0.5, 640); // and back
+	assert_true(answers_with_a_draft(&w, 100, 1.0, 0.5, 640) > 600);
+}
+
 int tdm_test_pace(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(demand_46_drafts_are_off_where_they_lose),
@@ -147,6 +227,9 @@ int tdm_test_pace(void) {
 	    cmocka_unit_test(they_come_back),
 	    cmocka_unit_test(one_long_pass_does_not_last),
 	    cmocka_unit_test(costs_between_measured_ones_are_on_the_line),
+	    cmocka_unit_test(drafts_are_nearly_as_long_as_is_best),
+	    cmocka_unit_test(an_opening_goes_as_far_as_even_odds),
+	    cmocka_unit_test(a_draft_is_asked_where_whole_answers_gain),
 	    cmocka_unit_test(lookup_takes_the_longest_match_and_the_latest),
 	};
 	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
