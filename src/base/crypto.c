@@ -2,12 +2,13 @@
 //
 // The rule kept here: fail closed. A hash that could not be computed (no memory) is filled with random bytes and so
 // equals nothing, rather than with a constant that would equal every other failure.
+#define OPENSSL_API_COMPAT 10100 // hash_parts() says why
 #include "base/crypto.h"
 #include "base/random.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <pthread.h>
+#include <openssl/sha.h>
 #include <string.h>
 
 #define BLOCK_BYTES 64 // of SHA-256
@@ -17,38 +18,27 @@ static void fill_unequal(uint8_t out[TDM_SHA256_BYTES]) {
 		RAND_bytes(out, TDM_SHA256_BYTES);
 }
 
-// Looked up once: asking for a digest by its name takes longer than a short text's hash.
-static EVP_MD *sha256;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-static void find_sha256(void) {
-	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-}
-
 struct part {
 	const void *data;
 	size_t n;
 };
 #define MOST_PARTS 4
 
-// The hash of parts, one after the other.
-static bool hash_parts(EVP_MD_CTX *context, const struct part *parts, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
-	bool ok = context && EVP_DigestInit_ex2(context, sha256, NULL);
+// The hash of parts, one after the other. By the functions that take their memory from the caller: a request needs
+// several hashes of short texts, and what libcrypto's newer ones allocate for each would cost as much as the hash.
+static bool hash_parts(const struct part *parts, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
+	SHA256_CTX context;
+	bool ok = SHA256_Init(&context);
 	for (size_t i = 0; ok && i < n; i++)
-		ok = EVP_DigestUpdate(context, parts[i].n ? parts[i].data : "", parts[i].n);
-	return ok && EVP_DigestFinal_ex(context, out, NULL);
-}
-
-static EVP_MD_CTX *new_context(void) {
-	pthread_once(&once, find_sha256);
-	return sha256 ? EVP_MD_CTX_new() : NULL;
+		ok = !parts[i].n || SHA256_Update(&context, parts[i].data, parts[i].n);
+	ok = ok && SHA256_Final(out, &context);
+	tdm_wipe(&context, sizeof context); // parts may be a key
+	return ok;
 }
 
 void tdm_sha256(const void *data, size_t n, uint8_t out[TDM_SHA256_BYTES]) {
-	EVP_MD_CTX *context = new_context();
-	if (!hash_parts(context, &(struct part){data, n}, 1, out))
+	if (!hash_parts(&(struct part){data, n}, 1, out))
 		fill_unequal(out);
-	EVP_MD_CTX_free(context);
 }
 
 // RFC 2104: H(key ^ opad, H(key ^ ipad, parts)).
@@ -56,20 +46,18 @@ static bool hmac_parts(struct part key, const struct part *parts, size_t n, uint
 	uint8_t block[BLOCK_BYTES] = {0}, hash[TDM_SHA256_BYTES];
 	struct part inner[MOST_PARTS + 1] = {{block, sizeof block}};
 	const struct part outer[] = {{block, sizeof block}, {hash, sizeof hash}};
-	EVP_MD_CTX *context = new_context();
 	bool ok = true;
 	if (key.n > BLOCK_BYTES)
-		ok = hash_parts(context, &key, 1, block);
+		ok = hash_parts(&key, 1, block);
 	else if (key.n)
 		memcpy(block, key.data, key.n);
 	memcpy(inner + 1, parts, n * sizeof *parts);
 	for (size_t i = 0; i < BLOCK_BYTES; i++)
 		block[i] ^= 0x36;
-	ok = ok && hash_parts(context, inner, n + 1, hash);
+	ok = ok && hash_parts(inner, n + 1, hash);
 	for (size_t i = 0; i < BLOCK_BYTES; i++)
 		block[i] ^= 0x36 ^ 0x5c;
-	ok = ok && hash_parts(context, outer, 2, out);
-	EVP_MD_CTX_free(context);
+	ok = ok && hash_parts(outer, 2, out);
 	tdm_wipe(block, sizeof block);
 	return ok;
 }

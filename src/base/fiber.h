@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <ucontext.h>
 
-struct tdm_fiber { // of a thread itself: zeroed, and filled when it is left
-	ucontext_t context;
+struct tdm_fiber {            // of a thread itself: zeroed, and filled when it is left
+	void *top;                // of its stack, where the processor is one that we know
+	ucontext_t context;       // elsewhere
 	void (*entry)(void *arg); // does not return
 	void *arg;
 	struct tdm_fiber *from; // who switched to it

@@ -461,7 +461,11 @@ int tdm_journal_open(const struct tdm_journal_options *o, struct tdm_journal **o
 		j->o.file_bytes = j->o.limit_bytes / FILES_OF_A_LIMIT;
 	pthread_mutex_init(&j->reading, NULL);
 	pthread_mutex_init(&j->syncing, NULL);
-	pthread_mutex_init(&j->mutex, NULL);
+	pthread_mutexattr_t brief; // held for a write, which is over before a thread would sleep
+	pthread_mutexattr_init(&brief);
+	pthread_mutexattr_settype(&brief, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&j->mutex, &brief);
+	pthread_mutexattr_destroy(&brief);
 	j->path = o->path ? strdup(o->path) : NULL;
 	int status = o->path && !j->path ? tdm_fail(err, TDM_ENOMEM, "ledger: out of memory") : TDM_OK;
 	if (!status && j->path)
