@@ -9,6 +9,7 @@
 #define LENGTH_SCALE 8.0           // ln of the bytes of a long prompt: keeps the feature near 1
 #define SURE 1e-4                  // a log-probability nearer to 0 says no more
 #define SIGN_LIMIT 1.0             // of a sign after scaling
+#define MOST_ASKED 24              // words
 #define N_KNOWN 65536              // bits: a hash for each word of a question
 
 static unsigned char folded(char c) {
@@ -91,6 +92,7 @@ struct words { // a walk over the words of a text
 	const char *text;
 	size_t n, at;
 	uint64_t hash, pair; // of the word, and of it with the one before; pair 0: it is the first
+	uint64_t kind;       // of the word with every digit as 0
 	bool is_number;
 };
 
@@ -101,9 +103,10 @@ static bool next_word(struct words *w) {
 	if (w->at == w->n)
 		return false;
 	w->is_number = folded(w->text[w->at]) == '0';
-	w->hash = HASH_START;
+	w->hash = w->kind = HASH_START;
 	for (; w->at < w->n && is_word(folded(w->text[w->at])); w->at++) {
 		char c = w->text[w->at];
+		w->kind = step(w->kind, folded(c));
 		w->hash = step(w->hash, (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c));
 	}
 	w->pair = before ? (before * HASH_FACTOR) ^ w->hash : 0;
@@ -155,15 +158,19 @@ static void compare_words(const struct tdm_seen *seen, double *out) {
 
 // --- signs
 
-const char *const tdm_sign_names[TDM_N_SIGNS] = {
+static const char *const sign_names[TDM_SIGN_RELATIONS] = {
     "least", "mean",   "sum",   "second", "first", "last",           "mean_logprob", "least_logprob", "least_p",
     "sum_p", "pieces", "bytes", "copied", "new",   "copied_numbers", "numbers",      "copied_pairs",
 };
 
+const char *tdm_sign_name(int sign) {
+	return sign < TDM_SIGN_RELATIONS ? sign_names[sign] : tdm_relation_names[sign - TDM_SIGN_RELATIONS];
+}
+
 // What brings each near 0 with a spread of about a quarter: the middle and four times the spread.
 static const struct {
 	double middle, scale;
-} signs[TDM_N_SIGNS] = {
+} signs[TDM_SIGN_RELATIONS] = {
     [TDM_SIGN_LEAST] = {1.6, 9},
     [TDM_SIGN_MEAN] = {2.7, 9},
     [TDM_SIGN_SUM] = {1.1, 9},
@@ -203,18 +210,50 @@ static void measure(const struct tdm_seen *seen, double *out) {
 	out[TDM_SIGN_PIECES] = log1p(p->n);
 	out[TDM_SIGN_BYTES] = log1p((double)seen->n_answer);
 	compare_words(seen, out);
+	tdm_relations(seen->question, seen->n_question, seen->answer, seen->n_answer, out + TDM_SIGN_RELATIONS);
+}
+
+static void scale(double x[TDM_N_SIGNS]) {
+	for (int i = 0; i < TDM_SIGN_RELATIONS; i++)
+		x[i] = fmax(-SIGN_LIMIT, fmin(SIGN_LIMIT, (x[i] - signs[i].middle) / signs[i].scale));
+	for (int i = TDM_SIGN_RELATIONS; i < TDM_N_SIGNS; i++)
+		x[i] /= 2;
+}
+
+// The first words that say what is asked, hashed; each counts by one over the root of how many there are.
+static int read_asked(const struct tdm_seen *seen, uint8_t asked[TDM_N_ASKED]) {
+	struct tdm_piece_of_text passage = tdm_passage(seen->question, seen->n_question);
+	const char *end = passage.n ? passage.text + passage.n : seen->question;
+	struct words parts[] = {
+	    {.text = seen->question, .n = passage.n ? (size_t)(passage.text - seen->question) : 0},
+	    {.text = end, .n = seen->n_question - (size_t)(end - seen->question)},
+	};
+	int n = 0, seen_words = 0;
+	memset(asked, 0, TDM_N_ASKED);
+	for (int i = 0; i < 2; i++)
+		while (seen_words < MOST_ASKED && next_word(&parts[i])) {
+			uint8_t *at = &asked[(parts[i].kind ^ parts[i].kind >> 29) % TDM_N_ASKED];
+			seen_words++;
+			n += !*at;
+			*at = 1;
+		}
+	return n;
 }
 
 static void add_signs(const struct tdm_seen *seen, float *out) {
 	double x[TDM_N_SIGNS];
+	uint8_t asked[TDM_N_ASKED];
 	measure(seen, x);
+	scale(x);
 	for (int i = 0; i < TDM_N_SIGNS; i++) {
-		x[i] = (x[i] - signs[i].middle) / signs[i].scale;
-		x[i] = fmax(-SIGN_LIMIT, fmin(SIGN_LIMIT, x[i]));
 		out[TDM_FEATURE_SIGNS + i] = (float)x[i];
 		for (int k = 0; k <= i; k++)
 			out[TDM_FEATURE_PAIRS + i * (i + 1) / 2 + k] = (float)(x[i] * x[k]);
 	}
+	int n = read_asked(seen, asked);
+	for (int w = 0; w < TDM_N_ASKED; w++)
+		for (int i = 0; asked[w] && i < TDM_N_SIGNS; i++)
+			out[TDM_FEATURE_ASKED + w * TDM_N_SIGNS + i] = (float)(x[i] / sqrt(n));
 }
 
 // --- the whole

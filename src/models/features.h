@@ -5,11 +5,14 @@
 // digit as 0: how many digits there are says more about difficulty than which), as ln(1 + count), of length 1 together;
 // then the length of the text and its share of digits.
 // Of a question and its answer: the same again for the answer's text, then signs of trust: how sure the writer was of
-// its words, how many of them the question contains; then the products of any two signs, because a sign means one thing
-// in a copied name and another in a sum. A new sign: a row in features.c, one in the enum; old files do not fit then.
+// its words, how many of them the question contains, and how the two are related (relations.h); then the products of
+// any two signs, because a sign means one thing in a copied name and another in a sum, and for the same reason every
+// sign under each of the first words that say what is asked, which are hashed to 128 numbers. A new sign: a row in
+// features.c, one in the enum; old files do not fit then.
 #pragma once
 #include "models/logprobs.h"
 #include "models/model.h"
+#include "models/relations.h"
 
 #define TDM_N_GRAMS 4096
 enum tdm_sign {
@@ -30,8 +33,10 @@ enum tdm_sign {
 	TDM_SIGN_COPIED_NUMBERS,
 	TDM_SIGN_NUMBERS, // 1: there are any
 	TDM_SIGN_COPIED_PAIRS,
-	TDM_N_SIGNS
+	TDM_SIGN_RELATIONS, // as many as there are
+	TDM_N_SIGNS = TDM_SIGN_RELATIONS + TDM_N_RELATIONS
 };
+#define TDM_N_ASKED 128 // words that say what is asked, hashed
 enum {
 	TDM_N_SIGN_PAIRS = TDM_N_SIGNS * (TDM_N_SIGNS + 1) / 2,
 	TDM_FEATURE_LENGTH = TDM_N_GRAMS,
@@ -39,8 +44,9 @@ enum {
 	TDM_N_QUESTION_FEATURES,
 	TDM_FEATURE_ANSWER = TDM_N_QUESTION_FEATURES, // its grams
 	TDM_FEATURE_SIGNS = TDM_FEATURE_ANSWER + TDM_N_GRAMS,
-	TDM_FEATURE_PAIRS = TDM_FEATURE_SIGNS + TDM_N_SIGNS, // sign i with sign k <= i at i (i + 1) / 2 + k
-	TDM_N_FEATURES = TDM_FEATURE_PAIRS + TDM_N_SIGN_PAIRS
+	TDM_FEATURE_PAIRS = TDM_FEATURE_SIGNS + TDM_N_SIGNS,      // sign i with sign k <= i at i (i + 1) / 2 + k
+	TDM_FEATURE_ASKED = TDM_FEATURE_PAIRS + TDM_N_SIGN_PAIRS, // sign i under word w at w TDM_N_SIGNS + i
+	TDM_N_FEATURES = TDM_FEATURE_ASKED + TDM_N_ASKED * TDM_N_SIGNS
 };
 
 enum tdm_reads { TDM_READS_QUESTION, TDM_READS_ANSWER };
@@ -60,4 +66,4 @@ struct tdm_seen tdm_seen_question(const struct tdm_request *request);
 void tdm_features(enum tdm_reads reads, const struct tdm_seen *seen, float *out); // tdm_n_features(reads) numbers
 // The hashed counts alone, over n_grams numbers that are 0: a power of two, the more the fewer words share one.
 void tdm_feature_grams(const char *text, size_t n, float *out, int n_grams);
-extern const char *const tdm_sign_names[TDM_N_SIGNS];
+const char *tdm_sign_name(int sign); // of TDM_N_SIGNS

@@ -34,7 +34,7 @@ static bool is_ascending(const double *x, size_t n) {
 }
 
 static bool read_floats(const struct tdm_value *list, size_t n, float *out) {
-	double numbers[TDM_N_GRAMS];
+	double numbers[TDM_N_ASKED * TDM_N_SIGNS > TDM_N_GRAMS ? TDM_N_ASKED * TDM_N_SIGNS : TDM_N_GRAMS];
 	if (!tdm_value_numbers(list, n, numbers))
 		return false;
 	for (size_t i = 0; i < n; i++)
@@ -44,7 +44,7 @@ static bool read_floats(const struct tdm_value *list, size_t n, float *out) {
 
 static bool read_signs(const struct tdm_value *table, float *out) {
 	for (int i = 0; i < TDM_N_SIGNS; i++)
-		out[i] = (float)tdm_get_number(table, tdm_sign_names[i], NAN);
+		out[i] = (float)tdm_get_number(table, tdm_sign_name(i), NAN);
 	for (int i = 0; i < TDM_N_SIGNS; i++)
 		if (isnan(out[i]))
 			return false;
@@ -62,6 +62,8 @@ static const char *fill_answer(struct tdm_linear *w, const struct tdm_value *v) 
 		return "a number in answer.signs for every sign of trust";
 	if (!read_floats(tdm_get(v, "pairs"), TDM_N_SIGN_PAIRS, w->weights + TDM_FEATURE_PAIRS))
 		return "a list answer.pairs with a number for every pair of signs";
+	if (!read_floats(tdm_get(v, "asked"), TDM_N_ASKED * TDM_N_SIGNS, w->weights + TDM_FEATURE_ASKED))
+		return "a list answer.asked with 128 numbers for every sign";
 	return NULL;
 }
 
@@ -161,9 +163,11 @@ static void write_floats(struct tdm_bytes *out, const char *name, const float *x
 static void write_answer(struct tdm_bytes *out, const float *weights) {
 	tdm_bytes_puts(out, "\"answer\":{\"signs\":{");
 	for (int i = 0; i < TDM_N_SIGNS; i++)
-		tdm_bytes_printf(out, "%s\"%s\":%.6g", i ? "," : "", tdm_sign_names[i], (double)weights[TDM_FEATURE_SIGNS + i]);
+		tdm_bytes_printf(out, "%s\"%s\":%.6g", i ? "," : "", tdm_sign_name(i), (double)weights[TDM_FEATURE_SIGNS + i]);
 	tdm_bytes_puts(out, "},\n");
 	write_floats(out, "pairs", weights + TDM_FEATURE_PAIRS, TDM_N_SIGN_PAIRS);
+	tdm_bytes_puts(out, ",\n");
+	write_floats(out, "asked", weights + TDM_FEATURE_ASKED, TDM_N_ASKED * TDM_N_SIGNS);
 	tdm_bytes_puts(out, ",\n");
 	write_floats(out, "grams", weights + TDM_FEATURE_ANSWER, TDM_N_GRAMS);
 	tdm_bytes_puts(out, "},\n");

@@ -2,7 +2,8 @@
 // model's answer will do, as far as a linear function of the features can tell.
 //
 //   {"version": 1, "bias": b, "features": {"length": w, "digits": w}, "grams": [4096 numbers],
-//    "answer": {"signs": {"least": w, ...}, "pairs": [153 numbers], "grams": [4096 numbers]},     absent: question only
+//    "answer": {"signs": {"least": w, ...}, "pairs": [528 numbers], "asked": [4096 numbers], "grams": [4096 numbers]},
+//              absent: question only
 //    "quantiles": {"linear": [101 scores], "length": [101 numbers]}}     quantile q/100 over the items of the fit
 #pragma once
 #include "base/arena.h"

@@ -47,4 +47,5 @@ int tree_fails(const char *yaml, char text[512]) {
 GROUPS_MAIN(tdm_test_tree, tdm_test_script, tdm_test_stop, tdm_test_collect, tdm_test_writer, tdm_test_answer,
             tdm_test_linear, tdm_test_router, tdm_test_local, tdm_test_sessions, tdm_test_sse, tdm_test_upstream,
             tdm_test_dialects, tdm_test_calls, tdm_test_toolwords, tdm_test_policies, tdm_test_remote, tdm_test_threads,
-            tdm_test_forms, tdm_test_account, tdm_test_probe, tdm_test_align_models, tdm_test_beside)
+            tdm_test_forms, tdm_test_account, tdm_test_probe, tdm_test_align_models, tdm_test_beside,
+            tdm_test_relations)

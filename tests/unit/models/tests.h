@@ -15,6 +15,7 @@ int tdm_test_stop(void);
 int tdm_test_collect(void);
 int tdm_test_writer(void);
 int tdm_test_linear(void);
+int tdm_test_relations(void);
 int tdm_test_router(void);
 int tdm_test_answer(void);
 int tdm_test_local(void);
