@@ -161,6 +161,8 @@ static int open_certificate(const struct tdm_build *b, struct tdm_cascade *c) {
 	int status = tdm_certified_open(b, &c->model, c->o.certificate, c->o.signer, &c->certified);
 	if (c->certified)
 		c->tiers[0].threshold = tdm_certified_threshold(c->certified);
+	if (!status && c->certified)
+		status = tdm_certified_watch(b, &c->model, c->o.audit, &c->certified);
 	return status;
 }
 

@@ -28,7 +28,7 @@ struct climb {
 	struct tdm_evidence held;  // of the last tier that was asked; not when !has_held
 	bool has_held, has_answer; // has_answer: it did answer
 	struct tdm_latch latch;
-	bool latched, escalated;
+	bool latched, escalated, kept;
 	struct tdm_bytes shown; // sentences that went out
 	int n_shown;            // their pieces
 	int64_t prompt_tokens;  // of the tier that said them
@@ -352,11 +352,9 @@ static int ask_again(struct climb *k, struct tdm_collect *words) {
 
 // The client has its answer: what fails here changes nothing of it.
 static void audit(struct climb *k) {
-	struct tdm_rng rng;
 	struct tdm_collect other;
 	const struct tdm_bytes *kept = &k->held.reply->words.text;
-	tdm_rng_stream(&rng, k->run->seed, "audit", k->request->draw);
-	if (!(tdm_rng_double(&rng) < k->c->o.audit) || pay(k, &k->c->tiers[k->c->n - 1])) {
+	if (!tdm_certified_toss(k->c->o.audit) || pay(k, &k->c->tiers[k->c->n - 1])) {
 		tdm_error_clear(&k->run->error);
 		return;
 	}
@@ -364,9 +362,10 @@ static void audit(struct climb *k) {
 	int status = ask_again(k, &other);
 	bool same =
 	    tdm_answer_same(kept->data, kept->len, other.text.data, other.text.len, (enum tdm_answer_type)k->c->o.how);
-	if (status == TDM_OK)
+	if (status == TDM_OK) {
 		tdm_gate_record(k->run, &k->c->model, same ? "agrees" : "differs", "audit", same, (double)NAN, NULL);
-	else
+		tdm_certified_note(k->c->certified, !same);
+	} else
 		note(k, "unknown", "audit", tdm_status_info(status)->code);
 	tdm_error_clear(&k->run->error);
 	tdm_collect_release(&other);
@@ -403,7 +402,8 @@ static int keep(struct climb *k) {
 		tdm_latch_save(&k->latch, k->c, k->run);
 	}
 	int status = serve_held(k);
-	if (status == TDM_OK && k->c->o.audit > 0)
+	k->kept = status == TDM_OK;
+	if (k->kept && k->c->o.audit > 0)
 		audit(k);
 	return status;
 }
@@ -466,6 +466,9 @@ int tdm_cascade_climb(struct tdm_model *m, struct tdm_run *run, const struct tdm
 	tdm_latch_open(&k.latch, k.c, run, request);
 	k.latched = tdm_latch_holds(&k.latch, k.c);
 	int status = climb(&k);
+	if (status == TDM_OK && !k.kept && k.c->o.audit > 0 && tdm_certified_toss(k.c->o.audit))
+		tdm_certified_note(k.c->certified,
+		                   0); // the large model answered: nothing is lost, and it costs nothing to know
 	drop(&k);
 	tdm_bytes_release(&k.shown);
 	return status;

@@ -168,8 +168,7 @@ int tdm_certified_watch(const struct tdm_build *b, const struct tdm_model *m, do
 	return TDM_OK;
 }
 
-// Of the system's randomness and not of the run's seed, which a client may choose.
-static bool toss(double share) {
+bool tdm_certified_toss(double share) {
 	uint64_t bits = 0;
 	return share >= 1 || (tdm_system_random(&bits, sizeof bits) == TDM_OK && (double)(bits >> 11) * 0x1p-53 < share);
 }
@@ -183,8 +182,8 @@ static void suspend(struct tdm_certified *c) {
 	tdm_file_write(c->suspended, text, (size_t)n, &unused);
 }
 
-static void note(struct tdm_certified *c, double loss) {
-	if (!c->is_promised)
+void tdm_certified_note(struct tdm_certified *c, double loss) {
+	if (!c || !c->is_promised || c->share <= 0)
 		return;
 	pthread_mutex_lock(&c->lock);
 	bool before = c->monitor.alarmed;
@@ -198,10 +197,10 @@ void tdm_certified_audit(struct tdm_certified *c, struct tdm_run *run, const str
 	struct tdm_collect said;
 	struct tdm_result result;
 	struct tdm_request asked = *request;
-	if (!c || !toss(c->share))
+	if (!c || !tdm_certified_toss(c->share))
 		return;
 	if (!text) {
-		note(c, 0);
+		tdm_certified_note(c, 0);
 		return;
 	}
 	asked.purpose = "judge";
@@ -212,7 +211,7 @@ void tdm_certified_audit(struct tdm_certified *c, struct tdm_run *run, const str
 		bool same = tdm_answer_same(text->data ? text->data : "", text->len, said.text.data ? said.text.data : "",
 		                            said.text.len, TDM_ANSWER_TEXT);
 		tdm_gate_record(run, c->by, same ? "agrees" : "differs", "audit", same, (double)NAN, NULL);
-		note(c, !same);
+		tdm_certified_note(c, !same);
 	} else
 		tdm_record_warn(run->record, "audit_failed", NULL, "the large model did not answer the audit");
 	tdm_error_clear(&run->error); // the answer was given

@@ -29,6 +29,10 @@ int tdm_certified_watch(const struct tdm_build *b, const struct tdm_model *m, do
 // one answered, which is no loss and costs nothing. A large model that fails shows nothing: a warning.
 void tdm_certified_audit(struct tdm_certified *c, struct tdm_run *run, const struct tdm_request *request,
                          struct tdm_model *large, const struct tdm_bytes *text);
+// For who audits in another way: the coin, of the system's randomness and not of the run's seed, which a client may
+// choose; and what an audited request lost, 0 where the large model answered. c may be NULL.
+bool tdm_certified_toss(double share);
+void tdm_certified_note(struct tdm_certified *c, double loss);
 // Lets chosen answer, and audits.
 int tdm_certified_generate(struct tdm_certified *c, struct tdm_model *chosen, struct tdm_model *large,
                            struct tdm_run *run, const struct tdm_request *request, struct tdm_sink *sink,
