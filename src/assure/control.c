@@ -2,16 +2,25 @@
 #include <math.h>
 #include <stdlib.h>
 
-static int check_items(const struct tdm_risk_claim *claim, const struct tdm_losses *items, struct tdm_error *err) {
-	for (size_t i = 0; i < items->n; i++) {
-		if (claim->bound == TDM_BOUND_BINOMIAL && items->loss[i] != 0 && items->loss[i] != 1)
-			return tdm_fail(err, TDM_EVALUE, "control: loss %zu is %g, expected 0 or 1", i, items->loss[i]);
-		if (!(items->loss[i] >= 0 && items->loss[i] <= 1))
-			return tdm_fail(err, TDM_EVALUE, "control: loss %zu is %g, expected 0 to 1", i, items->loss[i]);
-		if (!isfinite(items->gate[i]))
-			return tdm_fail(err, TDM_EVALUE, "control: score %zu is not a finite number", i);
-	}
+static int check_loss(const struct tdm_risk_claim *claim, double loss, size_t i, struct tdm_error *err) {
+	double least = claim->risk == TDM_RISK_NET ? -1 : 0;
+	if (claim->bound == TDM_BOUND_BINOMIAL && loss != 0 && loss != 1)
+		return tdm_fail(err, TDM_EVALUE, "control: loss %zu is %g, expected 0 or 1", i, loss);
+	if (!(loss >= least && loss <= 1))
+		return tdm_fail(err, TDM_EVALUE, "control: loss %zu is %g, expected %g to 1", i, loss, least);
 	return TDM_OK;
+}
+
+static int check_items(const struct tdm_risk_claim *claim, const struct tdm_losses *items, struct tdm_error *err) {
+	int status = TDM_OK;
+	for (size_t i = 0; i < items->n && !status; i++) {
+		status = check_loss(claim, items->loss[i], i, err);
+		if (!status && items->passed)
+			status = check_loss(claim, items->passed[i], i, err);
+		if (!status && !isfinite(items->gate[i]))
+			status = tdm_fail(err, TDM_EVALUE, "control: score %zu is not a finite number", i);
+	}
+	return status;
 }
 
 int tdm_control_check(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid,
@@ -19,6 +28,9 @@ int tdm_control_check(const struct tdm_risk_claim *claim, const struct tdm_losse
 	if (!(claim->epsilon > 0 && claim->epsilon < 1 && claim->delta > 0 && claim->delta < 1))
 		return tdm_fail(err, TDM_EVALUE, "control: epsilon %g and delta %g are expected between 0 and 1",
 		                claim->epsilon, claim->delta);
+	if (claim->risk == TDM_RISK_NET && claim->bound == TDM_BOUND_BINOMIAL)
+		return tdm_fail(err, TDM_EVALUE,
+		                "control: gains and losses are no events: expected another bound than binomial");
 	if (items->n == 0 || n_grid == 0)
 		return tdm_fail(err, TDM_EVALUE, "control: expected at least one item and one threshold");
 	int status = check_items(claim, items, err);
@@ -30,13 +42,22 @@ int tdm_control_check(const struct tdm_risk_claim *claim, const struct tdm_losse
 	return TDM_OK;
 }
 
+// A mean of -1 to 1 is tested as one of 0 to 1.
+static double to_unit(const struct tdm_risk_claim *claim, double x) {
+	return claim->risk == TDM_RISK_NET ? (x + 1) / 2 : x;
+}
+
+static double from_unit(const struct tdm_risk_claim *claim, double x) {
+	return claim->risk == TDM_RISK_NET ? 2 * x - 1 : x;
+}
+
 // What the risk is the mean of, in the order of the items; returns how many.
 static size_t sample(const struct tdm_risk_claim *claim, const struct tdm_losses *items, double threshold, double *z) {
 	size_t n = 0;
 	for (size_t i = 0; i < items->n; i++) {
 		bool kept = items->gate[i] >= threshold;
-		if (claim->risk == TDM_RISK_JOINT)
-			z[n++] = kept ? items->loss[i] : 0;
+		if (claim->risk == TDM_RISK_JOINT || claim->risk == TDM_RISK_NET)
+			z[n++] = to_unit(claim, kept ? items->loss[i] : items->passed ? items->passed[i] : 0);
 		else if (claim->risk == TDM_RISK_SELECTIVE && kept)
 			z[n++] = items->loss[i];
 		else if (claim->risk == TDM_RISK_CLASS && items->loss[i] > 0)
@@ -49,8 +70,9 @@ static size_t sample(const struct tdm_risk_claim *claim, const struct tdm_losses
 static bool can_succeed(const struct tdm_risk_claim *claim, size_t n, double *zeros, double delta) {
 	double p = 1;
 	for (size_t i = 0; i < n; i++)
-		zeros[i] = 0;
-	return n > 0 && tdm_pvalue(claim->bound, zeros, n, claim->epsilon, delta, &p, NULL) == TDM_OK && p <= delta;
+		zeros[i] = 0; // the least that there can be, of net too
+	return n > 0 && tdm_pvalue(claim->bound, zeros, n, to_unit(claim, claim->epsilon), delta, &p, NULL) == TDM_OK &&
+	       p <= delta;
 }
 
 static double part_of_delta(const struct tdm_risk_claim *claim) {
@@ -71,7 +93,7 @@ static void fill_pvalues(const struct tdm_risk_claim *claim, const struct tdm_lo
 			continue;
 		enough = n < enough ? n : enough;
 		n = sample(claim, items, grid[j], z);
-		if (tdm_pvalue(claim->bound, z, n, claim->epsilon, delta, &p[j], NULL) != TDM_OK)
+		if (tdm_pvalue(claim->bound, z, n, to_unit(claim, claim->epsilon), delta, &p[j], NULL) != TDM_OK)
 			p[j] = 1; // of the class of bad items, and there is none: nothing is shown
 	}
 }
@@ -103,8 +125,9 @@ static int describe(const struct tdm_risk_claim *claim, const struct tdm_losses 
 		c.n_kept += items->gate[i] >= grid[at];
 		c.n_bad += items->gate[i] >= grid[at] && items->loss[i] > 0;
 	}
-	c.risk = n ? sum / (double)n : 0;
+	c.risk = n ? from_unit(claim, sum / (double)n) : 0;
 	int status = tdm_upper(claim->bound, z, n, part_of_delta(claim), &c.upper, err);
+	c.upper = from_unit(claim, c.upper);
 	if (!status)
 		*out = c;
 	free(z);

@@ -7,7 +7,9 @@
 // nothing has risk 0 and needs no test.
 //
 // The risks are different promises and are never converted: joint = E[loss * kept], over all requests; selective =
-// E[loss given kept], among the kept ones; class = P(kept given a loss), among the bad ones.
+// E[loss given kept], among the kept ones; class = P(kept given a loss), among the bad ones; net = the same mean as
+// joint of losses from -1 to 1, where a gain is a negative loss. Where what is not kept may lose too (the next model is
+// not the large one itself), joint and net count that, and keeping nothing is tested like everything else.
 #pragma once
 #include "assure/procedure.h"
 #include "assure/pvalue.h"
@@ -15,11 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum tdm_risk { TDM_RISK_JOINT, TDM_RISK_SELECTIVE, TDM_RISK_CLASS };
+enum tdm_risk { TDM_RISK_JOINT, TDM_RISK_SELECTIVE, TDM_RISK_CLASS, TDM_RISK_NET, TDM_N_RISKS };
 
 struct tdm_losses { // n items; loss: 0 to 1, of keeping the item (0 or 1 for the binomial bound); gate: its score
 	const double *loss, *gate;
 	size_t n;
+	const double *passed; // loss of not keeping it; NULL = 0
 };
 
 struct tdm_risk_claim {

@@ -9,7 +9,7 @@
 #define DAY_US ((int64_t)86400 * 1000000)
 #define BINS 10
 
-const char *const tdm_risk_names[3] = {"joint", "selective", "class"};
+const char *const tdm_risk_names[TDM_N_RISKS] = {"joint", "selective", "class", "net"};
 
 static const char *decimal(struct tdm_arena *arena, double value, int digits) {
 	char out[TDM_DECIMAL_BYTES];
@@ -23,10 +23,12 @@ static int check(const struct tdm_issue *issue, const struct tdm_labels *table, 
 	if (issue->bound == TDM_BOUND_NORMAL)
 		return tdm_fail(err, TDM_EVALUE,
 		                "certificate: the normal approximation promises nothing; expected another bound");
-	if (issue->risk < 0 || issue->risk > TDM_RISK_CLASS || issue->procedure >= TDM_N_PROCEDURES || issue->starts < 1 ||
+	if (issue->risk < 0 || issue->risk >= TDM_N_RISKS || issue->procedure >= TDM_N_PROCEDURES || issue->starts < 1 ||
 	    issue->steps < 1 || issue->steps > MOST_STEPS || issue->days < 1)
 		return tdm_fail(err, TDM_EVALUE,
 		                "certificate: expected a known risk and procedure, 1 to %d steps and days from 1", MOST_STEPS);
+	if (issue->risk == TDM_RISK_NET && !table->net.n)
+		return tdm_fail(err, TDM_EVALUE, "certificate: net counts gains too: expected columns small and large");
 	if (!(issue->from > issue->to) || !isfinite(issue->from - issue->to))
 		return tdm_fail(err, TDM_EVALUE, "certificate: thresholds go down: from %g is expected above to %g",
 		                issue->from, issue->to);
@@ -56,19 +58,22 @@ static const char *reliability(struct tdm_arena *arena, const struct tdm_issue *
 	return text ? tdm_arena_printf(arena, "[%s]", text) : NULL;
 }
 
-static const char *sentence(struct tdm_arena *arena, const struct tdm_issue *issue) {
+static const char *sentence(struct tdm_arena *arena, const struct tdm_issue *issue, bool has_next) {
 	static const char *const of[] = {"over all requests, the mean loss from staying local",
 	                                 "among the requests that stay local, the mean loss",
-	                                 "of the requests with a loss, the share that stays local"};
-	return tdm_arena_printf(arena, "%s is at most %s, with confidence 1 - %s", of[issue->risk], issue->epsilon,
-	                        issue->delta);
+	                                 "of the requests with a loss, the share that stays local",
+	                                 "over all requests, what the large model is better by, less what it is worse by,"};
+	const char *what = has_next && issue->risk == TDM_RISK_JOINT
+	                       ? "over all requests, the mean loss against the large model, passed on or not,"
+	                       : of[issue->risk];
+	return tdm_arena_printf(arena, "%s is at most %s, with confidence 1 - %s", what, issue->epsilon, issue->delta);
 }
 
 static void fill(struct tdm_arena *arena, const struct tdm_issue *issue, const struct tdm_labels *table,
                  const struct tdm_risk_claim *claim, const struct tdm_control *found, struct tdm_certificate *c) {
 	char time[TDM_TIME_BYTES];
 	*c = (struct tdm_certificate){.version = 1, .subject = issue->subject, .loss = issue->loss};
-	c->claim = sentence(arena, issue);
+	c->claim = sentence(arena, issue, table->has_next);
 	c->risk = tdm_risk_names[issue->risk];
 	c->loss_source = issue->loss_source;
 	c->epsilon = issue->epsilon;
@@ -119,30 +124,49 @@ static const char *hash_grid(struct tdm_arena *arena, const double *grid, size_t
 	return out;
 }
 
+static int read_claim(const struct tdm_issue *issue, const struct tdm_labels *table, struct tdm_risk_claim *out,
+                      struct tdm_error *err) {
+	struct tdm_fraction epsilon, delta;
+	int status = tdm_fraction_read(issue->epsilon, &epsilon, err);
+	if (!status)
+		status = tdm_fraction_read(issue->delta, &delta, err);
+	if (status)
+		return status;
+	*out = (struct tdm_risk_claim){.risk = issue->risk, .procedure = issue->procedure, .bound = issue->bound};
+	out->n_starts = (size_t)issue->starts;
+	out->epsilon = (double)epsilon.over / (double)epsilon.under;
+	out->delta = (double)delta.over / (double)delta.under;
+	if (out->bound == TDM_BOUND_AUTO)
+		out->bound = table->is_graded || issue->risk == TDM_RISK_NET ? TDM_BOUND_BETTING : TDM_BOUND_BINOMIAL;
+	return TDM_OK;
+}
+
+static int find_threshold(const struct tdm_risk_claim *claim, const struct tdm_labels *table, const double *grid,
+                          size_t n_grid, struct tdm_control *out, struct tdm_error *err) {
+	const struct tdm_losses *items = claim->risk == TDM_RISK_NET ? &table->net : &table->items;
+	int status = tdm_control_threshold(claim, items, grid, n_grid, out, err);
+	if (!status && table->has_next && out->at == n_grid)
+		return tdm_fail(err, TDM_EVALUE,
+		                "certificate: no threshold is shown to keep it, and what is passed on loses too: there is "
+		                "nothing to promise");
+	return status;
+}
+
 int tdm_issue_certificate(struct tdm_arena *arena, const struct tdm_issue *issue, const struct tdm_labels *table,
                           struct tdm_certificate *out, struct tdm_error *err) {
-	struct tdm_fraction epsilon, delta;
+	struct tdm_risk_claim claim;
 	struct tdm_control found;
 	int status = check(issue, table, err);
 	if (!status)
-		status = tdm_fraction_read(issue->epsilon, &epsilon, err);
-	if (!status)
-		status = tdm_fraction_read(issue->delta, &delta, err);
+		status = read_claim(issue, table, &claim, err);
 	size_t n_grid = (size_t)issue->steps + 1;
 	double *grid = status ? NULL : tdm_arena_array(arena, n_grid, sizeof *grid);
 	if (!status && !grid)
 		status = tdm_fail(err, TDM_ENOMEM, "certificate: out of memory");
-	if (status)
-		return status;
-	for (size_t j = 0; j < n_grid; j++)
+	for (size_t j = 0; !status && j < n_grid; j++)
 		grid[j] = issue->from - (issue->from - issue->to) * (double)j / (double)issue->steps;
-	struct tdm_risk_claim claim = {.risk = issue->risk, .procedure = issue->procedure, .bound = issue->bound};
-	claim.n_starts = (size_t)issue->starts;
-	claim.epsilon = (double)epsilon.over / (double)epsilon.under;
-	claim.delta = (double)delta.over / (double)delta.under;
-	if (claim.bound == TDM_BOUND_AUTO)
-		claim.bound = table->is_graded ? TDM_BOUND_BETTING : TDM_BOUND_BINOMIAL;
-	status = tdm_control_threshold(&claim, &table->items, grid, n_grid, &found, err);
+	if (!status)
+		status = find_threshold(&claim, table, grid, n_grid, &found, err);
 	if (status)
 		return status;
 	fill(arena, issue, table, &claim, &found, out);
@@ -160,10 +184,11 @@ static int place_of(const char *name, const char *const *names, int n) {
 }
 
 int tdm_issue_again(const struct tdm_certificate *c, struct tdm_issue *out, struct tdm_error *err) {
-	int risk = place_of(c->risk, tdm_risk_names, 3), bound = place_of(c->bound, tdm_bound_names, TDM_N_BOUNDS);
+	int risk = place_of(c->risk, tdm_risk_names, TDM_N_RISKS),
+	    bound = place_of(c->bound, tdm_bound_names, TDM_N_BOUNDS);
 	int procedure = place_of(c->procedure, tdm_procedure_names, TDM_N_PROCEDURES);
 	*out = (struct tdm_issue){.epsilon = c->epsilon, .delta = c->delta, .subject = c->subject, .loss = c->loss};
-	if (risk == 3 || bound == TDM_N_BOUNDS || procedure == TDM_N_PROCEDURES ||
+	if (risk == TDM_N_RISKS || bound == TDM_N_BOUNDS || procedure == TDM_N_PROCEDURES ||
 	    !tdm_labels_number(c->grid_from, strlen(c->grid_from), &out->from) ||
 	    !tdm_labels_number(c->grid_to, strlen(c->grid_to), &out->to))
 		return tdm_fail(err, TDM_ECONFIG, "certificate %s: its risk, bound, procedure or grid is not known here",

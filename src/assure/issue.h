@@ -16,11 +16,11 @@ struct tdm_issue {
 	const char *subject, *loss, *loss_source, *models, *prompts, *gate, *config, *code;
 	int64_t issued_us, days; // wall clock; how long it is in force
 };
-extern const char *const tdm_risk_names[3];
-#define TDM_RISK_CHOICES "joint|selective|class"
+extern const char *const tdm_risk_names[TDM_N_RISKS];
+#define TDM_RISK_CHOICES "joint|selective|class|net"
 
-// Error: TDM_EVALUE (a claim that cannot be, scores outside the grid's reach, the normal bound), TDM_ENOMEM. A
-// certificate whose lambda is "inf" promises for keeping nothing.
+// Error: TDM_EVALUE (a claim that cannot be, scores outside the grid's reach, the normal bound, no threshold where not
+// even keeping nothing is without loss), TDM_ENOMEM. A certificate whose lambda is "inf" promises for keeping nothing.
 int tdm_issue_certificate(struct tdm_arena *arena, const struct tdm_issue *issue, const struct tdm_labels *table,
                           struct tdm_certificate *out, struct tdm_error *err);
 // The issue that a certificate says it comes from, for finding it again. Error: TDM_ECONFIG.

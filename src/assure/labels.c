@@ -10,11 +10,11 @@
 
 #define ITEM_LIMIT_BYTES ((size_t)16 << 20)
 
-enum column { SCORE, LOSS, SMALL, LARGE, ITEM, N_COLUMNS };
-static const char *const names[N_COLUMNS] = {"score", "loss", "small", "large", "item"};
+enum column { SCORE, LOSS, SMALL, LARGE, NEXT, ITEM, N_COLUMNS };
+static const char *const names[N_COLUMNS] = {"score", "loss", "small", "large", "next", "item"};
 
 struct row {
-	double score, loss;
+	double score, loss, passed;     // signed where they come from the models' answers
 	uint8_t item[TDM_SHA256_BYTES]; // of its folded text, or of its line's number
 	size_t line;
 };
@@ -107,13 +107,19 @@ static int name_item(struct reading *r, const char *line, size_t n, struct row *
 
 static int read_row(struct reading *r, const char *line, size_t n) {
 	struct row *row = &r->rows[r->n];
-	double small = 0, large = 0;
+	double small = 0, large = 0, next = 0;
 	row->line = r->line;
 	int status = r->losses_only ? TDM_OK : number(r, line, n, SCORE, &row->score);
 	if (!status && r->place[LOSS] >= 0)
 		status = number(r, line, n, LOSS, &row->loss);
-	else if (!status && !(status = number(r, line, n, SMALL, &small)) && !(status = number(r, line, n, LARGE, &large)))
-		row->loss = fmax(0, large - small);
+	else if (!status && !(status = number(r, line, n, SMALL, &small)) &&
+	         !(status = number(r, line, n, LARGE, &large))) {
+		next = large;
+		if (r->place[NEXT] >= 0)
+			status = number(r, line, n, NEXT, &next);
+		row->loss = large - small;
+		row->passed = large - next;
+	}
 	if (!status && !r->losses_only)
 		status = name_item(r, line, n, row);
 	r->n += status == TDM_OK;
@@ -147,22 +153,32 @@ static void arrange(struct reading *r, uint64_t seed, struct tdm_labels *out) {
 }
 
 static int fill(struct tdm_arena *arena, const struct reading *r, struct tdm_labels *out) {
-	double *loss = tdm_arena_array(arena, r->n, sizeof *loss), *gate = tdm_arena_array(arena, r->n, sizeof *gate);
+	double *lists[5];
 	uint8_t *order = tdm_arena_array(arena, r->n, TDM_SHA256_BYTES);
-	if (!loss || !gate || !order)
+	bool ok = order != NULL;
+	for (int i = 0; i < 5; i++)
+		ok = (lists[i] = tdm_arena_array(arena, r->n, sizeof **lists)) && ok;
+	if (!ok)
 		return tdm_fail(r->err, TDM_ENOMEM, "%s: out of memory for %zu items", r->name, r->n);
 	out->least = INFINITY;
 	out->most = -INFINITY;
 	for (size_t i = 0; i < r->n; i++) {
-		loss[i] = r->rows[i].loss;
-		gate[i] = r->rows[i].score;
-		memcpy(order + i * TDM_SHA256_BYTES, r->rows[i].item, TDM_SHA256_BYTES);
-		out->is_graded = out->is_graded || (loss[i] != 0 && loss[i] != 1);
-		out->least = fmin(out->least, gate[i]);
-		out->most = fmax(out->most, gate[i]);
+		const struct row *row = &r->rows[i];
+		lists[0][i] = row->score;
+		lists[1][i] = fmax(0, row->loss);
+		lists[2][i] = fmax(0, row->passed);
+		lists[3][i] = row->loss;
+		lists[4][i] = row->passed;
+		memcpy(order + i * TDM_SHA256_BYTES, row->item, TDM_SHA256_BYTES);
+		for (int k = 1; k < 3; k++)
+			out->is_graded = out->is_graded || (lists[k][i] != 0 && lists[k][i] != 1);
+		out->least = fmin(out->least, row->score);
+		out->most = fmax(out->most, row->score);
 	}
 	out->has_models = r->place[LOSS] < 0;
-	out->items = (struct tdm_losses){loss, gate, r->n};
+	out->has_next = out->has_models && r->place[NEXT] >= 0;
+	out->items = (struct tdm_losses){lists[1], lists[0], r->n, out->has_next ? lists[2] : NULL};
+	out->net = (struct tdm_losses){lists[3], lists[0], out->has_models ? r->n : 0, out->has_next ? lists[4] : NULL};
 	tdm_labels_hash(order, r->n * TDM_SHA256_BYTES, out->order_hash);
 	return TDM_OK;
 }
@@ -214,7 +230,7 @@ int tdm_labels_losses(struct tdm_arena *arena, const char *name, const char *tex
 	int status = open_rows(&r, text, n);
 	double *all = status ? NULL : tdm_arena_array(arena, r.n, sizeof *all);
 	for (size_t i = 0; all && i < r.n; i++)
-		all[i] = r.rows[i].loss;
+		all[i] = fmax(0, r.rows[i].loss);
 	if (!status && !all)
 		status = tdm_fail(err, TDM_ENOMEM, "%s: out of memory for %zu losses", name, r.n);
 	*loss = all;

@@ -3,6 +3,7 @@
 //   score   of the gate, larger = rather kept                                    required
 //   loss    of keeping the item, 0 to 1                                          or, instead of it,
 //   small, large   how good each model's answer was, 0 to 1: the loss is what the large one's was better by
+//   next    with these: how good the answer is when the item is passed on; absent: it is the large model's
 //   item    a name or the text itself: an item that occurs again is left out; without this column every line counts
 // Other columns are not looked at. The rule it protects: nothing is taken for a number that is none.
 #pragma once
@@ -11,9 +12,10 @@
 
 struct tdm_labels {
 	struct tdm_losses items; // in an order that only the seed decides
+	struct tdm_losses net;   // the same, with gains as negative losses; n = 0 without small and large
 	size_t n_duplicates;
 	bool is_graded;                     // some loss is neither 0 nor 1
-	bool has_models;                    // small and large were there
+	bool has_models, has_next;          // small and large were there; next was
 	double least, most;                 // scores
 	char data_hash[72], order_hash[72]; // "sha256:..."
 };

@@ -38,7 +38,7 @@ static const struct tdm_option options[] = {
     {"epsilon", TDM_OPT_STRING, AT(epsilon), "0.05", 0, 0, NULL, "the risk that is promised"},
     {"delta", TDM_OPT_STRING, AT(delta), "0.05", 0, 0, NULL, "how often such a promise may be wrong"},
     {"risk", TDM_OPT_CHOICE, AT(risk), "joint", 0, 0, TDM_RISK_CHOICES,
-     "of all requests, among the kept ones, or of the bad ones"},
+     "of all requests, among the kept ones, of the bad ones, or of all with gains as negative losses"},
     {"bound", TDM_OPT_CHOICE, AT(bound), "auto", 0, 0, TDM_BOUND_CHOICES "|auto",
      "auto: binomial for losses of 0 and 1, betting for graded ones"},
     {"procedure", TDM_OPT_CHOICE, AT(procedure), "fixed_sequence", 0, 0, TDM_PROCEDURE_CHOICES,

@@ -11,7 +11,7 @@
 #define REPORT_LIMIT_BYTES ((size_t)1 << 30)
 
 struct options {
-	const char *config, *baseline, *out, *svg, *table;
+	const char *config, *baseline, *out, *svg, *table, *labels, *labels_of;
 	struct tdm_strings models, families;
 	int64_t seed, n, jobs, max_tokens;
 };
@@ -30,6 +30,10 @@ static const struct tdm_option options[] = {
     {"svg", TDM_OPT_STRING, AT(svg), NULL, 0, 0, NULL, "file for the picture"},
     {"table", TDM_OPT_STRING, AT(table), NULL, 0, 0, NULL,
      "file for the outcomes with their questions, as replay and fit-router read them"},
+    {"labels", TDM_OPT_STRING, AT(labels), NULL, 0, 0, NULL,
+     "file for the scores and outcomes of one model's gate, for tandem certify"},
+    {"labels-of", TDM_OPT_STRING, AT(labels_of), "cascade", 0, 0, NULL,
+     "that model; the two it chooses between and the baseline must be evaluated too"},
     {"jobs", TDM_OPT_INT, AT(jobs), "1", 1, 256, NULL, "items at the same time; more than 1 disturbs the times"},
     {"max-tokens", TDM_OPT_INT, AT(max_tokens), "256", 0, 1 << 20, NULL, "of an answer; 0: the model's own limit"},
 };
@@ -97,6 +101,10 @@ static int report(const struct tdm_command_call *call, const struct tdm_app *app
 		status = write_file(o->out, &text, call->error);
 	}
 	tdm_bytes_clear(&text);
+	if (!status && o->labels &&
+	    !(status = tdm_report_labels(e, tdm_tree_model(app->tree, o->labels_of), &text, call->error)))
+		status = write_file(o->labels, &text, call->error);
+	tdm_bytes_clear(&text);
 	if (!status && o->svg && !(status = tdm_report_svg(e, summaries, &text, call->error)))
 		status = write_file(o->svg, &text, call->error);
 	tdm_bytes_clear(&text);
@@ -104,6 +112,12 @@ static int report(const struct tdm_command_call *call, const struct tdm_app *app
 		status = write_file(o->table, &text, call->error);
 	tdm_bytes_release(&text);
 	return status;
+}
+
+static int check_labels(const struct tdm_command_call *call, const struct tdm_app *app) {
+	const struct options *o = call->options;
+	struct tdm_model *unused;
+	return o->labels ? tdm_app_model(app, o->labels_of, &unused, call->error) : TDM_OK;
 }
 
 static int evaluate(const struct tdm_command_call *call, const struct tdm_app *app) {
@@ -119,6 +133,8 @@ static int evaluate(const struct tdm_command_call *call, const struct tdm_app *a
 	int status = choose_models(call, app, &options_of_run);
 	if (!status)
 		status = choose_baseline(call, &options_of_run);
+	if (!status)
+		status = check_labels(call, app);
 	if (status)
 		return status;
 	tdm_progress_start(&progress, "gym", "items", (uint64_t)o->n);

@@ -102,6 +102,6 @@ int tdm_cache_bound_find(struct tdm_run *run, struct tdm_model *embedder, const 
 	for (size_t i = 0; !status && i < pairs->n; i++)
 		status = similarity(run, embedder, pairs->a[i], pairs->b[i], &gate[i]);
 	struct tdm_risk_claim claim = {.risk = TDM_RISK_SELECTIVE, .epsilon = epsilon, .delta = delta};
-	struct tdm_losses items = {pairs->loss, gate, pairs->n};
+	struct tdm_losses items = {.loss = pairs->loss, .gate = gate, .n = pairs->n};
 	return status ? status : walk(&claim, &items, out, &run->error);
 }

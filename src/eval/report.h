@@ -13,3 +13,8 @@ int tdm_report_svg(const struct tdm_eval *e, const struct tdm_eval_summary *summ
 // A row per item with its question, and of every model whether it was right, what it cost and how long it took (ms),
 // for those who read tables of outcomes (outcomes.h). Error: TDM_ENOMEM.
 int tdm_report_outcomes(const struct tdm_eval *e, struct tdm_bytes *out, struct tdm_error *err);
+// A table for `tandem certify`: policy, the models of its first two roles and the baseline are among the evaluated
+// ones. The third column of answers, next, is there where what is passed on is not answered by the baseline. Error:
+// TDM_EVALUE.
+int tdm_report_labels(const struct tdm_eval *e, const struct tdm_model *policy, struct tdm_bytes *out,
+                      struct tdm_error *err);

@@ -1,5 +1,6 @@
 // Receipt: writes a record as JSON. A new field of the record: one line here, and the description in docs/receipt.md.
 #include "ledger/receipt.h"
+#include "base/decimal.h"
 #include <math.h>
 #include <string.h>
 
@@ -161,11 +162,15 @@ static void put_certificates(struct tdm_bytes *out, const struct tdm_record *r) 
 	tdm_bytes_join(out, "", first->delta, first->held ? ",\"held\":true}" : ",\"held\":false}");
 	if (!first->next)
 		return;
+	double delta = 0; // that any of them is wrong
 	tdm_bytes_puts(out, ",\"certificates\":[");
 	for (const struct tdm_under *u = first; u; u = u->next) {
 		put_string(out, u->id);
 		tdm_bytes_puts(out, u->next ? "," : "]");
+		delta += tdm_decimal_long(u->delta, strlen(u->delta), 0); // 0.05: digits and a point
 	}
+	tdm_bytes_puts(out, ",\"delta\":");
+	tdm_bytes_number(out, tdm_decimal_round(delta < 1 ? delta : 1, 9));
 }
 
 static void put_totals(struct tdm_bytes *out, const struct tdm_record *r) {

@@ -37,7 +37,7 @@ static void cdf_of_small_cases(void **state) {
 		}
 }
 
-static void cdf_edges(void **state) {
+static void n01_n02_cdf_edges(void **state) {
 	assert_true(tdm_binomial_cdf(900, 5000, .01) == 1); // a tail summed downwards underflows here
 	assert_true(tdm_binomial_cdf(-1, 10, .5) == 0);
 	assert_true(tdm_binomial_cdf(10, 10, .5) == 1);
@@ -48,7 +48,7 @@ static void cdf_edges(void **state) {
 	assert_true(tdm_binomial_cdf(10, 100000, .9) > 0);
 }
 
-static void cdf_is_monotone(void **state) {
+static void n03_cdf_is_monotone(void **state) {
 	struct tdm_rng rng;
 	tdm_rng_init(&rng, 1);
 	for (int i = 0; i < 100000; i++) {
@@ -59,7 +59,7 @@ static void cdf_is_monotone(void **state) {
 	}
 }
 
-static void large_n_is_quick(void **state) {
+static void n06_large_n_is_quick(void **state) {
 	int64_t start_us = tdm_work_us();
 	near(tdm_binomial_cdf(5000000, 10000000, .5), .5 + .5 * 0.000252313252, 1e-9); // half, and half of the middle mass
 	assert_true(tdm_binomial_cdf(100000, 10000000, .0101) < 0.01);
@@ -72,7 +72,7 @@ static double upper(int64_t k, int64_t n, double delta) {
 	return out;
 }
 
-static void upper_vectors(void **state) {
+static void n05_upper_vectors(void **state) {
 	near(upper(30, 1000, .05), .04047224, 1e-6);
 	near(upper(3, 300, .05), .02564139, 1e-6);
 	near(upper(12, 500, .05), .03859558, 1e-6);
@@ -133,10 +133,11 @@ static void bad_input_is_refused(void **state) {
 
 int tdm_test_bounds(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(cdf_vectors),          cmocka_unit_test(cdf_of_small_cases), cmocka_unit_test(cdf_edges),
-	    cmocka_unit_test(cdf_is_monotone),      cmocka_unit_test(large_n_is_quick),   cmocka_unit_test(upper_vectors),
-	    cmocka_unit_test(lower_mirrors_upper),  cmocka_unit_test(upper_covers),       cmocka_unit_test(sample_sizes),
-	    cmocka_unit_test(bad_input_is_refused),
+	    cmocka_unit_test(cdf_vectors),          cmocka_unit_test(cdf_of_small_cases),
+	    cmocka_unit_test(n01_n02_cdf_edges),    cmocka_unit_test(n03_cdf_is_monotone),
+	    cmocka_unit_test(n06_large_n_is_quick), cmocka_unit_test(n05_upper_vectors),
+	    cmocka_unit_test(lower_mirrors_upper),  cmocka_unit_test(upper_covers),
+	    cmocka_unit_test(sample_sizes),         cmocka_unit_test(bad_input_is_refused),
 	};
 	return cmocka_run_group_tests_name("bounds", tests, NULL, NULL);
 }

@@ -73,7 +73,7 @@ static struct tdm_bytes make(const char *text, size_t n, const struct tdm_issue 
 	return out;
 }
 
-static void n20_equal_input_equal_bytes(void **state) {
+static void n19_n20_equal_input_equal_bytes(void **state) {
 	struct tdm_bytes t = make_table(1);
 	struct tdm_issue issue = plain();
 	struct tdm_certificate a, b, other;
@@ -163,6 +163,79 @@ static void n13_duplicates_are_left_out(void **state) {
 	assert_true(t.least == .7 && t.most == .9);
 }
 
+// What is passed on is not always answered as the large model would: that counts, and where even passing everything on
+// loses too much there is nothing to promise. Net counts gains as negative losses.
+static void what_is_passed_on_counts(void **state) {
+	struct tdm_labels t;
+	struct tdm_certificate c;
+	struct tdm_error e = {0};
+	struct tdm_issue issue = plain();
+	for (int worse = 0; worse < 2; worse++) { // of those passed on every 50th or every 10th is wrong
+		struct tdm_bytes text;
+		tdm_bytes_init(&text, 1 << 20);
+		tdm_bytes_puts(&text, "item\tscore\tsmall\tlarge\tnext\n");
+		for (int i = 0; i < 2000;
+		     i++) // the upper half is right even where the large model is not, the lower half wrong
+			tdm_bytes_printf(&text, "q%d\t%.4f\t%d\t%d\t%d\n", i, (i + .5) / 2000, i >= 1000, i % 20 != 0,
+			                 i % 20 != 0 && i % (worse ? 10 : 50) != 1);
+		assert_int_equal(tdm_labels_read(&arena, "t", text.data, text.len, 1, &t, &err), TDM_OK);
+		assert_true(t.has_next && t.items.passed && t.net.n == 2000);
+		int status = tdm_issue_certificate(&arena, &issue, &t, &c, &e);
+		assert_int_equal(status, worse ? TDM_EVALUE : TDM_OK);
+		if (!worse) {
+			double lambda = strtod(c.lambda, NULL);
+			assert_true(lambda < .5 && lambda > .4); // 1 % of those below, and a few that are kept and wrong
+			assert_true(strstr(c.claim, "passed on or not") != NULL);
+		}
+		tdm_bytes_release(&text);
+	}
+	assert_non_null(strstr(e.text, "nothing to promise"));
+	struct tdm_issue net = plain();
+	net.risk = TDM_RISK_NET;
+	net.epsilon = "0.01"; // the gains of the upper half pay for losses
+	struct tdm_bytes text;
+	tdm_bytes_init(&text, 1 << 20);
+	tdm_bytes_puts(&text, "item\tscore\tsmall\tlarge\n");
+	for (int i = 0; i < 4000; i++)
+		tdm_bytes_printf(&text, "q%d\t%.4f\t%d\t%d\n", i, (i + .5) / 4000, i >= 2000, i % 20 != 0);
+	struct tdm_bytes file = make(text.data, text.len, &net, &c);
+	assert_string_equal(c.bound, "betting");
+	assert_string_equal(c.risk, "net");
+	assert_true(strtod(c.lambda, NULL) < .5); // 2.5 % gained above, so some of the wrong ones may stay
+	assert_true(strtod(c.upper, NULL) <= .01 && strtod(c.upper, NULL) > -.025);
+	issue = plain();
+	issue.epsilon = "0.01"; // of losses alone nothing below .5 may be kept but a few
+	struct tdm_certificate joint;
+	struct tdm_bytes other = make(text.data, text.len, &issue, &joint);
+	assert_true(strtod(joint.lambda, NULL) > strtod(c.lambda, NULL));
+	net.bound = TDM_BOUND_BINOMIAL;
+	assert_int_equal(tdm_labels_read(&arena, "t", text.data, text.len, 1, &t, &err), TDM_OK);
+	assert_int_equal(tdm_issue_certificate(&arena, &net, &t, &c, &e), TDM_EVALUE);
+	tdm_bytes_release(&file);
+	tdm_bytes_release(&other);
+	tdm_bytes_release(&text);
+}
+
+// The order is of the items and the seed alone: it is the same whatever the labels say, and another order is another
+// certificate.
+static void n12_labels_are_not_in_the_order(void **state) {
+	struct tdm_bytes a = make_table(1), b = make_table(.5);
+	struct tdm_issue issue = plain();
+	struct tdm_certificate one, two, three;
+	struct tdm_bytes x = make(a.data, a.len, &issue, &one), y = make(b.data, b.len, &issue, &two);
+	assert_string_equal(one.order_hash, two.order_hash);
+	assert_string_equal(one.grid_hash, two.grid_hash);
+	assert_string_not_equal(one.data_hash, two.data_hash);
+	issue.seed = 2;
+	struct tdm_bytes z = make(a.data, a.len, &issue, &three);
+	assert_string_not_equal(one.order_hash, three.order_hash);
+	tdm_bytes_release(&x);
+	tdm_bytes_release(&y);
+	tdm_bytes_release(&z);
+	tdm_bytes_release(&a);
+	tdm_bytes_release(&b);
+}
+
 static void bad_tables_are_refused(void **state) {
 	static const struct {
 		const char *text, *says;
@@ -218,10 +291,12 @@ static void claims_that_cannot_be(void **state) {
 
 int tdm_test_certificate(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(n20_equal_input_equal_bytes, open_arena, close_arena),
+	    cmocka_unit_test_setup_teardown(n19_n20_equal_input_equal_bytes, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(any_changed_byte_is_found, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(found_again_from_what_it_says, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(n13_duplicates_are_left_out, open_arena, close_arena),
+	    cmocka_unit_test_setup_teardown(what_is_passed_on_counts, open_arena, close_arena),
+	    cmocka_unit_test_setup_teardown(n12_labels_are_not_in_the_order, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(bad_tables_are_refused, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(claims_that_cannot_be, open_arena, close_arena),
 	};

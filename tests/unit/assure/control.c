@@ -17,7 +17,7 @@ static double loss[N_MAX], gate[N_MAX], grid[N_GRID];
 // 100 items with scores .995, .985 ...; the loss is in the 10 lowest.
 static void by_hand(void **state) {
 	struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .1, .delta = .05};
-	struct tdm_losses items = {loss, gate, 100};
+	struct tdm_losses items = {.loss = loss, .gate = gate, .n = 100};
 	struct tdm_control c;
 	for (int i = 0; i < 100; i++) {
 		gate[i] = 1 - (i + .5) / 100;
@@ -44,7 +44,7 @@ static void by_hand(void **state) {
 static void the_first_failure_ends_the_walk(void **state) {
 	struct tdm_risk_claim claim = {.risk = TDM_RISK_SELECTIVE, .epsilon = .2, .delta = .1};
 	const double two[] = {.5, 0};
-	struct tdm_losses items = {loss, gate, 200};
+	struct tdm_losses items = {.loss = loss, .gate = gate, .n = 200};
 	struct tdm_control c;
 	for (int i = 0; i < 200; i++) { // bad at the top, then good: only the end would pass
 		gate[i] = 1 - i / 200.0;
@@ -58,10 +58,10 @@ static void the_first_failure_ends_the_walk(void **state) {
 	assert_true(c.threshold == 0);
 }
 
-static void ties_are_kept_together(void **state) {
+static void n10_ties_are_kept_together(void **state) {
 	struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .1, .delta = .05};
 	const double half[] = {.5};
-	struct tdm_losses items = {loss, gate, 60};
+	struct tdm_losses items = {.loss = loss, .gate = gate, .n = 60};
 	struct tdm_control c;
 	for (int i = 0; i < 60; i++) {
 		gate[i] = i < 20 ? .5 : .4;
@@ -71,10 +71,10 @@ static void ties_are_kept_together(void **state) {
 	assert_true(c.threshold == .5 && c.n_kept == 20 && c.n_bad == 0);
 }
 
-static void too_few_items_promise_nothing(void **state) {
+static void n11_too_few_items_promise_nothing(void **state) {
 	struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .05, .delta = .05};
 	const double all[] = {0};
-	struct tdm_losses items = {loss, gate, 58};
+	struct tdm_losses items = {.loss = loss, .gate = gate, .n = 58};
 	struct tdm_control c;
 	for (int i = 0; i < 59; i++)
 		loss[i] = 0;
@@ -123,7 +123,7 @@ static void true_values(double risk[N_GRID], double share[N_GRID]) {
 static void promise_is_kept_over_many_calibrations(void **state) {
 	const int n_runs = 1000;
 	const struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .05, .delta = .05};
-	struct tdm_losses items = {loss, gate, N_MAX};
+	struct tdm_losses items = {.loss = loss, .gate = gate, .n = N_MAX};
 	struct tdm_rng rng;
 	double risk[N_GRID], share[N_GRID], kept = 0;
 	int broken = 0;
@@ -150,7 +150,7 @@ static void bad_input_is_refused(void **state) {
 	const double good[] = {.9, .1}, rising[] = {.1, .9}, nan_grid[] = {(double)NAN};
 	struct tdm_risk_claim claim = {.risk = TDM_RISK_JOINT, .epsilon = .05, .delta = .05},
 	                      bad = {.risk = TDM_RISK_JOINT, .epsilon = 0, .delta = .05};
-	struct tdm_losses items = {loss, gate, 10}, none = {loss, gate, 0};
+	struct tdm_losses items = {.loss = loss, .gate = gate, .n = 10}, none = {.loss = loss, .gate = gate, .n = 0};
 	struct tdm_control c = {.n_kept = 77};
 	struct tdm_error err = {0};
 	for (int i = 0; i < 10; i++)
@@ -173,8 +173,8 @@ int tdm_test_control(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(by_hand),
 	    cmocka_unit_test(the_first_failure_ends_the_walk),
-	    cmocka_unit_test(ties_are_kept_together),
-	    cmocka_unit_test(too_few_items_promise_nothing),
+	    cmocka_unit_test(n10_ties_are_kept_together),
+	    cmocka_unit_test(n11_too_few_items_promise_nothing),
 	    cmocka_unit_test(promise_is_kept_over_many_calibrations),
 	    cmocka_unit_test(bad_input_is_refused),
 	};

@@ -131,7 +131,7 @@ static void n14_conformal_ranks(void **state) {
 
 static void conformal_class_keeps_ties_out(void **state) {
 	const double loss[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 0}, gate[] = {.1, .2, .3, .4, .5, .6, .7, .8, .9, .95};
-	struct tdm_losses items = {loss, gate, 10};
+	struct tdm_losses items = {.loss = loss, .gate = gate, .n = 10};
 	struct tdm_fraction f = {2, 10}, small = {1, 100};
 	double at = 0;
 	assert_int_equal(tdm_conformal_class(&items, f, &at, NULL), TDM_OK);
@@ -143,7 +143,7 @@ static void conformal_class_keeps_ties_out(void **state) {
 static void n15_expected_risk_counts_one_more_loss(void **state) {
 	const double loss[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1}, gate[] = {.95, .85, .75, .65, .55, .45, .35, .25, .15, .05};
 	const double grid[] = {.9, .8, .7, .6, .5, .4, .3, .2, .1, 0};
-	struct tdm_losses items = {loss, gate, 10};
+	struct tdm_losses items = {.loss = loss, .gate = gate, .n = 10};
 	double at = 0;
 	assert_int_equal(tdm_conformal_expected(&items, grid, 10, .15, 1, &at, NULL), TDM_OK);
 	assert_true(at == .2); // (0 + 1) / 11 = .09; with one loss (1 + 1) / 11 = .18, though 1 / 10 is below .15

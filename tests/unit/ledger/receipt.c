@@ -51,6 +51,25 @@ static void fill(struct tdm_record *r) {
 	tdm_record_warn(r, "parameter_ignored", "logit_bias", "no effect");
 }
 
+// Any of several promises may be wrong: what they are wrong by together is the sum.
+static void n17_deltas_of_several_certificates_add_up(void **state) {
+	struct tdm_arena arena;
+	struct tdm_record r;
+	tdm_arena_init(&arena, 1 << 20);
+	tdm_record_init(&r, &arena);
+	fill(&r);
+	tdm_record_certificate(&r, &(struct tdm_under){"crt_a", "0.01", "0.05", true, NULL});
+	struct tdm_value *v = written(&arena, &r, 0);
+	assert_true(tdm_get(v, "delta") == NULL && tdm_get(v, "certificates") == NULL);
+	tdm_record_certificate(&r, &(struct tdm_under){"crt_b", "0.02", "0.1", true, NULL});
+	tdm_record_certificate(&r, &(struct tdm_under){"crt_b", "0.02", "0.1", true, NULL}); // once
+	v = written(&arena, &r, 0);
+	assert_int_equal(tdm_get(v, "certificates")->n, 2);
+	assert_true(tdm_get_number(v, "delta", 0) == 0.15);
+	assert_true(tdm_get_number(tdm_get(v, "certificate"), "delta", 0) == 0.05);
+	tdm_arena_release(&arena);
+}
+
 static void test_fields(void **state) {
 	struct tdm_arena arena;
 	struct tdm_record r;
@@ -97,6 +116,7 @@ static void test_inline_limit(void **state) {
 }
 
 int tdm_test_receipt(void) {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_fields), cmocka_unit_test(test_inline_limit)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_fields), cmocka_unit_test(test_inline_limit),
+	                                   cmocka_unit_test(n17_deltas_of_several_certificates_add_up)};
 	return cmocka_run_group_tests_name("receipt", tests, NULL, NULL);
 }
