@@ -233,6 +233,8 @@ bench-guarantee: $(B)/guarantee ## power and broken promises: the tables of docs
 	bench/guarantee $(OUTCOMES)
 bench-certified: all $(B)/guarantee ## certified cascades on ZeroEval's outputs, in DATA=folder: broken promises over redraws
 	bench/certified $(DATA)
+bench-curves: all ## accuracy against cost of every kind on one plot: docs/figures/curves.svg
+	bench/curves $(SEED) $(N)
 bench-replay: all ## published figures of RouteLLM and ZeroEval from their outcomes, in DATA=folder
 	bench/replay $(DATA)
 bench-routing: all ## what routers are worth on RouteLLM's outcomes, in DATA=folder
@@ -244,4 +246,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-certified bench-replay bench-routing fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-certified bench-curves bench-replay bench-routing fuzz clean
