@@ -112,7 +112,7 @@ int tdm_draft_fitting(const struct tdm_drafted *a, int n, int gamma) {
 // Of cascades: the row after the last drafted token, where the draft has room for it and the answer goes on.
 static int look_on(struct tdm_drafted *a, struct tdm_run *run, int row) {
 	struct tdm_session *s = a->draft.session;
-	const int32_t *newest = &a->drafted[a->n_drafted - 1];
+	const int32_t *newest = &a->drafted[a->n_drafted > 0 ? a->n_drafted - 1 : 0];
 	bool is_sure;
 	int status = TDM_OK;
 	if (a->has_more || (a->n_drafted > 0 && s->ops->is_end(s, *newest)))
