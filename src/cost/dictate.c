@@ -13,16 +13,15 @@ struct tdm_dictation {
 	int32_t end; // what ends an answer; -1 = nothing
 };
 
-struct tdm_dictation *tdm_dictation_new(struct tdm_session *target, struct tdm_model *writer,
+struct tdm_dictation *tdm_dictation_new(struct tdm_session *target, int32_t end, struct tdm_model *writer,
                                         const struct tdm_request *request, double min_prob) {
 	char before[TDM_ALIGN_BEHIND];
 	struct tdm_dictation *d = calloc(1, sizeof *d);
 	if (!d)
 		return NULL;
-	*d = (struct tdm_dictation){.target = target, .n_before = tdm_align_before(target, before)};
+	*d = (struct tdm_dictation){.target = target, .end = end, .n_before = tdm_align_before(target, before)};
 	tdm_bytes_init(&d->text, TEXT_LIMIT);
 	tdm_bytes_add(&d->text, before, d->n_before);
-	d->end = tdm_align_end(target);
 	d->scribe = tdm_scribe_new(writer, request, min_prob);
 	if (d->scribe)
 		return d;

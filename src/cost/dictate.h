@@ -8,8 +8,8 @@
 
 struct tdm_dictation;
 
-// target: prompted. NULL: no memory.
-struct tdm_dictation *tdm_dictation_new(struct tdm_session *target, struct tdm_model *writer,
+// target: prompted; end: the token that ends an answer of it, -1 = none. NULL: no memory.
+struct tdm_dictation *tdm_dictation_new(struct tdm_session *target, int32_t end, struct tdm_model *writer,
                                         const struct tdm_request *request, double min_prob);
 bool tdm_dictation_hear(struct tdm_dictation *d, int32_t token); // one more token of the answer. False: no memory
 // At most n tokens after the answer, of a text of about as many; most_us as of tdm_scribe_write.

@@ -4,6 +4,7 @@
 #include "cost/lookup.h"
 #include "base/clock.h"
 #include "ledger/metric.h"
+#include "models/align.h"
 #include "models/joint.h"
 #include "models/keeper.h"
 #include "models/writer.h"
@@ -203,6 +204,14 @@ static void read_prompt(struct follow *f) {
 	f->tokens = f->text + f->n_text;
 }
 
+// A vocabulary may be long, so it is looked through once.
+static int32_t end_of(struct follow *f) {
+	int32_t end = atomic_load(&f->kind->end);
+	if (end == 0)
+		atomic_store(&f->kind->end, end = tdm_align_end(f->target) + 2);
+	return end - 2;
+}
+
 static int start(struct follow *f, const struct tdm_request *request, struct tdm_sink *sink) {
 	struct tdm_session *t = f->target;
 	int64_t start_us = tdm_now_us();
@@ -222,7 +231,7 @@ static int start(struct follow *f, const struct tdm_request *request, struct tdm
 		return tdm_fail(&f->run->error, TDM_ENOMEM, "%s: no memory for an answer of %s", f->kind->name, t->model->name);
 	read_prompt(f);
 	if (f->kind->from & TDM_FROM_TEXT) {
-		f->dictation = tdm_dictation_new(t, f->kind->writer, request, f->kind->min_prob);
+		f->dictation = tdm_dictation_new(t, end_of(f), f->kind->writer, request, f->kind->min_prob);
 		if (!f->dictation)
 			return tdm_fail(&f->run->error, TDM_ENOMEM, "%s: no memory for drafts", f->kind->name);
 	}

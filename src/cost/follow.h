@@ -21,6 +21,7 @@ struct tdm_follow_kind { // of the kind's model; lives as long as it
 	struct tdm_habits *habits; // for learned and recycle
 	struct tdm_model *writer;  // of a text
 	double min_prob;           // likewise
+	_Atomic int32_t end;       // likewise: 2 more than the token that ends an answer; 0 = not looked for yet
 	int most;                  // tokens of a guess
 	bool adaptive;             // the length is chosen by time; else always as long as it can be
 	pthread_mutex_t lock;      // guards pace and worth

@@ -108,6 +108,11 @@ static int make_wire(const struct tdm_build *b, struct speculate *s) {
 		                "%s: role target needs a model that gives its tokens, or a remote one that echoes prompts "
 		                "(format: completions, score: yes); %s (kind %s) does neither",
 		                b->where, target->name, target->kind->name);
+	if (target->kind && target->kind->family != TDM_SOURCE) // what is verified would not pass through it
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: the target %s (kind %s) would not see what its inner model verifies; expected the remote "
+		                "model itself, and the policy around this one",
+		                b->where, target->name, target->kind->name);
 	if (!s->drafts.draft || s->o.align != ALIGN_STRING)
 		return tdm_fail(b->error, TDM_ECONFIG,
 		                "%s: the target %s is elsewhere and verifies text; expected a draft, and align: string",

@@ -330,6 +330,11 @@ static void a_target_elsewhere_needs_an_echo_and_a_text(void **state) {
 	assert_int_equal(asked_make(&a, &tdm_kind_speculate, "{align: string, accept: cascade}", 2, parts, roles),
 	                 TDM_ECONFIG);
 	asked_done(&a);
+	static const struct tdm_kind guard = {.name = "guard", .family = TDM_POLICY};
+	far.kind = &guard; // it would see no word of what is verified inside of it
+	assert_int_equal(asked_make(&a, &tdm_kind_speculate, "{align: string}", 2, parts, roles), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "far (kind guard) would not see"));
+	asked_done(&a);
 }
 
 int tdm_test_wire(void) {
