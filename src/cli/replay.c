@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/replay_ledger.h"
+#include "cli/replay_routes.h"
 #include "eval/grade.h"
 #include "eval/replay_report.h"
 #include "eval/table.h"
@@ -15,8 +16,8 @@
 #define ARENA_LIMIT_BYTES ((size_t)8 << 30)
 
 struct options {
-	struct tdm_strings small, scores, at, thresholds, columns;
-	const char *large, *others, *out, *svg, *labels, *ledger, *by, *signal;
+	struct tdm_strings small, scores, at, thresholds, columns, routes;
+	const char *large, *others, *out, *svg, *labels, *config, *ledger, *by, *signal;
 	int answers;
 	bool cascade, incomplete, plot;
 	double agree, small_price, large_price, gate_price;
@@ -30,6 +31,9 @@ static const struct tdm_option options[] = {
     {"large", TDM_OPT_STRING, AT(large), "large", 0, 0, NULL, "the large model"},
     {"scores", TDM_OPT_LIST, AT(scores), NULL, 0, 0, NULL,
      "large = rather the large model: columns (-NAME turns one), or length, digits, prior, oracle, random"},
+    {"routes", TDM_OPT_LIST, AT(routes), NULL, 0, 0, NULL,
+     "routes of the settings, each a score: what it decides of the prompts, by the code that serves"},
+    {"config", TDM_OPT_STRING, AT(config), NULL, 0, 0, NULL, "settings file, for --routes"},
     {"at", TDM_OPT_LIST, AT(at), NULL, 0, 0, NULL, "percent of items that each score sends to the large model"},
     {"thresholds", TDM_OPT_LIST, AT(thresholds), NULL, 0, 0, NULL,
      "of each score: the large model answers from there on"},
@@ -242,6 +246,26 @@ static int replay_decisions(const struct tdm_command_call *call, struct work *w,
 	return status;
 }
 
+// Their scores stand behind those that were named.
+static int add_routes(const struct tdm_command_call *call, struct work *w, struct tdm_replay_options *replayed) {
+	const struct options *o = call->options;
+	size_t n = replayed->n_scores;
+	const char **names = tdm_arena_array(call->arena, n + o->routes.n, sizeof *names);
+	double *own = tdm_arena_array(call->arena, n + o->routes.n, sizeof *own);
+	if (!names || !own)
+		return tdm_fail(call->error, TDM_ENOMEM, "tandem replay: out of memory");
+	for (size_t i = 0; i < n; i++) {
+		names[i] = replayed->scores[i];
+		own[i] = (double)NAN;
+	}
+	for (size_t i = 0; i < o->routes.n; i++)
+		names[n + i] = o->routes.items[i];
+	replayed->scores = names;
+	replayed->own = own;
+	replayed->n_scores += o->routes.n;
+	return tdm_replay_routes(call, o->config, &o->routes, &w->table, own + n);
+}
+
 static int read_labels(const struct tdm_command_call *call, struct work *w, struct tdm_replay_options *replayed) {
 	const struct options *o = call->options;
 	struct tdm_outcomes_options names = {o->columns.items, o->columns.n, o->others};
@@ -249,15 +273,18 @@ static int read_labels(const struct tdm_command_call *call, struct work *w, stru
 		return choose_numbers(call, replayed);
 	int status = tdm_outcomes_read(call->operands, call->n_operands, &names, &w->table, call->error);
 	w->has_table = !status;
-	return status ? status : choose(call, &w->table, replayed);
+	if (!status)
+		status = choose(call, &w->table, replayed);
+	return status || !o->routes.n ? status : add_routes(call, w, replayed);
 }
 
 static int check_outputs(const struct tdm_command_call *call) {
 	const struct options *o = call->options;
-	if (o->svg && (!call->n_operands || (!o->scores.n && !o->ledger)))
+	bool has_score = o->scores.n || o->routes.n || o->ledger;
+	if (o->svg && (!call->n_operands || !has_score))
 		return tdm_fail(call->error, TDM_EVALUE,
 		                "tandem replay: --svg draws scores; expected a table and --scores too");
-	if (o->labels && (!call->n_operands || (!o->scores.n && o->small.n < 2 && !o->ledger)))
+	if (o->labels && (!call->n_operands || (!has_score && o->small.n < 2)))
 		return tdm_fail(call->error, TDM_EVALUE,
 		                "tandem replay: --labels needs a score: expected --scores, or several models in --small");
 	return TDM_OK;
@@ -265,6 +292,8 @@ static int check_outputs(const struct tdm_command_call *call) {
 
 static int check_call(const struct tdm_command_call *call) {
 	const struct options *o = call->options;
+	if (o->routes.n && !call->n_operands)
+		return tdm_fail(call->error, TDM_EVALUE, "tandem replay: --routes are asked about the prompts of a table");
 	if (o->ledger && !o->by)
 		return tdm_fail(call->error, TDM_EVALUE,
 		                "tandem replay: --ledger needs --by, the route or cascade that decided");

@@ -15,6 +15,7 @@
 // A router of the file knows two or many models: small, then those between, then large; its score is how likely an
 // answer of small does for one of large. A request whose words it has hardly seen is not decided: large answers.
 #include "cost/kinds.h"
+#include "cost/route.h"
 #include "base/random.h"
 #include "models/certified.h"
 #include "models/gate.h"
@@ -188,6 +189,18 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 		return status;
 	record(r, run, &t);
 	return tdm_certified_generate(r->certified, t.chosen, r->large, run, request, sink, result);
+}
+
+int tdm_route_view(struct tdm_model *m, struct tdm_run *run, const char *text, size_t n, struct tdm_route_view *out) {
+	const struct route *r = (const struct route *)m;
+	struct tdm_seen seen = {.question = text, .n_question = n};
+	struct turn t;
+	if (m->kind != &tdm_kind_route)
+		return tdm_fail(&run->error, TDM_EVALUE, "%s is no route", m->name);
+	int status = decide(r, run, &seen, r->threshold, &t);
+	out->score = t.why ? (double)NAN : t.score;
+	out->threshold = r->o.willingness_to_pay > 0 ? (double)NAN : r->threshold;
+	return status;
 }
 
 // The threshold in force: the one that is set, or the one that the wished share of requests reaches.

@@ -277,7 +277,10 @@ static double threshold_of(const struct tdm_replay_items *items, const struct td
 static int add_thresholds(const struct tdm_replay_items *items, struct tdm_replay *out,
                           const struct tdm_replay_score *s, struct tdm_error *err) {
 	const struct tdm_replay_options *o = items->options;
-	int status = TDM_OK;
+	double own = o->own ? o->own[s - out->scores] : (double)NAN;
+	int status =
+	    isnan(own) ? TDM_OK
+	               : add_threshold(items, out, s, own, tdm_arena_printf(items->arena, "%s as it is set", s->name), err);
 	for (size_t k = 0; k < o->n_thresholds && !status; k++)
 		status = add_threshold(
 		    items, out, s, o->thresholds[k],
@@ -480,7 +483,7 @@ static void count_items(const struct tdm_replay_items *items, struct tdm_replay 
 
 static int add_policies(const struct tdm_replay_items *items, struct tdm_replay *out, struct tdm_error *err) {
 	const struct tdm_replay_options *o = items->options;
-	size_t most = 5 + out->n_scores * (o->n_shares + o->n_thresholds);
+	size_t most = 5 + out->n_scores * (1 + o->n_shares + o->n_thresholds);
 	out->policies = tdm_arena_array(items->arena, most, sizeof *out->policies);
 	if (!out->policies)
 		return no_memory(err);

@@ -19,6 +19,7 @@ struct tdm_replay_options {
 	size_t n_shares;
 	const double *thresholds; // at which every score becomes a policy
 	size_t n_thresholds;
+	const double *own; // NULL, or of every score a threshold of its own, which becomes a policy; NAN: none
 	double small_price, large_price; // per item, where the table has no cost; NAN: cost must be there
 	double gate_price;               // per item of every score and cascade
 	double agree;                    // least share of equal answers that is kept, 0..1

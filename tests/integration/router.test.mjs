@@ -97,6 +97,25 @@ test('a question unlike all of the fit is undecided for every scorer: the large 
   }
 });
 
+test('replay asks the route itself: the same scores as it served, any threshold, and nothing undecided is kept', { skip: withoutPair }, async () => {
+  const wanted = ['quality-hidden', 'knn-text'];
+  const table = lines(at('asked.jsonl'));
+  table.push({ ...table[0], item: 'strange', prompt: 'Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich' });
+  writeFileSync(at('strange.jsonl'), table.map((row) => JSON.stringify(row)).join('\n'));
+  const done = tandem(['replay', at('strange.jsonl'), '--config', path.join(server.dir, 'settings.yaml'), '--routes', wanted.join(),
+    '--thresholds=-1', '--resamples', '0', '--out', at('replay.json'), '--labels', at('labels.tsv')]);
+  assert.equal(done.status, 0, done.stderr);
+  const policies = Object.fromEntries(JSON.parse(readFileSync(at('replay.json'), 'utf8')).policies.map((p) => [p.policy, p]));
+  const served = [];
+  for (const { prompt } of table) served.push((await ask(wanted[0], prompt)).receipt.decisions[0]);
+  const sent = served.filter((d) => d.choice === 'large').length;
+  assert.ok(Math.abs(policies[`${wanted[0]} as it is set`].large_share[0] - sent / table.length) < 1e-9);
+  const labels = readFileSync(at('labels.tsv'), 'utf8').trim().split('\n').slice(1).map((l) => Number(l.split('\t')[1]));
+  served.slice(0, -1).forEach((d, i) => d.detail.startsWith('undecided') || assert.ok(Math.abs(labels[i] - d.score) < 1e-6, `${labels[i]} ${d.score}`));
+  for (const name of wanted) assert.ok(policies[`${name} keeps from -1`].large_share[0] >= 1 / table.length - 1e-9, 'the strange one is sent on at any threshold');
+  assert.match(tandem(['replay', at('asked.jsonl'), '--config', at('pair.yaml'), '--routes', 'small']).stderr, /small is no route/);
+});
+
 test('equal tables make equal files; a file that does not fit a route is refused in one sentence', { skip: withoutPair }, () => {
   const again = tandem(['fit-router', at('fit.jsonl'), '--config', at('pair.yaml'), '--hidden', 'small', '--folds', '3', '--resamples', '50', '--out', at('again.json')]);
   assert.equal(again.status, 0, again.stderr);
