@@ -177,6 +177,8 @@ $(B)/compare: $(COMPARE) $(call archive,engine) $(call archive,base)
 		$(wildcard $(LLAMACPP)/libllama.v*.so $(LLAMACPP)/libggml.v*.so) $(LLAMACPP)/libggml-base.so $(LDLIBS)
 $(B)/guarantee: $(B)/tests/tools/guarantee.o $(call archive,assure) $(call archive,base) # for bench/guarantee
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+$(B)/front: $(B)/tests/tools/front.o $(foreach m,choose $(USES_choose),$(call archive,$(m))) # for bench-front
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(call whole,choose $(USES_choose)) -o $@ $(LDLIBS)
 $(B)/fault.so: tests/tools/fault.c # disks that fail, for tests/integration/ledger.test.mjs
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=c17 -O1 -Wall -Wextra -Werror -fPIC -shared $< -o $@ -ldl
@@ -231,6 +233,8 @@ bench-gateway: all $(B)/stream_upstream $(B)/stream_load ## the gateway beside n
 	bench/gateway
 bench-guarantee: $(B)/guarantee ## power and broken promises: the tables of docs/certificates.md (OUTCOMES=folder: also recorded ones)
 	bench/guarantee $(OUTCOMES)
+bench-front: $(B)/front ## broken promises of choose's fronts over 10,000 redraws: the table of docs/choose.md
+	$(B)/front $(RUNS)
 bench-certified: all $(B)/guarantee ## certified cascades on ZeroEval's outputs, in DATA=folder: broken promises over redraws
 	bench/certified $(DATA)
 bench-curves: all ## accuracy against cost of every kind on one plot: docs/figures/curves.svg
@@ -246,4 +250,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-certified bench-curves bench-replay bench-routing fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-front bench-certified bench-curves bench-replay bench-routing fuzz clean

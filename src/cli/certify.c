@@ -6,13 +6,9 @@
 #include "base/clock.h"
 #include "base/decimal.h"
 #include "base/file.h"
-#include "base/random.h"
-#include "cli/app.h"
 #include "cli/command.h"
-#include "cli/embedded.h"
-#include "models/identity.h"
+#include "cli/signing.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +16,6 @@
 #include <unistd.h>
 
 #define TABLE_LIMIT_BYTES ((size_t)1 << 30)
-#define KEY_TEXT_BYTES (2 * TDM_ED25519_KEY_BYTES)
 
 struct options {
 	const char *config, *model, *epsilon, *delta, *loss, *loss_source, *key, *out, *verify, *monitor;
@@ -68,39 +63,6 @@ static int read_operand(const struct tdm_command_call *call, struct tdm_bytes *t
 	return tdm_file_read(call->operands[0], TABLE_LIMIT_BYTES, text, call->error);
 }
 
-// --- the key
-
-static int make_key(const char *path, uint8_t key[TDM_ED25519_KEY_BYTES], struct tdm_error *err) {
-	char text[KEY_TEXT_BYTES + 2];
-	int status = tdm_system_random(key, TDM_ED25519_KEY_BYTES);
-	int fd = status ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return tdm_fail(err, TDM_EIO, "%s: the key cannot be made: %s", path, strerror(errno));
-	tdm_hex(key, TDM_ED25519_KEY_BYTES, text);
-	text[KEY_TEXT_BYTES] = '\n';
-	bool ok = write(fd, text, KEY_TEXT_BYTES + 1) == KEY_TEXT_BYTES + 1 && fsync(fd) == 0;
-	ok = close(fd) == 0 && ok;
-	tdm_wipe(text, sizeof text);
-	return ok ? TDM_OK : tdm_fail(err, TDM_EIO, "%s: the key cannot be written", path);
-}
-
-static int read_key(const char *path, uint8_t key[TDM_ED25519_KEY_BYTES], struct tdm_error *err) {
-	struct tdm_bytes text;
-	if (!path)
-		return tdm_fail(err, TDM_EVALUE, "tandem certify: expected --key, the file of the key that signs");
-	if (access(path, F_OK) != 0)
-		return make_key(path, key, err);
-	int status = tdm_file_read(path, 4096, &text, err);
-	if (!status && text.len && text.data[text.len - 1] == '\n')
-		text.data[--text.len] = 0;
-	if (!status && !tdm_unhex(text.data ? text.data : "", key, TDM_ED25519_KEY_BYTES))
-		status = tdm_fail(err, TDM_EVALUE, "%s: expected a key of 64 hexadecimal digits", path);
-	if (text.data)
-		tdm_wipe(text.data, text.len);
-	tdm_bytes_release(&text);
-	return status;
-}
-
 // --- making one
 
 static int identify(const struct tdm_command_call *call, struct tdm_issue *issue) {
@@ -117,11 +79,8 @@ static int identify(const struct tdm_command_call *call, struct tdm_issue *issue
 	if (status)
 		return status;
 	status = tdm_app_model(&app, o->model, &model, call->error);
-	const char *slash = strrchr(app.settings_name, '/');
-	const char *folder =
-	    slash ? tdm_arena_copy(call->arena, app.settings_name, (size_t)(slash - app.settings_name)) : ".";
 	if (!status)
-		status = tdm_identity_of(call->arena, model, folder, tdm_embedded, &of, call->error);
+		status = tdm_signing_identity(call->arena, &app, model, &of, call->error);
 	if (!status) {
 		issue->subject = o->model;
 		issue->models = of.models;
@@ -159,7 +118,7 @@ static int sign(const struct tdm_command_call *call, struct tdm_certificate *c) 
 	uint8_t key[TDM_ED25519_KEY_BYTES];
 	struct tdm_bytes file;
 	tdm_bytes_init(&file, TDM_CERTIFICATE_LIMIT_BYTES);
-	int status = read_key(o->key, key, call->error);
+	int status = tdm_signing_key("certify", o->key, key, call->error);
 	if (!status)
 		status = tdm_certificate_seal(call->arena, c, key, &file, call->error);
 	if (!status)

@@ -5,7 +5,7 @@ extern const struct tdm_command tdm_command_ask, tdm_command_chat, tdm_command_m
     tdm_command_config, tdm_command_check, tdm_command_key, tdm_command_gym, tdm_command_tokens, tdm_command_tokenizer,
     tdm_command_train, tdm_command_distil, tdm_command_eval, tdm_command_exact, tdm_command_fit, tdm_command_fit_router,
     tdm_command_quantize, tdm_command_perplexity, tdm_command_bench, tdm_command_ledger, tdm_command_certify,
-    tdm_command_replay;
+    tdm_command_certify_front, tdm_command_replay;
 
 // one line each
 // clang-format off
@@ -27,6 +27,7 @@ const struct tdm_command *const tdm_commands[] = {
     &tdm_command_replay,
     &tdm_command_exact,
     &tdm_command_certify,
+    &tdm_command_certify_front,
     &tdm_command_fit,
     &tdm_command_fit_router,
     &tdm_command_quantize,

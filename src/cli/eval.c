@@ -129,6 +129,7 @@ static int evaluate(const struct tdm_command_call *call, const struct tdm_app *a
 	options_of_run.n_families = o->families.n;
 	options_of_run.max_tokens = (int)o->max_tokens;
 	options_of_run.n_jobs = (int)o->jobs;
+	options_of_run.keep_answers = o->table != NULL;
 	options_of_run.progress = &progress;
 	int status = choose_models(call, app, &options_of_run);
 	if (!status)

@@ -371,7 +371,7 @@ static int read_predictor(const struct tdm_build *b, struct tdm_shepherd *c) {
 	int status = tdm_router_open(b, c->o.predictor, &c->predictor);
 	if (status)
 		return status;
-	if (c->predictor->width > 0)
+	if (c->predictor->reads != TDM_ROUTER_READS_TEXT)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: %s reads vectors; a predictor reads the text", b->where,
 		                c->o.predictor);
 	return read_hints(b, c);

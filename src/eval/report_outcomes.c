@@ -18,6 +18,18 @@ static void put_number(struct tdm_bytes *out, const char *role, const char *mode
 	tdm_bytes_number(out, value);
 }
 
+// A model that failed has no answer.
+static void put_answer(struct tdm_bytes *out, const char *model, const struct tdm_eval_outcome *o) {
+	char name[200];
+	int n = snprintf(name, sizeof name, "answer:%s", model);
+	if (!o->answer || o->status)
+		return;
+	tdm_bytes_putc(out, ',');
+	tdm_bytes_json(out, name, (size_t)n < sizeof name ? (size_t)n : sizeof name - 1);
+	tdm_bytes_putc(out, ':');
+	tdm_bytes_json(out, o->answer, o->n_answer);
+}
+
 static int put_item(const struct tdm_eval *e, size_t i, struct tdm_bytes *out, struct tdm_error *err) {
 	struct tdm_arena arena;
 	struct tdm_gym_item item;
@@ -33,6 +45,7 @@ static int put_item(const struct tdm_eval *e, size_t i, struct tdm_bytes *out, s
 		put_number(out, "correct", e->options.models[m]->name, o->right);
 		put_number(out, "cost", e->options.models[m]->name, o->cost);
 		put_number(out, "ms", e->options.models[m]->name, (double)o->us / 1000);
+		put_answer(out, e->options.models[m]->name, o);
 	}
 	tdm_bytes_puts(out, status ? "" : "}\n");
 	tdm_arena_release(&arena);

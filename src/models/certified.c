@@ -17,6 +17,7 @@
 #define TEXT_LIMIT_BYTES ((size_t)4 << 20)
 
 struct tdm_certified {
+	const struct tdm_certified *next; // of the same model
 	struct tdm_certificate c;
 	struct tdm_under held, broken;
 	double threshold;
@@ -55,8 +56,9 @@ static bool is_over(const struct tdm_certificate *c) {
 	return strcmp(now, c->expires) >= 0;
 }
 
-static int check(const struct tdm_build *b, const struct tdm_model *m, const char *file, const char *signer,
-                 struct tdm_certified *c) {
+// What it was found with is what there is.
+static int compare(const struct tdm_build *b, const struct tdm_model *m, const char *file, const char *signer,
+                   const struct tdm_certified *c) {
 	struct tdm_identity now;
 	int status = tdm_identity_of(b->arena, m, b->folder, b->embedded, &now, b->error);
 	if (status)
@@ -69,6 +71,14 @@ static int check(const struct tdm_build *b, const struct tdm_model *m, const cha
 	if (signer && strcmp(signer, c->c.key) != 0)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: the certificate %s is not signed by the signer that is set",
 		                b->where, file);
+	return TDM_OK;
+}
+
+static int check(const struct tdm_build *b, const char *file, struct tdm_certified *c) {
+	if (!strcmp(c->c.lambda, "inf"))
+		c->threshold = INFINITY;
+	else if (!tdm_labels_number(c->c.lambda, strlen(c->c.lambda), &c->threshold))
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: the certificate %s has no threshold", b->where, file);
 	if (is_over(&c->c))
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: the certificate %s was in force until %s: certify again", b->where,
 		                file, c->c.expires);
@@ -89,12 +99,23 @@ static int load(const struct tdm_build *b, const char *file, struct tdm_certifie
 		return status;
 	status = tdm_certificate_read(b->arena, path, text.data ? text.data : "", text.len, &c->c, b->error);
 	tdm_bytes_release(&text);
+	return status;
+}
+
+int tdm_certified_add(const struct tdm_build *b, struct tdm_model *m, const char *file, const char *signer,
+                      struct tdm_certified **out) {
+	struct tdm_certified *c = tdm_arena_alloc(b->arena, sizeof *c);
+	int status = c ? load(b, file, c) : tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
+	if (!status)
+		status = compare(b, m, file, signer, c);
 	if (status)
 		return status;
-	if (!strcmp(c->c.lambda, "inf"))
-		c->threshold = INFINITY;
-	else if (!tdm_labels_number(c->c.lambda, strlen(c->c.lambda), &c->threshold))
-		return tdm_fail(b->error, TDM_ECONFIG, "%s: the certificate %s has no threshold", b->where, file);
+	c->threshold = (double)NAN;
+	c->held = c->broken = (struct tdm_under){c->c.id, c->c.epsilon, c->c.delta, true, NULL};
+	c->broken.held = false;
+	c->is_promised = true;
+	c->next = m->certified;
+	m->certified = *out = c;
 	return TDM_OK;
 }
 
@@ -103,18 +124,16 @@ int tdm_certified_open(const struct tdm_build *b, struct tdm_model *m, const cha
 	*out = NULL;
 	if (!file)
 		return TDM_OK;
-	struct tdm_certified *c = tdm_arena_alloc(b->arena, sizeof *c);
-	int status = c ? load(b, file, c) : tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
-	if (!status)
-		status = check(b, m, file, signer, c);
-	if (status)
-		return status;
-	c->held = c->broken = (struct tdm_under){c->c.id, c->c.epsilon, c->c.delta, true, NULL};
-	c->broken.held = false;
-	c->is_promised = true;
-	*out = c;
-	m->certified = c;
-	return TDM_OK;
+	int status = tdm_certified_add(b, m, file, signer, out);
+	return status ? status : check(b, file, *out);
+}
+
+const struct tdm_certified *tdm_certified_next(const struct tdm_certified *c) {
+	return c->next;
+}
+
+void tdm_certified_mark(const struct tdm_certified *c, struct tdm_run *run, bool held) {
+	tdm_record_certificate(run->record, held ? &c->held : &c->broken);
 }
 
 const struct tdm_certificate *tdm_certified_of(const struct tdm_certified *c) {
@@ -136,7 +155,7 @@ bool tdm_certified_holds(const struct tdm_certified *c, struct tdm_run *run) {
 		return true;
 	const char *state = tdm_certified_state(c);
 	bool over = !strcmp(state, "expired"), held = !strcmp(state, "valid");
-	tdm_record_certificate(run->record, held ? &c->held : &c->broken);
+	tdm_certified_mark(c, run, held);
 	if (!held)
 		tdm_record_warn(run->record, over ? "certificate_expired" : "certificate_suspended", NULL,
 		                over ? "the certificate is over: nothing stays on the small model"

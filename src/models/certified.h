@@ -13,6 +13,12 @@ struct tdm_certified;
 // NULL: *out is NULL. Lives in b->arena, and m->certified is it. Error: TDM_ECONFIG with one sentence.
 int tdm_certified_open(const struct tdm_build *b, struct tdm_model *m, const char *file, const char *signer,
                        struct tdm_certified **out);
+// One of several promises of m, which is of no threshold; that it is over or suspended does not matter here. Together
+// they are a list that begins at m->certified. Error: as above, for what has changed.
+int tdm_certified_add(const struct tdm_build *b, struct tdm_model *m, const char *file, const char *signer,
+                      struct tdm_certified **out);
+const struct tdm_certified *tdm_certified_next(const struct tdm_certified *c);          // NULL: the last
+void tdm_certified_mark(const struct tdm_certified *c, struct tdm_run *run, bool held); // in the record of the run
 double tdm_certified_threshold(const struct tdm_certified *c);
 const struct tdm_certificate *tdm_certified_of(const struct tdm_certified *c);
 // valid, suspended or expired; now, and no part of what was signed.

@@ -8,7 +8,14 @@
 #define TEXT_LIMIT_BYTES ((size_t)8 << 20)
 #define EMBEDDED "embedded:"
 
-enum part { CONFIG, MODEL, FILE_OF_MODEL, PROMPT, NOTHING };
+enum part {
+	CONFIG,
+	MODEL,
+	FILE_OF_MODEL,
+	PROMPT,
+	OWN, // of the model that is promised for it stands in the promise's place, of one below it counts as CONFIG
+	NOTHING
+};
 static const struct {
 	const char *name;
 	enum part part;
@@ -28,9 +35,11 @@ static const struct {
     {"system", PROMPT},
     {"template", PROMPT},
     {"instructions", PROMPT},
-    {"threshold", NOTHING},
-    {"rate", NOTHING},
-    {"certificate", NOTHING},
+    {"threshold", OWN},
+    {"rate", OWN},
+    {"certificate", OWN},
+    {"front", OWN},
+    {"quality", OWN},
     {"signer", NOTHING},
     {"audit", NOTHING},
     {"price", NOTHING},
@@ -91,7 +100,7 @@ static int put_setting(struct look *l, const char *name, const struct tdm_value 
 	                        : part == PROMPT                         ? &l->prompts
 	                                                                 : &l->config;
 	int status = TDM_OK;
-	if (part == NOTHING)
+	if (part == NOTHING || (part == OWN && into))
 		return TDM_OK;
 	tdm_bytes_join(out, "", name, "=");
 	if (part == FILE_OF_MODEL && value->type == TDM_STRING)

@@ -2,7 +2,8 @@
 // program. What a promise about it was found with is compared with what runs.
 //
 // Files that a setting names count by their bytes. What changes no answer does not count: prices, keys, names of
-// listings, threads; nor do the threshold and the certificate, which stand in each other's place.
+// listings, threads; nor do the model's own threshold and its certificate, which stand in each other's place. Those of
+// models below it do.
 #pragma once
 #include "models/kind.h"
 

@@ -38,8 +38,8 @@ static void put(struct search *s, const struct tdm_certified *c) {
 }
 
 static void look(struct search *s, const struct tdm_model *m) {
-	if (m->certified)
-		put(s, m->certified);
+	for (const struct tdm_certified *c = m->certified; c; c = tdm_certified_next(c))
+		put(s, c);
 	for (size_t i = 0; i < m->n_parts; i++)
 		look(s, m->parts[i]);
 }

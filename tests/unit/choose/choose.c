@@ -66,7 +66,7 @@ static void order_decides_without_a_wish(void **state) {
 	assert_string_equal(pick(&a, wish(0, (double)NAN), 10), "cloud");
 	const struct tdm_decision *d = a.run.record->decisions;
 	assert_string_equal(d->choice, "cloud");
-	assert_string_equal(d->detail, "2 of 2 fit: 2 keep privacy, 2 also trust");
+	assert_string_equal(d->detail, "cloud: at most 0.0003; local: at most 3e-05; 2 of 2 fit");
 	assert_true(fabs(d->score - (10 * 10 + 10 * 20) / 1e6) < 1e-15);
 	assert_true(a.model->can == (TDM_CAN_TEXT | TDM_CAN_LOGPROBS) && a.model->leaves);
 	asked_done(&a);
@@ -174,12 +174,61 @@ static void tools_drop_arms_that_cannot_call_them(void **state) {
 	asked_done(&a);
 }
 
+static void an_arm_that_fails_is_followed_by_the_next(void **state) {
+	struct asked a;
+	assert_int_equal(make(&a, "{}", (int[]){CLOUD, LOCAL}, 2), TDM_OK);
+	arms[CLOUD].status = TDM_EUPSTREAM;
+	arms[CLOUD].answers[0] = "";
+	assert_string_equal(pick(&a, wish(0, (double)NAN), 10), "local");
+	assert_string_equal(a.run.record->warnings->code, "model_out");
+	assert_string_equal(a.run.record->decisions->next->choice, "local");
+	assert_string_equal(pick(&a, wish(0, 31e-6), 10), "local"); // the dear one is not even asked
+	assert_null(a.run.record->warnings);
+	arms[CLOUD].answers[0] = "half";
+	assert_string_equal(pick(&a, wish(0, (double)NAN), 10), "upstream_error"); // what went out is not spliced
+	arms[CLOUD].answers[0] = "";
+	arms[CLOUD].status = TDM_EFILTERED;
+	assert_string_equal(pick(&a, wish(0, (double)NAN), 10), "content_filter"); // a refusal is not gone around
+	arms[CLOUD].status = TDM_EUPSTREAM;
+	arms[LOCAL].status = TDM_EEXHAUSTED;
+	arms[LOCAL].answers[0] = "";
+	assert_string_equal(pick(&a, wish(0, (double)NAN), 10), "upstreams_exhausted");
+	asked_done(&a);
+}
+
+static void one_arm_is_that_arm(void **state) {
+	struct asked a;
+	assert_int_equal(make(&a, "{prefer: cheapest}", (int[]){MIXED}, 1), TDM_OK);
+	assert_string_equal(pick(&a, wish(0, (double)NAN), 10), "mixed");
+	assert_string_equal(a.result.served, "mixed");
+	asked_done(&a);
+}
+
+static void what_belongs_to_a_front_needs_one(void **state) {
+	static const char *const rows[] = {"{quality: 0.9}", "{audit: 0.1}", "{signer: \"00\"}"};
+	struct asked a;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(make(&a, rows[i], (int[]){LOCAL}, 1), TDM_ECONFIG);
+		assert_string_equal(a.error.text, "test: model it: quality, signer and audit belong to a front");
+		asked_done(&a);
+	}
+	assert_int_equal(make(&a, "{front: nowhere.json}", (int[]){LOCAL}, 1), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "nowhere.json"));
+	asked_done(&a);
+}
+
 int tdm_test_choose(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(tools_drop_arms_that_cannot_call_them), cmocka_unit_test(order_decides_without_a_wish),
-	    cmocka_unit_test(privacy_drops_arms_that_let_out),       cmocka_unit_test(cost_drops_dear_arms),
-	    cmocka_unit_test(cheapest_is_preferred_when_told),       cmocka_unit_test(trust_needs_a_guard),
+	    cmocka_unit_test(tools_drop_arms_that_cannot_call_them),
+	    cmocka_unit_test(order_decides_without_a_wish),
+	    cmocka_unit_test(privacy_drops_arms_that_let_out),
+	    cmocka_unit_test(cost_drops_dear_arms),
+	    cmocka_unit_test(cheapest_is_preferred_when_told),
+	    cmocka_unit_test(trust_needs_a_guard),
 	    cmocka_unit_test(tightening_never_brings_an_arm_back),
+	    cmocka_unit_test(an_arm_that_fails_is_followed_by_the_next),
+	    cmocka_unit_test(one_arm_is_that_arm),
+	    cmocka_unit_test(what_belongs_to_a_front_needs_one),
 	};
 	return cmocka_run_group_tests_name("choose", tests, NULL, NULL);
 }

@@ -2,4 +2,4 @@
 #include "tests.h"
 #include "../groups.h"
 
-GROUPS_MAIN(tdm_test_choose)
+GROUPS_MAIN(tdm_test_choose, tdm_test_front)
