@@ -73,7 +73,7 @@ const box = { left: 64, top: 34, width: 640, height: 420 }, bottom = Math.floor(
 const x = v => (box.left + box.width * Math.min(v, 110) / 110).toFixed(1), y = v => (box.top + box.height * (top - v) / (top - bottom)).toFixed(1);
 const colours = ['#777777', '#c0392b', '#e67e22', '#b8860b', '#8e6c4a', '#2471a3', '#16a085', '#6c3483', '#a569bd', '#000000'];
 const text = (px, py, s, more = '') => `<text x="${px}" y="${py}" font-family="sans-serif" font-size="12" ${more}>${s}</text>`;
-const svg = [`<svg xmlns="http://www.w3.org/2000/svg" width="920" height="510" viewBox="0 0 920 510">`, '<rect width="920" height="510" fill="white"/>',
+const svg = [`<svg xmlns="http://www.w3.org/2000/svg" width="960" height="510" viewBox="0 0 960 510">`, '<rect width="960" height="510" fill="white"/>',
 	text(box.left, 20, `Accuracy against cost on the gym: ${n} items of seed ${seed}, test split; cost in % of the large model alone`, 'font-weight="bold"')];
 for (let v = bottom; v <= top; v += 5)
 	svg.push(`<line x1="${box.left}" x2="${box.left + box.width}" y1="${y(v)}" y2="${y(v)}" stroke="#e5e5e5"/>`, text(box.left - 8, Number(y(v)) + 4, v, 'text-anchor="end"'));
@@ -88,6 +88,6 @@ Object.entries(lines).forEach(([name, points], i) => {
 		`<line x1="724" x2="748" y1="${58 + 22 * i}" y2="${58 + 22 * i}" stroke="${colours[i]}" stroke-width="2.5"${dash}/>`, text(754, 62 + 22 * i, name));
 });
 Object.entries(dots).forEach(([name, p], i) => svg.push(`<circle cx="${x(p.cost)}" cy="${y(p.right)}" r="4" fill="${['#333', '#333', '#229954'][i]}"/>`,
-	text(Number(x(p.cost)) + 7, Number(y(p.right)) + (i === 0 ? 14 : i === 1 ? 16 : -8), name)));
+	text(Number(x(p.cost)) + (i === 0 ? 7 : 0), Number(y(p.right)) + (i === 2 ? -34 : 18), name, i === 2 ? 'text-anchor="end"' : '')));
 svg.push(text(box.left + box.width / 2, 496, 'cost, % of the large model alone', 'text-anchor="middle"'), text(10, box.top - 8, 'right, %'), '</svg>');
 writeFileSync(to, svg.join('\n') + '\n');

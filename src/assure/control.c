@@ -19,6 +19,9 @@ static int check_items(const struct tdm_risk_claim *claim, const struct tdm_loss
 			status = check_loss(claim, items->passed[i], i, err);
 		if (!status && !isfinite(items->gate[i]))
 			status = tdm_fail(err, TDM_EVALUE, "control: score %zu is not a finite number", i);
+		if (!status && items->group && items->group[i] >= items->n_groups)
+			status = tdm_fail(err, TDM_EVALUE, "control: item %zu is of group %u of %zu", i, (unsigned)items->group[i],
+			                  items->n_groups);
 	}
 	return status;
 }
@@ -98,39 +101,81 @@ static void fill_pvalues(const struct tdm_risk_claim *claim, const struct tdm_lo
 	}
 }
 
+// The items of one group, in their order; lists: room for three times items->n.
+static struct tdm_losses of_group(const struct tdm_losses *items, size_t group, double *lists) {
+	double *loss = lists, *gate = loss + items->n, *passed = gate + items->n;
+	struct tdm_losses out = {.loss = loss, .gate = gate, .passed = items->passed ? passed : NULL};
+	for (size_t i = 0; i < items->n; i++) {
+		if (items->group[i] != group)
+			continue;
+		loss[out.n] = items->loss[i];
+		gate[out.n] = items->gate[i];
+		passed[out.n++] = items->passed ? items->passed[i] : 0;
+	}
+	return out;
+}
+
+// The largest p-value of all groups; what one of them cannot show is not shown.
+static void fill_groups(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid,
+                        size_t n_grid, double *room, double *p) {
+	double *z = room, *lists = z + items->n, *own = lists + 3 * items->n;
+	for (size_t g = 0; g < items->n_groups; g++) {
+		struct tdm_losses group = of_group(items, g, lists);
+		fill_pvalues(claim, &group, grid, n_grid, z, own);
+		for (size_t j = 0; j < n_grid; j++)
+			p[j] = g == 0 || isnan(own[j]) || own[j] > p[j] ? own[j] : p[j];
+	}
+}
+
 int tdm_control_pvalues(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid,
                         size_t n_grid, double *p, struct tdm_error *err) {
 	int status = tdm_control_check(claim, items, grid, n_grid, err);
 	if (status != TDM_OK)
 		return status;
-	double *z = calloc(items->n, sizeof *z);
+	double *z = calloc(4 * items->n + n_grid, sizeof *z);
 	if (!z)
 		return tdm_fail(err, TDM_ENOMEM, "control: no memory for %zu items", items->n);
-	fill_pvalues(claim, items, grid, n_grid, z, p);
+	if (items->group)
+		fill_groups(claim, items, grid, n_grid, z, p);
+	else
+		fill_pvalues(claim, items, grid, n_grid, z, p);
 	free(z);
 	return TDM_OK;
 }
 
-// What is known at grid[at], the result.
-static int describe(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid, size_t at,
-                    double p, struct tdm_control *out, struct tdm_error *err) {
-	double *z = calloc(items->n, sizeof *z), sum = 0;
-	if (!z)
-		return tdm_fail(err, TDM_ENOMEM, "control: no memory for %zu items", items->n);
-	size_t n = sample(claim, items, grid[at], z);
-	struct tdm_control c = {.threshold = grid[at], .p_value = p, .at = at};
+// The measured risk of these items, and its upper bound.
+static int measure(const struct tdm_risk_claim *claim, const struct tdm_losses *items, double threshold, double *z,
+                   double *risk, double *upper, struct tdm_error *err) {
+	size_t n = sample(claim, items, threshold, z);
+	double sum = 0;
 	for (size_t i = 0; i < n; i++)
 		sum += z[i];
+	*risk = n ? from_unit(claim, sum / (double)n) : 0;
+	int status = tdm_upper(claim->bound, z, n, part_of_delta(claim), upper, err);
+	*upper = from_unit(claim, *upper);
+	return status;
+}
+
+// What is known at grid[at], the result; of groups, the worst one.
+static int describe(const struct tdm_risk_claim *claim, const struct tdm_losses *items, const double *grid, size_t at,
+                    double p, struct tdm_control *out, struct tdm_error *err) {
+	double *room = calloc(4 * items->n, sizeof *room);
+	struct tdm_control c = {.threshold = grid[at], .p_value = p, .at = at, .upper = -1, .risk = -1};
+	int status = room ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "control: no memory for %zu items", items->n);
+	for (size_t g = 0; !status && g < (items->group ? items->n_groups : 1); g++) {
+		struct tdm_losses part = items->group ? of_group(items, g, room + items->n) : *items;
+		double risk, upper = 0;
+		status = measure(claim, &part, grid[at], room, &risk, &upper, err);
+		c.risk = fmax(c.risk, risk);
+		c.upper = fmax(c.upper, upper);
+	}
 	for (size_t i = 0; i < items->n; i++) {
 		c.n_kept += items->gate[i] >= grid[at];
 		c.n_bad += items->gate[i] >= grid[at] && items->loss[i] > 0;
 	}
-	c.risk = n ? from_unit(claim, sum / (double)n) : 0;
-	int status = tdm_upper(claim->bound, z, n, part_of_delta(claim), &c.upper, err);
-	c.upper = from_unit(claim, c.upper);
 	if (!status)
 		*out = c;
-	free(z);
+	free(room);
 	return status;
 }
 

@@ -22,7 +22,9 @@ enum tdm_risk { TDM_RISK_JOINT, TDM_RISK_SELECTIVE, TDM_RISK_CLASS, TDM_RISK_NET
 struct tdm_losses { // n items; loss: 0 to 1, of keeping the item (0 or 1 for the binomial bound); gate: its score
 	const double *loss, *gate;
 	size_t n;
-	const double *passed; // loss of not keeping it; NULL = 0
+	const double *passed;  // loss of not keeping it; NULL = 0
+	const uint32_t *group; // of each item, below n_groups: the claim is made of every group; NULL = of all together
+	size_t n_groups;
 };
 
 struct tdm_risk_claim {

@@ -19,6 +19,14 @@ static const char *decimal(struct tdm_arena *arena, double value, int digits) {
 	return tdm_arena_copy(arena, out, n);
 }
 
+static int check_columns(const struct tdm_issue *issue, const struct tdm_labels *table, struct tdm_error *err) {
+	if (issue->risk == TDM_RISK_NET && !table->net.n)
+		return tdm_fail(err, TDM_EVALUE, "certificate: net counts gains too: expected columns small and large");
+	if (issue->each_group && !table->group)
+		return tdm_fail(err, TDM_EVALUE, "certificate: a promise for every group needs a column group");
+	return TDM_OK;
+}
+
 static int check(const struct tdm_issue *issue, const struct tdm_labels *table, struct tdm_error *err) {
 	if (issue->bound == TDM_BOUND_NORMAL)
 		return tdm_fail(err, TDM_EVALUE,
@@ -27,8 +35,6 @@ static int check(const struct tdm_issue *issue, const struct tdm_labels *table, 
 	    issue->steps < 1 || issue->steps > MOST_STEPS || issue->days < 1)
 		return tdm_fail(err, TDM_EVALUE,
 		                "certificate: expected a known risk and procedure, 1 to %d steps and days from 1", MOST_STEPS);
-	if (issue->risk == TDM_RISK_NET && !table->net.n)
-		return tdm_fail(err, TDM_EVALUE, "certificate: net counts gains too: expected columns small and large");
 	if (!(issue->from > issue->to) || !isfinite(issue->from - issue->to))
 		return tdm_fail(err, TDM_EVALUE, "certificate: thresholds go down: from %g is expected above to %g",
 		                issue->from, issue->to);
@@ -66,7 +72,8 @@ static const char *sentence(struct tdm_arena *arena, const struct tdm_issue *iss
 	const char *what = has_next && issue->risk == TDM_RISK_JOINT
 	                       ? "over all requests, the mean loss against the large model, passed on or not,"
 	                       : of[issue->risk];
-	return tdm_arena_printf(arena, "%s is at most %s, with confidence 1 - %s", what, issue->epsilon, issue->delta);
+	return tdm_arena_printf(arena, "%s%s is at most %s, with confidence 1 - %s",
+	                        issue->each_group ? "in every group: " : "", what, issue->epsilon, issue->delta);
 }
 
 static void fill(struct tdm_arena *arena, const struct tdm_issue *issue, const struct tdm_labels *table,
@@ -88,7 +95,7 @@ static void fill(struct tdm_arena *arena, const struct tdm_issue *issue, const s
 	c->upper = decimal(arena, found->upper, 6);
 	c->lambda = decimal(arena, found->threshold, 0);
 	c->share_local = decimal(arena, (double)found->n_kept / (double)table->items.n, 6);
-	c->groups = "marginal";
+	c->groups = issue->each_group ? tdm_arena_printf(arena, "each of %zu", table->n_groups) : "marginal";
 	c->auditable_share = "1.0";
 	c->grid_from = decimal(arena, issue->from, 0);
 	c->grid_to = decimal(arena, issue->to, 0);
@@ -141,10 +148,14 @@ static int read_claim(const struct tdm_issue *issue, const struct tdm_labels *ta
 	return TDM_OK;
 }
 
-static int find_threshold(const struct tdm_risk_claim *claim, const struct tdm_labels *table, const double *grid,
-                          size_t n_grid, struct tdm_control *out, struct tdm_error *err) {
-	const struct tdm_losses *items = claim->risk == TDM_RISK_NET ? &table->net : &table->items;
-	int status = tdm_control_threshold(claim, items, grid, n_grid, out, err);
+static int find_threshold(const struct tdm_risk_claim *claim, const struct tdm_labels *table, bool each_group,
+                          const double *grid, size_t n_grid, struct tdm_control *out, struct tdm_error *err) {
+	struct tdm_losses items = claim->risk == TDM_RISK_NET ? table->net : table->items;
+	if (each_group) {
+		items.group = table->group;
+		items.n_groups = table->n_groups;
+	}
+	int status = tdm_control_threshold(claim, &items, grid, n_grid, out, err);
 	if (!status && table->has_next && out->at == n_grid)
 		return tdm_fail(err, TDM_EVALUE,
 		                "certificate: no threshold is shown to keep it, and what is passed on loses too: there is "
@@ -158,6 +169,8 @@ int tdm_issue_certificate(struct tdm_arena *arena, const struct tdm_issue *issue
 	struct tdm_control found;
 	int status = check(issue, table, err);
 	if (!status)
+		status = check_columns(issue, table, err);
+	if (!status)
 		status = read_claim(issue, table, &claim, err);
 	size_t n_grid = (size_t)issue->steps + 1;
 	double *grid = status ? NULL : tdm_arena_array(arena, n_grid, sizeof *grid);
@@ -166,12 +179,12 @@ int tdm_issue_certificate(struct tdm_arena *arena, const struct tdm_issue *issue
 	for (size_t j = 0; !status && j < n_grid; j++)
 		grid[j] = issue->from - (issue->from - issue->to) * (double)j / (double)issue->steps;
 	if (!status)
-		status = find_threshold(&claim, table, grid, n_grid, &found, err);
+		status = find_threshold(&claim, table, issue->each_group, grid, n_grid, &found, err);
 	if (status)
 		return status;
 	fill(arena, issue, table, &claim, &found, out);
 	out->grid_hash = hash_grid(arena, grid, n_grid);
-	if (!out->expires || !out->reliability || !out->claim || !out->grid_hash)
+	if (!out->expires || !out->groups || !out->reliability || !out->claim || !out->grid_hash)
 		return tdm_fail(err, TDM_ENOMEM, "certificate: out of memory");
 	return TDM_OK;
 }
@@ -196,6 +209,7 @@ int tdm_issue_again(const struct tdm_certificate *c, struct tdm_issue *out, stru
 	out->risk = (enum tdm_risk)risk;
 	out->bound = (enum tdm_bound)bound;
 	out->procedure = (enum tdm_procedure)procedure;
+	out->each_group = strcmp(c->groups, "marginal") != 0;
 	out->starts = c->starts;
 	out->steps = c->grid_steps;
 	out->seed = (uint64_t)c->split_seed;

@@ -10,6 +10,7 @@ struct tdm_issue {
 	const char *epsilon, *delta; // decimals between 0 and 1
 	enum tdm_bound bound;        // never normal
 	enum tdm_procedure procedure;
+	bool each_group;       // the promise is made for every group, not for all together
 	int64_t starts, steps; // grid: from, and in `steps` equal steps down to `to`
 	double from, to;
 	uint64_t seed;

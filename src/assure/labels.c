@@ -10,20 +10,29 @@
 
 #define ITEM_LIMIT_BYTES ((size_t)16 << 20)
 
-enum column { SCORE, LOSS, SMALL, LARGE, NEXT, ITEM, N_COLUMNS };
-static const char *const names[N_COLUMNS] = {"score", "loss", "small", "large", "next", "item"};
+enum column { SCORE, LOSS, SMALL, LARGE, NEXT, GROUP, ITEM, N_COLUMNS };
+static const char *const names[N_COLUMNS] = {"score", "loss", "small", "large", "next", "group", "item"};
 
 struct row {
 	double score, loss, passed;     // signed where they come from the models' answers
 	uint8_t item[TDM_SHA256_BYTES]; // of its folded text, or of its line's number
 	size_t line;
+	uint32_t group;
+};
+
+#define MOST_GROUPS 1024
+
+struct group {
+	const char *name;
+	size_t n;
 };
 
 struct reading {
 	const char *name;
 	int place[N_COLUMNS]; // -1 = absent
 	struct row *rows;
-	size_t n, line;
+	struct group *groups; // names are in the text
+	size_t n, line, n_groups;
 	bool losses_only; // no score, no item
 	struct tdm_error *err;
 };
@@ -105,6 +114,22 @@ static int name_item(struct reading *r, const char *line, size_t n, struct row *
 	return status ? tdm_fail(r->err, status, "%s line %zu: the item is too long", r->name, r->line) : TDM_OK;
 }
 
+static int find_group(struct reading *r, const char *line, size_t n, struct row *row) {
+	const char *text = "";
+	size_t len = 0, i = 0;
+	if (r->place[GROUP] < 0)
+		return TDM_OK;
+	field(line, n, r->place[GROUP], &text, &len);
+	while (i < r->n_groups && (r->groups[i].n != len || memcmp(r->groups[i].name, text, len) != 0))
+		i++;
+	if (i == MOST_GROUPS)
+		return tdm_fail(r->err, TDM_EVALUE, "%s line %zu: more than %d groups", r->name, r->line, MOST_GROUPS);
+	if (i == r->n_groups)
+		r->groups[r->n_groups++] = (struct group){text, len};
+	row->group = (uint32_t)i;
+	return TDM_OK;
+}
+
 static int read_row(struct reading *r, const char *line, size_t n) {
 	struct row *row = &r->rows[r->n];
 	double small = 0, large = 0, next = 0;
@@ -122,6 +147,8 @@ static int read_row(struct reading *r, const char *line, size_t n) {
 	}
 	if (!status && !r->losses_only)
 		status = name_item(r, line, n, row);
+	if (!status && !r->losses_only)
+		status = find_group(r, line, n, row);
 	r->n += status == TDM_OK;
 	return status;
 }
@@ -155,7 +182,8 @@ static void arrange(struct reading *r, uint64_t seed, struct tdm_labels *out) {
 static int fill(struct tdm_arena *arena, const struct reading *r, struct tdm_labels *out) {
 	double *lists[5];
 	uint8_t *order = tdm_arena_array(arena, r->n, TDM_SHA256_BYTES);
-	bool ok = order != NULL;
+	uint32_t *group = tdm_arena_array(arena, r->n, sizeof *group);
+	bool ok = order && group;
 	for (int i = 0; i < 5; i++)
 		ok = (lists[i] = tdm_arena_array(arena, r->n, sizeof **lists)) && ok;
 	if (!ok)
@@ -169,6 +197,7 @@ static int fill(struct tdm_arena *arena, const struct reading *r, struct tdm_lab
 		lists[2][i] = fmax(0, row->passed);
 		lists[3][i] = row->loss;
 		lists[4][i] = row->passed;
+		group[i] = row->group;
 		memcpy(order + i * TDM_SHA256_BYTES, row->item, TDM_SHA256_BYTES);
 		for (int k = 1; k < 3; k++)
 			out->is_graded = out->is_graded || (lists[k][i] != 0 && lists[k][i] != 1);
@@ -177,8 +206,12 @@ static int fill(struct tdm_arena *arena, const struct reading *r, struct tdm_lab
 	}
 	out->has_models = r->place[LOSS] < 0;
 	out->has_next = out->has_models && r->place[NEXT] >= 0;
-	out->items = (struct tdm_losses){lists[1], lists[0], r->n, out->has_next ? lists[2] : NULL};
-	out->net = (struct tdm_losses){lists[3], lists[0], out->has_models ? r->n : 0, out->has_next ? lists[4] : NULL};
+	out->items = (struct tdm_losses){.loss = lists[1], .gate = lists[0], .n = r->n};
+	out->net = (struct tdm_losses){.loss = lists[3], .gate = lists[0], .n = out->has_models ? r->n : 0};
+	out->items.passed = out->has_next ? lists[2] : NULL;
+	out->net.passed = out->has_next ? lists[4] : NULL;
+	out->group = r->place[GROUP] < 0 ? NULL : group;
+	out->n_groups = r->n_groups;
 	tdm_labels_hash(order, r->n * TDM_SHA256_BYTES, out->order_hash);
 	return TDM_OK;
 }
@@ -206,8 +239,9 @@ static int open_rows(struct reading *r, const char *text, size_t n) {
 	for (size_t i = 0; i < n; i++)
 		n_lines += text[i] == '\n';
 	r->rows = calloc(n_lines, sizeof *r->rows);
-	return r->rows ? read_lines(r, text, n)
-	               : tdm_fail(r->err, TDM_ENOMEM, "%s: out of memory for %zu lines", r->name, n_lines);
+	r->groups = calloc(MOST_GROUPS, sizeof *r->groups);
+	return r->rows && r->groups ? read_lines(r, text, n)
+	                            : tdm_fail(r->err, TDM_ENOMEM, "%s: out of memory for %zu lines", r->name, n_lines);
 }
 
 int tdm_labels_read(struct tdm_arena *arena, const char *name, const char *text, size_t n, uint64_t seed,
@@ -220,6 +254,7 @@ int tdm_labels_read(struct tdm_arena *arena, const char *name, const char *text,
 		status = fill(arena, &r, out);
 	}
 	tdm_labels_hash(text, n, out->data_hash);
+	free(r.groups);
 	free(r.rows);
 	return status;
 }
@@ -235,6 +270,7 @@ int tdm_labels_losses(struct tdm_arena *arena, const char *name, const char *tex
 		status = tdm_fail(err, TDM_ENOMEM, "%s: out of memory for %zu losses", name, r.n);
 	*loss = all;
 	*n_losses = r.n;
+	free(r.groups);
 	free(r.rows);
 	return status;
 }

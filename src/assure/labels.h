@@ -5,6 +5,7 @@
 //   small, large   how good each model's answer was, 0 to 1: the loss is what the large one's was better by
 //   next    with these: how good the answer is when the item is passed on; absent: it is the large model's
 //   item    a name or the text itself: an item that occurs again is left out; without this column every line counts
+//   group   a name: the promise can be made for every one of them (groups in items and net are NULL until then)
 // Other columns are not looked at. The rule it protects: nothing is taken for a number that is none.
 #pragma once
 #include "assure/control.h"
@@ -13,6 +14,8 @@
 struct tdm_labels {
 	struct tdm_losses items; // in an order that only the seed decides
 	struct tdm_losses net;   // the same, with gains as negative losses; n = 0 without small and large
+	const uint32_t *group;   // of each item, likewise; NULL: without this column
+	size_t n_groups;
 	size_t n_duplicates;
 	bool is_graded;                     // some loss is neither 0 nor 1
 	bool has_models, has_next;          // small and large were there; next was

@@ -19,7 +19,7 @@
 
 struct options {
 	const char *config, *model, *epsilon, *delta, *loss, *loss_source, *key, *out, *verify, *monitor;
-	int risk, bound, procedure;
+	int risk, bound, procedure, groups;
 	int64_t starts, steps, seed, days, issued;
 	double from, to, share, power;
 	bool plan;
@@ -38,6 +38,8 @@ static const struct tdm_option options[] = {
      "auto: binomial for losses of 0 and 1, betting for graded ones"},
     {"procedure", TDM_OPT_CHOICE, AT(procedure), "fixed_sequence", 0, 0, TDM_PROCEDURE_CHOICES,
      "which thresholds are tested"},
+    {"groups", TDM_OPT_CHOICE, AT(groups), "marginal", 0, 0, "marginal|each",
+     "for all requests together, or for each group of the column group"},
     {"starts", TDM_OPT_INT, AT(starts), "1", 1, 1000, NULL, "sequences of multi_start"},
     {"from", TDM_OPT_NUMBER, AT(from), "1", 0, 0, NULL, "strictest threshold; chosen before labels are seen"},
     {"to", TDM_OPT_NUMBER, AT(to), "0", 0, 0, NULL, "most permissive threshold"},
@@ -139,6 +141,7 @@ static int issue(const struct tdm_command_call *call) {
 	issue.risk = (enum tdm_risk)o->risk;
 	issue.bound = (enum tdm_bound)o->bound;
 	issue.procedure = (enum tdm_procedure)o->procedure;
+	issue.each_group = o->groups == 1;
 	issue.starts = o->starts;
 	issue.steps = o->steps;
 	issue.seed = (uint64_t)o->seed;

@@ -158,3 +158,45 @@ test('S84 an audit asks the large model now and then: answers that stay at home 
   await server.stop();
   assert.match(readFileSync(at('audited.json.suspended'), 'utf8'), /suspended: anytime-valid p/);
 });
+
+// Every kind that takes a certificate, and whatever of it may change: it is refused with the name of what changed. Scores
+// of a fitted router are thresholds like any others.
+const fitted = Array.from({ length: 400 }, (_, i) => i % 2
+  ? [`how many of ${i} and ${i * 7} are left`, i % 20 === 1 ? 0 : 1, 1] : [`prove that ${i} is beside ${i * 3}`, i % 10 ? 0 : 1, 1]);
+writeFileSync(at('outcomes.tsv'), ['prompt\tcorrect:s\tcorrect:l', ...fitted.map((r) => r.join('\t'))].join('\n') + '\n');
+const kinds = {
+  'route, a fitted router': { options: 'kind: route, small: s, large: l, scorer: quality, weights: router.json',
+    gate: ['scorer: quality', 'scorer: quality, undecided: 0.01'], weights: 'router.json', from: '1', to: '-1' },
+  'route, linear': { options: 'kind: route, small: s, large: l, scorer: linear, weights: "embedded:route"',
+    gate: ['scorer: linear, weights: "embedded:route"', 'scorer: length'], from: '1', to: '0' },
+  'cascade, agreement': { options: 'kind: cascade, small: s, large: l, gate: agreement, samples: 3, prompts: ["Think."]',
+    gate: ['"Think."', '"Think twice."'], from: '1', to: '0' },
+  'cascade, vote, with a fallback behind it': {
+    options: 'kind: cascade, small: s, large: {kind: fallback, models: [l, s], hold_ms: 100}, gate: vote, platt: [1, 0]',
+    gate: ['platt: [1, 0]', 'platt: [2, 0]'], inner: ['hold_ms: 100', 'hold_ms: 200'], from: '1', to: '0' },
+};
+for (const [name, { options, gate, weights, inner, from, to }] of Object.entries(kinds))
+  test(`F51 ${name}: runs under its certificate, and not when the gate, a model, a part of it or the name has changed`, () => {
+    const fit = tandem(['fit-router', at('outcomes.tsv'), '--resamples', '0', '--out', at('router.json')]);
+    assert.equal(fit.status, 0, fit.stderr);
+    const tree = (text = options, more = '', answer = 'small') => `models:
+  s: {kind: script, answers: ["${answer}"]}
+  l: {kind: script, answers: ["large"]}
+  m: {${text}${more}}
+`;
+    writeFileSync(at('kind.yaml'), tree());
+    const spread = Array.from({ length: 400 }, (_, i) => [`q${i}`, Number(to) + (i % 100) / 100 * (from - to), i % 100 < 30 && i % 2 ? 1 : 0]);
+    writeFileSync(at('kind.tsv'), ['item\tscore\tloss', ...spread.map((r) => r.join('\t'))].join('\n'));
+    const made = tandem(['certify', at('kind.tsv'), '--config', at('kind.yaml'), '--model', 'm', '--from', from, '--to', to,
+      '--key', at('key'), '--out', at('kind.json')]);
+    assert.equal(made.status, 0, made.stderr);
+    const under = ', certificate: kind.json', says = (text, sentence) => assert.match(check(text).stderr, sentence);
+    assert.equal(check(tree(options, under)).status, 0, check(tree(options, under)).stderr);
+    says(tree(options.replace(...gate), under), /the (settings of the gate|models) changed since the certificate/);
+    says(tree(options, under, 'other'), /the models changed/);
+    says(tree(options, under).replace('  m:', '  n:'), /the name of the model changed/);
+    if (inner) says(tree(options.replace(...inner), under), /the settings changed/);
+    if (!weights) return;
+    writeFileSync(at(weights), readFileSync(at(weights), 'utf8').replace(/(\d)(\d)\b/, (_, a, b) => `${a}${(Number(b) + 1) % 10}`));
+    says(tree(options, under), /changed since the certificate/);
+  });

@@ -216,6 +216,41 @@ static void what_is_passed_on_counts(void **state) {
 	tdm_bytes_release(&text);
 }
 
+// One group is as safe as can be, the other is not: what holds for all together need not hold for each.
+static void a_promise_for_every_group(void **state) {
+	struct tdm_bytes text;
+	struct tdm_labels t;
+	struct tdm_certificate all, each, again;
+	struct tdm_issue issue = plain(), says;
+	struct tdm_error e = {0};
+	tdm_bytes_init(&text, 1 << 20);
+	tdm_bytes_puts(&text, "item\tgroup\tscore\tloss\n");
+	for (int i = 0; i < 3000; i++) // every third item is of the group that loses below .8: 16 % of all, half of its own
+		tdm_bytes_printf(&text, "q%d\t%s\t%.4f\t%d\n", i, i % 3 ? "easy" : "hard", (i + .5) / 3000,
+		                 i % 3 == 0 && i < 2400 && i % 2 == 0);
+	struct tdm_bytes x = make(text.data, text.len, &issue, &all);
+	issue.each_group = true;
+	struct tdm_bytes y = make(text.data, text.len, &issue, &each);
+	double common = strtod(all.lambda, NULL), own = strtod(each.lambda, NULL);
+	assert_true(own > common && own > .7 && own < .8); // about 4 % of the hard ones' half
+	assert_string_equal(each.groups, "each of 2");
+	assert_string_equal(all.groups, "marginal");
+	assert_int_equal(strncmp(each.claim, "in every group: ", 16), 0);
+	assert_true(strtod(each.upper, NULL) <= .05);
+	assert_int_equal(tdm_issue_again(&each, &says, &err), TDM_OK);
+	says.models = "{}";
+	struct tdm_bytes z = make(text.data, text.len, &says, &again);
+	assert_string_equal(again.lambda, each.lambda);
+	static const char bare[] = "score\tloss\n0.5\t0\n";
+	assert_int_equal(tdm_labels_read(&arena, "t", bare, sizeof bare - 1, 1, &t, &err), TDM_OK);
+	assert_int_equal(tdm_issue_certificate(&arena, &issue, &t, &again, &e), TDM_EVALUE);
+	assert_non_null(strstr(e.text, "a column group"));
+	tdm_bytes_release(&x);
+	tdm_bytes_release(&y);
+	tdm_bytes_release(&z);
+	tdm_bytes_release(&text);
+}
+
 // The order is of the items and the seed alone: it is the same whatever the labels say, and another order is another
 // certificate.
 static void n12_labels_are_not_in_the_order(void **state) {
@@ -296,6 +331,7 @@ int tdm_test_certificate(void) {
 	    cmocka_unit_test_setup_teardown(found_again_from_what_it_says, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(n13_duplicates_are_left_out, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(what_is_passed_on_counts, open_arena, close_arena),
+	    cmocka_unit_test_setup_teardown(a_promise_for_every_group, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(n12_labels_are_not_in_the_order, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(bad_tables_are_refused, open_arena, close_arena),
 	    cmocka_unit_test_setup_teardown(claims_that_cannot_be, open_arena, close_arena),
