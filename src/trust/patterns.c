@@ -78,22 +78,34 @@ const struct tdm_pattern tdm_patterns[] = {
 };
 const size_t tdm_n_patterns = sizeof tdm_patterns / sizeof *tdm_patterns;
 
-// Words that carry no act; left out of the text and never written in a phrase.
-static const char small_words[] =
-    " a an the my your his her its our their some any all this that these those of to please "
-    "own other me i do can could should would we one ";
+// Words that carry no act; left out of the text and never written in a phrase. By their length, one after the other:
+// every word of a text is looked up.
 #define LONGEST_SMALL 6
+static const char *const small_words[LONGEST_SMALL + 1] = {"",
+                                                           "ai",
+                                                           "anmyoftomedowe",
+                                                           "thehisheritsouranyallowncanone",
+                                                           "yoursomethisthat",
+                                                           "theirthesethoseothercouldwould",
+                                                           "pleaseshould"};
 
-// whole = false: whether it may become one.
-static bool small_word(const char *word, size_t n, bool whole) {
-	char padded[LONGEST_SMALL + 3];
-	if (n > LONGEST_SMALL)
-		return false;
-	padded[0] = ' ';
-	memcpy(padded + 1, word, n);
-	padded[n + 1] = whole ? ' ' : 0;
-	padded[n + 2] = 0;
-	return strstr(small_words, padded) != NULL;
+// Whether a small word of this length begins so.
+static bool begins(const char *word, size_t n, size_t length) {
+	for (const char *small = small_words[length]; *small; small += length)
+		if (*small == *word && !memcmp(small, word, n))
+			return true;
+	return false;
+}
+
+static bool is_small(const char *word, size_t n) {
+	return n <= LONGEST_SMALL && begins(word, n, n);
+}
+
+static bool may_become_small(const char *word, size_t n) {
+	bool may = false;
+	for (size_t length = n; length <= LONGEST_SMALL && !may; length++)
+		may = begins(word, n, length);
+	return may;
 }
 
 struct expansion {                   // one phrase with its alternatives written out, one after the other
@@ -154,7 +166,7 @@ static const struct tdm_pattern *end_word(struct tdm_match_stream *s) {
 	size_t length, n = s->n_word;
 	uint32_t more;
 	s->n_word = 0;
-	if (n == 0 || small_word(s->word, n, true)) {
+	if (n == 0 || is_small(s->word, n)) {
 		s->ahead = s->state;
 		return NULL;
 	}
@@ -166,22 +178,25 @@ static const struct tdm_pattern *end_word(struct tdm_match_stream *s) {
 	return id >= 0 ? &tdm_patterns[id] : NULL;
 }
 
-// at: where the character that became this text begins.
+// One byte of a folded character; at: where the character that became it begins. Every phrase begins with a space, so
+// that no letter leads on from where none has begun.
+static inline const struct tdm_pattern *put_byte(struct tdm_match_stream *s, char c, size_t at) {
+	bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
+	if (c == '\'' || (c == '-' && s->n_word == 1)) // "don't", "e-mail"
+		return NULL;
+	if (letter) {
+		s->word_at = s->n_word ? s->word_at : at;
+		s->word[s->n_word++] = c;
+		if (s->ahead)
+			s->ahead = tdm_automaton_step(s->matcher->automaton, s->ahead, (unsigned char)c);
+	}
+	return !letter || s->n_word == TDM_WORD_BYTES ? end_word(s) : NULL;
+}
+
 static const struct tdm_pattern *put_folded(struct tdm_match_stream *s, const char *text, size_t n, size_t at) {
 	const struct tdm_pattern *found = NULL;
-	for (size_t i = 0; i < n && !found; i++) {
-		char c = text[i];
-		bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80;
-		if (c == '\'' || (c == '-' && s->n_word == 1)) // "don't", "e-mail"
-			continue;
-		if (letter) {
-			s->word_at = s->n_word ? s->word_at : at;
-			s->word[s->n_word++] = c;
-			s->ahead = tdm_automaton_step(s->matcher->automaton, s->ahead, (unsigned char)c);
-		}
-		if (!letter || s->n_word == TDM_WORD_BYTES)
-			found = end_word(s);
-	}
+	for (size_t i = 0; i < n && !found; i++)
+		found = put_byte(s, text[i], at);
 	return found;
 }
 
@@ -191,6 +206,12 @@ const struct tdm_pattern *tdm_match_put(struct tdm_match_stream *s, const char *
 	for (size_t i = 0, at = s->at; i < n && !found; at = s->at) {
 		uint32_t c;
 		char put[4];
+		if ((signed char)text[i] > 0) { // as most are
+			char plain = text[i++];
+			s->at++;
+			found = put_byte(s, (char)(plain >= 'A' && plain <= 'Z' ? plain + 32 : plain), at);
+			continue;
+		}
 		size_t step = tdm_utf8_next(text + i, n - i, &c);
 		i += step;
 		s->at += step;
@@ -229,7 +250,7 @@ static size_t begin_of(const struct tdm_match_stream *s, size_t n, size_t depth)
 size_t tdm_match_pending(const struct tdm_match_stream *s) {
 	const struct tdm_automaton *a = s->matcher->automaton;
 	size_t depth = tdm_automaton_depth(a, s->state), before = s->at, counted;
-	if (depth > 1 && (!s->n_word || small_word(s->word, s->n_word, false))) // it may be left out, and the phrase go on
+	if (depth > 1 && (!s->n_word || may_become_small(s->word, s->n_word))) // it may be left out, and the phrase go on
 		before = begin_of(s, s->n_normal, depth);
 	counted = s->n_word ? begin_of(s, s->n_normal + s->n_word, tdm_automaton_depth(a, s->ahead)) : s->at;
 	return counted < before ? counted : before;
