@@ -43,6 +43,7 @@ struct worker {
 	struct tdm_fiber root;
 	struct strand *strand; // that it runs, or ran last
 	atomic_bool seated;
+	bool is_new;          // it is among the loop's n_new; guarded by its mutex
 	atomic_uint beats;    // odd: at an event
 	unsigned seen, ticks; // for so many ticks it has been at the event that was seen last
 	int id;
@@ -89,7 +90,8 @@ struct tdm_loop {
 
 	pthread_mutex_t mutex; // guards what follows
 	pthread_cond_t free_seat, ended, busy;
-	size_t n_threads, n_standing; // standing: who would like a seat
+	size_t n_threads, n_standing, n_called, n_new; // standing: who waits for a seat; called: those of them who are told
+	                                               // of one; new: threads that have not asked for one yet
 	struct worker *workers;
 	struct strand *resting, *waiting; // the last one to rest is the first one to go on
 	size_t n_resting, least_resting;
@@ -121,14 +123,16 @@ static bool start_thread(struct tdm_loop *l) {
 	return started;
 }
 
-// With the mutex held.
+// With the mutex held. Nobody is called to a seat that somebody is on the way to.
 static void fill_seats(struct tdm_loop *l) {
-	if (l->n_seated >= l->n_seats || atomic_load(&l->is_stopping))
+	if (l->n_seated + l->n_called + l->n_new >= l->n_seats || atomic_load(&l->is_stopping))
 		return;
-	if (l->n_standing)
+	if (l->n_standing > l->n_called) {
+		l->n_called++;
 		pthread_cond_signal(&l->free_seat);
-	else
-		start_thread(l);
+	} else if (start_thread(l)) {
+		l->n_new++;
+	}
 }
 
 // With the mutex held.
@@ -155,19 +159,30 @@ static void add_ms(struct timespec *t, int ms) {
 	t->tv_nsec %= 1000000000;
 }
 
+// With the mutex held: until there is a free seat, or nothing to do for too long.
+static void stand(struct tdm_loop *l) {
+	struct timespec until;
+	bool late = false;
+	add_ms(&until, SPARE_MS);
+	l->n_standing++;
+	while (l->n_seated >= l->n_seats && !late && !atomic_load(&l->is_stopping)) {
+		late = pthread_cond_timedwait(&l->free_seat, &l->mutex, &until) == ETIMEDOUT;
+		l->n_called -= l->n_called > 0; // whoever it was that was called: he is here
+	}
+	l->n_standing--;
+	if (l->n_called > l->n_standing)
+		l->n_called = l->n_standing;
+}
+
 // false: the thread is to end.
 static bool take_seat(struct worker *w) {
 	struct tdm_loop *l = w->loop;
-	struct timespec until;
 	if (atomic_load_explicit(&w->seated, memory_order_relaxed))
 		return true;
-	add_ms(&until, SPARE_MS);
 	pthread_mutex_lock(&l->mutex);
-	bool spare = false;
-	l->n_standing++;
-	while (l->n_seated >= l->n_seats && !spare && !atomic_load(&l->is_stopping))
-		spare = pthread_cond_timedwait(&l->free_seat, &l->mutex, &until) == ETIMEDOUT;
-	l->n_standing--;
+	l->n_new -= w->is_new;
+	w->is_new = false;
+	stand(l);
 	bool took = l->n_seated < l->n_seats && !atomic_load(&l->is_stopping);
 	l->n_seated += took;
 	atomic_store(&w->seated, took);
@@ -333,6 +348,7 @@ static void join(struct worker *w) {
 static void part(struct worker *w) {
 	struct tdm_loop *l = w->loop;
 	pthread_mutex_lock(&l->mutex);
+	l->n_new -= w->is_new;
 	leave_seat(w);
 	if (w->before)
 		w->before->next = w->next;
@@ -346,7 +362,7 @@ static void part(struct worker *w) {
 }
 
 static void *work(void *arg) {
-	struct worker w = {.loop = arg, .id = (int)gettid()};
+	struct worker w = {.loop = arg, .is_new = true, .id = (int)gettid()};
 	struct strand *s = take_strand(arg);
 	worker = &w;
 	join(&w);
@@ -603,10 +619,9 @@ int tdm_loop_open(const struct tdm_loop_options *o, struct tdm_loop **out, struc
 
 int tdm_loop_start(struct tdm_loop *l, struct tdm_error *err) {
 	pthread_mutex_lock(&l->mutex);
-	bool ok = start_thread(l);
-	if (ok && l->n_seats > 1)
-		start_thread(l);
-	l->has_ticker = ok && pthread_create(&l->ticker, NULL, tick, l) == 0;
+	fill_seats(l);
+	fill_seats(l);
+	l->has_ticker = l->n_threads && pthread_create(&l->ticker, NULL, tick, l) == 0;
 	pthread_mutex_unlock(&l->mutex);
 	return l->has_ticker ? TDM_OK : tdm_fail(err, TDM_EIO, "the server cannot start its threads");
 }

@@ -130,8 +130,8 @@ int tdm_run_wait(struct tdm_run *run, int64_t us) {
 	int status = tdm_run_check(run);
 	if (!status && run->deadline_us && until_us >= run->deadline_us)
 		return tdm_fail(&run->error, TDM_EDEADLINE, "the deadline of the request passes before the next attempt");
-	tdm_loop_blocks();
 	while (status == TDM_OK && tdm_now_us() < until_us) {
+		tdm_loop_blocks();
 		nanosleep(&(struct timespec){.tv_nsec = STEP_NS}, NULL);
 		status = tdm_run_check(run);
 	}

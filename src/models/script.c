@@ -116,8 +116,8 @@ static const struct rule *choose_rule(struct script *s, struct tdm_run *run, con
 static int wait_ms(struct tdm_run *run, int64_t ms) {
 	int64_t until_us = tdm_now_us() + ms * 1000;
 	int status = tdm_run_check(run);
-	tdm_loop_blocks();
 	while (status == TDM_OK && tdm_now_us() < until_us) {
+		tdm_loop_blocks();
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 		status = tdm_run_check(run);
 	}

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/fiber.h"
 #include "base/loop.h"
-#include <pthread.h>
+#include <dirent.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -18,7 +18,7 @@ struct bench {
 	int doors[N_CALLS + 2]; // eventfds, each of which begins a call
 	int pairs[N_CALLS][2];
 	atomic_int n_waiting, n_done, n_wrong;
-	atomic_bool may_end;
+	atomic_bool may_end, says_so; // says_so: each call tells that it may block
 	atomic_llong waited_us;
 };
 
@@ -34,6 +34,8 @@ static void answer_rounds(struct bench *b, int which, struct tdm_line *line) {
 }
 
 static void call(struct bench *b, int which) {
+	if (atomic_load(&b->says_so))
+		tdm_loop_blocks();
 	struct tdm_line *line = tdm_line_open(b->pairs[which][0]);
 	assert_true(tdm_line_is_here(line));
 	atomic_fetch_add(&b->n_waiting, 1);
@@ -93,8 +95,19 @@ static void wait_for(atomic_int *count, int n) {
 	assert_int_equal(atomic_load(count), n);
 }
 
-static void test_many_wait_and_all_go_on(void **state) {
+static int count_threads(void) {
+	int n = 0;
+	DIR *threads = opendir("/proc/self/task");
+	assert_non_null(threads);
+	while (readdir(threads))
+		n++;
+	closedir(threads);
+	return n - 2; // . and ..
+}
+
+static void many_wait(bool says_so) {
 	static struct bench b;
+	b = (struct bench){.says_so = says_so};
 	open_bench(&b);
 	for (int i = 0; i < N_CALLS; i++)
 		eventfd_write(b.doors[i], 1);
@@ -110,7 +123,16 @@ static void test_many_wait_and_all_go_on(void **state) {
 		}
 	wait_for(&b.n_done, N_CALLS);
 	assert_int_equal(atomic_load(&b.n_wrong), 0);
+	assert_in_range(count_threads(), 1, N_CALLS / 2);
 	close_bench(&b);
+}
+
+static void test_many_wait_and_all_go_on(void **state) {
+	many_wait(false);
+}
+
+static void test_who_only_says_so_costs_few_threads(void **state) {
+	many_wait(true);
 }
 
 static void test_who_blocks_stops_nobody(void **state) {
@@ -172,8 +194,11 @@ static void test_a_fiber_keeps_its_place(void **state) {
 
 int tdm_test_loop(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_a_fiber_keeps_its_place), cmocka_unit_test(test_many_wait_and_all_go_on),
-	    cmocka_unit_test(test_who_blocks_stops_nobody), cmocka_unit_test(test_a_wait_ends_in_time),
+	    cmocka_unit_test(test_a_fiber_keeps_its_place),
+	    cmocka_unit_test(test_many_wait_and_all_go_on),
+	    cmocka_unit_test(test_who_only_says_so_costs_few_threads),
+	    cmocka_unit_test(test_who_blocks_stops_nobody),
+	    cmocka_unit_test(test_a_wait_ends_in_time),
 	    cmocka_unit_test(test_outside_of_a_loop),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
