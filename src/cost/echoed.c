@@ -74,6 +74,7 @@ struct tdm_judged tdm_echoed_judge(const struct tdm_echoed *e) {
 	if (!out.fits)
 		return out;
 	out.tokens = &e->echo->tokens[w.at];
+	out.n_drafted = e->echo->n > w.at ? e->echo->n - w.at : 0;
 	while (w.from < e->n_text) {
 		const struct tdm_scored *t = w.at < w.n ? &e->echo->tokens[w.at] : NULL;
 		if (!t)

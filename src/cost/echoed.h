@@ -22,10 +22,10 @@ struct tdm_judged {
 	bool fits;                       // the upstream has read context and answer in the tokens they were written in
 	int n_context;                   // tokens of the context
 	const struct tdm_scored *tokens; // of the draft, that came true
-	int n;
-	const struct tdm_scored *next; // really written after all of the draft; NULL: nothing, or no text
-	bool is_end;                   // the answer ends there
-	const char *wish;              // instead of the first token that did not come true; NULL: none, or no text
+	int n, n_drafted;                // n_drafted: that the draft is, in the upstream's tokens
+	const struct tdm_scored *next;   // really written after all of the draft; NULL: nothing, or no text
+	bool is_end;                     // the answer ends there
+	const char *wish;                // instead of the first token that did not come true; NULL: none, or no text
 	size_t n_wish;
 };
 

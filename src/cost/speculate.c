@@ -47,6 +47,8 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 static void destroy(struct tdm_model *m) {
 	struct speculate *s = (struct speculate *)m;
 	tdm_follow_release(&s->guesses);
+	if (s->wire.target)
+		tdm_wire_release(&s->wire);
 	tdm_align_free(s->map);
 }
 
@@ -120,11 +122,11 @@ static int make_wire(const struct tdm_build *b, struct speculate *s) {
 	s->wire = (struct tdm_wire_kind){.name = s->model.name,
 	                                 .target = target,
 	                                 .draft = s->drafts.draft,
-	                                 .most = s->o.adaptive ? TDM_GUESS_MOST : (int)s->o.gamma,
+	                                 .most = s->o.adaptive ? TDM_DRAFT_MOST : (int)s->o.gamma,
 	                                 .adaptive = s->o.adaptive,
 	                                 .min_prob = s->o.min_prob,
-	                                 .dearer = s->o.dearer,
-	                                 .paces = &s->guesses};
+	                                 .dearer = s->o.dearer};
+	tdm_wire_init(&s->wire);
 	return TDM_OK;
 }
 

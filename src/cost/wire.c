@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define REFUSED_US (600 * (int64_t)1000000) // how long an upstream that did not echo is not asked to again
-enum { CALL_LIMIT_BYTES = 1 << 28, TEXT_LIMIT_BYTES = 1 << 26, LIKELY_TOKENS = 256, LOSSES = 2 };
+enum { CALL_LIMIT_BYTES = 1 << 28, TEXT_LIMIT_BYTES = 1 << 26, LIKELY_TOKENS = 256, BRINGS = 2 };
 enum { WORTH = 64 }; // tokens: a draft that takes longer than a plain answer of so many is not waited for
 
 struct token {  // of the answer, that came true
@@ -40,7 +40,7 @@ struct wire {
 	size_t *ends; // of tokens, for the judge
 	int n_tokens, cap, n_sent, limit;
 	struct tdm_scribe *scribe;
-	struct tdm_pace pace;
+	struct tdm_trip trip;
 	bool is_bare; // the next step sends no draft
 	int n_losses;
 	const char *why; // it is asked plainly
@@ -136,7 +136,7 @@ static int n_left(const struct wire *w) {
 // The next draft: what the upstream wished for, and about n tokens of who drafts.
 static void make_draft(struct wire *w, int n) {
 	struct tdm_written written = {0};
-	int64_t worth_us = (int64_t)(tdm_pace_cost(&w->pace, 1) * WORTH);
+	int64_t worth_us = (int64_t)(w->trip.plain_us * WORTH);
 	size_t wish = w->draft.len, had = w->text.len;
 	w->n_wish = w->is_bare || n <= 0 ? 0 : wish;
 	if (w->is_bare || n <= 0) {
@@ -177,6 +177,7 @@ static int ask(struct wire *w, struct tdm_run *own, struct tdm_echo *echo, size_
 static int commit_all(struct wire *w, const struct tdm_judged *j) {
 	int status = TDM_OK;
 	size_t drafted = 0;
+	w->drafted += j->n_drafted - (j->n_drafted > 0 && w->n_wish > 0);
 	for (int i = 0; i < j->n && !status && n_left(w) > 0; i++) {
 		drafted += j->tokens[i].len;
 		status = commit(w, &j->tokens[i], drafted > w->n_wish);
@@ -233,28 +234,22 @@ static int step(struct wire *w) {
 	struct tdm_arena arena;
 	struct tdm_echo echo = {0};
 	size_t n_text = 0;
-	int tried = w->kind->most, before = w->n_tokens;
-	static const struct tdm_guess any = {.n = TDM_GUESS_MOST};
-	if (w->kind->adaptive)
-		tried = tdm_pace_choose(&w->pace, &any, w->kind->most);
-	w->n_losses = tried == 0 && tdm_pace_is_off(&w->pace, 0, w->kind->most) ? w->n_losses + 1 : 0;
-	tried = tried > 0 ? tried : 1;
+	int most = w->kind->most, before = w->n_tokens;
 	int64_t start_us = tdm_now_us();
-	make_draft(w, tried < n_left(w) ? tried : n_left(w) - 1);
-	w->drafted += w->draft.len > w->n_wish ? tried : 0;
+	make_draft(w, most < n_left(w) ? most : n_left(w) - 1);
 	tdm_arena_init(&arena, CALL_LIMIT_BYTES);
 	own.arena = &arena;
 	int status = ask(w, &own, &echo, &n_text);
-	tdm_pace_pass(&w->pace, 1 + tried, tdm_now_us() - start_us);
+	int64_t us = tdm_now_us() - start_us;
 	if (!status)
 		status = judge(w, &echo, n_text);
 	else
 		w->run->error = own.error;
-	int kept = w->n_tokens - before - 1;
-	if (!status)
-		tdm_pace_kept(&w->pace, 0, tried, kept < 0 ? 0 : kept < tried ? kept : tried);
+	if (status >= 0)
+		tdm_trip_made(&w->trip, us, w->n_tokens - before);
 	tdm_arena_release(&arena);
-	if (!status && w->n_losses >= LOSSES)
+	w->n_losses = w->kind->adaptive && tdm_trip_loses(&w->trip) ? w->n_losses + 1 : 0;
+	if (!status && w->n_losses >= TDM_TRIP_LOSSES)
 		w->why = "it has turned out to take longer than a plain answer";
 	return status;
 }
@@ -307,8 +302,8 @@ static int ask_plainly(struct wire *w) {
 		status =
 		    tdm_fail(&w->run->error, TDM_EUPSTREAM,
 		             "model %s: the upstream gave a shorter answer when it was asked again", w->kind->target->name);
-	if (!status && w->result->completion_tokens > 0)
-		tdm_pace_pass(&w->pace, 1, (tdm_now_us() - start_us) / w->result->completion_tokens);
+	if (!status)
+		tdm_trip_plain(&w->trip, tdm_now_us() - start_us, w->result->completion_tokens);
 	return status;
 }
 
@@ -318,17 +313,17 @@ static int ask_plainly(struct wire *w) {
 static bool is_too_dear(const struct wire *w) {
 	const struct tdm_price *p = &w->kind->target->price;
 	double n = w->limit < LIKELY_TOKENS ? w->limit : LIKELY_TOKENS, context = (double)tdm_estimate_tokens(w->n_context);
-	double each = 1 + w->pace.gain[0][w->kind->most], calls = n / each;
+	double calls = n / (w->trip.tokens > 0 ? w->trip.tokens : BRINGS);
 	double again = calls * (context + w->kind->most + n / 2) * p->in + calls * p->out;
 	return again > w->kind->dearer * (context * p->in + n * p->out);
 }
 
 static const char *why_time(struct wire *w) {
-	static const struct tdm_guess any = {.n = TDM_GUESS_MOST};
-	if (!w->kind->adaptive || tdm_pace_choose(&w->pace, &any, w->kind->most) > 0)
+	if (!w->kind->adaptive || tdm_trip_choose(&w->trip))
 		return NULL;
-	return tdm_pace_cost(&w->pace, 1) > 0 ? "it takes longer than a plain answer"
-	                                      : "how long a plain answer takes is not known yet";
+	if (w->trip.plain_us <= 0)
+		return "how long a plain answer takes is not known yet";
+	return tdm_trip_loses(&w->trip) ? "it takes longer than a plain answer" : "a plain answer is timed again";
 }
 
 // Why it cannot or must not be, as far as the request says; NULL: it can.
@@ -425,7 +420,9 @@ int tdm_wire(struct tdm_wire_kind *k, struct tdm_run *run, const struct tdm_requ
 	int status = TDM_OK;
 	tdm_bytes_init(&w.text, TEXT_LIMIT_BYTES);
 	tdm_bytes_init(&w.draft, TEXT_LIMIT_BYTES);
-	tdm_follow_learned(k->paces, &w.pace);
+	pthread_mutex_lock(&k->lock);
+	w.trip = k->trip;
+	pthread_mutex_unlock(&k->lock);
 	w.why = why_not(&w);
 	if (!w.why)
 		status = prepare(&w);
@@ -441,10 +438,20 @@ int tdm_wire(struct tdm_wire_kind *k, struct tdm_run *run, const struct tdm_requ
 		result->mean_logprob = w.n_tokens ? w.sum_logprob / w.n_tokens : (double)NAN;
 		status = TDM_OK;
 	}
-	tdm_follow_learn(k->paces, &w.pace);
+	pthread_mutex_lock(&k->lock);
+	k->trip = w.trip;
+	pthread_mutex_unlock(&k->lock);
 	record(&w);
 	tdm_scribe_free(w.scribe, run, status);
 	tdm_bytes_release(&w.text);
 	tdm_bytes_release(&w.draft);
 	return status;
+}
+
+void tdm_wire_init(struct tdm_wire_kind *k) {
+	pthread_mutex_init(&k->lock, NULL);
+}
+
+void tdm_wire_release(struct tdm_wire_kind *k) {
+	pthread_mutex_destroy(&k->lock);
 }

@@ -59,6 +59,7 @@ static void what_it_would_have_written_counts(void **state) {
 	assert_true(j.fits);
 	assert_int_equal(j.n_context, 2);
 	assert_int_equal(j.n, 2);
+	assert_int_equal(j.n_drafted, 2);
 	assert_ptr_equal(j.tokens, &s.tokens[3]);
 	assert_ptr_equal(j.next, &s.tokens[5]);
 	assert_false(j.is_end);

@@ -12,6 +12,7 @@
 #include "../fake_step.h"
 #include "base/text.h"
 #include "cost/kinds.h"
+#include "cost/trip.h"
 #include "tests.h"
 
 enum { ROWS = 97, V = 14, END = 13, DRAFT_V = 9, LENGTH = 400 };
@@ -272,6 +273,55 @@ static void F01_a_failing_call_is_plain_before_the_first_word_and_an_error_after
 	assert_true(cut > 20 && saved > 50);
 }
 
+// --- time
+
+static void demand_49_trips_are_made_where_they_are_sooner(void **state) {
+	struct tdm_trip t = {0};
+	assert_false(tdm_trip_choose(&t)); // a plain answer comes first
+	tdm_trip_plain(&t, 100000, 50);
+	assert_true(tdm_trip_choose(&t)); // then trips are tried
+	for (int i = 0; i < 10; i++)
+		tdm_trip_made(&t, 4000, 5); // 0.8 ms a token against 2 ms
+	int plain = 0;
+	for (int i = 0; i < 200; i++) {
+		bool is_trip = tdm_trip_choose(&t);
+		plain += !is_trip;
+		if (is_trip)
+			tdm_trip_made(&t, 4000, 5);
+		else
+			tdm_trip_plain(&t, 100000, 50);
+	}
+	assert_true(plain >= 2 && plain <= 5); // to compare with
+	assert_false(tdm_trip_loses(&t));
+}
+
+static void demand_49_trips_that_lose_are_seldom_tried_and_come_back(void **state) {
+	struct tdm_trip t = {0};
+	double all = 0, lost = 0;
+	int tried = 0;
+	tdm_trip_plain(&t, 100000, 50);
+	for (int i = 0; i < 1000; i++) {
+		if (tdm_trip_choose(&t)) {
+			tried++;
+			for (int k = 0; k < TDM_TRIP_LOSSES; k++) {
+				tdm_trip_made(&t, 50000, 2);
+				lost += 50000;
+			}
+		}
+		tdm_trip_plain(&t, 100000, 50);
+		all += 100000;
+	}
+	assert_true(tried >= 2 && lost < 0.01 * all + 100000); // the first time is not paid from the purse
+	int rounds = 0;                                        // the line has become short
+	while (tdm_trip_loses(&t) && ++rounds < 2000) {
+		if (tdm_trip_choose(&t))
+			for (int k = 0; k < TDM_TRIP_LOSSES; k++)
+				tdm_trip_made(&t, 1000, 4);
+		tdm_trip_plain(&t, 100000, 50);
+	}
+	assert_true(rounds < 2000);
+}
+
 static void an_upstream_that_does_not_echo_is_left_alone(void **state) {
 	struct tdm_rng rng;
 	struct wired w;
@@ -341,6 +391,8 @@ int tdm_test_wire(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(demand_49_whatever_the_upstream_says_alone_comes_out),
 	    cmocka_unit_test(F01_a_failing_call_is_plain_before_the_first_word_and_an_error_after_it),
+	    cmocka_unit_test(demand_49_trips_are_made_where_they_are_sooner),
+	    cmocka_unit_test(demand_49_trips_that_lose_are_seldom_tried_and_come_back),
 	    cmocka_unit_test(an_upstream_that_does_not_echo_is_left_alone),
 	    cmocka_unit_test(the_price_of_prompts_is_in_the_decision),
 	    cmocka_unit_test(a_target_elsewhere_needs_an_echo_and_a_text),
