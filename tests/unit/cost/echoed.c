@@ -28,7 +28,7 @@ static struct tdm_judged judge(struct said *s, const char *const *tokens, int n_
 	int n = 0;
 	memset(s, 0, sizeof *s);
 	for (; tokens[n]; n++) {
-		const char *other = strchr(tokens[n] + 1, '=');
+		const char *other = *tokens[n] ? strchr(tokens[n] + 1, '=') : NULL;
 		struct tdm_scored *t = &s->tokens[n];
 		struct tdm_alternative *a = s->alternatives[n];
 		*t = (struct tdm_scored){.text = tokens[n], .len = other ? (size_t)(other - tokens[n]) : strlen(tokens[n])};
