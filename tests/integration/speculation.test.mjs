@@ -189,7 +189,7 @@ test('demand_49 the round trip is in the decision: nothing is drafted before a p
   assert.match(choices.at(-1), /it takes longer than a plain answer/);
 });
 
-test('demand_49 F01 an upstream that fails: before the first word it is asked plainly, after it the answer is an error', { skip }, async () => {
+test('demand_49 F03 an upstream that fails: before the first word it is asked plainly, after it the answer is an error', { skip }, async () => {
   const want = (await complete('cloud', 'Hello!')).json.choices[0].text;
   proxy.fault = (n) => (n === 1 ? { status: 500 } : null);
   proxy.echoes = 0;

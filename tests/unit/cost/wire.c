@@ -246,7 +246,7 @@ static void demand_49_whatever_the_upstream_says_alone_comes_out(void **state) {
 	assert_true(verified > 150 && fewer > 10 && plain > 150);
 }
 
-static void F01_a_failing_call_is_plain_before_the_first_word_and_an_error_after_it(void **state) {
+static void F03_a_failing_call_is_plain_before_the_first_word_and_an_error_after_it(void **state) {
 	static const int statuses[] = {TDM_EUPSTREAM, TDM_EBADBODY, TDM_ERATE, TDM_EUPTIME};
 	struct tdm_rng rng;
 	int cut = 0, saved = 0;
@@ -390,7 +390,7 @@ static void a_target_elsewhere_needs_an_echo_and_a_text(void **state) {
 int tdm_test_wire(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(demand_49_whatever_the_upstream_says_alone_comes_out),
-	    cmocka_unit_test(F01_a_failing_call_is_plain_before_the_first_word_and_an_error_after_it),
+	    cmocka_unit_test(F03_a_failing_call_is_plain_before_the_first_word_and_an_error_after_it),
 	    cmocka_unit_test(demand_49_trips_are_made_where_they_are_sooner),
 	    cmocka_unit_test(demand_49_trips_that_lose_are_seldom_tried_and_come_back),
 	    cmocka_unit_test(an_upstream_that_does_not_echo_is_left_alone),
