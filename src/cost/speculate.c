@@ -58,6 +58,8 @@ static int check(const struct tdm_build *b, const struct speculate *s) {
 	if (s->o.from != FROM_MODEL && s->drafts.draft)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: a draft was given, which is asked with from: model alone",
 		                b->where);
+	if (!s->drafts.draft && s->o.align != ALIGN_NONE)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: align is for a model in the role draft", b->where);
 	bool is_drawn = s->o.from == FROM_LAYERS || (s->o.from == FROM_MODEL && s->o.align != ALIGN_STRING);
 	if (!is_drawn && s->o.accept != TDM_ACCEPT_EXACT)
 		return tdm_fail(b->error, TDM_ECONFIG,

@@ -340,6 +340,15 @@ static void demand_47_vocabularies_meet_in_a_named_way_or_not_at_all(void **stat
 	assert_int_equal(tdm_tree_load("toys.yaml", "build", bad, strlen(bad), kinds, NULL, &tree, &err), TDM_ECONFIG);
 	assert_non_null(strstr(err.text, "toys.yaml line 4"));
 	assert_non_null(strstr(err.text, "models large and other have different vocabularies; expected"));
+	static const char *const roles[] = {"target"};
+	struct fake target;
+	struct asked a;
+	fake_init(&target, "large", NULL, 1, 1);
+	assert_int_equal(asked_make(&a, &tdm_kind_speculate, "{from: lookup, align: string}", 1,
+	                            (struct tdm_model *[]){&target.model}, roles),
+	                 TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "align is for a model in the role draft"));
+	asked_done(&a);
 	toys_close(&t);
 }
 
