@@ -228,8 +228,7 @@ static int fit_scorer(struct fit *f) {
 		return status;
 	if (f->shown != &f->made)
 		score(f, f->shown, NO_FOLD);
-	printf("scorer: log-loss %.4f, right side of 0.5 %.1f %% after %d steps", report.loss, 100 * report.accuracy,
-	       report.steps);
+	printf("scorer: log-loss %.4f, right side of 0.5 %.1f %%", report.loss, 100 * report.accuracy);
 	if (isnan(report.area))
 		printf("; one class only, nothing to tell apart\n");
 	else

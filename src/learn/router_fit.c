@@ -1,5 +1,6 @@
 #include "learn/router_fit.h"
 #include "learn/factors.h"
+#include "learn/fit.h"
 #include "learn/sparse.h"
 #include <math.h>
 #include <stdlib.h>
@@ -258,20 +259,6 @@ int tdm_router_cross(const struct tdm_router_item *items, size_t n, const int *f
 
 // --- quantiles
 
-static int ascending(const void *a, const void *b) {
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static void quantiles(double *x, size_t n, double *out) {
-	qsort(x, n, sizeof *x, ascending);
-	for (int q = 0; q < TDM_N_QUANTILES; q++) {
-		double at = (double)q / (TDM_N_QUANTILES - 1) * (double)(n - 1);
-		size_t below = (size_t)at, above = below + 1 < n ? below + 1 : below;
-		out[q] = x[below] + (at - (double)below) * (x[above] - x[below]);
-	}
-}
-
 static double spend(const struct tdm_router *r, const struct tdm_router_item *items,
                     const struct tdm_router_look *looks, size_t n, double threshold) {
 	struct tdm_router_policy policy = {.threshold = threshold};
@@ -291,10 +278,10 @@ int tdm_router_calibrate(struct tdm_router *r, const struct tdm_router_item *ite
 		return tdm_fail(err, TDM_ENOMEM, "fit: no memory for %zu scores", n);
 	for (size_t i = 0; i < n; i++)
 		x[i] = looks[i].good[0];
-	quantiles(x, n, r->by_score);
+	tdm_fit_quantiles(x, n, r->by_score);
 	for (size_t i = 0; i < n; i++)
 		x[i] = looks[i].familiar;
-	quantiles(x, n, r->by_familiar);
+	tdm_fit_quantiles(x, n, r->by_familiar);
 	for (int q = 0; q < TDM_N_QUANTILES; q++) {
 		r->spend[q] = spend(r, items, looks, n, r->by_score[q]);
 		// A model between may cost more than the last: the price of a threshold is that of the dearest below it.

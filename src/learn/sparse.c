@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_STEPS = 30, MOST_INNER = 200 };
+#define FLAT 1e-7 // of the gradient, for each row
+enum { MOST_STEPS = 50, MOST_INNER = 200 };
 
 int tdm_sparse_add(struct tdm_sparse *s, const float *x) {
 	if (s->n + 2 > s->cap_rows) {
@@ -42,7 +43,7 @@ void tdm_sparse_release(struct tdm_sparse *s) {
 	*s = (struct tdm_sparse){0};
 }
 
-static double row_dot(const struct tdm_sparse *s, size_t i, const double *w) {
+double tdm_sparse_dot(const struct tdm_sparse *s, size_t i, const double *w) {
 	double sum = w[s->width];
 	for (size_t k = s->start[i]; k < s->start[i + 1]; k++)
 		sum += (double)s->value[k] * w[s->column[k]];
@@ -78,7 +79,7 @@ static double dot(const struct problem *p, const double *a, const double *b) {
 }
 
 // -y ln p - (1 - y) ln(1 - p) at p = 1 / (1 + e^-z), without overflow.
-static double log_loss(double z, double y) {
+double tdm_log_loss(double z, double y) {
 	return (z > 0 ? z + log1p(exp(-z)) : log1p(exp(z))) - y * z;
 }
 
@@ -87,8 +88,8 @@ static double objective(const struct problem *p, const double *w) {
 	for (size_t i = 0; i < p->rows->n; i++) {
 		if (is_left_out(p, i))
 			continue;
-		double z = row_dot(p->rows, i, w);
-		loss += p->linear ? (z - p->y[i]) * (z - p->y[i]) / 2 : log_loss(z, p->y[i]);
+		double z = tdm_sparse_dot(p->rows, i, w);
+		loss += p->linear ? (z - p->y[i]) * (z - p->y[i]) / 2 : tdm_log_loss(z, p->y[i]);
 	}
 	return loss;
 }
@@ -100,7 +101,7 @@ static void find_gradient(struct problem *p) {
 	for (size_t i = 0; i < p->rows->n; i++) {
 		if (is_left_out(p, i))
 			continue;
-		double z = row_dot(p->rows, i, p->w), at = p->linear ? z : 1 / (1 + exp(-z));
+		double z = tdm_sparse_dot(p->rows, i, p->w), at = p->linear ? z : 1 / (1 + exp(-z));
 		p->curve[i] = p->linear ? 1 : at * (1 - at);
 		row_add(p->rows, i, at - p->y[i], p->gradient);
 	}
@@ -112,7 +113,7 @@ static void curvature(const struct problem *p, const double *v, double *out) {
 		out[k] = (k == p->rows->width ? 1e-9 : p->l2) * v[k];
 	for (size_t i = 0; i < p->rows->n; i++)
 		if (!is_left_out(p, i))
-			row_add(p->rows, i, p->curve[i] * row_dot(p->rows, i, v), out);
+			row_add(p->rows, i, p->curve[i] * tdm_sparse_dot(p->rows, i, v), out);
 }
 
 static void find_direction(struct problem *p) {
@@ -135,13 +136,14 @@ static void find_direction(struct problem *p) {
 	}
 }
 
-// Halves the step until the objective falls. False when it no longer does: that is the minimum.
+// Halves the step until the objective falls enough. False when it no longer does: that is the minimum.
 static bool take_step(struct problem *p, double *value) {
-	for (double step = 1; step > 1e-6; step /= 2) {
+	double slope = dot(p, p->gradient, p->direction);
+	for (double step = 1; step > 1e-9; step /= 2) {
 		for (int k = 0; k <= p->rows->width; k++)
 			p->search[k] = p->w[k] + step * p->direction[k];
 		double now = objective(p, p->search);
-		if (now < *value - 1e-9 * fabs(*value)) {
+		if (now <= *value + 1e-4 * step * slope) {
 			memcpy(p->w, p->search, (size_t)(p->rows->width + 1) * sizeof *p->w);
 			*value = now;
 			return true;
@@ -152,9 +154,11 @@ static bool take_step(struct problem *p, double *value) {
 
 // From the weights in p->w on.
 static void minimise(struct problem *p) {
-	double value = objective(p, p->w);
+	double value = objective(p, p->w), flat = FLAT * (double)p->rows->n;
 	for (int i = 0; i < MOST_STEPS; i++) {
 		find_gradient(p);
+		if (dot(p, p->gradient, p->gradient) < flat * flat)
+			break;
 		find_direction(p);
 		if (!take_step(p, &value))
 			break;
@@ -190,8 +194,8 @@ int tdm_sparse_fit(const struct tdm_sparse *s, const double *y, bool linear, dou
 static double test_loss(const struct problem *p) {
 	double loss = 0;
 	for (size_t i = PARTS - 1; i < p->rows->n; i += PARTS) {
-		double z = row_dot(p->rows, i, p->w);
-		loss += p->linear ? (z - p->y[i]) * (z - p->y[i]) / 2 : log_loss(z, p->y[i]);
+		double z = tdm_sparse_dot(p->rows, i, p->w);
+		loss += p->linear ? (z - p->y[i]) * (z - p->y[i]) / 2 : tdm_log_loss(z, p->y[i]);
 	}
 	return loss;
 }

@@ -26,9 +26,11 @@ double tdm_linear_threshold(const double quantiles[TDM_N_QUANTILES], double rate
 	return quantiles[below] + (at - below) * (quantiles[below + 1] - quantiles[below]);
 }
 
-static bool is_ascending(const double *x, size_t n) {
-	for (size_t i = 1; i < n; i++)
-		if (x[i] < x[i - 1])
+bool tdm_weights_quantiles(const struct tdm_value *list, double out[TDM_N_QUANTILES]) {
+	if (!tdm_value_numbers(list, TDM_N_QUANTILES, out))
+		return false;
+	for (size_t i = 1; i < TDM_N_QUANTILES; i++)
+		if (out[i] < out[i - 1])
 			return false;
 	return true;
 }
@@ -78,9 +80,8 @@ static const char *fill(struct tdm_linear *w, const struct tdm_value *v) {
 		return "numbers bias, features.length and features.digits";
 	if (!read_floats(tdm_get(v, "grams"), TDM_N_GRAMS, w->weights))
 		return "a list grams of 4096 numbers";
-	if (!tdm_value_numbers(tdm_get(quantiles, "linear"), TDM_N_QUANTILES, w->by_score) ||
-	    !tdm_value_numbers(tdm_get(quantiles, "length"), TDM_N_QUANTILES, w->by_length) ||
-	    !is_ascending(w->by_score, TDM_N_QUANTILES) || !is_ascending(w->by_length, TDM_N_QUANTILES))
+	if (!tdm_weights_quantiles(tdm_get(quantiles, "linear"), w->by_score) ||
+	    !tdm_weights_quantiles(tdm_get(quantiles, "length"), w->by_length))
 		return "quantiles.linear and quantiles.length, each 101 ascending numbers";
 	w->weights[TDM_FEATURE_LENGTH] = (float)length;
 	w->weights[TDM_FEATURE_DIGITS] = (float)digits;
@@ -144,18 +145,18 @@ int tdm_linear_open(const struct tdm_build *b, const char *name, enum tdm_reads 
 
 // --- the file, written
 
-static void write_list(struct tdm_bytes *out, const char *name, const double *x) {
+void tdm_weights_put(struct tdm_bytes *out, const char *name, const double *x, size_t n) {
 	tdm_bytes_printf(out, "\"%s\":[", name);
-	for (int i = 0; i < TDM_N_QUANTILES; i++) {
+	for (size_t i = 0; i < n; i++) {
 		tdm_bytes_puts(out, i ? "," : "");
 		tdm_bytes_number(out, x[i]);
 	}
 	tdm_bytes_putc(out, ']');
 }
 
-static void write_floats(struct tdm_bytes *out, const char *name, const float *x, int n) {
+void tdm_weights_put_floats(struct tdm_bytes *out, const char *name, const float *x, size_t n) {
 	tdm_bytes_printf(out, "\"%s\":[", name);
-	for (int i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		tdm_bytes_printf(out, "%s%.6g", i ? "," : "", (double)x[i]);
 	tdm_bytes_putc(out, ']');
 }
@@ -165,11 +166,11 @@ static void write_answer(struct tdm_bytes *out, const float *weights) {
 	for (int i = 0; i < TDM_N_SIGNS; i++)
 		tdm_bytes_printf(out, "%s\"%s\":%.6g", i ? "," : "", tdm_sign_name(i), (double)weights[TDM_FEATURE_SIGNS + i]);
 	tdm_bytes_puts(out, "},\n");
-	write_floats(out, "pairs", weights + TDM_FEATURE_PAIRS, TDM_N_SIGN_PAIRS);
+	tdm_weights_put_floats(out, "pairs", weights + TDM_FEATURE_PAIRS, TDM_N_SIGN_PAIRS);
 	tdm_bytes_puts(out, ",\n");
-	write_floats(out, "asked", weights + TDM_FEATURE_ASKED, TDM_N_ASKED * TDM_N_SIGNS);
+	tdm_weights_put_floats(out, "asked", weights + TDM_FEATURE_ASKED, TDM_N_ASKED * TDM_N_SIGNS);
 	tdm_bytes_puts(out, ",\n");
-	write_floats(out, "grams", weights + TDM_FEATURE_ANSWER, TDM_N_GRAMS);
+	tdm_weights_put_floats(out, "grams", weights + TDM_FEATURE_ANSWER, TDM_N_GRAMS);
 	tdm_bytes_puts(out, "},\n");
 }
 
@@ -178,12 +179,12 @@ void tdm_linear_write(const struct tdm_linear *w, struct tdm_bytes *out) {
 	tdm_bytes_number(out, w->bias);
 	tdm_bytes_printf(out, ",\"features\":{\"length\":%.6g,\"digits\":%.6g},\n\"quantiles\":{",
 	                 (double)w->weights[TDM_FEATURE_LENGTH], (double)w->weights[TDM_FEATURE_DIGITS]);
-	write_list(out, "linear", w->by_score);
+	tdm_weights_put(out, "linear", w->by_score, TDM_N_QUANTILES);
 	tdm_bytes_putc(out, ',');
-	write_list(out, "length", w->by_length);
+	tdm_weights_put(out, "length", w->by_length, TDM_N_QUANTILES);
 	tdm_bytes_puts(out, "},\n");
 	if (w->reads == TDM_READS_ANSWER)
 		write_answer(out, w->weights);
-	write_floats(out, "grams", w->weights, TDM_N_GRAMS);
+	tdm_weights_put_floats(out, "grams", w->weights, TDM_N_GRAMS);
 	tdm_bytes_puts(out, "}\n");
 }

@@ -35,3 +35,8 @@ int tdm_linear_open(const struct tdm_build *b, const char *name, enum tdm_reads 
 int tdm_linear_file(const struct tdm_build *b, const char *name, size_t limit, struct tdm_bytes *out,
                     struct tdm_error *why);
 void tdm_linear_write(const struct tdm_linear *w, struct tdm_bytes *out);
+
+// What files of weights are made of. Quantiles: 101 ascending numbers; false: the list is none. Lists: "name":[...].
+bool tdm_weights_quantiles(const struct tdm_value *list, double out[TDM_N_QUANTILES]);
+void tdm_weights_put(struct tdm_bytes *out, const char *name, const double *x, size_t n);
+void tdm_weights_put_floats(struct tdm_bytes *out, const char *name, const float *x, size_t n);

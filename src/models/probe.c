@@ -1,5 +1,4 @@
 #include "models/probe.h"
-#include "base/file.h"
 #include "base/value.h"
 #include <math.h>
 #include <string.h>
@@ -65,11 +64,8 @@ static const char *fill(struct tdm_arena *arena, struct tdm_probe *p, const stru
 	p->hidden = tdm_arena_array(arena, hidden->n + 1, sizeof *p->hidden);
 	if (!p->hidden || !tdm_value_numbers(hidden, hidden->n, p->hidden))
 		return "a list probe.hidden of numbers";
-	if (!tdm_value_numbers(tdm_get(v, "quantiles"), TDM_N_QUANTILES, p->quantiles))
+	if (!tdm_weights_quantiles(tdm_get(v, "quantiles"), p->quantiles))
 		return "a list quantiles of 101 ascending numbers";
-	for (int i = 1; i < TDM_N_QUANTILES; i++)
-		if (p->quantiles[i] < p->quantiles[i - 1])
-			return "a list quantiles of 101 ascending numbers";
 	return NULL;
 }
 
@@ -90,16 +86,8 @@ int tdm_probe_read(struct tdm_arena *arena, const char *name, const char *data, 
 }
 
 static int read_named(const struct tdm_build *b, const char *name, struct tdm_probe **out, struct tdm_error *why) {
-	static const char embedded[] = "embedded:";
 	struct tdm_bytes file;
-	if (!strncmp(name, embedded, sizeof embedded - 1)) {
-		size_t n = 0;
-		const char *data = b->embedded ? b->embedded(name + sizeof embedded - 1, &n) : NULL;
-		return data ? tdm_probe_read(b->arena, name, data, n, out, why)
-		            : tdm_fail(why, TDM_ECONFIG, "this program contains no weights %s", name);
-	}
-	const char *path = name[0] == '/' || !b->folder ? name : tdm_arena_printf(b->arena, "%s/%s", b->folder, name);
-	int status = tdm_file_read(path ? path : name, FILE_LIMIT_BYTES, &file, why);
+	int status = tdm_linear_file(b, name, FILE_LIMIT_BYTES, &file, why);
 	if (status == TDM_OK)
 		status = tdm_probe_read(b->arena, name, file.data, file.len, out, why);
 	tdm_bytes_release(&file);

@@ -29,20 +29,6 @@ static float *take_floats(const struct reading *in, const char *key, size_t n) {
 	return out;
 }
 
-static bool take_quantiles(const struct reading *in, const char *key, double *out) {
-	const struct tdm_value *list = tdm_get(in->file, key);
-	if (!list || list->type != TDM_LIST || list->n != TDM_N_QUANTILES)
-		return false;
-	for (size_t i = 0; i < TDM_N_QUANTILES; i++) {
-		if (list->items[i].type != TDM_NUMBER)
-			return false;
-		out[i] = list->items[i].number;
-		if (i && out[i] < out[i - 1])
-			return false;
-	}
-	return true;
-}
-
 static int digit(char c) {
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -169,8 +155,9 @@ static const char *fill(const struct reading *in) {
 	const char *wrong = read_models(in);
 	if (wrong)
 		return wrong;
-	if (!take_quantiles(in, "scores", r->by_score) || !take_quantiles(in, "spend", r->spend) ||
-	    !take_quantiles(in, "familiar", r->by_familiar))
+	if (!tdm_weights_quantiles(tdm_get(in->file, "scores"), r->by_score) ||
+	    !tdm_weights_quantiles(tdm_get(in->file, "spend"), r->spend) ||
+	    !tdm_weights_quantiles(tdm_get(in->file, "familiar"), r->by_familiar))
 		return "scores, spend and familiar, each 101 ascending numbers";
 	if (!take_hex(tdm_get(in->file, "words"), sizeof r->words, r->words))
 		return "words, 16384 hexadecimal digits";
@@ -211,19 +198,13 @@ int tdm_router_open(const struct tdm_build *b, const char *name, struct tdm_rout
 // --- the file, written
 
 static void put_doubles(struct tdm_bytes *out, const char *name, const double *x, int n) {
-	tdm_bytes_printf(out, ",\n\"%s\":[", name);
-	for (int i = 0; i < n; i++) {
-		tdm_bytes_puts(out, i ? "," : "");
-		tdm_bytes_number(out, x[i]);
-	}
-	tdm_bytes_putc(out, ']');
+	tdm_bytes_puts(out, ",\n");
+	tdm_weights_put(out, name, x, (size_t)n);
 }
 
 static void put_floats(struct tdm_bytes *out, const char *name, const float *x, size_t n) {
-	tdm_bytes_printf(out, ",\n\"%s\":[", name);
-	for (size_t i = 0; i < n; i++)
-		tdm_bytes_printf(out, "%s%.6g", i ? "," : "", (double)x[i]);
-	tdm_bytes_putc(out, ']');
+	tdm_bytes_puts(out, ",\n");
+	tdm_weights_put_floats(out, name, x, n);
 }
 
 static void put_hex(struct tdm_bytes *out, const void *data, size_t n) {

@@ -85,7 +85,7 @@ static void unseen_texts_are_told_apart(void **state) {
 		right += (tdm_linear_score(&w, &items[i].seen) >= 0.5) == items[i].label;
 	}
 	assert_true(right > 0.85 * N);
-	assert_true(report.accuracy > 0.85 && report.area > 0.8 && report.loss < 0.5 && report.steps > 1);
+	assert_true(report.accuracy > 0.85 && report.area > 0.8 && report.loss < 0.5);
 }
 
 static void quantiles_reproduce_a_rate(void **state) {

@@ -91,6 +91,27 @@ static void every_scorer_finds_what_was_planted(void **state) {
 		}
 }
 
+// Graded answers, of which none of the small model's is as good as the large one's: without a slack every label would
+// be the same. The one that is found tells the good ones from the bad (HybridLLM's transformed labels).
+static void a_slack_makes_labels_differ(void **state) {
+	plant(2);
+	for (int i = 0; i < N; i++) {
+		quality[i][0] = hard[i] ? 0.3 : 0.85;
+		quality[i][1] = 1;
+	}
+	struct tdm_router_options o = how(TDM_ROUTER_GAP, 2);
+	tdm_router_folds(items, N, &o, fold);
+	assert_int_equal(tdm_router_cross(items, N, fold, &o, looks, NULL), TDM_OK);
+	assert_true(apart() > 0.97);
+	double easy = 0, n_easy = 0;
+	for (int i = 0; i < N; i++)
+		if (!hard[i]) {
+			easy += looks[i].good[0];
+			n_easy++;
+		}
+	assert_true(easy / n_easy > 0.7); // they are within the slack
+}
+
 // With a price on answers each kind of question goes to the cheapest model that can answer it.
 static void a_price_chooses_among_three(void **state) {
 	plant(3);
@@ -236,6 +257,7 @@ static void nothing_to_fit_on_is_refused(void **state) {
 int tdm_test_router_fit(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_scorer_finds_what_was_planted),
+	    cmocka_unit_test(a_slack_makes_labels_differ),
 	    cmocka_unit_test(a_price_chooses_among_three),
 	    cmocka_unit_test(quantiles_keep_their_word),
 	    cmocka_unit_test(equal_texts_share_a_part),
