@@ -15,6 +15,7 @@
 #include "tests.h"
 
 enum { TARGET_V = 5, DRAFT_V = 7, ROWS = 40, LENGTH = 3 };
+enum { ROUNDS = TDM_SANITIZED ? 10 : 40 }; // of real sessions
 
 static const char *const target_pieces[] = {"a", "b", "ab", "c", "d"}; // d is not the draft's
 static const char *const draft_pieces[] = {"bc", "c", "b", "ab", "x", "a", "aa"};
@@ -240,11 +241,11 @@ static void demand_47_answers_are_the_targets_across_tokenizers(void **state) {
 	struct tdm_request request;
 	int64_t accepted[N_PAIRS] = {0}, drafted[N_PAIRS] = {0};
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < ROUNDS; i++) {
 		tdm_request_init(&request);
 		request.temperature = 0;
 		request.repeat_penalty = i % 3 == 1 ? 1.3f : 0;
-		request.max_tokens = i < 12 ? 0 : i < 20 ? 250 : i;
+		request.max_tokens = i < ROUNDS / 3 ? 0 : i < ROUNDS / 2 ? 250 : i;
 		request.logprobs = i % 2;
 		request.top_logprobs = i % 5;
 		request.stop = stops;
@@ -254,7 +255,7 @@ static void demand_47_answers_are_the_targets_across_tokenizers(void **state) {
 			const char *prompt = prompts[i % 5];
 			snprintf(want, sizeof want, "%s", toys_ask(&t, pairs[m].target, prompt, &request, 1));
 			struct tdm_result result = t.result;
-			assert_true(i == 11 || strlen(want) > 0 || request.n_stop);
+			assert_true(strlen(want) > 0 || request.n_stop);
 			assert_string_equal(toys_ask(&t, pairs[m].model, prompt, &request, 1), want);
 			assert_int_equal(t.result.finish, result.finish);
 			assert_int_equal(t.result.completion_tokens, result.completion_tokens);
@@ -265,7 +266,7 @@ static void demand_47_answers_are_the_targets_across_tokenizers(void **state) {
 	}
 	for (int m = 0; m < N_PAIRS; m++) // the same weights in all but one: they differ where texts are split otherwise
 		if (pairs[m].is_alike)
-			assert_true(accepted[m] > drafted[m] / 6 && drafted[m] > 1000);
+			assert_true(accepted[m] > drafted[m] / 6 && drafted[m] > 25 * ROUNDS);
 	toys_close(&t);
 }
 
@@ -275,7 +276,7 @@ static void demand_47_answers_drafted_as_text_are_the_targets_when_sampled(void 
 	struct tdm_request request;
 	int64_t accepted = 0;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
-	for (int i = 0; i < 30; i++) {
+	for (int i = 0; i < ROUNDS; i++) {
 		tdm_request_init(&request);
 		request.temperature = 0.3f * (float)(i % 5);
 		request.max_tokens = 20 + i;
@@ -291,7 +292,7 @@ static void demand_47_answers_drafted_as_text_are_the_targets_when_sampled(void 
 			accepted += t.run.record->calls->accepted;
 		}
 	}
-	assert_true(accepted > 200);
+	assert_true(accepted > 5 * ROUNDS);
 	toys_close(&t);
 }
 
