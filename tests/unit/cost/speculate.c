@@ -287,6 +287,50 @@ static void seed_repeats_the_answer(void **state) {
 	made_done(&a);
 }
 
+static int keep_all(struct tdm_session *s, int length) {
+	(void)s, (void)length;
+	return TDM_OK;
+}
+
+static int open_forgetful(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out) {
+	static struct tdm_session_ops ops;
+	int status = fake_open(m, run, out);
+	ops = *(*out)->ops;
+	ops.rewind = keep_all;
+	(*out)->ops = &ops;
+	return status;
+}
+
+// A target that keeps what was rejected must be found out by the test of greedy answers.
+static void a_missing_rewind_is_found(void **state) {
+	static float target_table[ROWS * V], draft_table[ROWS * V];
+	struct fake target, draft;
+	struct asked a;
+	struct tdm_request request;
+	struct tdm_rng rng;
+	char want[256];
+	tdm_rng_init(&rng, 3);
+	random_table(&rng, target_table, 3);
+	random_table(&rng, draft_table, 3);
+	fake_init(&target, "large", target_table, ROWS, V);
+	fake_init(&draft, "small", draft_table, ROWS, V);
+	target.by_history = true;
+	tdm_request_init(&request);
+	request.temperature = 0;
+	request.max_tokens = 30;
+	greedy_alone(&target, 30, want);
+	for (int forgets = 0; forgets < 2; forgets++) {
+		struct tdm_model_ops ops = *target.model.ops;
+		if (forgets)
+			ops.open = open_forgetful;
+		target.model.ops = &ops;
+		assert_int_equal(make(&a, &target, &draft, "{gamma: 4, adaptive: no, min_prob: 0}"), TDM_OK);
+		const char *got = asked_answer(&a, 1, &request);
+		assert_true((strcmp(got, want) == 0) == !forgets);
+		made_done(&a);
+	}
+}
+
 static void cancelled_run_stops(void **state) {
 	static float table[ROWS * V];
 	struct fake target, draft;
@@ -318,6 +362,7 @@ int tdm_test_speculate(void) {
 	    cmocka_unit_test(demand_47_different_vocabularies_are_refused),
 	    cmocka_unit_test(sampled_follows_the_target),
 	    cmocka_unit_test(seed_repeats_the_answer),
+	    cmocka_unit_test(a_missing_rewind_is_found),
 	    cmocka_unit_test(cancelled_run_stops),
 	};
 	return cmocka_run_group_tests_name("speculate", tests, NULL, NULL);

@@ -250,38 +250,62 @@ static void expected_tokens_are_the_published_ones(void **state) {
 	}
 }
 
-// A rule that is wrong must not pass: the target's own row as replacement.
-static struct tdm_verified forgetful(const struct tdm_chain *chain, const double *accept, double last) {
+// Rules that are wrong must not pass: the target's own row as replacement, a draw that is used twice, a q that is not
+// normalised.
+static struct tdm_verified replaces_by_p(const struct tdm_chain *chain, const double *accept, double last) {
 	struct tdm_verified v = tdm_verify_chain(chain, accept, last);
 	if (v.accepted < chain->n_drafted)
 		v.next = tdm_verify_draw(chain->p(chain->target, v.accepted), chain->n_vocab, last);
 	return v;
 }
 
-static void a_wrong_replacement_is_found(void **state) {
-	struct law law = {.n_vocab = 3, .gamma = 1};
-	struct drafted d = {.law = &law, .length = 1};
+static struct tdm_verified draws_once(const struct tdm_chain *chain, const double *accept, double last) {
+	return tdm_verify_chain(chain, accept, accept[0]);
+}
+
+static struct tdm_verified halves_q(const struct tdm_chain *chain, const double *accept, double last) {
+	float q[V_MAX];
+	struct tdm_chain wrong = *chain;
+	for (int i = 0; i < chain->n_vocab; i++)
+		q[i] = chain->q[i] / 2;
+	wrong.q = q;
+	return tdm_verify_chain(&wrong, accept, last);
+}
+
+// How far a rule's law is from the target's, for drafts of one token.
+static double error_of(const struct law *law, rule *verify) {
+	struct drafted d = {.law = law, .length = 1};
 	struct tally out = {0}, want = {0};
 	int32_t sequence[GAMMA_MAX + 1];
 	double off = 0;
+	memcpy(d.q, law->q[0], sizeof law->q[0]);
+	for (d.tokens[0] = 0; d.tokens[0] < law->n_vocab; d.tokens[0]++) {
+		double accept[GAMMA_MAX] = {0}, weight = (double)law->q[0][d.tokens[0]];
+		double keep = share_above(&d, verify, accept, 0, 0);
+		accept[0] = 0;
+		if (keep > 0)
+			replacements(&d, verify, accept, 1, weight * keep, &out);
+		accept[0] = ALMOST_ONE;
+		if (keep < 1)
+			replacements(&d, verify, accept, 0, weight * (1 - keep), &out);
+	}
+	complete(law, sequence, 0, 1, &want);
+	for (int i = 0; i < 256; i++)
+		off += fabs(out.probability[i] - want.probability[i]);
+	return off;
+}
+
+static void wrong_rules_are_found(void **state) {
+	struct law law = {.n_vocab = 3, .gamma = 1};
+	rule *const wrong[] = {replaces_by_p, draws_once, halves_q};
 	for (int r = 0; r < ROWS; r++) {
 		memcpy(law.p[r], (float[]){0.5f, 0.25f, 0.25f}, 3 * sizeof(float));
 		memcpy(law.q[r], (float[]){0.25f, 0.25f, 0.5f}, 3 * sizeof(float));
 	}
-	memcpy(d.q, law.q[0], 3 * sizeof(float));
-	for (d.tokens[0] = 0; d.tokens[0] < 3; d.tokens[0]++) {
-		double accept[GAMMA_MAX] = {0}, weight = (double)law.q[0][d.tokens[0]];
-		double keep = share_above(&d, forgetful, accept, 0, 0);
-		accept[0] = 0;
-		replacements(&d, forgetful, accept, 1, weight * keep, &out);
-		accept[0] = ALMOST_ONE;
-		if (keep < 1)
-			replacements(&d, forgetful, accept, 0, weight * (1 - keep), &out);
-	}
-	complete(&law, sequence, 0, 1, &want);
-	for (int i = 0; i < 256; i++)
-		off += fabs(out.probability[i] - want.probability[i]);
-	assert_true(off > 0.1);
+	assert_true(error_of(&law, tdm_verify_chain) < 1e-12);
+	assert_true(error_of(&law, tdm_verify_block) < 1e-12);
+	for (int i = 0; i < 3; i++)
+		assert_true(error_of(&law, wrong[i]) > 0.1);
 }
 
 static const float *fixed_row(void *target, int i) {
@@ -313,7 +337,7 @@ int tdm_test_verify(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(enumeration_gives_the_target),    cmocka_unit_test(disjoint_supports_accept_nothing),
 	    cmocka_unit_test(equal_laws_accept_everything),    cmocka_unit_test(expected_tokens_are_the_published_ones),
-	    cmocka_unit_test(a_wrong_replacement_is_found),    cmocka_unit_test(greedy_keeps_while_the_largest_agrees),
+	    cmocka_unit_test(wrong_rules_are_found),           cmocka_unit_test(greedy_keeps_while_the_largest_agrees),
 	    cmocka_unit_test(draw_inverts_the_cumulative_sum),
 	};
 	return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
