@@ -158,6 +158,11 @@ static int protect_value(struct search *s, const struct tdm_view *folded, struct
 	find->folded = tdm_arena_copy(s->arena, folded->text + start, end - start);
 	if (!find->folded)
 		return tdm_fail(s->error, TDM_ENOMEM, "mask: no memory for what was found; nothing was sent");
+	const struct tdm_entity *known = find->entity->flags & TDM_ENTITY_GROUPED
+	                                     ? tdm_dictionary_number(s->protect, find->folded, find->n_folded)
+	                                     : NULL;
+	if (known) // one number, one name, however it is written
+		find->entity = known;
 	if (find->entity->flags & TDM_ENTITY_STAY || find->entity == tdm_entity_deny)
 		return TDM_OK;
 	if (s->protect->n > TDM_MAX_VALUES)

@@ -59,6 +59,18 @@ int tdm_dictionary_add(struct tdm_dictionary *d, struct tdm_arena *arena, const 
 	return TDM_OK;
 }
 
+const struct tdm_entity *tdm_dictionary_number(const struct tdm_dictionary *d, const char *folded, size_t n) {
+	char bare[RING];
+	size_t m = 0;
+	for (size_t i = 0; i < n && m < RING; i++)
+		if (!tdm_separator(folded[i]))
+			bare[m++] = folded[i];
+	for (size_t i = 0; m < RING && i < d->n; i++)
+		if (d->items[i].bare && d->items[i].n_bare == m && memcmp(d->items[i].bare, bare, m) == 0)
+			return d->items[i].entity;
+	return NULL;
+}
+
 int tdm_dictionary_build(struct tdm_dictionary *d, struct tdm_arena *arena) {
 	int status = TDM_OK;
 	d->folded = tdm_automaton_new(arena, d->bytes);

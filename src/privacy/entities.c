@@ -1,12 +1,19 @@
 // Entities: see entities.h. The rule this table protects: what a row of the configured level describes is never sent in
 // clear. Context words may be extended, never shortened.
 #include "privacy/checks.h"
+#include "privacy/national.h"
 
 #define NUMBER (TDM_ENTITY_NUMBER | TDM_ENTITY_GROUPED)
 #define GROUPED TDM_ENTITY_GROUPED
 #define HARD TDM_ENTITY_HARD
 #define CONTEXT TDM_ENTITY_CONTEXT
 #define CASELESS TDM_ENTITY_CASELESS
+#define KEEP TDM_ENTITY_KEEP
+#define PASSPORT_WORDS "passport travel|document passeport reisepass pass pasaporte passaporto paspoort"
+#define DRIVER_WORDS "driver driver's driving licence license dl dmv"
+#define VAT_WORDS                                                                                                      \
+	"vat vatin ust tva iva btw nif ust-id ustid uid mwst moms alv pvn pvm pvm|kodas dph ddv cui cif cf anum kmkr oss " \
+	"afm dic dič vsk"
 #define CARD_WORDS                                                                                         \
 	"card credit debit visa mastercard amex maestro discover diners jcb cc pan payment karte kreditkarte " \
 	"carte tarjeta carta"
@@ -31,9 +38,29 @@
 		.pattern = form, .check = how, .words = terms                                                  \
 	}
 
+// A number of letters and digits: rows of the packs.
+#define NUMBER_OF(country, name, tag, depth, marks, evidence, forms, sums, day, how, terms, enough) \
+	{.pack = country,                                                                               \
+	 .id = name,                                                                                    \
+	 .label = tag,                                                                                  \
+	 .level = depth,                                                                                \
+	 .flags = (marks) | GROUPED,                                                                    \
+	 .base = evidence,                                                                              \
+	 .threshold = .35f,                                                                             \
+	 .pattern = "",                                                                                 \
+	 .shape = forms,                                                                                \
+	 .sum = sums,                                                                                   \
+	 .date = day,                                                                                   \
+	 .bare = enough,                                                                                \
+	 .valid = how,                                                                                  \
+	 .words = terms},
+#define ID(...) NUMBER_OF(__VA_ARGS__, false)
+#define BARE(...) NUMBER_OF(__VA_ARGS__, true)
+
 const struct tdm_entity tdm_entities[] = {
     ROW("DENY", "PRIVATE", 0, 0, 1.f, "", NULL, NULL),
     ROW("LITERAL", "LITERAL", 0, TDM_ENTITY_STAY, 1.f, "", NULL, NULL),
+    ROW("NUMERIC_ID", "NUMBER", 1, GROUPED, .20f, "", NULL, NULL),
 
     CHECKED_SECRET("private-key", "-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", 0, 0, NULL,
                    tdm_check_private_key),
@@ -86,6 +113,25 @@ const struct tdm_entity tdm_entities[] = {
     ROW("EMAIL", "EMAIL", 2, HARD | CASELESS, .70f, "[\\[({] ?at ?[\\])}] ?[a-z0-9-]", tdm_check_email_words, NULL),
     ROW("IP4", "IP", 2, HARD, .70f, "[0-9]\\.[0-9]{1,3}\\.[0-9]{1,3}\\.*[^0-9.]", tdm_check_ip4, IP_WORDS),
     ROW("IP6", "IP", 2, HARD | CASELESS, .70f, ":[0-9a-f]{0,4}:[0-9a-f]{0,4}[^0-9a-f:]", tdm_check_ip6, IP_WORDS),
-};
+
+#include "privacy/pack_america.h"
+#include "privacy/pack_europe.h"
+#include "privacy/pack_asia.h"
+    BARE(NULL, "IMEI", "IMEI", 1, HARD, .25f, "#*15", NULL, NULL, tdm_valid_luhn, "imei device")
+        ID(NULL, "IMEI", "IMEI", 1, CONTEXT, .25f, "#*14 #*16 #*17 ?14-18", NULL, NULL, NULL, "imei imeisv meid")
+            BARE(NULL, "ICCID", "ICCID", 1, HARD, .25f, "89#*17 89#*18", NULL, NULL, tdm_valid_luhn, "iccid sim")
+                ID(NULL, "IMSI", "IMSI", 1, CONTEXT, .25f, "#*14 #*15", NULL, NULL, NULL, "imsi subscriber") ID(
+                    NULL, "VIN", "VIN", 1, HARD, .25f, "X*17", NULL, NULL, tdm_valid_vin, "vin chassis vehicle")
+                    ID(NULL, "ISIN", "ISIN", 3, HARD, .25f, "A*2X*9#", NULL, NULL, tdm_valid_isin, "isin security fund")
+                        ID(NULL, "LEI", "LEI", 3, HARD, .25f, "X*18##", NULL, NULL, tdm_valid_mod97, "lei")
+                            ID(NULL, "BANK_ACCT", "ACCOUNT", 1, CONTEXT, .20f,
+                               "#*6 #*7 #*8 #*9 #*10 #*11 #*12 #*13 #*14 #*15 #*16 #*17", NULL, NULL, NULL,
+                               "account acct a/c konto compte cuenta rekening")
+                                ID(NULL, "MRN", "MRN", 1, CONTEXT, .20f, "?5-12", NULL, NULL, NULL,
+                                   "mrn patient|id medical|record chart record|number")
+                                    ID(NULL, "PLATE", "PLATE", 2, CONTEXT, .20f,
+                                       "A*3#*3 A*3#*4 A*2##A*3 A#*3A*3 A*2#*3A*2 #A*3#*3 A*2#*4 A*2A#*4 A#*4", NULL,
+                                       NULL, NULL, "plate registration kennzeichen immatriculation")};
 const size_t tdm_n_entities = sizeof tdm_entities / sizeof *tdm_entities;
-const struct tdm_entity *const tdm_entity_deny = &tdm_entities[0], *const tdm_entity_literal = &tdm_entities[1];
+const struct tdm_entity *const tdm_entity_deny = &tdm_entities[0], *const tdm_entity_literal = &tdm_entities[1],
+                               *const tdm_entity_number = &tdm_entities[2];

@@ -19,14 +19,24 @@ struct tdm_number { // digits that end at an anchor, read backwards over separat
 	char separator[TDM_NUMBER_DIGITS]; // the single character before the group; 0 = none, '?' = several characters
 };
 
+#define TDM_COMPACT_BYTES 32
+struct tdm_compact { // letters and digits that end at an anchor, capitals, separators left out; kept at the end of text
+	int n, groups;
+	char text[TDM_COMPACT_BYTES];
+	uint32_t at[TDM_COMPACT_BYTES]; // offset of each, same index
+	uint64_t digits, starts;        // bit i: the i-th from the end is a digit, begins a group
+	char separator;                 // before the last group, 0 when there is one group
+};
+
 struct tdm_entity;
 struct tdm_candidate {
 	const struct tdm_entity *entity;
 	const char *text; // the view; NUL at text[n]
 	size_t n;
-	size_t anchor;            // offset just after the anchor's match
-	size_t start, end;        // set by the check unless it answers NONE
-	struct tdm_number number; // filled once per anchor of TDM_ENTITY_NUMBER rows
+	size_t anchor;              // offset just after the anchor's match
+	size_t start, end;          // set by the check unless it answers NONE
+	struct tdm_number number;   // filled once per anchor of TDM_ENTITY_NUMBER rows
+	struct tdm_compact compact; // filled once per anchor of rows with a shape
 };
 
 enum tdm_entity_flag {
@@ -37,9 +47,11 @@ enum tdm_entity_flag {
 	TDM_ENTITY_GROUPED = 64,  // separators do not make another value
 	TDM_ENTITY_STAY = 16,     // not searched for elsewhere in the conversation
 	TDM_ENTITY_CASELESS = 32, // the pattern ignores the case of ASCII letters
+	TDM_ENTITY_KEEP = 128,    // a wrong check digit says nothing: there are numbers without one
 };
 
 struct tdm_entity {
+	const char *pack;       // of the country; NULL = everywhere
 	const char *id, *label; // id: CARD, US_SSN, or the name in [SECRET:name]; label: A-Z, at most 10, used in tokens
 	uint8_t level;          // 1, 2, 3
 	uint8_t flags;
@@ -49,6 +61,14 @@ struct tdm_entity {
 	const char *tail;      // what follows: a leading "a" = letters and digits, others literally
 	enum tdm_check (*check)(struct tdm_candidate *c); // NULL = prefix and tail, TDM_CHECK_ABSTAIN
 	const char *words;                                // context words, space separated; "|" joins words of one term
+	// Numbers of letters and digits (compact.c): shapes, space separated: '#' a digit, 'A' a letter, 'X' either, a
+	// small letter or digit itself, "*12" repeats, "?5-22" any with four digits. Small letters in front are no part of
+	// what is checked. sum: weights, '|', the check character for every remainder; '*' stands where it is, else behind
+	// the weights; ';' begins a second sum. date: where six digits of a date begin, as "dmy0".
+	// bare: by chance less than one of fifty numbers passes, so that digits alone need no word of context.
+	const char *shape, *sum, *date;
+	bool bare;
+	enum tdm_check (*valid)(const char *s, int n);
 };
 
 // In order of priority: of two rows with equal evidence over one stretch of text the earlier one gives the label.
@@ -56,3 +76,6 @@ extern const struct tdm_entity tdm_entities[];
 extern const size_t tdm_n_entities;
 // Rows that no pattern finds: exact strings of the operator, and client text in the shape of a token.
 extern const struct tdm_entity *const tdm_entity_deny, *const tdm_entity_literal;
+extern const struct tdm_entity *const tdm_entity_number; // a wrong check digit beside a word of context
+
+#define TDM_ENTITY_SETS 4 // a set of rows is that many words of 64 bits

@@ -462,7 +462,8 @@ static const struct tdm_option rows[] = {
      .standard = "1",
      .min = 0,
      .max = 3,
-     .help = "what is hidden: 0 nothing, 1 secrets and hard identifiers, 2 also contacts (e-mail, phone, IP); 3 as 2: "
+     .help = "what is hidden: 0 nothing, 1 secrets and hard identifiers (numbers of cards, accounts, people and "
+             "firms), 2 also contacts (e-mail, phone, IP); 3 as 2: "
              "names and places are not recognised"},
     {.name = "note",
      .type = TDM_OPT_BOOL,

@@ -1,6 +1,7 @@
 // Scan: see scan.h. The only file that sees Vectorscan. `lock` guards the list of idle scratch spaces; everything else
 // is read-only after creation.
 #include "privacy/scan.h"
+#include "privacy/compact.h"
 #include "base/library.h"
 #include <ctype.h>
 #include <hs.h>
@@ -20,7 +21,7 @@
 	X(hs_scan)
 TDM_LIBRARY(lib, TDM_SO_hs, CALLS);
 
-#define MAX_PATTERNS 320
+#define MAX_PATTERNS 800
 #define MAX_PATTERN_BYTES 400
 #define MAX_OWN 64
 #define MAX_IDLE 64
@@ -28,9 +29,8 @@ TDM_LIBRARY(lib, TDM_SO_hs, CALLS);
 #define OWN_ID 2000  // and from here on the operator's own patterns
 
 struct word {
-	char text[48];
-	uint64_t rows;
-	bool with_space;
+	char text[64];
+	uint64_t rows[TDM_ENTITY_SETS];
 };
 
 struct tdm_scanner {
@@ -88,7 +88,7 @@ static bool collect_words(struct tdm_scanner *s, size_t row) {
 		if (n && !word)
 			return false;
 		if (word)
-			word->rows |= UINT64_C(1) << row;
+			word->rows[row / 64] |= UINT64_C(1) << row % 64;
 		p += n + (p[n] == ' ');
 	}
 	return true;
@@ -116,11 +116,13 @@ static bool collect(struct tdm_scanner *s, struct patterns *p) {
 	for (size_t i = 0; i < tdm_n_entities; i++) {
 		const struct tdm_entity *row = &tdm_entities[i];
 		unsigned flags = row->flags & TDM_ENTITY_CASELESS ? HS_FLAG_CASELESS : 0;
-		if (i >= 64 || !collect_words(s, i))
+		if (i >= 64 * TDM_ENTITY_SETS || !collect_words(s, i))
 			return false;
 		if (row->pattern && *row->pattern && !add_pattern(p, row->pattern, flags, (unsigned)i))
 			return false;
 	}
+	if (!tdm_compact_prepare() || !add_pattern(p, TDM_COMPACT_PATTERN, 0, TDM_ANCHOR_COMPACT))
+		return false;
 	for (size_t i = 0; i < s->n_words; i++)
 		if (!add_word(p, &s->words[i], WORD_ID + (unsigned)i))
 			return false;

@@ -8,11 +8,12 @@ struct tdm_scanner;
 
 struct tdm_anchor {
 	uint32_t end;    // offset just after the match
-	uint32_t entity; // index of the first row with this pattern
+	uint32_t entity; // index of the first row with this pattern, or TDM_ANCHOR_COMPACT
 };
+#define TDM_ANCHOR_COMPACT 900 // the end of what rows with a shape may describe
 struct tdm_word { // a context word
 	uint32_t start, end;
-	uint64_t rows; // bit i: row i of tdm_entities lists it
+	const uint64_t *rows; // TDM_ENTITY_SETS words; bit i: row i of tdm_entities lists it
 };
 struct tdm_own { // where a pattern of the operator's own stands
 	uint32_t start, end;

@@ -8,6 +8,7 @@
 #include "privacy/detect.h"
 
 int tdm_test_vectors(void);
+int tdm_test_national(void);
 int tdm_test_token(void);
 int tdm_test_restore(void);
 int tdm_test_detect(void);

@@ -52,7 +52,7 @@ static void detects_every_swap(void **state) {
 }
 
 static void labels_with_forms_are_distinct(void **state) {
-	char labels[64 * 30][16];
+	static char labels[256 * 30][16];
 	size_t n = 0;
 	for (size_t i = 0; i < tdm_n_entities; i++) {
 		const char *label = tdm_entities[i].label;
