@@ -29,6 +29,7 @@ ${of('audited', (f) => `{kind: cascade, small: sure, large: quick_${f}, gate: lo
 ${of('audited_route', (f) => `{kind: route, small: s, large: quick_${f}, scorer: length, threshold: -1000, audit: 1}`)}
 ${of('shepherd', (f) => `{kind: shepherd, small: s, large: ${f}, tokens: 4, wait_ms: 300}`)}
 ${of('shepherd_skeleton', (f) => `{kind: shepherd, small: s, large: ${f}, part: skeleton, wait_ms: 300}`)}
+${of('choose', (f) => `{kind: choose, arms: [quick_${f}, s]}`)}
 ${withoutPair ? '' : `
   tiny: {kind: local, path: "embedded:small", cache_type: f32}
   big: {kind: local, path: "embedded:large", cache_type: f32}
@@ -60,6 +61,7 @@ const table = [
   ['cascade_keep', { down: small, slow: small, broken: 'upstream_error', wrong }, 'not_escalated'],
   ['audited', { down: small, slow: small, broken: small, wrong: small }], // the client has its answer before the audit
   ['audited_route', { down: small, slow: small, broken: small, wrong: small }],
+  ['choose', { down: small, slow: small, broken: 'upstream_error', wrong }],
   ['shepherd', { down: small, slow: small, broken: 'half an', wrong }, 'model_out'],
   ['shepherd_skeleton', { down: small, slow: small, broken: small, wrong: small }, 'model_out'],
 ];
