@@ -164,7 +164,7 @@ $(B)/stream_%: tests/tools/stream_%.c
 $(B)/bench_model: $(B)/tests/tools/bench_model.o $(call archive,engine) $(call archive,base) # for bench/engine
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
-$(B)/bench_speculate: $(B)/tests/tools/bench_speculate.o $(foreach m,cost $(USES_cost),$(call archive,$(m))) # for bench/speculate
+$(B)/bench_speculate $(B)/bench_prompts: $(B)/%: $(B)/tests/tools/%.o $(foreach m,cost $(USES_cost),$(call archive,$(m))) # for bench/speculate
 	$(CC) $(LDFLAGS) $(filter %.o,$^) $(call whole,cost $(USES_cost)) -o $@ $(LDLIBS)
 
 # --- beside llama.cpp: tests/compare/run fetches its libraries and headers (LLAMACPP, build/llamacpp), then builds this
@@ -227,8 +227,8 @@ bench-engine: all ## the engine beside llama.cpp and its forks, whose programs a
 	bench/engine $(PEERS)
 bench-serving: all ## many sessions, a busy machine, memory: beside llama.cpp and its forks, in PEERS=folder
 	bench/serving $(PEERS)
-bench-speculate: all $(B)/bench_speculate ## speculation beside plain decoding: the pair on the gym, and forced acceptance
-	bench/speculate
+bench-speculate: all $(B)/bench_speculate $(B)/bench_prompts $(B)/bench_model ## speculation beside plain decoding and llama.cpp in PEERS=folder: the gym, Spec-Bench in DATA=folder, forced acceptance
+	bench/speculate $(PEERS)
 bench-gateway: all $(B)/stream_upstream $(B)/stream_load ## the gateway beside nginx, HAProxy and Portkey
 	bench/gateway
 bench-guarantee: $(B)/guarantee ## power and broken promises: the tables of docs/certificates.md (OUTCOMES=folder: also recorded ones)

@@ -1,5 +1,6 @@
 // bench_model SHAPE OUT.gguf: random F16 weights in the shape of a well-known model, to be measured and not to be read.
-// Shapes: 135m (SmolLM2-135M), 1.1b (TinyLlama-1.1B). `tandem quantize` makes the other formats of it.
+// Shapes: 135m (SmolLM2-135M), 135m-32k (the same with the vocabulary of the next, to draft for it), 1.1b
+// (TinyLlama-1.1B). `tandem quantize` makes the other formats of it.
 #include "base/random.h"
 #include "engine/gguf.h"
 #include <math.h>
@@ -11,7 +12,9 @@ static const struct shape {
 	const char *name;
 	int width, layers, heads, kv_heads, ff, vocab;
 	bool is_tied;
-} shapes[] = {{"135m", 576, 30, 9, 3, 1536, 49152, true}, {"1.1b", 2048, 22, 32, 4, 5632, 32000, false}};
+} shapes[] = {{"135m", 576, 30, 9, 3, 1536, 49152, true},
+              {"135m-32k", 576, 30, 9, 3, 1536, 32000, true},
+              {"1.1b", 2048, 22, 32, 4, 5632, 32000, false}};
 
 enum { NUMBERS = 1 << 22 };
 
