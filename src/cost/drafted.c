@@ -201,7 +201,7 @@ static void choose_opening(struct tdm_drafted *a) {
 	for (size_t i = 0; i < a->asked->n_messages; i++)
 		a->prompt_bytes += a->asked->messages[i].len;
 	// elsewhere what is said would depend on it, or the draft has read the prompt already
-	if (!a->is_timed || a->kind->accept != TDM_ACCEPT_EXACT || !a->kind->draft) {
+	if (!a->is_timed || tdm_accept_mixes(a->kind->accept) || !a->kind->draft) {
 		a->opening = most;
 		return;
 	}

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MARKS = 512 };
+
 struct run {
 	uint32_t tag; // of the run, beside its place; 0: empty
 	int32_t next;
@@ -16,11 +18,18 @@ struct successors {
 	int32_t token, next[TDM_HABIT_SUCCESSORS]; // best first; token -1: empty
 };
 
+// Where something was put, so that a room which is little used is soon emptied.
+struct marks {
+	int n; // more than MARKS: everywhere
+	uint32_t at[MARKS];
+};
+
 struct room {
 	char *tenant; // NULL: free
 	uint64_t used;
 	struct run *runs;
 	struct successors *successors;
+	struct marks run_marks, successor_marks;
 };
 
 struct tdm_habits {
@@ -42,33 +51,54 @@ struct tdm_habits *tdm_habits_new(size_t room_bytes, int n_rooms) {
 	return h;
 }
 
-static void empty(struct room *r) {
+static void mark(struct marks *m, size_t at) {
+	if (m->n < MARKS)
+		m->at[m->n] = (uint32_t)at;
+	m->n += m->n <= MARKS;
+}
+
+static void wipe(void *table, size_t n, size_t each, int byte, struct marks *m) {
+	if (m->n > MARKS)
+		memset(table, byte, n * each);
+	else
+		for (int i = 0; i < m->n; i++)
+			memset((char *)table + m->at[i] * each, byte, each);
+	m->n = 0;
+}
+
+// Nothing of the tenant's is left; the memory is for the next one.
+static void empty(const struct tdm_habits *h, struct room *r) {
 	free(r->tenant);
-	free(r->runs);
-	free(r->successors);
-	*r = (struct room){0};
+	r->tenant = NULL;
+	if (r->runs && r->successors) {
+		wipe(r->runs, h->n_runs, sizeof *r->runs, 0, &r->run_marks);
+		wipe(r->successors, h->n_successors, sizeof *r->successors, -1, &r->successor_marks);
+	}
 }
 
 void tdm_habits_free(struct tdm_habits *h) {
 	if (!h)
 		return;
-	for (int i = 0; i < h->n_rooms; i++)
-		empty(&h->rooms[i]);
+	for (int i = 0; i < h->n_rooms; i++) {
+		free(h->rooms[i].tenant);
+		free(h->rooms[i].runs);
+		free(h->rooms[i].successors);
+	}
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
 
 static bool furnish(const struct tdm_habits *h, struct room *r, const char *tenant) {
-	empty(r);
-	r->tenant = strdup(tenant);
-	r->runs = calloc(h->n_runs, sizeof *r->runs);
-	r->successors = malloc(h->n_successors * sizeof *r->successors);
-	if (!r->tenant || !r->runs || !r->successors) {
-		empty(r);
-		return false;
+	empty(h, r);
+	if (!r->runs)
+		r->runs = calloc(h->n_runs, sizeof *r->runs);
+	if (!r->successors) {
+		r->successors = malloc(h->n_successors * sizeof *r->successors);
+		if (r->successors)
+			memset(r->successors, -1, h->n_successors * sizeof *r->successors);
 	}
-	memset(r->successors, -1, h->n_successors * sizeof *r->successors);
-	return true;
+	r->tenant = r->runs && r->successors ? strdup(tenant) : NULL;
+	return r->tenant != NULL;
 }
 
 // The tenant's room; is_new: made where there is none. NULL: none.
@@ -121,6 +151,7 @@ void tdm_habits_read(struct tdm_habits *h, const char *tenant, const int32_t *te
 			uint32_t tag;
 			struct run *at = run_of(h, r, text + i - 1, length, &tag);
 			count_run(at, tag, text[i]);
+			mark(&r->run_marks, (size_t)(at - r->runs));
 		}
 	pthread_mutex_unlock(&h->lock);
 }
@@ -179,8 +210,10 @@ void tdm_habits_rank(struct tdm_habits *h, const char *tenant, int32_t token, co
 		best.next[n++] = -1;
 	pthread_mutex_lock(&h->lock);
 	struct room *r = room_of(h, tenant, true);
-	if (r)
+	if (r) {
 		r->successors[(size_t)token % h->n_successors] = best;
+		mark(&r->successor_marks, (size_t)token % h->n_successors);
+	}
 	pthread_mutex_unlock(&h->lock);
 }
 

@@ -15,7 +15,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS_MAX = 512, ROUNDS_MAX = 32, N_MODELS = 4, COSTS = 9, TRIES = 3, FIXED = 4, DEPTH = 64 };
+enum {
+	TOKENS_MAX = 512,
+	ROUNDS_MAX = 32,
+	N_MODELS = 4,
+	COSTS = 9,
+	TRIES = 3,
+	WARM = 6,
+	WARM_TOKENS = 32,
+	FIXED = 4,
+	DEPTH = 64
+};
 static const char *const names[N_MODELS] = {"large", "timed", "fixed", "looked"};
 
 static struct {
@@ -172,7 +182,7 @@ static int by_size(const void *a, const void *b) {
 
 static double median(double *x, int n) {
 	qsort(x, (size_t)n, sizeof *x, by_size);
-	return x[n / 2];
+	return (x[n / 2] + x[(n - 1) / 2]) / 2;
 }
 
 static int open_at(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
@@ -277,8 +287,11 @@ static int measure(struct tdm_model *m, const struct tdm_request *request, struc
 static int run_all(struct tdm_tree *tree, const struct tdm_request *request, int rounds) {
 	static struct figures figures[N_MODELS];
 	int status = 0;
-	for (int round = 0; round <= rounds && !status; round++) { // the first one warms up
-		int at = round ? round - 1 : 0;
+	struct tdm_request shorter = *request;
+	shorter.max_tokens = WARM_TOKENS;
+	for (int i = 0; i < WARM && !status; i++) // with the draft and without it, to know what it is worth
+		status = measure(tdm_tree_model(tree, "timed"), &shorter, &figures[1], 0);
+	for (int at = 0; at < rounds && !status; at++) {
 		status = time_passes(tree, request, at);
 		for (int m = 0; m < N_MODELS && !status; m++) {
 			status = measure(tdm_tree_model(tree, names[m]), request, &figures[m], at);

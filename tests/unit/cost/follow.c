@@ -116,6 +116,35 @@ static void roles_and_sources_must_fit(void **state) {
 	asked_done(&a);
 }
 
+static void a_room_that_changes_hands_is_empty(void **state) {
+	static const int n_read[] = {3, 2000}; // less and more than is remembered one by one
+	static int32_t text[2000];
+	float logits[20] = {0};
+	struct tdm_guess g;
+	for (int i = 0; i < 2000; i++)
+		text[i] = i % 97;
+	for (int i = 0; i < 2; i++) {
+		struct tdm_habits *h = tdm_habits_new(1 << 16, 1);
+		tdm_habits_read(h, "a", text, n_read[i], 0);
+		for (int token = 0; token < n_read[i]; token++)
+			tdm_habits_rank(h, "a", token, logits, 20);
+		tdm_habits_follow(h, "a", text, 2, 10, &g);
+		assert_int_not_equal(g.n, 0);
+		tdm_habits_branch(h, "a", n_read[i] - 1, 10, &g);
+		assert_int_not_equal(g.n, 0);
+		tdm_habits_read(h, "b", text + 50, 2, 1);
+		for (int at = 2; at < 97; at++) {
+			tdm_habits_follow(h, "b", text, at, 10, &g);
+			assert_int_equal(g.n, 0);
+		}
+		for (int token = 0; token < 2000; token++) {
+			tdm_habits_branch(h, "b", token, 10, &g);
+			assert_int_equal(g.n, 0);
+		}
+		tdm_habits_free(h);
+	}
+}
+
 static void habits_are_the_tenants_own_and_bounded(void **state) {
 	struct tdm_habits *h = tdm_habits_new(4096, 2);
 	const int32_t text[] = {1, 2, 3, 4, 5, 6, 7, 8};
@@ -175,6 +204,7 @@ int tdm_test_follow(void) {
 	    cmocka_unit_test(any_guess_leaves_the_answer),
 	    cmocka_unit_test(a_text_that_repeats_itself_needs_few_passes),
 	    cmocka_unit_test(habits_are_the_tenants_own_and_bounded),
+	    cmocka_unit_test(a_room_that_changes_hands_is_empty),
 	    cmocka_unit_test(a_tree_of_successors_is_a_tree_wherever_it_is_cut),
 	    cmocka_unit_test(roles_and_sources_must_fit),
 	};
