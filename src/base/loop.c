@@ -27,6 +27,7 @@
 #define STACK_BYTES ((size_t)256 << 10) // of a thread, which does nothing on its own
 #define IS_LINE (UINT64_C(1) << 63)
 #define STOP UINT64_MAX
+#define STIRRED (UINT64_MAX - 1)
 #define SPARE_MS 2000 // a thread beyond two ends after so long without work
 #define SPARE_THREADS 2
 #define MOST_SEATS 64
@@ -60,12 +61,12 @@ struct strand {
 	struct tdm_line *line;
 	struct strand *next; // at rest, or among all that wait
 	struct strand *before;
+	struct strand *stirred; // the next one
 	int64_t until_us;
 };
 
 struct tdm_line {
 	_Atomic(struct strand *) state;
-	atomic_bool is_over;
 	uint64_t loop; // its number
 	int epoll, fd; // fd: -1 = closed; guarded by lines_lock
 	struct tdm_line *next;
@@ -80,7 +81,7 @@ static uint64_t n_loops;
 
 struct tdm_loop {
 	struct tdm_loop_options options;
-	int epoll, stop;
+	int epoll, stop, stir; // stir: an eventfd that counts `stirred`
 	uint64_t number;
 	size_t n_seats;
 	pthread_t ticker;
@@ -94,6 +95,7 @@ struct tdm_loop {
 	                                               // of one; new: threads that have not asked for one yet
 	struct worker *workers;
 	struct strand *resting, *waiting; // the last one to rest is the first one to go on
+	struct strand *stirred;           // whose time is over, and that somebody has to go on with
 	size_t n_resting, least_resting;
 	bool has_ticker;
 };
@@ -271,9 +273,7 @@ static void go_to(struct strand *s, struct strand *to, enum leaving how) {
 	settle(s);
 }
 
-static void on_line(struct strand *s, struct tdm_line *line, uint32_t events) {
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		atomic_store(&line->is_over, true);
+static void on_line(struct strand *s, struct tdm_line *line) {
 	struct strand *state = atomic_load(&line->state);
 	while (state != HAPPENED)
 		if (atomic_compare_exchange_weak(&line->state, &state, state ? FREE : HAPPENED)) {
@@ -281,6 +281,18 @@ static void on_line(struct strand *s, struct tdm_line *line, uint32_t events) {
 				go_to(s, state, RESTS);
 			return;
 		}
+}
+
+static void on_stirred(struct strand *s) {
+	struct tdm_loop *l = s->loop;
+	eventfd_t one;
+	if (eventfd_read(l->stir, &one))
+		return;
+	pthread_mutex_lock(&l->mutex);
+	struct strand *late = l->stirred;
+	l->stirred = late->stirred;
+	pthread_mutex_unlock(&l->mutex);
+	go_to(s, late, RESTS);
 }
 
 static void take_event(struct strand *s, const struct epoll_event *event) {
@@ -291,8 +303,10 @@ static void take_event(struct strand *s, const struct epoll_event *event) {
 		pthread_cond_signal(&l->busy);
 		pthread_mutex_unlock(&l->mutex);
 	}
-	if (name & IS_LINE)
-		on_line(s, (struct tdm_line *)(uintptr_t)(name & ~IS_LINE), event->events);
+	if (name == STIRRED)
+		on_stirred(s);
+	else if (name & IS_LINE)
+		on_line(s, (struct tdm_line *)(uintptr_t)(name & ~IS_LINE));
 	else
 		l->options.event(l->options.context, name, event->events);
 }
@@ -405,22 +419,17 @@ static size_t unseat_stuck(struct tdm_loop *l) {
 	return n_new;
 }
 
-// Makes an event of its socket, which wakes whoever waits for it.
-static void stir(struct tdm_line *line) {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-	                            .data.u64 = (uintptr_t)line | IS_LINE};
-	pthread_mutex_lock(&lines_lock);
-	if (line->fd >= 0)
-		epoll_ctl(line->epoll, EPOLL_CTL_MOD, line->fd, &event);
-	pthread_mutex_unlock(&lines_lock);
-}
-
-// With the mutex held, which who waits needs to go on.
+// With the mutex held, which who waits needs to go on. Whoever's event comes at the same time goes on with that.
 static void stir_late(struct tdm_loop *l) {
 	int64_t now_us = tdm_now_us();
-	for (struct strand *s = l->waiting; s; s = s->next)
-		if (now_us > s->until_us)
-			stir(s->line);
+	for (struct strand *s = l->waiting; s; s = s->next) {
+		struct strand *state = s;
+		if (now_us <= s->until_us || !atomic_compare_exchange_strong(&s->line->state, &state, FREE))
+			continue;
+		s->stirred = l->stirred;
+		l->stirred = s;
+		(void)!eventfd_write(l->stir, 1);
+	}
 }
 
 // With the mutex held: the strands that nobody has needed for a while.
@@ -494,11 +503,9 @@ struct tdm_line *tdm_line_open(int fd) {
 		return NULL;
 	pthread_mutex_lock(&lines_lock);
 	struct tdm_line *line = take_line();
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-	                            .data.u64 = (uintptr_t)line | IS_LINE};
+	struct epoll_event event = {.events = EPOLLONESHOT, .data.u64 = (uintptr_t)line | IS_LINE};
 	if (line) {
 		atomic_store(&line->state, FREE);
-		atomic_store(&line->is_over, false);
 		line->loop = w->loop->number;
 		line->epoll = w->loop->epoll;
 		line->fd = fd;
@@ -524,8 +531,11 @@ bool tdm_line_is_here(const struct tdm_line *line) {
 	return w && line && line->loop == w->loop->number;
 }
 
-bool tdm_line_is_over(const struct tdm_line *line) {
-	return atomic_load(&line->is_over);
+// For one event, so that nobody is woken by what comes while its user is at work.
+static bool watch(struct tdm_line *line, bool writes) {
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT | (writes ? EPOLLOUT : 0u),
+	                            .data.u64 = (uintptr_t)line | IS_LINE};
+	return epoll_ctl(line->epoll, EPOLL_CTL_MOD, line->fd, &event) == 0;
 }
 
 static void add_waiting(struct strand *s) {
@@ -554,20 +564,21 @@ static void drop_waiting(struct strand *s) {
 }
 
 // Where no other strand can take the thread, it waits itself.
-static void block(const struct tdm_line *line, int for_ms) {
-	struct pollfd ready = {.fd = line->fd, .events = POLLIN | POLLRDHUP};
+static void block(const struct tdm_line *line, bool writes, int for_ms) {
+	struct pollfd ready = {.fd = line->fd, .events = (short)(writes ? POLLIN | POLLOUT : POLLIN)};
 	tdm_loop_blocks();
 	poll(&ready, 1, for_ms);
 }
 
-void tdm_line_wait(struct tdm_line *line, int for_ms) {
+void tdm_line_wait(struct tdm_line *line, bool writes, int for_ms) {
 	struct worker *w = here();
 	struct strand *s = w ? w->strand : NULL, *state = HAPPENED;
 	if (atomic_compare_exchange_strong(&line->state, &state, FREE))
 		return;
-	struct strand *next = s && !atomic_load(&s->loop->is_stopping) ? take_strand(s->loop) : NULL;
+	bool can_leave = s && !atomic_load(&s->loop->is_stopping) && watch(line, writes);
+	struct strand *next = can_leave ? take_strand(s->loop) : NULL;
 	if (!next) {
-		block(line, for_ms);
+		block(line, writes, for_ms);
 		return;
 	}
 	s->line = line;
@@ -597,7 +608,7 @@ static void init_locks(struct tdm_loop *l) {
 
 int tdm_loop_open(const struct tdm_loop_options *o, struct tdm_loop **out, struct tdm_error *err) {
 	struct tdm_loop *l = calloc(1, sizeof *l);
-	struct epoll_event stop = {.events = EPOLLIN, .data.u64 = STOP};
+	struct epoll_event stop = {.events = EPOLLIN, .data.u64 = STOP}, stirred = {.events = EPOLLIN, .data.u64 = STIRRED};
 	if (!l)
 		return tdm_fail(err, TDM_ENOMEM, "out of memory");
 	l->options = *o;
@@ -608,7 +619,9 @@ int tdm_loop_open(const struct tdm_loop_options *o, struct tdm_loop **out, struc
 	pthread_mutex_unlock(&lines_lock);
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->epoll < 0 || l->stop < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->stop, &stop)) {
+	l->stir = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
+	if (l->epoll < 0 || l->stop < 0 || l->stir < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->stop, &stop) ||
+	    epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->stir, &stirred)) {
 		int status = tdm_fail(err, TDM_EIO, "the server cannot watch its sockets: %s", strerror(errno));
 		tdm_loop_close(l);
 		return status;
@@ -649,6 +662,8 @@ void tdm_loop_close(struct tdm_loop *l) {
 		close(l->epoll);
 	if (l->stop >= 0)
 		close(l->stop);
+	if (l->stir >= 0)
+		close(l->stir);
 	pthread_cond_destroy(&l->free_seat);
 	pthread_cond_destroy(&l->ended);
 	pthread_cond_destroy(&l->busy);

@@ -25,11 +25,10 @@ void tdm_loop_close(struct tdm_loop *l); // after every call that waits has gone
 // The caller may block for long from here on, until its event is done. Nothing where there is no loop.
 void tdm_loop_blocks(void);
 
-// A socket that one caller at a time waits for, edge by edge: who waits has read or written all it could before. It may
-// be waited for without any event having come.
+// A socket that one caller at a time waits for. A wait may end without any reason.
 struct tdm_line;
-struct tdm_line *tdm_line_open(int fd);                // NULL: the caller is in no loop, or cannot be helped; it blocks
-bool tdm_line_is_here(const struct tdm_line *line);    // of the caller's loop; NULL is not
-void tdm_line_close(struct tdm_line *line);            // before the socket is closed; NULL: nothing
-void tdm_line_wait(struct tdm_line *line, int for_ms); // until something happened there, or the time is over
-bool tdm_line_is_over(const struct tdm_line *line);    // the other side has closed, of which no more events tell
+struct tdm_line *tdm_line_open(int fd);             // NULL: the caller is in no loop, or cannot be helped; it blocks
+bool tdm_line_is_here(const struct tdm_line *line); // of the caller's loop; NULL is not
+void tdm_line_close(struct tdm_line *line);         // before the socket is closed; NULL: nothing
+// Until there is something to read (writes: or room to write), or the time is over.
+void tdm_line_wait(struct tdm_line *line, bool writes, int for_ms);

@@ -401,7 +401,7 @@ static bool is_ready(struct wire w, short events, int for_ms) {
 		return poll(&ready, 1, for_ms) > 0;
 	if (poll(&ready, 1, 0) > 0)
 		return true;
-	tdm_line_wait(w.line, for_ms);
+	tdm_line_wait(w.line, events & POLLOUT, for_ms);
 	return poll(&ready, 1, 0) > 0;
 }
 
@@ -502,9 +502,9 @@ static ssize_t receive_pushing(struct wire w, struct request *rq, char *bytes) {
 // *more: there may be more bytes, of which no event tells.
 static ssize_t receive_in_loop(struct wire w, char *bytes, bool patient, bool *more) {
 	if (!*more)
-		tdm_line_wait(w.line, patient ? TDM_HTTP_PATIENT_MS : TDM_HTTP_POLL_MS);
+		tdm_line_wait(w.line, false, patient ? TDM_HTTP_PATIENT_MS : TDM_HTTP_POLL_MS);
 	ssize_t n = receive_some(w.fd, bytes, MSG_DONTWAIT);
-	*more = n == READ_BYTES || (n > 0 && tdm_line_is_over(w.line));
+	*more = n == READ_BYTES;
 	return n;
 }
 

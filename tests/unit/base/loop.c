@@ -26,7 +26,7 @@ static void answer_rounds(struct bench *b, int which, struct tdm_line *line) {
 	char byte = 0;
 	for (int round = 0; round < ROUNDS; round++) {
 		while (recv(b->pairs[which][0], &byte, 1, MSG_DONTWAIT) != 1)
-			tdm_line_wait(line, 10000);
+			tdm_line_wait(line, false, 10000);
 		atomic_fetch_add(&b->n_wrong, byte != (char)(which + round));
 		if (send(b->pairs[which][0], &byte, 1, MSG_NOSIGNAL) != 1)
 			atomic_fetch_add(&b->n_wrong, 1);
@@ -59,8 +59,7 @@ static void on_event(void *context, uint64_t name, uint32_t events) {
 	} else {
 		int64_t from_us = tdm_now_us();
 		struct tdm_line *line = tdm_line_open(b->pairs[0][0]);
-		tdm_line_wait(line, 20); // the first event is that it can be written to
-		tdm_line_wait(line, 20);
+		tdm_line_wait(line, false, 20);
 		atomic_store(&b->waited_us, tdm_now_us() - from_us);
 		tdm_line_close(line);
 		atomic_fetch_add(&b->n_done, 1);
