@@ -161,6 +161,12 @@ $(B)/stream_%: tests/tools/stream_%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $< -o $@
 
+$(B)/identifiers: $(B)/tests/tools/identifiers.o $(foreach m,privacy $(USES_privacy),$(call archive,$(m))) # for the two below
+	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+bench-identifiers: $(B)/identifiers ## published test numbers that the mask finds, in DATA=folder
+	bench/identifiers $(B)/identifiers "$(DATA)"
+bench-mask: $(B)/identifiers ## what the mask's patterns cost
+	$(B)/identifiers time
 $(B)/bench_model: $(B)/tests/tools/bench_model.o $(call archive,engine) $(call archive,base) # for bench/engine
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
@@ -250,4 +256,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-front bench-certified bench-curves bench-replay bench-routing fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-front bench-certified bench-curves bench-replay bench-routing bench-identifiers bench-mask fuzz clean

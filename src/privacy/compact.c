@@ -167,9 +167,9 @@ static void take(struct tdm_compact *k, char c, size_t offset) {
 	k->n++;
 }
 
-// Letters that stand alone beside a space are a word unless they are capitals: "is 5552671".
-static bool only_a_word(const char *text, size_t start, size_t end, bool any_small) {
-	bool apart = (start > 0 && text[start - 1] == ' ') || text[end] == ' ';
+// Letters apart from the number by a space are a word unless they are capitals: "is 5552671".
+static bool only_a_word(const char *text, size_t start, size_t end, bool last, bool any_small) {
+	bool apart = last ? start > 0 && text[start - 1] == ' ' : text[end] == ' ';
 	return end - start > LONGEST_WORD || (any_small && apart);
 }
 
@@ -185,7 +185,7 @@ static bool read_group(struct tdm_compact *k, const char *text, size_t *end) {
 		take(k, c, i);
 	}
 	bool whole = i < *end && (i == 0 || !(digit(text[i - 1]) || letter(text[i - 1])));
-	if (!whole || (!any_digit && only_a_word(text, i, *end, any_small))) {
+	if (!whole || (!any_digit && only_a_word(text, i, *end, before == 0, any_small))) {
 		k->n = before;
 		k->digits &= (UINT64_C(1) << before) - 1;
 		return false;

@@ -111,8 +111,9 @@ static float score_number(const struct tdm_candidate *c, enum tdm_check verdict,
 		score = passed(c, context);
 	else if (verdict == TDM_CHECK_FAIL)
 		score = score < .20f ? score : .20f;
+	float most = verdict == TDM_CHECK_PASS ? 1.f : .90f; // only a right check digit makes certain
 	if (context)
-		return score + .35f > 1 ? 1 : score + .35f < .40f ? .40f : score + .35f;
+		return score + .35f > most ? most : score + .35f < .40f ? .40f : score + .35f;
 	return needed && score > .30f ? .30f : score;
 }
 

@@ -35,10 +35,6 @@ static bool same_digits(const char *s, int n) {
 	return true;
 }
 
-enum tdm_check tdm_valid_shape(const char *s, int n) {
-	return TDM_CHECK_PASS;
-}
-
 enum tdm_check tdm_valid_luhn(const char *s, int n) {
 	return same_digits(s, n) ? TDM_CHECK_NONE : PASS_IF(tdm_luhn_text(s, n));
 }
@@ -392,21 +388,4 @@ enum tdm_check tdm_valid_vin(const char *s, int n) {
 
 enum tdm_check tdm_valid_isin(const char *s, int n) {
 	return PASS_IF(tdm_luhn_text(s, n));
-}
-
-// Countries of ISO 3166 that have banks, two letters each.
-enum tdm_check tdm_valid_bic(const char *s, int n) {
-	static const char countries[] =
-	    "ADAEAFAGAIALAMAOARATAUAWAZBABBBDBEBFBGBHBIBJBMBNBOBQBRBSBTBWBYBZCACDCFCGCHCICKCLCMCNCOCRCUCVCWCYCZDEDJDKDMDODZ"
-	    "ECEEEGERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGTGUGWGYHKHNHRHTHUIDIEILIMINIQIRISITJEJMJOJPKEKGKHKIKMKNKP"
-	    "KR"
-	    "KWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENGNINLNONPNRNUNZOMPAPEPFPGPHPKPL"
-	    "PM"
-	    "PRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSISKSLSMSNSOSRSSSTSVSXSYSZTCTDTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUSUYUZVAVCVEVG"
-	    "VI"
-	    "VNVUWFWSXKYEYTZAZMZW";
-	for (const char *p = countries; *p; p += 2)
-		if (p[0] == s[4] && p[1] == s[5])
-			return TDM_CHECK_ABSTAIN;
-	return TDM_CHECK_NONE;
 }

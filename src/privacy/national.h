@@ -6,7 +6,6 @@
 enum tdm_check tdm_valid_luhn(const char *s, int n);
 enum tdm_check tdm_valid_verhoeff(const char *s, int n);
 enum tdm_check tdm_valid_mod_11_10(const char *s, int n); // ISO 7064
-enum tdm_check tdm_valid_shape(const char *s, int n);     // the shape alone is rigid enough
 enum tdm_check tdm_valid_mod97(const char *s, int n);     // a remainder of 1
 
 enum tdm_check tdm_valid_us_itin(const char *s, int n);
@@ -47,4 +46,3 @@ enum tdm_check tdm_valid_hk_id(const char *s, int n);
 enum tdm_check tdm_valid_au_abn(const char *s, int n);
 enum tdm_check tdm_valid_vin(const char *s, int n);
 enum tdm_check tdm_valid_isin(const char *s, int n);
-enum tdm_check tdm_valid_bic(const char *s, int n);

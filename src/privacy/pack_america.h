@@ -21,7 +21,7 @@ ID("cl", "CL_RUT", "RUT", 1, HARD, .25f, "#*7X #*8X cl#*7X cl#*8X", NULL, NULL, 
 ID("ar", "AR_CUIT", "CUIT", 1, HARD, .25f, "#*11", "5 4 3 2 7 6 5 4 3 2|09987654321", NULL, NULL, "cuit cuil")
 ID("ar", "AR_DNI", "DNI", 1, CONTEXT, .25f, "#*8 #*7", NULL, NULL, NULL, "dni documento")
 BARE("ar", "AR_CBU", "ACCOUNT", 1, HARD, .25f, "#*22", "7 1 3 9 7 1 3|0987654321;0 0 0 0 0 0 0 0 3 9 7 1 3 9 7 1 3 9 7 1 3|0987654321", NULL, NULL, "cbu cvu cuenta")
-ID("co", "CO_NIT", "NIT", 1, CONTEXT, .25f, "#*8 #*9 #*10 #*11", NULL, NULL, NULL, "nit cédula cedula")
+ID("co", "CO_NIT", "NIT", 1, CONTEXT, .25f, "#*5 #*6 #*7 #*8 #*9 #*10 #*11 #*12 #*13 #*14 #*15 #*16", NULL, NULL, NULL, "nit cédula cedula")
 ID("pe", "PE_RUC", "RUC", 1, CONTEXT, .25f, "#*11", "5 4 3 2 7 6 5 4 3 2|10987654321", NULL, NULL, "ruc")
 ID("pe", "PE_CUI", "DNI", 1, CONTEXT, .25f, "#*8 #*8X", NULL, NULL, NULL, "cui dni")
 ID("ec", "EC_CI", "CEDULA", 1, CONTEXT, .25f, "#*10 #*13", NULL, NULL, NULL, "ci cédula cedula ruc")

@@ -11,7 +11,7 @@ struct tdm_anchor {
 	uint32_t entity; // index of the first row with this pattern, or TDM_ANCHOR_COMPACT
 };
 #define TDM_ANCHOR_COMPACT 900 // the end of what rows with a shape may describe
-struct tdm_word { // a context word
+struct tdm_word {              // a context word
 	uint32_t start, end;
 	const uint64_t *rows; // TDM_ENTITY_SETS words; bit i: row i of tdm_entities lists it
 };

@@ -193,9 +193,27 @@ static void every_check_tells_numbers_apart(void **state) {
 	}
 }
 
+// The page lists every row, with its label and level.
+static void the_page_has_the_table(void **state) {
+	static char page[1 << 17];
+	FILE *file = fopen("docs/masking.md", "r");
+	assert_non_null(file);
+	page[fread(page, 1, sizeof page - 1, file)] = 0;
+	fclose(file);
+	for (size_t i = 0; i < tdm_n_entities; i++) {
+		const struct tdm_entity *row = &tdm_entities[i];
+		char line[128];
+		snprintf(line, sizeof line, "| `%s` | `%s` | %d | %s |", row->id, row->label, row->level,
+		         row->pack ? row->pack : "");
+		if (!strstr(page, line))
+			fail_msg("docs/masking.md has no row %s (build/gcc/identifiers table prints them)", line);
+	}
+}
+
 int tdm_test_national(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(published_examples),
+	    cmocka_unit_test(the_page_has_the_table),
 	    cmocka_unit_test(a_wrong_check_digit_is_a_number),
 	    cmocka_unit_test(left_alone),
 	    cmocka_unit_test(every_check_tells_numbers_apart),
