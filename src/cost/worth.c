@@ -13,11 +13,26 @@ static struct tdm_worth_of *place_of(struct tdm_worth *w, size_t prompt_bytes) {
 	return &w->of[i];
 }
 
+static bool is_known(const struct tdm_worth_of *of) {
+	return of->n[0] >= LEAST && of->n[1] >= LEAST;
+}
+
+// Whose figures say most of prompts as long as these: their own, or those of half or twice the length. NULL: nobody's.
+static const struct tdm_worth_of *judge_of(const struct tdm_worth *w, const struct tdm_worth_of *of) {
+	if (is_known(of))
+		return of;
+	if (of > w->of && is_known(of - 1))
+		return of - 1;
+	return of + 1 < w->of + TDM_WORTH_SIZES && is_known(of + 1) ? of + 1 : NULL;
+}
+
 bool tdm_worth_ask(struct tdm_worth *w, size_t prompt_bytes) {
 	struct tdm_worth_of *of = place_of(w, prompt_bytes);
-	if (of->n[0] < LEAST || of->n[1] < LEAST)
+	const struct tdm_worth_of *judge = judge_of(w, of);
+	if (!judge)
 		return of->n_since++ % 2 == 0;
-	bool is_worth = of->ratio[1] < of->ratio[0], is_other = ++of->n_since >= (is_worth ? WINNING_TURNS : LOSING_TURNS);
+	bool is_worth = judge->ratio[1] < judge->ratio[0];
+	bool is_other = ++of->n_since >= (is_worth ? WINNING_TURNS : LOSING_TURNS);
 	if (is_other)
 		of->n_since = 0;
 	return is_worth != is_other;

@@ -213,6 +213,7 @@ static void a_draft_is_asked_where_whole_answers_gain(void **state) {
 	memset(&w, 0, sizeof w);
 	assert_true(answers_with_a_draft(&w, 100, 1.1, 0.6, 640) > 600);
 	assert_true(answers_with_a_draft(&w, 100000, 1.5, 0.6, 640) < 40); // the prompt takes the gain
+	assert_true(answers_with_a_draft(&w, 50000, 1.5, 0.6, 62) <= 2);   // about as long: nobody tries it again
 	assert_true(answers_with_a_draft(&w, 100, 1.1, 0.6, 640) > 600);
 	answers_with_a_draft(&w, 100, 1.1, 1.5, 64);
 	assert_true(answers_with_a_draft(&w, 100, 1.1, 1.5, 640) < 40);
