@@ -1,8 +1,10 @@
 // Clients that leave in the middle of an answer: decoding stops at the next token, the upstream is closed, the record
 // says cancelled. The figures are printed; the limits leave room for a loaded machine.
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import path from 'node:path';
 import test, { after, before } from 'node:test';
 import OpenAI from 'openai';
 import { writeModel } from './gguf.mjs';
@@ -178,6 +180,7 @@ models: {slow: {kind: script, answers: ["0123456789"], chunk: 1, delay_ms: 40, r
 serve: {workers: 1, queue: 4}
 `);
   const first = one.chat({ messages: user('hi') });
+  await eventually('the first is under way', () => existsSync(path.join(one.dir, 'requests.jsonl')));
   const waiting = http.request(`${one.base}/chat/completions`, { method: 'POST', agent: false });
   waiting.on('error', () => {});
   waiting.end(JSON.stringify({ messages: user('second') }));

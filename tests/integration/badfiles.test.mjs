@@ -119,7 +119,7 @@ const trees = {
   'a role that names nothing': ['models:\n  good: {kind: script, answers: [x]}\n  a: {kind: mask, inner: god}\n', 2,
     /line 3: model a: .*god.*nearest: "good"/],
   'a role without the capability': ['models:\n  a: {kind: script, answers: [x]}\n  s: {kind: speculate, draft: a, target: a}\n', 2,
-    /line 3: model s: role \w+ .*STEP.* a \(kind script\)/],
+    /line 3: model s: role target needs .* a \(kind script\)/],
   'a judge that cannot score': ['models:\n  a: {kind: script, answers: [x]}\n  g: {kind: guard, inner: a, judge: a}\n', 2,
     /line 3: model g: role judge .*SCORE/],
   'a name with a space': ['models:\n  "a b": {kind: script, answers: [x]}\n', 2, /line 2.*a b/],
