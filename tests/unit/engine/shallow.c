@@ -111,6 +111,8 @@ static void rows_of_other_depths_change_nothing(void **state) {
 	for (int i = 0; i < LAYERS; i++) {
 		assert_memory_equal(rows[i].logits, alone[i], row_bytes(&b));
 		assert_true(i == 0 || memcmp(alone[i], alone[0], row_bytes(&b)));
+	}
+	for (int i = 0; i < LAYERS; i++) {
 		free(alone[i]);
 		tdm_seq_close(forks[i]);
 	}
