@@ -128,6 +128,8 @@ UNIT_TOOLS_engine := $(B)/tests/tools/family_model.o
 UNIT_TOOLS_models := $(UNIT_TOOLS_engine)
 # A binary's groups in that many runs, so that -j keeps every core busy to the end.
 SHARES_engine := 6
+SHARES_cost := 4
+SHARES_privacy := 2
 shares = $(foreach i,$(wordlist 1,$(or $(SHARES_$(1)),1),1 2 3 4 5 6 7 8 9),unit-$(1)-$(i))
 define UNIT
 ifneq ($(wildcard tests/unit/$(1)/*.c),)
