@@ -2,6 +2,7 @@
 // each way of choosing a threshold breaks its promise on a known law, and, given recorded outcomes, on real ones.
 // usage: guarantee [needed] [power] [cascade] [real <OUTCOMES] [redraw <LABELS]   each a table; OUTCOMES: lines
 // "subject small large" (0 or 1); LABELS: lines "score small large", of a cascade's first tier
+#include "../unit/assure/law.h"
 #include "assure/bounds.h"
 #include "assure/control.h"
 #include "assure/plan.h"
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_MAX = 20000, N_GRID = 101, N_SUBJECTS = 128 };
+enum { N_MAX = 20000, N_SUBJECTS = 128 };
 #define DELTA 0.05
 
 static double losses[N_MAX];
@@ -78,31 +79,6 @@ static void table_power(void) {
 
 // --- a cascade whose scores are Beta(2, 1.3) and whose loss has the probability .55 (1 - s)^1.6 + .01
 
-static double density(double s) {
-	return s * pow(1 - s, .3);
-}
-
-static double loss_at(double s) {
-	return .55 * pow(1 - s, 1.6) + .01;
-}
-
-static void true_values(double risk[N_GRID], double share[N_GRID]) {
-	const int fine = 20000;
-	double total = 0, sum = 0, lost = 0;
-	for (int i = 0; i < 100 * fine; i++)
-		total += density((i + .5) / (100.0 * fine));
-	risk[0] = share[0] = 0;
-	for (int j = 1; j < N_GRID; j++) {
-		for (int i = 0; i < fine; i++) {
-			double s = 1 - (j - 1) / 100.0 - (i + .5) / (100.0 * fine);
-			sum += density(s) / total;
-			lost += density(s) * loss_at(s) / total;
-		}
-		risk[j] = lost;
-		share[j] = sum;
-	}
-}
-
 // Losses of the kept ones at each threshold of the grid.
 static void calibrate(struct tdm_rng *rng, size_t n, size_t bad[N_GRID]) {
 	memset(bad, 0, N_GRID * sizeof *bad);
@@ -145,7 +121,7 @@ static void table_cascade(void) {
 	} rows[] = {{200, .05}, {1000, .05}, {5000, .05}, {500, .02}, {2000, .02}, {1000, .01}, {5000, .01}};
 	const int n_runs = 10000;
 	double risk[N_GRID], share[N_GRID];
-	true_values(risk, share);
+	true_values(20000, risk, share);
 	printf("share kept (runs whose true risk is above epsilon, %%), 10000 runs, delta .05\n"
 	       "     n epsilon         naive      expected    bonferroni  fs hoeffding         fs hb   fs binomial\n");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -5,12 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <math.h>
+#include "law.h"
 #include "assure/bounds.h"
 #include "assure/control.h"
 #include "base/random.h"
 #include "tests.h"
 
-enum { N_MAX = 1000, N_GRID = 101 };
+enum { N_MAX = 1000 };
 
 static double loss[N_MAX], gate[N_MAX], grid[N_GRID];
 
@@ -85,38 +86,11 @@ static void n11_too_few_items_promise_nothing(void **state) {
 	assert_true(c.threshold == 0);
 }
 
-// The law of the cascade experiment: scores of Beta(2, 1.3), loss with probability .55 (1 - s)^1.6 + .01.
-static double density(double s) {
-	return s * pow(1 - s, .3);
-}
-
-static double loss_at(double s) {
-	return .55 * pow(1 - s, 1.6) + .01;
-}
-
 static double draw_score(struct tdm_rng *rng) {
 	for (;;) {
 		double s = tdm_rng_double(rng);
 		if (tdm_rng_double(rng) * density(1 / 1.3) < density(s))
 			return s;
-	}
-}
-
-// True joint risk and share kept at every threshold of the grid.
-static void true_values(double risk[N_GRID], double share[N_GRID]) {
-	const int fine = 1000;
-	double total = 0, sum = 0, lost = 0;
-	for (int i = 0; i < 100 * fine; i++)
-		total += density((i + .5) / (100.0 * fine));
-	risk[0] = share[0] = 0;
-	for (int j = 1; j < N_GRID; j++) {
-		for (int i = 0; i < fine; i++) {
-			double s = 1 - (j - 1) / 100.0 - (i + .5) / (100.0 * fine);
-			sum += density(s) / total;
-			lost += density(s) * loss_at(s) / total;
-		}
-		risk[j] = lost;
-		share[j] = sum;
 	}
 }
 
@@ -127,7 +101,7 @@ static void promise_is_kept_over_many_calibrations(void **state) {
 	struct tdm_rng rng;
 	double risk[N_GRID], share[N_GRID], kept = 0;
 	int broken = 0;
-	true_values(risk, share);
+	true_values(1000, risk, share);
 	tdm_rng_init(&rng, 5);
 	for (int j = 0; j < N_GRID; j++)
 		grid[j] = 1 - j / 100.0;
