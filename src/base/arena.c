@@ -3,19 +3,21 @@
 // The rule kept here: used_bytes never passes limit_bytes, and a block is never larger than what the limit
 // still allows, so the limit bounds the memory taken and not only the memory asked for.
 #include "base/arena.h"
+#include "base/blocks.h"
 #include "base/format.h"
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_BLOCK_BYTES 4096u
-#define LAST_BLOCK_BYTES (1u << 20)
+#define FIRST_BLOCK_BYTES ((size_t)4096) // with its head, so that it is one of the sizes that are kept
+#define LAST_BLOCK_BYTES ((size_t)1 << 20)
 #define ALIGN_BYTES 16u
 
 struct tdm_arena_block {
 	struct tdm_arena_block *next;
 	size_t used, size;
-	size_t unused; // keeps data 16-byte aligned
+	size_t is_zero; // it came so from the system, which is not to be asked for pages that nobody uses
 	unsigned char data[];
 };
 
@@ -27,7 +29,7 @@ void tdm_arena_release(struct tdm_arena *arena) {
 	struct tdm_arena_block *block = arena->blocks, *next;
 	for (; block; block = next) {
 		next = block->next;
-		free(block);
+		tdm_block_give(block, sizeof *block + block->size);
 	}
 	arena->blocks = NULL;
 	arena->used_bytes = 0;
@@ -39,7 +41,6 @@ void tdm_arena_clear(struct tdm_arena *arena) {
 		tdm_arena_release(arena);
 		return;
 	}
-	memset(block->data, 0, block->used);
 	block->used = 0;
 	arena->used_bytes = 0;
 }
@@ -63,20 +64,19 @@ void tdm_arena_adopt(struct tdm_arena *into, struct tdm_arena *from) {
 // A request that does not fit gets a block of at least its size; room left in the older block is given up.
 static struct tdm_arena_block *add_block(struct tdm_arena *arena, size_t bytes) {
 	size_t left = arena->limit_bytes - arena->used_bytes;
-	size_t size = arena->blocks ? arena->blocks->size * 2 : FIRST_BLOCK_BYTES;
-	if (size > LAST_BLOCK_BYTES)
-		size = LAST_BLOCK_BYTES;
+	size_t whole = arena->blocks ? (arena->blocks->size + sizeof(struct tdm_arena_block)) * 2 : FIRST_BLOCK_BYTES;
+	size_t size = (whole < LAST_BLOCK_BYTES ? whole : LAST_BLOCK_BYTES) - sizeof(struct tdm_arena_block);
 	if (size > left)
 		size = left;
 	if (size < bytes)
 		size = bytes;
 	if (size > SIZE_MAX - sizeof(struct tdm_arena_block))
 		return NULL;
-	struct tdm_arena_block *block = calloc(1, sizeof *block + size);
+	bool is_large = sizeof(struct tdm_arena_block) + size > TDM_MOST_BLOCK_BYTES;
+	struct tdm_arena_block *block = is_large ? calloc(1, sizeof *block + size) : tdm_block_take(sizeof *block + size);
 	if (!block)
 		return NULL;
-	block->size = size;
-	block->next = arena->blocks;
+	*block = (struct tdm_arena_block){.next = arena->blocks, .size = size, .is_zero = is_large};
 	arena->blocks = block;
 	return block;
 }
@@ -95,7 +95,7 @@ void *tdm_arena_alloc(struct tdm_arena *arena, size_t bytes) {
 	void *data = block->data + block->used;
 	block->used += bytes;
 	arena->used_bytes += bytes;
-	return data;
+	return block->is_zero ? data : memset(data, 0, bytes);
 }
 
 void *tdm_arena_array(struct tdm_arena *arena, size_t n, size_t item_bytes) {

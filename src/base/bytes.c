@@ -3,6 +3,7 @@
 // The rule kept here: no write passes the limit, and a buffer that failed once stays failed until it is
 // cleared, so that half an answer is never taken for a whole one.
 #include "base/bytes.h"
+#include "base/blocks.h"
 #include "base/format.h"
 #include "base/decimal.h"
 #include "base/json_text.h"
@@ -12,14 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_BYTES 512 // most heads, events and small answers fit
+#define FIRST_BYTES TDM_LEAST_BLOCK_BYTES // most heads, events and small answers fit
 
 void tdm_bytes_init(struct tdm_bytes *b, size_t limit) {
 	*b = (struct tdm_bytes){.limit = limit};
 }
 
 void tdm_bytes_release(struct tdm_bytes *b) {
-	free(b->data);
+	tdm_block_give(b->data, b->cap);
 	*b = (struct tdm_bytes){.limit = b->limit};
 }
 
@@ -30,6 +31,17 @@ void tdm_bytes_clear(struct tdm_bytes *b) {
 		b->data[0] = 0;
 }
 
+static char *move(struct tdm_bytes *b, size_t cap) {
+	if (cap > TDM_MOST_BLOCK_BYTES)
+		return realloc(b->data, cap);
+	char *data = tdm_block_take(cap);
+	if (data && b->data) {
+		memcpy(data, b->data, b->len + 1);
+		tdm_block_give(b->data, b->cap);
+	}
+	return data;
+}
+
 // Memory for n more bytes and the final NUL; the limit counts the bytes without the NUL.
 static bool grow(struct tdm_bytes *b, size_t n) {
 	if (b->failed || n > b->limit - b->len) {
@@ -38,10 +50,10 @@ static bool grow(struct tdm_bytes *b, size_t n) {
 	}
 	size_t cap = b->cap ? b->cap * 2 : FIRST_BYTES;
 	if (cap <= b->len + n)
-		cap = b->len + n + 1;
+		cap = tdm_block_round(b->len + n + 1);
 	if (cap > b->limit && b->limit + 1 > b->len + n)
 		cap = b->limit + 1;
-	char *data = realloc(b->data, cap);
+	char *data = move(b, cap);
 	if (!data) {
 		b->failed = true;
 		return false;
@@ -61,6 +73,17 @@ void tdm_bytes_add(struct tdm_bytes *b, const void *data, size_t n) {
 		return;
 	if (n)
 		memcpy(b->data + b->len, data, n);
+	b->len += n;
+	b->data[b->len] = 0;
+}
+
+char *tdm_bytes_room(struct tdm_bytes *b, size_t n) {
+	return reserve(b, n) ? b->data + b->len : NULL;
+}
+
+void tdm_bytes_took(struct tdm_bytes *b, size_t n) {
+	if (b->failed || !b->data)
+		return;
 	b->len += n;
 	b->data[b->len] = 0;
 }

@@ -18,6 +18,9 @@ void tdm_bytes_init(struct tdm_bytes *b, size_t limit);
 void tdm_bytes_release(struct tdm_bytes *b);
 void tdm_bytes_clear(struct tdm_bytes *b); // length 0 and not failed; keeps the memory
 void tdm_bytes_add(struct tdm_bytes *b, const void *data, size_t n);
+// Room for n bytes at the end, for who fills it and says how much of it was filled; NULL: it has failed.
+char *tdm_bytes_room(struct tdm_bytes *b, size_t n);
+void tdm_bytes_took(struct tdm_bytes *b, size_t n);
 void tdm_bytes_putc(struct tdm_bytes *b, char c);
 void tdm_bytes_printf(struct tdm_bytes *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void tdm_bytes_integer(struct tdm_bytes *b, int64_t value);

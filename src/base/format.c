@@ -102,3 +102,11 @@ int tdm_format(char *out, size_t cap, const char *format, va_list args) {
 		out[t.n < cap ? t.n : cap - 1] = 0;
 	return (int)t.n;
 }
+
+int tdm_print(char *out, size_t cap, const char *format, ...) {
+	va_list args;
+	va_start(args, format);
+	int n = tdm_format(out, cap, format, args);
+	va_end(args);
+	return n;
+}

@@ -8,3 +8,5 @@
 // %%, %c, %s, %.*s, and %d, %u with ll, l or z, without flags and widths, are written here; a format that has anything
 // else goes to vsnprintf.
 int tdm_format(char *out, size_t cap, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+// As snprintf, likewise.
+int tdm_print(char *out, size_t cap, const char *format, ...) __attribute__((format(printf, 3, 4)));

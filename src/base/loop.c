@@ -9,6 +9,7 @@
 // that waits. The memory of lines is never given back, so that a late event finds one, if perhaps another's: who waits
 // looks for itself whether there is something.
 #include "base/loop.h"
+#include "base/blocks.h"
 #include "base/clock.h"
 #include "base/fiber.h"
 #include <errno.h>
@@ -181,6 +182,7 @@ static bool take_seat(struct worker *w) {
 	struct tdm_loop *l = w->loop;
 	if (atomic_load_explicit(&w->seated, memory_order_relaxed))
 		return true;
+	tdm_blocks_free(); // others have more use for them than who may stand for long
 	pthread_mutex_lock(&l->mutex);
 	l->n_new -= w->is_new;
 	w->is_new = false;
@@ -189,6 +191,8 @@ static bool take_seat(struct worker *w) {
 	l->n_seated += took;
 	atomic_store(&w->seated, took);
 	pthread_mutex_unlock(&l->mutex);
+	if (took)
+		tdm_blocks_keep();
 	return took;
 }
 
@@ -311,11 +315,19 @@ static void take_event(struct strand *s, const struct epoll_event *event) {
 		l->options.event(l->options.context, name, event->events);
 }
 
+// Said when it begins, not when an event ends: which strand goes on here after an event, and where in its code, is
+// another matter.
+static void beat(struct worker *w, bool at_event) {
+	unsigned beats = atomic_load_explicit(&w->beats, memory_order_relaxed);
+	atomic_store_explicit(&w->beats, at_event ? beats | 1 : (beats + 1) & ~1u, memory_order_relaxed);
+}
+
 // Waits for one event and takes it. false: there will be no more for this thread.
 static bool take_one(struct strand *s) {
 	struct tdm_loop *l = s->loop;
 	struct worker *w = here();
 	struct epoll_event event;
+	beat(w, false);
 	if (!take_seat(w))
 		return false;
 	atomic_fetch_add_explicit(&l->n_polling, 1, memory_order_relaxed);
@@ -327,11 +339,10 @@ static bool take_one(struct strand *s) {
 		return true;
 	if (event.data.u64 == STOP)
 		return false;
-	atomic_fetch_add_explicit(&w->beats, 1, memory_order_relaxed);
+	beat(w, true);
 	if (is_last && l->n_seats > 1)
 		call_another(l);
 	take_event(s, &event);
-	atomic_fetch_add_explicit(&here()->beats, 1, memory_order_relaxed);
 	return true;
 }
 
@@ -386,6 +397,7 @@ static void *work(void *arg) {
 		rest(w.strand);
 	}
 	worker = NULL;
+	tdm_blocks_free();
 	part(&w);
 	return NULL;
 }

@@ -109,9 +109,9 @@ static int ask_system(void *out, size_t n) {
 // Small amounts come from a store of the thread, so that a request with several of them asks the system once. What was
 // given out is wiped.
 int tdm_system_random(void *out, size_t n) {
-	static _Thread_local unsigned char store[512];
+	static _Thread_local unsigned char store[2048];
 	static _Thread_local size_t left;
-	if (n > sizeof store / 4)
+	if (n > sizeof store / 16)
 		return ask_system(out, n);
 	if (n > left) {
 		if (ask_system(store, sizeof store))

@@ -6,7 +6,7 @@ const struct tdm_value *tdm_get(const struct tdm_value *map, const char *key) {
 	if (!map || map->type != TDM_MAP)
 		return NULL;
 	for (size_t i = 0; i < map->n; i++)
-		if (strcmp(map->keys[i], key) == 0)
+		if (*map->keys[i] == *key && strcmp(map->keys[i], key) == 0) // most differ at once
 			return map->items[i].type == TDM_NULL ? NULL : &map->items[i];
 	return NULL;
 }

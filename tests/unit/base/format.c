@@ -50,11 +50,18 @@ static void a_text_that_is_cut_at_its_precision_needs_no_end(void **state) {
 	free(bytes);
 }
 
+static void print_writes_the_same(void **state) {
+	char text[12];
+	assert_int_equal(tdm_print(text, sizeof text, "%d and %s", 12, "a tail"), 13);
+	assert_string_equal(text, "12 and a ta");
+}
+
 int tdm_test_format(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(texts_are_the_c_librarys),
 	    cmocka_unit_test(other_formats_are_left_to_it),
 	    cmocka_unit_test(a_text_that_is_cut_at_its_precision_needs_no_end),
+	    cmocka_unit_test(print_writes_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

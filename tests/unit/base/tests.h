@@ -9,6 +9,7 @@
 int tdm_test_status(void);
 int tdm_test_memory(void);
 int tdm_test_json(void);
+int tdm_test_leaves(void);
 int tdm_test_yaml(void);
 int tdm_test_option(void);
 int tdm_test_text(void);
@@ -23,3 +24,4 @@ int tdm_test_automaton(void);
 int tdm_test_library(void);
 int tdm_test_secret(void);
 int tdm_test_loop(void);
+int tdm_test_blocks(void);
