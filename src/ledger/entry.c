@@ -63,16 +63,27 @@ void tdm_entry_write(struct tdm_bytes *out, const struct tdm_record *r, const st
 	tdm_bytes_putc(out, 0); // what is left is the receipt
 }
 
-void tdm_entry_write_gap(struct tdm_bytes *out) {
-	char id[TDM_ID_BYTES];
+// The head of a row that no request made; its text follows, and a NUL.
+static void put_other(struct tdm_bytes *out, const char *id, const char *state, const char *error, int64_t now_s) {
 	uint32_t none[2] = {0, 0};
-	int64_t now_s = tdm_wall_us() / 1000000;
-	tdm_make_id(id, "gap_");
-	put_strings(out, (const char *[]){id, NULL, "gap", NULL, NULL, "ledger_unavailable"}, 6);
+	put_strings(out, (const char *[]){id, NULL, state, NULL, NULL, error}, 6);
 	put_numbers(out, now_s, 0, 0);
 	tdm_bytes_add(out, none, sizeof none);
+}
+
+void tdm_entry_write_gap(struct tdm_bytes *out) {
+	char id[TDM_ID_BYTES];
+	int64_t now_s = tdm_wall_us() / 1000000;
+	tdm_make_id(id, "gap_");
+	put_other(out, id, "gap", "ledger_unavailable", now_s);
 	tdm_bytes_printf(out, "{\"receipt\":\"%s\",\"version\":1,\"state\":\"gap\",\"created\":%lld}", id,
 	                 (long long)now_s);
+	tdm_bytes_putc(out, 0);
+}
+
+void tdm_entry_write_document(struct tdm_bytes *out, const char *id, const struct tdm_bytes *text) {
+	put_other(out, id, TDM_DOCUMENT, NULL, tdm_wall_us() / 1000000);
+	tdm_bytes_add(out, text->data, text->len);
 	tdm_bytes_putc(out, 0);
 }
 

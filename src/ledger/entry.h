@@ -32,3 +32,6 @@ bool tdm_entry_call(struct tdm_entry *e, struct tdm_entry_call *out);         //
 bool tdm_entry_decision(struct tdm_entry *e, struct tdm_entry_decision *out); // then n_decisions times
 // The payload of the entry that stands for entries which a disk lost.
 void tdm_entry_write_gap(struct tdm_bytes *out);
+// A text that is no request's, under an id of its own: its state is TDM_DOCUMENT, and it has no field "receipt".
+#define TDM_DOCUMENT "document"
+void tdm_entry_write_document(struct tdm_bytes *out, const char *id, const struct tdm_bytes *text);

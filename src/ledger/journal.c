@@ -24,7 +24,7 @@
 #define MOST_FILES 256
 #define FILES_OF_A_LIMIT 32
 #define STANDARD_LIMIT_BYTES ((int64_t)256 << 20)
-#define CHUNK_BYTES ((size_t)256 << 10)
+#define CHUNK_BYTES ((size_t)1 << 20)
 #define LARGEST_ENTRY_BYTES ((size_t)16 << 20)
 
 struct head {
@@ -303,11 +303,9 @@ static size_t keep_whole(struct tdm_bytes *out, int64_t position) {
 
 static bool load(struct tdm_bytes *out, int fd, int64_t offset, size_t n) {
 	tdm_bytes_clear(out);
-	char *room = calloc(1, n);
+	char *room = tdm_bytes_room(out, n);
 	ssize_t got = room ? read_at(fd, room, n, offset) : -1;
-	if (got > 0)
-		tdm_bytes_add(out, room, (size_t)got);
-	free(room);
+	tdm_bytes_took(out, got > 0 ? (size_t)got : 0);
 	return got >= 0 && !out->failed;
 }
 

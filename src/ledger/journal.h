@@ -30,7 +30,7 @@ int tdm_journal_append(struct tdm_journal *j, void *entry, size_t n, struct tdm_
 
 int64_t tdm_journal_begin(struct tdm_journal *j); // the first that is not forgotten
 int64_t tdm_journal_end(struct tdm_journal *j);   // behind the last that may be read
-// Whole entries from position `from` on replace what is in out: about 256 KiB, or one. Returns the position behind them
+// Whole entries from position `from` on replace what is in out: about a MiB, or one. Returns the position behind them
 // (`from` at the end), or -1: the file cannot be read, errno says why.
 int64_t tdm_journal_read(struct tdm_journal *j, int64_t from, struct tdm_bytes *out);
 // The next payload in what was read; *at begins as 0. NULL at the end.

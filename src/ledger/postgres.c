@@ -224,13 +224,15 @@ static int begin(struct postgres *p, char chain[TDM_CHAIN_BYTES], struct tdm_err
 	return TDM_OK;
 }
 
-// there[i]: the entry was written before.
+// there[i]: the entry was written before, or stands before this one in the batch.
 static int look_which(struct postgres *p, const struct tdm_entry *entries, size_t n, bool *there,
                       struct tdm_error *err) {
 	int status = TDM_OK;
 	for (size_t i = 0; i < n && !status; i++) {
 		PGresult *r = ask(p, "SELECT 1 FROM requests WHERE id = $1", 1, &entries[i].id, err);
 		there[i] = r && lib.PQntuples(r);
+		for (size_t j = 0; j < i && !there[i]; j++)
+			there[i] = !strcmp(entries[i].id, entries[j].id);
 		status = r ? TDM_OK : TDM_ELEDGER;
 		lib.PQclear(r);
 	}

@@ -94,7 +94,21 @@ static void put_decisions(struct tdm_bytes *out, const struct tdm_record *r) {
 	tdm_bytes_putc(out, ']');
 }
 
-static void put_left(struct tdm_bytes *out, const struct tdm_left *left) {
+// Each value that was shown, by its hash; only where a mask was in the way.
+static void put_leaks(struct tdm_bytes *out, const struct tdm_left *left) {
+	tdm_bytes_join(out, ",\"conversation\":\"", left->conversation, "\",\"values\":[");
+	for (const struct tdm_leak *k = left->leaks; k; k = k->next) {
+		tdm_bytes_putc(out, '{');
+		put_field(out, "type", k->type);
+		tdm_bytes_join(out, ",\"as\":\"", k->as, "\",\"hash\":\"");
+		tdm_bytes_puts(out, k->hash);
+		put_integer(out, "\",\"n\":", k->n);
+		tdm_bytes_puts(out, k->next ? "}," : "}");
+	}
+	tdm_bytes_putc(out, ']');
+}
+
+static void put_left(struct tdm_bytes *out, const struct tdm_left *left, bool leaks) {
 	put_integer(out, ",\"left\":{\"requests\":", left->requests);
 	put_integer(out, ",\"bytes\":", left->bytes);
 	tdm_bytes_puts(out, ",\"to\":[");
@@ -115,6 +129,8 @@ static void put_left(struct tdm_bytes *out, const struct tdm_left *left) {
 	put_integer(out, "},\"restored\":", left->restored);
 	put_integer(out, ",\"missed_restores\":", left->missed_restores);
 	put_integer(out, ",\"damaged\":", left->damaged);
+	if (leaks && left->conversation)
+		put_leaks(out, left);
 	tdm_bytes_putc(out, '}');
 }
 
@@ -220,36 +236,40 @@ static void put_head(struct tdm_bytes *out, const struct tdm_record *r) {
 	tdm_bytes_printf(out, ",\"seed\":%llu,", (unsigned long long)r->seed);
 }
 
-static void write_parts(struct tdm_bytes *out, const struct tdm_record *r, bool calls, bool decisions) {
+struct parts {
+	bool leaks, calls, decisions;
+};
+
+static void write_parts(struct tdm_bytes *out, const struct tdm_record *r, struct parts with) {
 	put_head(out, r);
-	if (calls)
+	if (with.calls)
 		put_calls(out, r);
 	else
 		tdm_bytes_puts(out, "\"calls\":[]");
-	if (decisions)
+	if (with.decisions)
 		put_decisions(out, r);
 	else
 		tdm_bytes_puts(out, ",\"decisions\":[]");
-	put_left(out, &r->left);
+	put_left(out, &r->left, with.leaks);
 	put_verdicts(out, r);
 	put_certificates(out, r);
 	put_totals(out, r);
 	put_warnings(out, r);
 	put_hashes(out, r);
-	if (!calls || !decisions)
+	if (!with.leaks || !with.calls || !with.decisions)
 		tdm_bytes_puts(out, ",\"truncated\":true");
 	tdm_bytes_putc(out, '}');
 }
 
 void tdm_receipt_write(struct tdm_bytes *out, const struct tdm_record *r) {
-	write_parts(out, r, true, true);
+	write_parts(out, r, (struct parts){true, true, true});
 }
 
 void tdm_receipt_write_inline(struct tdm_bytes *out, const struct tdm_record *r, size_t limit) {
-	for (int left_out = 0; left_out < 3; left_out++) {
+	for (int left_out = 0; left_out < 4; left_out++) {
 		struct tdm_bytes part;
 		tdm_bytes_init(&part, limit);
-		write_parts(&part, r, left_out < 1, left_out < 2);
+		write_parts(&part, r, (struct parts){left_out < 1, left_out < 2, left_out < 3});
 		bool fits = !part.failed;
 		if (fits)
 			tdm_bytes_add(out, part.data, part.len);

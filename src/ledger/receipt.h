@@ -5,5 +5,5 @@
 #include "ledger/record.h"
 
 void tdm_receipt_write(struct tdm_bytes *out, const struct tdm_record *r);
-// At most limit bytes: leaves out calls, then decisions, and says "truncated": true.
+// At most limit bytes: leaves out values, then calls, then decisions, and says "truncated": true.
 void tdm_receipt_write_inline(struct tdm_bytes *out, const struct tdm_record *r, size_t limit);

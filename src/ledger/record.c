@@ -100,6 +100,19 @@ void tdm_record_count(struct tdm_record *r, struct tdm_count **list, const char 
 	*list = row;
 }
 
+void tdm_record_leak(struct tdm_record *r, const char *type, const char *as, const char hash[17], int64_t n) {
+	struct tdm_leak **at = &r->left.leaks;
+	for (; *at; at = &(*at)->next)
+		if (!memcmp((*at)->hash, hash, 16) && !strcmp((*at)->as, as) && !strcmp((*at)->type, type)) {
+			(*at)->n += n;
+			return;
+		}
+	if (!(*at = tdm_arena_alloc(r->arena, sizeof **at)))
+		return;
+	**at = (struct tdm_leak){.type = type, .as = as, .n = n};
+	memcpy((*at)->hash, hash, 16);
+}
+
 #define JOIN(r, list, tail, part)     \
 	do {                              \
 		*(r)->tail = (part)->list;    \
@@ -122,6 +135,9 @@ static void join_left(struct tdm_record *r, const struct tdm_left *part) {
 	left->restored += part->restored;
 	left->missed_restores += part->missed_restores;
 	left->damaged += part->damaged;
+	left->conversation = part->conversation ? part->conversation : left->conversation;
+	for (const struct tdm_leak *k = part->leaks; k; k = k->next)
+		tdm_record_leak(r, k->type, k->as, k->hash, k->n);
 	if (same(part->method, "none"))
 		return;
 	left->level = same(left->method, part->method) && left->level < part->level ? left->level : part->level;

@@ -48,12 +48,22 @@ struct tdm_count { // entities masked, per type; destinations
 	struct tdm_count *next;
 };
 
+struct tdm_leak {     // one private value that the far side was shown, in whatever form
+	const char *type; // its row
+	const char *as;   // token, mark, clear
+	char hash[17];    // keyed, of the value in its conversation
+	int64_t n;        // times
+	struct tdm_leak *next;
+};
+
 struct tdm_left { // what left the machine
 	int64_t requests, bytes;
 	struct tdm_count *to, *entities;
 	int level;
-	const char *method; // none mask
+	const char *method; // none mask sketch rewrite delegate perturb
 	int64_t restored, missed_restores, damaged;
+	const char *conversation; // keyed hash; NULL = no mask was in the way
+	struct tdm_leak *leaks;
 };
 
 struct tdm_objective {        // api.md 9.1; levels only ever tighten
@@ -65,6 +75,7 @@ struct tdm_objective {        // api.md 9.1; levels only ever tighten
 	int receipt;         // 0 full, 1 id, 2 none
 	double similarity;   // a near question's answer will do from this cosine on; 0 = none will
 	bool trace;          // every piece of a stream names its author
+	bool seen;           // the answer shows what its models were asked, and what they said
 };
 
 struct tdm_under {                    // a promise in force
@@ -104,6 +115,8 @@ void tdm_record_warn(struct tdm_record *r, const char *code, const char *param,
                      const char *message); // once per code, param
 void tdm_record_count(struct tdm_record *r, struct tdm_count **list, const char *name,
                       int64_t n); // adds to the row of name
+// One more time that the value was shown; once per type, form and hash.
+void tdm_record_leak(struct tdm_record *r, const char *type, const char *as, const char hash[17], int64_t n);
 // What a part of the request did, on a record of its own, goes behind what r has: its rows, which stay where they are,
 // its counts, and its time in sources where that is longer: parts run beside each other.
 void tdm_record_join(struct tdm_record *r, const struct tdm_record *part);

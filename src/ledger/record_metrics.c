@@ -1,6 +1,7 @@
 // Record metrics: every call with its purpose, every decision, every look of a guard. Metrics are counted from the
 // record, so that they cannot say something else than receipts do.
 #include "ledger/record_metrics.h"
+#include "base/format.h"
 #include "ledger/metric.h"
 #include <math.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ static void count_end(const struct tdm_record *r, const struct tdm_record_end *e
 
 void tdm_record_metrics(const struct tdm_record *r, const struct tdm_record_end *end) {
 	char status[16];
-	snprintf(status, sizeof status, "%d", end->http_status);
+	tdm_print(status, sizeof status, "%d", end->http_status);
 	struct tdm_labels labels = TDM_LABELS(r->endpoint, r->requested, status, tdm_state_name(r->state));
 	int64_t overhead_us = r->total_us > r->model_us ? r->total_us - r->model_us : 0;
 	tdm_metric_add(TDM_METRIC_REQUESTS, 1, labels);

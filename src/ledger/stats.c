@@ -265,7 +265,7 @@ static void add_line(struct tdm_stats *s, const char *line, size_t n) {
 	struct tdm_value *receipt;
 	struct tdm_error err = {0};
 	tdm_arena_init(&arena, (size_t)64 << 20);
-	if (tdm_json_parse(&arena, line, n, &receipt, &err) == TDM_OK)
+	if (tdm_json_parse(&arena, line, n, &receipt, &err) == TDM_OK && tdm_get(receipt, "receipt"))
 		add_receipt(s, receipt);
 	tdm_arena_release(&arena);
 }

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define ENTRY_LIMIT_BYTES ((size_t)4 << 20)
-#define GATHER_US 25000     // a batch begins so long after its first record
+#define GATHER_US 100000    // a batch begins so long after its first record
 #define AGAIN_US 500000     // after a failure of the database
 #define FLUSH_US 10000000   // the longest wait of a flush
 #define MOST_OF_A_BATCH 512 // entries in one transaction
@@ -82,6 +82,18 @@ int tdm_ledger_write_with(struct tdm_ledger *l, const struct tdm_record *r, cons
 	return status;
 }
 
+int tdm_ledger_keep(struct tdm_ledger *l, const char *id, const struct tdm_bytes *text, struct tdm_error *err) {
+	struct tdm_bytes entry;
+	const char head[TDM_JOURNAL_HEAD_BYTES] = {0};
+	tdm_bytes_init(&entry, ENTRY_LIMIT_BYTES);
+	tdm_bytes_add(&entry, head, sizeof head);
+	tdm_entry_write_document(&entry, id, text);
+	entry.failed |= text->failed;
+	int status = accept_entry(l, &entry, err);
+	tdm_bytes_release(&entry);
+	return status;
+}
+
 bool tdm_ledger_ready(struct tdm_ledger *l) {
 	char nothing[TDM_JOURNAL_HEAD_BYTES + 1] = {0}; // no entry begins like this: it is passed over
 	pthread_mutex_lock(&l->mutex);
@@ -99,11 +111,12 @@ bool tdm_ledger_ready(struct tdm_ledger *l) {
 
 // --- from the journal to the database
 
-static size_t read_entries(const struct tdm_bytes *chunk, size_t *at, struct tdm_entry *out) {
+static size_t read_entries(const struct tdm_bytes *chunk, size_t *at, struct tdm_entry *out, bool *is_known) {
 	size_t n = 0, n_bytes;
 	const char *payload;
 	while (n < MOST_OF_A_BATCH && (payload = tdm_journal_next(chunk, at, &n_bytes)))
-		n += tdm_entry_read(payload, n_bytes, &out[n]);
+		if (tdm_entry_read(payload, n_bytes, &out[n]))
+			*is_known |= !strcmp(out[n++].state, TDM_DOCUMENT); // each start offers its documents anew
 	return n;
 }
 
@@ -114,7 +127,7 @@ static int write_chunk(struct tdm_ledger *l, const struct tdm_bytes *chunk, int6
 	size_t at = 0;
 	int status = entries ? TDM_OK : tdm_fail(err, TDM_ENOMEM, "ledger: out of memory");
 	while (!status && at < chunk->len) {
-		size_t n = read_entries(chunk, &at, entries);
+		size_t n = read_entries(chunk, &at, entries, &is_known);
 		if (n)
 			status = l->database->ops->write(l->database, entries, n, is_known, err);
 		else

@@ -29,6 +29,9 @@ void tdm_ledger_close(struct tdm_ledger *l); // brings to the database what is i
 int tdm_ledger_write(struct tdm_ledger *l, const struct tdm_record *r, struct tdm_error *err);
 int tdm_ledger_write_with(struct tdm_ledger *l, const struct tdm_record *r, const struct tdm_bytes *receipt,
                           struct tdm_error *err);
+// Accepts a text that is no request's, such as a certificate: one JSON object without a field "receipt", which is in
+// the chain from then on and is found with tdm_ledger_receipt. Kept once: what has this id already stays as it is.
+int tdm_ledger_keep(struct tdm_ledger *l, const char *id, const struct tdm_bytes *text, struct tdm_error *err);
 // Whether a record would be accepted now: after a failure the journal is tried with an entry that says nothing.
 bool tdm_ledger_ready(struct tdm_ledger *l);
 // The receipt of a tenant (NULL tenant = any) appended to out. Error: TDM_ERECEIPT (also for another tenant's),

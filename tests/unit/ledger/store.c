@@ -102,6 +102,31 @@ static void *write_many(void *context) {
 	return NULL;
 }
 
+// Offered at every start, in the chain once, and no tenant's.
+static void test_documents(void **state) {
+	struct tdm_bytes first, later, found;
+	(void)state;
+	tdm_bytes_init(&first, 100), tdm_bytes_init(&later, 100), tdm_bytes_init(&found, 100);
+	tdm_bytes_puts(&first, "{\"id\":\"crt_1\"}");
+	tdm_bytes_puts(&later, "{\"id\":\"crt_1\",\"more\":1}");
+	struct tdm_ledger *l = open_ledger();
+	assert_int_equal(tdm_ledger_keep(l, "crt_1", &first, NULL), TDM_OK);
+	assert_int_equal(tdm_ledger_keep(l, "crt_1", &later, NULL), TDM_OK);
+	tdm_ledger_close(l);
+	l = open_ledger();
+	assert_int_equal(tdm_ledger_keep(l, "crt_1", &later, NULL), TDM_OK);
+	assert_int_equal(tdm_ledger_verify(l, NULL), TDM_OK);
+	assert_int_equal(tdm_ledger_receipt(l, "crt_1", NULL, &found, NULL), TDM_OK);
+	assert_int_equal(found.len, first.len);
+	assert_memory_equal(found.data, first.data, first.len);
+	assert_int_equal(tdm_ledger_receipt(l, "crt_1", "t1", &found, NULL), TDM_ERECEIPT);
+	int64_t newest;
+	assert_int_equal(tdm_ledger_newest(l, &newest, NULL), TDM_OK);
+	assert_int_equal(newest, 1);
+	tdm_ledger_close(l);
+	tdm_bytes_release(&first), tdm_bytes_release(&later), tdm_bytes_release(&found);
+}
+
 static void test_many_threads(void **state) {
 	pthread_t threads[N_THREADS];
 	static struct writer writers[N_THREADS];
@@ -193,7 +218,8 @@ static void test_bad_files(void **state) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
 
 int tdm_test_store(void) {
-	const struct CMUnitTest tests[] = {CASE(test_round_trip), CASE(test_many_threads), CASE(test_survives_kill),
-	                                   CASE(test_changed_row_is_noticed), CASE(test_bad_files)};
+	const struct CMUnitTest tests[] = {CASE(test_round_trip),    CASE(test_many_threads),
+	                                   CASE(test_survives_kill), CASE(test_changed_row_is_noticed),
+	                                   CASE(test_bad_files),     CASE(test_documents)};
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }

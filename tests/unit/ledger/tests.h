@@ -13,3 +13,4 @@ int tdm_test_journal(void);
 int tdm_test_shared(void);
 int tdm_test_metric(void);
 int tdm_test_stats(void);
+int tdm_test_passages(void);
