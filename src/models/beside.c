@@ -62,8 +62,6 @@ static int start(struct group *g, size_t i, size_t limit_bytes) {
 	p->run.given_up = &p->given_up;
 	p->run.hook = &p->hook; // the caller's is of the caller's thread
 	p->run.paid = NULL;
-	p->run.spans = NULL; // they are the caller's thread's
-	p->run.span = -1;
 	p->run.record = tdm_arena_alloc(&p->arena, sizeof *p->run.record);
 	if (!p->run.record)
 		return tdm_fail(&g->run->error, TDM_ENOMEM, "no memory for a part of a request");

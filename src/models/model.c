@@ -53,6 +53,27 @@ void tdm_run_saw(struct tdm_run *run, const struct tdm_model *source, const stru
 		run->tap->saw(run->tap, source, request->form->text, request->form->len);
 }
 
+struct ear {              // hears what a source says, for the tap
+	struct tdm_sink base; // first
+	struct tdm_tap *tap;
+	void *call;
+};
+
+static int hear(struct tdm_sink *sink, const struct tdm_event *event) {
+	struct ear *e = (struct ear *)sink;
+	e->tap->said(e->tap, e->call, event);
+	return sink->next->put(sink->next, event);
+}
+
+static struct tdm_sink *listen_to(struct ear *e, struct tdm_run *run, const struct tdm_model *source,
+                                  const struct tdm_request *request, struct tdm_sink *sink) {
+	tdm_run_saw(run, source, request);
+	if (!run->tap || !run->tap->asked)
+		return sink;
+	*e = (struct ear){{hear, sink}, run->tap, run->tap->asked(run->tap, source, request)};
+	return &e->base;
+}
+
 // The most a call may cost is taken before, the rest given back after.
 static int generate_paid(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
                          struct tdm_sink *sink, struct tdm_result *result) {
@@ -82,9 +103,10 @@ int tdm_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_requ
 	int status = tdm_run_check(run);
 	if (status)
 		return status;
-	if (is_source)
-		tdm_run_saw(run, m, request);
 	struct tdm_span_watch watch;
+	struct ear ear;
+	if (is_source)
+		sink = listen_to(&ear, run, m, request, sink);
 	sink = tdm_span_begin(&watch, run, m, request, sink);
 	status = is_source && run->accounts && run->paid != run ? generate_paid(m, run, request, sink, result)
 	                                                        : m->ops->generate(m, run, request, sink, result);

@@ -44,6 +44,9 @@ struct tdm_spans;
 struct tdm_value;
 struct tdm_tap {
 	void (*saw)(struct tdm_tap *self, const struct tdm_model *source, const char *bytes, size_t n);
+	// NULL = not wanted. What a source is asked, whole; then each piece that it says, with what asked gave for it.
+	void *(*asked)(struct tdm_tap *self, const struct tdm_model *source, const struct tdm_request *request);
+	void (*said)(struct tdm_tap *self, void *call, const struct tdm_event *event);
 };
 
 // Called by tdm_run_check, on the run's thread, each time somebody asks: for what must not wait for the next piece.
@@ -159,6 +162,7 @@ struct tdm_model { // first member of every implementation
 	size_t n_parts;
 	const struct tdm_certified *certified; // the promise that its threshold is under; NULL = none
 	bool cuts_vectors;                     // sources: the first numbers of its vectors are vectors themselves
+	int hides;                             // masks: the highest level of tandem.privacy that they can hide; else 0
 	bool hidden, leaves;                   // leaves: calling it sends bytes off this machine (itself or through a part)
 };
 

@@ -8,6 +8,7 @@
 #include "base/chunks.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/format.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "models/gone.h"
@@ -127,13 +128,21 @@ static bool read_status(struct tdm_plain_answer *a, const char *line, size_t n, 
 	return true;
 }
 
+// The end of the line, which is there.
+static const char *line_end(const char *line, const char *end) {
+	const char *at = memchr(line, '\r', (size_t)(end - line));
+	while (at[1] != '\n')
+		at = memchr(at + 1, '\r', (size_t)(end - at - 1));
+	return at;
+}
+
 // a->head holds a whole head, which ends with an empty line.
 static bool read_head(struct tdm_plain_answer *a) {
 	bool sized = false, chunked = false, ok = true;
 	int http = 0;
 	const char *line = a->head.data, *end = line + a->head.len - 2, *next;
 	for (bool first = true; ok && line < end; line = next + 2, first = false) {
-		next = memmem(line, (size_t)(end + 2 - line), "\r\n", 2);
+		next = line_end(line, end + 2);
 		ok = first ? read_status(a, line, (size_t)(next - line), &http)
 		           : read_line(a, line, (size_t)(next - line), &sized, &chunked);
 	}
@@ -558,7 +567,7 @@ static int exchange(struct wire w, struct request *rq, struct tdm_plain_answer *
 static bool write_head(struct tdm_bytes *out, const struct tdm_plain *p, const struct tdm_plain_call *call) {
 	char length[64];
 	const char *path = call->post->url + 7 + strlen(p->host);
-	int n = snprintf(length, sizeof length, "\r\nContent-Length: %zu\r\n", call->post->n);
+	int n = tdm_print(length, sizeof length, "\r\nContent-Length: %zu\r\n", call->post->n);
 	tdm_bytes_puts(out, "POST ");
 	tdm_bytes_puts(out, *path ? path : "/");
 	tdm_bytes_puts(out, " HTTP/1.1\r\nHost: ");

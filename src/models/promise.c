@@ -10,16 +10,30 @@ static bool is_kind(const struct tdm_model *m, const char *name) {
 	return m->kind && !strcmp(m->kind->name, name);
 }
 
-// Whether text can leave this machine without having passed a mask.
-static bool leaves_in_clear(const struct tdm_model *m) {
-	if (!m->leaves || is_kind(m, "mask"))
+bool tdm_leaves_below(const struct tdm_model *m, int level) {
+	if (!m->leaves || (m->hides && m->hides >= level))
 		return false;
 	if (!m->n_parts)
 		return true;
 	for (size_t i = 0; i < m->n_parts; i++)
-		if (leaves_in_clear(m->parts[i]))
+		if (tdm_leaves_below(m->parts[i], level))
 			return true;
 	return false;
+}
+
+static int check_privacy(const struct tdm_model *m, int level, struct tdm_error *err) {
+	if (!level || !tdm_leaves_below(m, level))
+		return TDM_OK;
+	if (level == 4)
+		return tdm_fail_param(err, TDM_EPRIVACY, "tandem.privacy", "tandem.privacy: %s may send text off this machine",
+		                      m->name);
+	if (!tdm_leaves_below(m, 1))
+		return tdm_fail_param(err, TDM_EPRIVACY, "tandem.privacy",
+		                      "tandem.privacy: %s may send text off this machine behind a mask that does not recognise "
+		                      "persons, which level %d hides; expected one with detect: [rules, tagger]",
+		                      m->name, level);
+	return tdm_fail_param(err, TDM_EPRIVACY, "tandem.privacy",
+	                      "tandem.privacy: %s may send text off this machine unmasked", m->name);
 }
 
 // Whether every answer passes a guard.
@@ -58,17 +72,9 @@ static int check_cost(const struct tdm_model *m, const struct tdm_request *reque
 int tdm_check_objective(const struct tdm_model *m, const struct tdm_request *request, struct tdm_run *run) {
 	const struct tdm_objective *o = &run->objective;
 	bool chooses = is_kind(m, "choose"); // it looks at the objective itself, arm by arm
-	if (o->privacy == 4 && m->leaves && !chooses)
-		return tdm_fail_param(&run->error, TDM_EPRIVACY, "tandem.privacy",
-		                      "tandem.privacy: %s may send text off this machine", m->name);
-	if (o->privacy > TDM_MASK_KEEPS && m->leaves && !chooses)
-		return tdm_fail_param(&run->error, TDM_EPRIVACY, "tandem.privacy",
-		                      "tandem.privacy: %s may send text off this machine, and level %d hides persons, whom no "
-		                      "mask here recognises",
-		                      m->name, o->privacy);
-	if (o->privacy && leaves_in_clear(m) && !chooses)
-		return tdm_fail_param(&run->error, TDM_EPRIVACY, "tandem.privacy",
-		                      "tandem.privacy: %s may send text off this machine unmasked", m->name);
+	int status = chooses ? TDM_OK : check_privacy(m, o->privacy, &run->error);
+	if (status)
+		return status;
 	if (o->trust >= 2)
 		return tdm_fail_param(&run->error, TDM_EOBJECTIVE, "tandem.trust",
 		                      "tandem.trust: %s checks no claims and has no certificate; expected a level of at most 1",

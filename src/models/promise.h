@@ -4,9 +4,10 @@
 
 #define TDM_STANDARD_MAX_TOKENS 512 // of a model that is asked without a limit
 
-// The highest level of tandem.privacy at which text may leave behind a mask. Levels 2 and 3 also promise persons,
-// addresses, organisations and places, which no recogniser here finds: a model that leaves cannot keep them.
-#define TDM_MASK_KEEPS 1
+// Whether text can leave this machine through m without having passed a mask that can hide a level of tandem.privacy.
+// At 4 nothing may leave. Levels 2 and 3 also want persons, addresses, organisations and places hidden, for which a
+// mask needs its tagger; how many of these are found is measured (docs/masking.md), not proved.
+bool tdm_leaves_below(const struct tdm_model *m, int level);
 
 // TDM_OK, TDM_EPRIVACY or TDM_EOBJECTIVE with run->error set. privacy, trust and max_cost are conditions.
 int tdm_check_objective(const struct tdm_model *m, const struct tdm_request *request, struct tdm_run *run);

@@ -351,7 +351,7 @@ static int parse_event(struct tdm_upstream *u, struct tdm_arena *arena, const ch
                        struct tdm_value **out) {
 	struct tdm_bytes marked;
 	tdm_bytes_init(&marked, 3 * n + 16);
-	bool halved = memmem(data, n, "\\u", 2) && tdm_mend_mark(data, n, &marked);
+	bool halved = memchr(data, '\\', n) && memmem(data, n, "\\u", 2) && tdm_mend_mark(data, n, &marked);
 	int status = marked.failed ? TDM_ENOMEM
 	             : halved      ? tdm_json_parse(arena, marked.data, marked.len, out, NULL)
 	                           : tdm_json_parse(arena, data, n, out, NULL);

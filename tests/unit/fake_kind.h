@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "models/collect.h"
 #include "models/kind.h"
+#include <pthread.h>
 #include <string.h>
 
 struct says { // a text model with one answer, or an answer per draw
@@ -22,10 +23,13 @@ static inline int says_generate(struct tdm_model *m, struct tdm_run *run, const 
 	const char *text = s->answers[request->draw % (uint64_t)s->n_answers];
 	const struct tdm_message *last = &request->messages[request->n_messages - 1];
 	struct tdm_call call = {.model = m->name, .purpose = request->purpose ? request->purpose : "answer"};
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // some kinds ask beside each other
+	pthread_mutex_lock(&lock);
 	s->calls++;
 	s->temperature = request->temperature;
 	memcpy(s->last_user, last->text, last->len);
 	s->last_user[last->len] = 0;
+	pthread_mutex_unlock(&lock);
 	call.status = s->status ? "failed" : "ok";
 	tdm_record_call(run->record, &call);
 	for (const char *at = text; *at; at++) {

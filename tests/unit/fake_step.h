@@ -51,7 +51,9 @@ static inline int fake_prompt(struct tdm_session *session, struct tdm_run *run, 
                               const struct tdm_tail *tail) {
 	struct fake_session *s = (struct fake_session *)session;
 	int cap = s->fake->context - s->fake->prompt_tokens;
-	(void)run, (void)request;
+	(void)request;
+	if (cap < 0)
+		return tdm_fail(&run->error, TDM_ECONTEXT, "fake: a prompt of %d tokens does not fit", s->fake->prompt_tokens);
 	s->n = s->first_row = s->session.prompt_tokens = s->fake->prompt_tokens;
 	memset(s->tokens, 0, (size_t)s->n * sizeof *s->tokens);
 	if (tail && s->fake->tail >= 0)

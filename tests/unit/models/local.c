@@ -416,7 +416,7 @@ static void count_seen(struct tdm_tap *tap, const struct tdm_model *source, cons
 
 static void test_tap(void **state) {
 	struct bench b;
-	struct tdm_tap tap = {count_seen};
+	struct tdm_tap tap = {.saw = count_seen};
 	const char *yes = "yes";
 	double lp;
 	bench_open(&b, "q");

@@ -4,8 +4,10 @@
 #include "base/clock.h"
 #include "models/attempt.h"
 #include "models/breaker.h"
+#include "models/hedge.h"
 #include "models/sources.h"
 #include <stdio.h>
+#include <unistd.h>
 
 struct plan { // a model whose n-th call fails with status[n], after its text or before it; then it answers
 	struct tdm_model model;
@@ -476,6 +478,72 @@ static void test_breaker_distrusts(void **state) {
 	tdm_arena_release(&arena);
 }
 
+// --- the sooner of two
+
+struct scan { // counts, and refuses if it is told to; made for one thread
+	struct tdm_egress egress;
+	int n;
+	bool refuses;
+};
+
+static int count_scan(struct tdm_egress *self, const char *bytes, size_t n, struct tdm_error *err) {
+	struct scan *s = (struct scan *)self;
+	s->n++;
+	return s->refuses ? tdm_fail(err, TDM_EEGRESS, "test: not these bytes") : TDM_OK;
+}
+
+struct leaver { // sends bytes off the machine, as far as the scans let it; a slow one answers when it is given up
+	struct tdm_model model;
+	bool is_slow;
+};
+
+static int leaver_generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request,
+                           struct tdm_sink *sink, struct tdm_result *result) {
+	struct tdm_event e = {.text = m->name, .len = strlen(m->name), .author = m->name, .token = -1, .logprob = NAN};
+	for (struct tdm_egress *scan = run->egress; scan; scan = scan->next)
+		if (scan->scan(scan, m->name, strlen(m->name), &run->error))
+			return run->error.status;
+	while (((struct leaver *)m)->is_slow && tdm_run_check(run) == TDM_OK)
+		usleep(1000);
+	int status = sink->put(sink, &e);
+	return status < 0 ? status : TDM_OK;
+}
+
+// Whoever is asked, what it sends is scanned, one at a time.
+static void test_hedges_are_scanned(void **state) {
+	static const struct tdm_model_ops ops = {.generate = leaver_generate};
+	struct leaver two[2] = {{.is_slow = true}, {.is_slow = false}};
+	for (int i = 0; i < 2; i++)
+		two[i].model = (struct tdm_model){.ops = &ops, .name = i ? "second" : "first", .can = TDM_CAN_TEXT};
+	for (int refuses = 0; refuses < 2; refuses++) {
+		struct tdm_arena arena;
+		struct tdm_run run;
+		struct tdm_request request;
+		struct tdm_collect words;
+		struct tdm_result result;
+		struct scan scan = {.egress = {.scan = count_scan}, .refuses = refuses};
+		struct tdm_hedge h = {.first = &two[0].model, .second = &two[1].model, .after_ms = 1};
+		tdm_arena_init(&arena, 1 << 20);
+		assert_int_equal(tdm_run_init(&run, &arena, 1), TDM_OK);
+		tdm_request_init(&request);
+		request.messages = &(struct tdm_message){.from = TDM_FROM_USER, .text = "ask", .len = 3};
+		request.n_messages = 1;
+		tdm_collect_init(&words, 1000, NULL, &arena);
+		run.egress = &scan.egress;
+		int status = tdm_hedge(&h, &run, &request, &words.sink, &result);
+		assert_ptr_equal(run.egress, &scan.egress);
+		assert_int_equal(status, refuses ? TDM_EEGRESS : TDM_OK);
+		if (refuses)
+			assert_true(scan.n >= 1 && !words.text.len);
+		else
+			assert_int_equal(scan.n, 2);
+		if (!refuses)
+			assert_string_equal(words.text.data, "second");
+		tdm_collect_release(&words);
+		tdm_arena_release(&arena);
+	}
+}
+
 int tdm_test_policies(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_breakers_share),
@@ -490,6 +558,7 @@ int tdm_test_policies(void) {
 	    cmocka_unit_test(test_pool_keeps_conversations),
 	    cmocka_unit_test(test_bad_settings),
 	    cmocka_unit_test(test_budget_of_all),
+	    cmocka_unit_test(test_hedges_are_scanned),
 	    cmocka_unit_test(demand_25_a_refusal_that_is_named_may_be_followed),
 	};
 	return cmocka_run_group_tests_name("policies", tests, NULL, NULL);
