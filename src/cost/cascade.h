@@ -7,7 +7,7 @@
 #include "models/certified.h"
 #include "models/linear.h"
 
-enum { TDM_MOST_TIERS = 8, TDM_MOST_VOTERS = 8 };
+enum { TDM_MOST_TIERS = 8, TDM_MOST_VOTERS = 8, TDM_MOST_VERDICTS = 64 };
 #define TDM_ANSWER_LIMIT_BYTES ((size_t)4 << 20)
 
 struct tdm_cascade_options {
@@ -17,7 +17,7 @@ struct tdm_cascade_options {
 	int how, hold, otherwise, window;
 	bool hand_over;
 	double temperature, audit;
-	int64_t samples, wait_ms, latch, confirmations, escalations;
+	int64_t samples, parallel, wait_ms, latch, confirmations, escalations;
 	struct tdm_check_options checks;
 };
 enum { TDM_HOLD_ANSWER, TDM_HOLD_SENTENCE };
@@ -41,7 +41,7 @@ struct tdm_cascade {
 	double votes[TDM_MOST_VOTERS + 1]; // weight of the tier's own answer, then of the voters'
 	double platt[2];
 	bool calibrates;
-	bool meta[65]; // by the number of yes
+	bool meta[TDM_MOST_VERDICTS + 1]; // by the number of yes
 	bool has_meta;
 	struct tdm_checks checks;
 	struct tdm_shared *shared; // of latches and escalations

@@ -5,7 +5,7 @@
 // The opening: while the target reads the prompt, the draft, on a thread of its own, reads it too and drafts the
 // beginning of the answer, which the target then verifies in the last pass over its prompt. A short answer needs no
 // other pass.
-#include "cost/drafted_parts.h"
+#include "cost/bush.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 #include "ledger/metric.h"
@@ -15,21 +15,30 @@
 #include <stdio.h>
 #include <string.h>
 
-// One more token of the answer, with the target's logits of `row`.
-static int emit(struct tdm_drafted *a, int32_t token, int row) {
+int tdm_draft_emit(struct tdm_drafted *a, int32_t token, int row) {
 	const struct tdm_session_ops *ops = a->target.session->ops;
 	a->tokens[a->n_tokens++] = token;
 	return tdm_writer_token(a->writer, token, ops->logits(a->target.session, row), NULL);
 }
 
+void tdm_draft_choose(struct tdm_drafted *a) {
+	int most = a->kind->nodes ? (int)a->kind->nodes : TDM_DRAFT_MOST;
+	a->gamma = a->is_off ? 0 : tdm_pace_choose(&a->pace, &(struct tdm_guess){.n = most}, most);
+}
+
+void tdm_draft_timed(struct tdm_drafted *a, int n, int64_t made_us, int64_t pass_us) {
+	tdm_pace_pass(&a->pace, 1 + n, pass_us);
+	if (a->tried > 0 && tdm_draft_fitting(a, a->n_tokens, a->tried) == a->tried)
+		tdm_pace_made(&a->pace, a->tried, n, made_us);
+}
+
 // Sampled answers must not depend on time: equal seeds give equal answers. Greedy ones are what they are.
 static void adapt_by_time(struct tdm_drafted *a, int accepted) {
-	static const struct tdm_guess all = {.n = TDM_DRAFT_MOST};
 	bool was_cut = tdm_draft_fitting(a, a->n_tokens - 1 - accepted, a->tried) < a->tried;
 	if (a->tried > 0 && !was_cut)
 		tdm_pace_kept(&a->pace, 0, a->tried, accepted);
 	tdm_pace_held(&a->pace, a->n_drafted, accepted);
-	a->gamma = a->is_off ? 0 : tdm_pace_choose(&a->pace, &all, TDM_DRAFT_MOST);
+	tdm_draft_choose(a);
 }
 
 static void adapt(struct tdm_drafted *a, int accepted) {
@@ -58,7 +67,7 @@ static int settle(struct tdm_drafted *a, bool is_ahead) {
 		a->accepted_at[i]++;
 	for (int i = 0; status == TDM_OK && i <= v.accepted; i++) {
 		tdm_writer_drafter(a->writer, i < v.accepted ? drafter_of(a) : NULL);
-		status = emit(a, i < v.accepted ? a->drafted[i] : v.next, i);
+		status = tdm_draft_emit(a, i < v.accepted ? a->drafted[i] : v.next, i);
 	}
 	if (status == TDM_OK)
 		status = tdm_side_forget(&a->target, before + v.accepted);
@@ -75,22 +84,23 @@ static int step(struct tdm_drafted *a) {
 	int32_t batch[TDM_DRAFT_MOST + 1];
 	const struct tdm_session *t = a->target.session;
 	int room = t->context - t->prompt_tokens - a->n_tokens, status = tdm_run_check(a->run);
-	int64_t start_us = tdm_now_us();
+	int64_t start_us = tdm_now_us(), made_us;
 	if (!a->is_drafted)
 		a->tried = a->gamma;
 	if (status == TDM_OK && !a->is_drafted)
 		status = tdm_draft_make(a, a->run, a->gamma < room ? a->gamma : room);
 	if (status == TDM_OK)
 		status = tdm_draft_clip(a, room);
+	made_us = tdm_now_us() - start_us;
 	batch[0] = a->tokens[a->n_tokens - 1];
 	memcpy(batch + 1, a->drafted, (size_t)a->n_drafted * sizeof(int32_t));
 	if (status != TDM_OK)
 		return status;
 	tdm_draft_ahead(a, a->run);
-	status = tdm_side_append(&a->target, a->run, batch, 1 + a->n_drafted);
+	status = tdm_side_append(&a->target, a->run, batch, NULL, 1 + a->n_drafted);
 	bool is_ahead = tdm_draft_stop(a);
 	if (status == TDM_OK && a->is_timed)
-		tdm_pace_pass(&a->pace, 1 + a->tried, tdm_now_us() - start_us);
+		tdm_draft_timed(a, a->n_drafted, made_us, tdm_now_us() - start_us - made_us);
 	return status == TDM_OK ? settle(a, is_ahead) : status;
 }
 
@@ -142,6 +152,17 @@ static int start_within(struct tdm_drafted *a) {
 	return status == TDM_OK ? settle(a, false) : status;
 }
 
+// The prompt is longer than the draft's context: the answer needs no draft.
+static void go_alone(struct tdm_drafted *a) {
+	struct tdm_session *d = a->draft.session;
+	tdm_record_warn(a->run->record, "no_draft", NULL, "the prompt does not fit the draft's context");
+	a->run->error = (struct tdm_error){0};
+	a->opened = TDM_OK;
+	a->is_off = true;
+	a->draft.session = NULL;
+	d->ops->close(d);
+}
+
 // Both prompts and the beginning of the answer.
 static int start(struct tdm_drafted *a) {
 	struct tdm_session *t = a->target.session;
@@ -162,6 +183,8 @@ static int start(struct tdm_drafted *a) {
 	}
 	a->target.seen = a->n_drafted;
 	bool is_ahead = tdm_draft_stop(a);
+	if (status == TDM_OK && a->opened == TDM_ECONTEXT)
+		go_alone(a);
 	if (status == TDM_OK)
 		status = a->opened;
 	return status == TDM_OK ? settle(a, is_ahead) : status;
@@ -169,6 +192,15 @@ static int start(struct tdm_drafted *a) {
 
 static int open_side(struct tdm_side *side, struct tdm_model *m, struct tdm_run *run) {
 	return m->ops->open(m, run, &side->session);
+}
+
+static bool allocate_bush(struct tdm_drafted *a, size_t n) {
+	struct tdm_bush *b = a->bush = tdm_arena_array(a->run->arena, 1, sizeof *b);
+	if (!b)
+		return false;
+	b->rest = n ? tdm_arena_array(a->run->arena, n, sizeof *b->rest) : NULL;
+	b->left = n ? tdm_arena_array(a->run->arena, n, sizeof *b->left) : NULL;
+	return n == 0 || (b->rest && b->left);
 }
 
 static int allocate(struct tdm_drafted *a, struct tdm_sink *sink) {
@@ -179,7 +211,8 @@ static int allocate(struct tdm_drafted *a, struct tdm_sink *sink) {
 	a->p = tdm_arena_array(a->run->arena, n, sizeof(float));
 	a->q = tdm_arena_array(a->run->arena, (is_plain ? 1 : TDM_DRAFT_MOST + 1) * n, sizeof(float));
 	a->writer = tdm_writer_new(a->run, &a->request, a->target.session, sink, t->model->name);
-	if (a->tokens && a->p && a->q && a->writer)
+	bool has_bush = a->kind->nodes == 0 || allocate_bush(a, is_plain ? 0 : n);
+	if (a->tokens && a->p && a->q && a->writer && has_bush)
 		return TDM_OK;
 	return tdm_fail(&a->run->error, TDM_ENOMEM, "%s: no memory for drafts over %d tokens of vocabulary", a->kind->name,
 	                a->n_vocab);
@@ -289,7 +322,7 @@ static const char *leeway_of(const struct tdm_drafted *a) {
 }
 
 static const char *source_of(const struct tdm_drafted *a) {
-	const char *text = NULL;
+	const char *text = a->kind->nodes ? "trees of a draft model" : NULL;
 	if (!a->kind->draft)
 		text = tdm_arena_printf(a->run->record->arena, "first %d layers, %lld passes of them", a->kind->layers,
 		                        (long long)a->draft.passes);
@@ -340,7 +373,7 @@ int tdm_drafted(const struct tdm_drafted_kind *k, struct tdm_run *run, const str
 	if (status == TDM_OK)
 		status = k->draft ? start(&a) : start_within(&a);
 	while (status == TDM_OK && has_room(&a))
-		status = step(&a);
+		status = a.bush ? tdm_bush_step(&a) : step(&a);
 	if (a.is_timed && status >= 0)
 		learn_worth(&a);
 	if (status >= 0)

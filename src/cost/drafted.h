@@ -10,7 +10,11 @@
 #include "models/align.h"
 
 enum { TDM_DRAFT_MOST = 24 };
-enum tdm_draft_rule { TDM_VERIFY_TOKEN, TDM_VERIFY_BLOCK }; // of sampled answers, verify.h
+enum tdm_draft_rule {
+	TDM_VERIFY_TOKEN, // of sampled answers: verify.h; of trees: branches.h, without replacement
+	TDM_VERIFY_BLOCK,
+	TDM_VERIFY_KSEQ // of trees alone
+};
 
 struct tdm_drafted_kind { // of the kind's model; lives as long as it
 	const char *name;
@@ -18,6 +22,8 @@ struct tdm_drafted_kind { // of the kind's model; lives as long as it
 	int layers;                       // so many of them
 	const struct tdm_align *map;      // of the draft's tokens to the target's; NULL: they are the same
 	int64_t gamma, opening;           // tokens of a draft, and of the one made while the target reads the prompt
+	int64_t nodes, width, depth;      // of a tree; nodes 0: chains
+	double min_node;                  // of a tree: no token is less likely
 	enum tdm_draft_rule verify;
 	enum tdm_accept accept;
 	double alpha; // of cascades

@@ -19,6 +19,8 @@ struct tdm_ahead {
 	int n;
 };
 
+struct tdm_bush; // bush.h
+
 struct tdm_drafted {
 	struct tdm_run *run;
 	const struct tdm_drafted_kind *kind;
@@ -41,6 +43,7 @@ struct tdm_drafted {
 	double path;     // how likely all of it is, as the draft sees it
 	bool is_drafted; // the draft for the next step is there
 	struct tdm_ahead ahead;
+	struct tdm_bush *bush; // of trees
 	int64_t all_drafted, all_accepted;
 	int64_t accepted_at[TDM_DRAFT_MOST]; // by their place in a draft
 	size_t prompt_bytes;
@@ -55,7 +58,8 @@ struct tdm_drafted {
 	int64_t waited_us;         // for it
 };
 
-int tdm_side_append(struct tdm_side *side, struct tdm_run *run, const int32_t *tokens, int n);
+// parents: of a tree, which is not counted as seen; NULL: a chain.
+int tdm_side_append(struct tdm_side *side, struct tdm_run *run, const int32_t *tokens, const int *parents, int n);
 int tdm_side_forget(struct tdm_side *side, int seen); // all but the first `seen` tokens of the answer
 
 // The row after the answer so far and `extra` drafted tokens, without what the wanted form excludes.
@@ -72,6 +76,13 @@ int tdm_draft_clip(struct tdm_drafted *a, int n); // keeps at most n drafted tok
 // Drafts on, on a thread of its own, until it is stopped. run: of the thread that starts it.
 void tdm_draft_ahead(struct tdm_drafted *a, const struct tdm_run *run);
 bool tdm_draft_stop(struct tdm_drafted *a); // after the target's pass, whatever came of it. True: there is a draft
+
+// What drafted.c does for trees too.
+int tdm_draft_emit(struct tdm_drafted *a, int32_t token, int row); // one more token of the answer, of the target's row
+// A draft of n tokens was made and verified. What was drafted ahead has taken no time; an answer's last drafts are cut,
+// which says nothing of others.
+void tdm_draft_timed(struct tdm_drafted *a, int n, int64_t made_us, int64_t pass_us);
+void tdm_draft_choose(struct tdm_drafted *a); // how many tokens the next draft may have, by time
 
 // Verifies what the target has just evaluated; a->failed where a row could not be masked.
 struct tdm_verified tdm_draft_verify(struct tdm_drafted *a);

@@ -7,12 +7,12 @@
 #include "models/keeper.h"
 #include <string.h>
 
-int tdm_side_append(struct tdm_side *side, struct tdm_run *run, const int32_t *tokens, int n) {
+int tdm_side_append(struct tdm_side *side, struct tdm_run *run, const int32_t *tokens, const int *parents, int n) {
 	int64_t start_us = tdm_now_us();
-	int status = side->session->ops->eval(side->session, run, tokens, NULL, n);
+	int status = side->session->ops->eval(side->session, run, tokens, parents, n);
 	side->us += tdm_now_us() - start_us;
 	side->passes++;
-	if (status == TDM_OK)
+	if (status == TDM_OK && !parents)
 		side->seen += n;
 	return status;
 }
@@ -118,7 +118,7 @@ static int look_on(struct tdm_drafted *a, struct tdm_run *run, int row) {
 	if (a->has_more || (a->n_drafted > 0 && s->ops->is_end(s, *newest)))
 		return TDM_OK;
 	if (a->n_drafted > 0) {
-		status = tdm_side_append(&a->draft, run, newest, 1);
+		status = tdm_side_append(&a->draft, run, newest, NULL, 1);
 		row = 0;
 	}
 	if (status == TDM_OK)
@@ -137,12 +137,12 @@ int tdm_draft_make(struct tdm_drafted *a, struct tdm_run *run, int gamma) {
 	if (gamma == 0 && !(mixes(a) && has_room))
 		return TDM_OK;
 	if (behind > 0)
-		status = tdm_side_append(&a->draft, run, a->tokens + a->draft.seen, behind);
+		status = tdm_side_append(&a->draft, run, a->tokens + a->draft.seen, NULL, behind);
 	while (status == TDM_OK && gamma > 0 && propose(a, s->ops->logits(s, row))) {
 		const int32_t *newest = &a->drafted[a->n_drafted - 1];
 		if (a->n_drafted == gamma || s->ops->is_end(s, *newest))
 			break;
-		status = tdm_side_append(&a->draft, run, newest, 1);
+		status = tdm_side_append(&a->draft, run, newest, NULL, 1);
 		row = 0;
 	}
 	return status == TDM_OK && mixes(a) ? look_on(a, run, row) : status;
@@ -157,13 +157,13 @@ static int draft_ahead(void *arg, struct tdm_run *run) {
 	struct tdm_session *s = a->draft.session;
 	int n = a->n_tokens + a->n_drafted, status = TDM_OK, gamma = tdm_draft_fitting(a, n + 1, a->gamma);
 	if (a->draft.seen < n)
-		status = tdm_side_append(&a->draft, run, &a->drafted[a->n_drafted - 1], 1);
+		status = tdm_side_append(&a->draft, run, &a->drafted[a->n_drafted - 1], NULL, 1);
 	if (status != TDM_OK)
 		return status;
 	h->guess = tdm_argmax(s->ops->logits(s, 0), a->n_vocab);
 	const int32_t *newest = &h->guess;
 	while (h->n < gamma && !s->ops->is_end(s, *newest) && !atomic_load_explicit(&h->is_enough, memory_order_relaxed)) {
-		status = tdm_side_append(&a->draft, run, newest, 1);
+		status = tdm_side_append(&a->draft, run, newest, NULL, 1);
 		if (status != TDM_OK)
 			break;
 		const float *logits = s->ops->logits(s, 0);

@@ -9,6 +9,7 @@
 //   scorer      models/linear.h over question and answer, fitted by learn/fit (2305.05176)
 // A new gate: a function and a row in `gates`.
 #include "cost/cascade.h"
+#include "models/beside.h"
 #include "models/gate.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -98,27 +99,48 @@ static int draw(const struct tdm_cascade *c, const struct tdm_tier *tier, struct
 	return tdm_cascade_ask(&plain, m, run, &asked, out, &unused);
 }
 
-// Draws all others into e->others and the ballot. A voter that fails has no answer; the tier's own model must not fail.
+struct draws { // the others of an answer, some at a time
+	const struct tdm_cascade *c;
+	const struct tdm_tier *tier;
+	const struct tdm_request *request;
+	struct tdm_evidence *e;
+	struct tdm_ballot *ballot;
+	struct tdm_call **end; // of the record: behind the draws that were taken
+};
+
+static int work_draw(void *arg, size_t i, struct tdm_run *run) {
+	struct draws *d = arg;
+	return draw(d->c, d->tier, run, d->request, (int)i, &d->e->others[i]);
+}
+
+// A voter that fails has no answer; the tier's own model must not fail.
+static int take_draw(void *arg, size_t i, int status, struct tdm_run *run) {
+	struct draws *d = arg;
+	struct tdm_said *s = &d->e->others[i];
+	bool may_miss = d->c->n_voters && status < 0 && tdm_gate_may_replace(status);
+	if (status < 0 && !may_miss)
+		return status;
+	if (may_miss)
+		tdm_error_clear(&run->error);
+	s->from = d->end; // in the record of the whole
+	s->end = d->end = run->record->last_call;
+	tdm_ballot_add(d->ballot, s->words.text.data, status < 0 ? 0 : s->words.text.len,
+	               d->c->n_voters ? d->c->votes[i + 1] : 1);
+	return TDM_OK;
+}
+
+// Draws all others into e->others and the ballot.
 static int gather(const struct tdm_cascade *c, const struct tdm_tier *tier, struct tdm_run *run,
                   const struct tdm_request *request, struct tdm_evidence *e, struct tdm_ballot *ballot) {
 	int n = c->n_voters ? (int)c->n_voters : (int)c->o.samples;
+	struct draws d = {c, tier, request, e, ballot, run->record->last_call};
 	e->others = tdm_arena_array(run->arena, (size_t)n, sizeof *e->others);
 	if (!e->others)
 		return tdm_fail(&run->error, TDM_ENOMEM, "%s: no memory for %d samples", c->model.name, n);
+	e->n_others = e->asked = n;
 	tdm_ballot_add(ballot, e->own.words.text.data, e->own.words.text.len, c->votes[0]);
-	for (int i = 0; i < n; i++) {
-		struct tdm_said *s = &e->others[e->n_others++];
-		int status = draw(c, tier, run, request, i, s);
-		bool may_miss = c->n_voters && status < 0 && tdm_gate_may_replace(status);
-		if (status < 0 && !may_miss)
-			return status;
-		if (may_miss)
-			tdm_error_clear(&run->error);
-		tdm_ballot_add(ballot, s->words.text.data, status < 0 ? 0 : s->words.text.len,
-		               c->n_voters ? c->votes[i + 1] : 1);
-	}
-	e->asked = n;
-	return TDM_OK;
+	struct tdm_beside b = {.work = work_draw, .take = take_draw, .arg = &d};
+	return tdm_beside_run(&b, run, (size_t)n, (size_t)c->o.parallel);
 }
 
 static int weigh_agreement(const struct tdm_cascade *c, const struct tdm_tier *tier, struct tdm_run *run,
@@ -193,14 +215,30 @@ static int read_verdict(const struct tdm_bytes *reply) {
 	return end - at == 2 && !strncasecmp(reply->data + at, "no", 2) ? 0 : -1;
 }
 
-static int verify_once(const struct tdm_cascade *c, struct tdm_model *m, struct tdm_run *run,
-                       const struct tdm_request *request, int *verdict) {
+struct verdicts {                      // of a verifier, some at a time
+	const struct tdm_request *request; // of all; a draw of its own each
+	struct tdm_model *verifier;
+	struct tdm_evidence *e;
+	int said[TDM_MOST_VERDICTS];
+};
+
+static int work_verdict(void *arg, size_t i, struct tdm_run *run) {
+	struct verdicts *v = arg;
+	struct tdm_request asked = *v->request;
 	struct tdm_collect words;
 	struct tdm_result result;
+	asked.draw = asked.draw * DRAWS_PER_REQUEST + i + 1;
 	tdm_collect_init(&words, TDM_ANSWER_LIMIT_BYTES, NULL, NULL);
-	int status = tdm_generate(m, run, request, &words.sink, &result);
-	*verdict = read_verdict(&words.text);
+	int status = tdm_generate(v->verifier, run, &asked, &words.sink, &result);
+	v->said[i] = read_verdict(&words.text);
 	tdm_collect_release(&words);
+	return status;
+}
+
+static int take_verdict(void *arg, size_t i, int status, struct tdm_run *run) {
+	struct verdicts *v = arg;
+	v->e->agree += v->said[i] == 1;
+	v->e->asked += v->said[i] >= 0;
 	return status;
 }
 
@@ -208,6 +246,8 @@ static int weigh_self(const struct tdm_cascade *c, const struct tdm_tier *tier, 
                       const struct tdm_request *request, struct tdm_evidence *e) {
 	struct tdm_message message = {.from = TDM_FROM_USER, .text = verifying(run, request, e)};
 	struct tdm_request asked;
+	struct verdicts v = {&asked, c->verifier ? c->verifier : tier->model, e, {0}};
+	struct tdm_beside b = {.work = work_verdict, .take = take_verdict, .arg = &v};
 	if (!message.text)
 		return tdm_fail(&run->error, TDM_ENOMEM, "%s: no memory for a question to the verifier", c->model.name);
 	message.len = strlen(message.text);
@@ -216,15 +256,10 @@ static int weigh_self(const struct tdm_cascade *c, const struct tdm_tier *tier, 
 	asked.n_messages = 1;
 	asked.temperature = (float)c->o.temperature;
 	asked.purpose = "judge";
-	for (int i = 0; i < (int)c->o.samples; i++) {
-		int verdict = -1;
-		asked.draw = request->draw * DRAWS_PER_REQUEST + (uint64_t)i + 1;
-		int status = verify_once(c, c->verifier ? c->verifier : tier->model, run, &asked, &verdict);
-		if (status)
-			return status;
-		e->agree += verdict == 1;
-		e->asked += verdict >= 0;
-	}
+	asked.draw = request->draw;
+	int status = tdm_beside_run(&b, run, (size_t)c->o.samples, (size_t)c->o.parallel);
+	if (status)
+		return status;
 	e->by_count = c->has_meta && e->asked == (int)c->o.samples;
 	if (e->asked)
 		e->score = (double)e->agree / e->asked;

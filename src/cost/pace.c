@@ -1,11 +1,13 @@
 // The figures that everything rests on stand at the beginning.
 #include "cost/pace.h"
+#include <math.h>
 #include <string.h>
 
 static const double forget = 1.0 / 512, weight = 1.0 / 8, worth = 1.04;
 static const double purse = 0.007, purse_most = 30, stale = 0.6;
-static const double age = 1.0 / 64, alike = 16; // of what drafts brought
-static const double slope = 0.04;               // of a pass's time for one token more, where nothing was measured
+static const double age = 1.0 / 64, alike = 16, worse = 0.9, few = 2; // of what drafts brought
+static const double common = 0.0025, noise = 0.0064, own_least = 0.0004, own_stale = 0.01;
+static const double slope = 0.04; // of a pass's time for one token more, where nothing was measured
 
 void tdm_pace_init(struct tdm_pace *p) {
 	memset(p, 0, sizeof *p);
@@ -14,18 +16,32 @@ void tdm_pace_init(struct tdm_pace *p) {
 			p->gain[s][m] = p->gain[s][m - 1] + (m < 10 ? 1.0 / (1 << m) : 0);
 }
 
+// A machine is slower or faster for a while, for passes of every length alike; how they compare with each other changes
+// seldom. So what a pass says beyond what was expected of it is split, as the uncertainties of the two are to each
+// other and to the noise of one measurement (a Kalman filter's gains, of logarithms).
+static void correct(struct tdm_pace *p, double *at, double stale_by, double now) {
+	double own = own_least + own_stale * stale_by, all = own + common + noise;
+	double off = log(now / *at), most = log(4); // more: the machine was elsewhere
+	off = off > most ? most : off;
+	double share = exp(off * common / all);
+	for (int i = 1; i < TDM_GUESS_MOST + 2; i++)
+		p->pass_us[i] *= share;
+	p->look_us *= share;
+	*at *= exp(off * own / all);
+}
+
 void tdm_pace_pass(struct tdm_pace *p, int n_tokens, int64_t us) {
 	if (n_tokens < 1 || n_tokens > TDM_GUESS_MOST + 1)
 		return;
-	double *at = &p->pass_us[n_tokens], *fresh = &p->fresh[n_tokens];
-	double now = us > 0 ? (double)us : 1, share = 1 - *fresh > weight ? 1 - *fresh : weight;
+	double *at = &p->pass_us[n_tokens], *fresh = &p->fresh[n_tokens], now = us > 0 ? (double)us : 1;
+	if (*at > 0)
+		correct(p, at, 1 - *fresh, now);
+	else
+		*at = now;
 	for (int i = 1; i < TDM_GUESS_MOST + 2; i++)
 		p->fresh[i] *= 1 - forget;
-	if (*at > 0 && now > 4 * *at)
-		now = 4 * *at; // the machine was elsewhere
-	*at = *at > 0 ? *at + share * (now - *at) : now;
 	*fresh = 1;
-	p->purse_us += purse * now;
+	p->purse_us += purse * *at;
 	if (p->purse_us > purse_most * p->pass_us[1])
 		p->purse_us = purse_most * p->pass_us[1];
 }
@@ -42,33 +58,58 @@ static double dearer(const struct tdm_pace *p, int below) {
 	return seen_us > least ? seen_us : least;
 }
 
-static double cost(const struct tdm_pace *p, int n_tokens, double hope) {
-	int below = n_tokens, above = n_tokens;
-	while (below > 0 && p->pass_us[below] <= 0)
-		below--;
-	while (above < TDM_GUESS_MOST + 2 && p->pass_us[above] <= 0)
-		above++;
-	if (below == n_tokens)
-		return seen(p, n_tokens, hope);
-	if (below == 0)
-		return 0;
-	double low = seen(p, below, hope);
-	if (above == TDM_GUESS_MOST + 2)
-		return low + dearer(p, below) * (n_tokens - below);
-	return low + (seen(p, above, hope) - low) * (n_tokens - below) / (above - below);
+static int next_known(const struct tdm_pace *p, int n) {
+	while (n < TDM_GUESS_MOST + 2 && p->pass_us[n] <= 0)
+		n++;
+	return n;
+}
+
+// Of passes with 1..n tokens, in one go, since every token of an answer asks: out[1..n]. Between two that are known, on
+// the line; 0 below the first one.
+static void cost_all(const struct tdm_pace *p, int n, double hope, double *out) {
+	int below = 0, above = next_known(p, 1);
+	double low = 0, step = 0;
+	for (int i = 1; i <= n; i++) {
+		if (i == above) {
+			below = i;
+			low = seen(p, i, hope);
+			above = next_known(p, i + 1);
+			step = above > TDM_GUESS_MOST + 1 ? dearer(p, i) : (seen(p, above, hope) - low) / (above - i);
+		}
+		out[i] = low + step * (i - below);
+	}
 }
 
 double tdm_pace_cost(const struct tdm_pace *p, int n_tokens) {
-	return cost(p, n_tokens, 0);
+	double out[TDM_GUESS_MOST + 2] = {0};
+	cost_all(p, n_tokens, 0, out);
+	return out[n_tokens];
 }
 
-// Of 0..n tokens of a guess of that sort the number with the least time for a token of the answer, which is *each.
-static int best(const struct tdm_pace *p, int sort, int n, double hope, double *each) {
+// What at most 0..n tokens cost: their pass, and their making where that is known apart from it. Some drafts end early;
+// such a one has looked once more than it has tokens.
+static void price_all(const struct tdm_pace *p, int n, double hope, double *prices) {
+	double passes[TDM_GUESS_MOST + 3], expected = 0, each = 1; // by their tokens
+	cost_all(p, n + 1, hope, passes);
+	passes[n + 2] = passes[n + 1];
+	for (int i = 0; i <= n; i++)
+		prices[i] = passes[1 + i];
+	for (int m = 1; m <= n && p->look_us > 0; m++) {
+		double looks = 1 + expected;
+		expected += each *= (p->made[m - 1] + few) / (p->tried[m - 1] + few);
+		int whole = (int)expected;
+		double part = expected - whole;
+		prices[m] = passes[1 + whole] + part * (passes[2 + whole] - passes[1 + whole]) + looks * p->look_us;
+	}
+}
+
+// Of 0..n tokens of a guess with those gains the number with the least time for a token of the answer, which is *each.
+static int best(double plain, const double *prices, const double *gain, int n, double *each) {
 	int chosen = 0;
-	*each = cost(p, 1, 0);
-	double least = *each / worth;
+	double least = plain / worth;
+	*each = plain;
 	for (int m = 1; m <= n; m++) {
-		double us = cost(p, 1 + m, hope) / (1 + p->gain[sort][m]);
+		double us = prices[m] / (1 + gain[m]);
 		if (us >= least)
 			continue;
 		chosen = m;
@@ -83,13 +124,16 @@ static bool is_known(const struct tdm_pace *p) {
 
 int tdm_pace_choose(struct tdm_pace *p, const struct tdm_guess *g, int most) {
 	int n = g->n < most ? g->n : most;
-	double each, hoped;
-	if (!is_known(p))
-		return 0;
-	int chosen = best(p, g->sort, n, 0, &each), other = best(p, g->sort, n, 1, &hoped);
+	double each, hoped, prices[TDM_GUESS_MOST + 1], hopes[TDM_GUESS_MOST + 1];
+	if (!is_known(p) || n <= 0)
+		return 0; // nor has a guess of nothing a sort
+	const double *gain = p->gain[g->sort];
+	price_all(p, n, 0, prices);
+	price_all(p, n, 1, hopes);
+	int chosen = best(prices[0], prices, gain, n, &each), other = best(prices[0], hopes, gain, n, &hoped);
 	if (other == chosen || other == 0)
 		return chosen;
-	double price = cost(p, 1 + other, 0) - each * (1 + p->gain[g->sort][other]);
+	double price = prices[other] - each * (1 + gain[other]);
 	if (price > p->purse_us)
 		return chosen;
 	p->purse_us -= price > 0 ? price : 0;
@@ -115,6 +159,36 @@ void tdm_pace_kept(struct tdm_pace *p, int sort, int m, int kept) {
 		whole *= (p->came[i] + alike * came / asked) / (p->asked[i] + alike);
 		gain[i + 1] = gain[i] + whole;
 	}
+}
+
+void tdm_pace_made(struct tdm_pace *p, int m, int n, int64_t us) {
+	double each = (double)us / (n < m ? n + 1 : n), most = 4 * p->look_us;
+	for (int i = 0; i < m && i <= n; i++) {
+		p->tried[i] += 1 - p->tried[i] * age;
+		p->made[i] += (i < n) - p->made[i] * age;
+	}
+	if (p->look_us > 0 && each > most)
+		each = most;
+	p->look_us += (p->look_us > 0 ? weight : 1) * (each - p->look_us);
+}
+
+// A place is taken to be a little worse than the one before it, as far as it has not shown what it is.
+void tdm_pace_branched(struct tdm_pace *p, int sort, int m, const int *path, int kept) {
+	double *gain = p->gain[sort], each = 0.5;
+	for (int i = 0, at = 0; i < TDM_GUESS_MOST; i++) {
+		bool came = at < kept && path[at] == i;
+		at += came;
+		p->asked[i] += (i < m) - p->asked[i] * age;
+		p->came[i] += came - p->came[i] * age;
+		each = (p->came[i] + alike * worse * each) / (p->asked[i] + alike);
+		gain[i + 1] = gain[i] + each;
+	}
+}
+
+double tdm_pace_each(const struct tdm_pace *p, int sort, int m) {
+	double prices[TDM_GUESS_MOST + 1];
+	price_all(p, m, 0, prices);
+	return prices[m] / (1 + p->gain[sort][m]);
 }
 
 void tdm_pace_held(struct tdm_pace *p, int n, int kept) {

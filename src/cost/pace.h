@@ -16,8 +16,10 @@ struct tdm_pace {
 	double fresh[TDM_GUESS_MOST + 2];   // 1: tried just now; falls
 	double purse_us;
 	double gain[TDM_GUESS_SORTS][TDM_GUESS_MOST + 1];   // tokens that came of a guess cut to so many
-	double asked[TDM_GUESS_MOST], came[TDM_GUESS_MOST]; // places of drafts: how often there was one, and came true
+	double asked[TDM_GUESS_MOST], came[TDM_GUESS_MOST]; // places of drafts or trees: how often there was one, came true
 	double held, broke;                                 // drafted tokens that came true; drafts that did not, at one
+	double look_us, tried[TDM_GUESS_MOST], made[TDM_GUESS_MOST]; // of drafts, where told: what a look takes; places
+	                                                             // that were looked at, and that got a token
 };
 
 void tdm_pace_init(struct tdm_pace *p);
@@ -27,9 +29,13 @@ double tdm_pace_cost(const struct tdm_pace *p, int n_tokens);     // microsecond
 int tdm_pace_choose(struct tdm_pace *p, const struct tdm_guess *g, int most);
 // Whether it is known that guesses of that sort, of at most n tokens, are not worth it now.
 bool tdm_pace_is_off(struct tdm_pace *p, int sort, int n);
-// For drafts that cost time to make: of one of at most m tokens, `kept` came true. pass() is told the time of draft
-// and pass together, as of a pass of 1 + m tokens.
+// For drafts that cost time to make: of one of at most m tokens, `kept` came true. Where made() is not told of them,
+// pass() is told the time of draft and pass together, as of a pass of 1 + m tokens.
 void tdm_pace_kept(struct tdm_pace *p, int sort, int m, int kept);
+void tdm_pace_made(struct tdm_pace *p, int m, int n, int64_t us); // of at most m > 0 tokens, n were made in us
+// The same for trees, whose tokens have their order: those at path[0..kept) came true.
+void tdm_pace_branched(struct tdm_pace *p, int sort, int m, const int *path, int kept);
+double tdm_pace_each(const struct tdm_pace *p, int sort, int m); // microseconds for a token of the answer; 0 = unknown
 // Of n drafted tokens, `kept` came true: how many of a draft do at even odds is in run(), 0 = unknown.
 void tdm_pace_held(struct tdm_pace *p, int n, int kept);
 int tdm_pace_run(const struct tdm_pace *p, int most);

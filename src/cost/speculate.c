@@ -2,7 +2,7 @@
 // own, byte for byte at temperature 0 and in distribution otherwise. This is the kind: its options, and which of the
 // three ways an answer takes: drafts of a model (drafted.h), guesses that nobody draws (follow.h), or, where the target
 // is elsewhere, text that it verifies there (wire.h).
-#include "cost/drafted.h"
+#include "cost/bush.h"
 #include "cost/wire.h"
 #include "cost/kinds.h"
 #include "ledger/metric.h"
@@ -13,9 +13,9 @@ enum { TENANTS = 16 };                                                          
 enum { ALIGN_NONE, ALIGN_INTERSECT, ALIGN_STRING };                                  // likewise
 
 struct options {
-	int64_t gamma, opening, most, habit_bytes, layers;
+	int64_t gamma, opening, most, habit_bytes, layers, nodes, width, depth;
 	bool adaptive, ahead;
-	double min_prob, alpha, dearer;
+	double min_prob, min_node, alpha, dearer;
 	int from, verify, align, accept;
 };
 
@@ -52,6 +52,22 @@ static void destroy(struct tdm_model *m) {
 	tdm_align_free(s->map);
 }
 
+// Trees are for drafts whose rows are there, and of the rules that each has its own.
+static int check_trees(const struct tdm_build *b, const struct speculate *s) {
+	bool can = s->o.from == FROM_MODEL && s->o.align == ALIGN_NONE && s->o.accept == TDM_ACCEPT_EXACT;
+	if (s->o.nodes > 0 && !can)
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: nodes is for drafts of a model with the target's vocabulary, with accept: exact",
+		                b->where);
+	if (s->o.nodes > 0 && s->o.verify == TDM_VERIFY_BLOCK)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: verify: block is for chains; expected token or kseq with nodes",
+		                b->where);
+	if (s->o.nodes == 0 && s->o.verify == TDM_VERIFY_KSEQ)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: verify: kseq is for trees; expected nodes, from 1 to %d", b->where,
+		                TDM_GUESS_MOST);
+	return TDM_OK;
+}
+
 static int check(const struct tdm_build *b, const struct speculate *s) {
 	if (s->o.from == FROM_MODEL && !s->drafts.draft)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: from: model needs a model in the role draft", b->where);
@@ -64,7 +80,7 @@ static int check(const struct tdm_build *b, const struct speculate *s) {
 	if (!is_drawn && s->o.accept != TDM_ACCEPT_EXACT)
 		return tdm_fail(b->error, TDM_ECONFIG,
 		                "%s: accept is for drafts of a model; guesses and texts are always exact", b->where);
-	return TDM_OK;
+	return check_trees(b, s);
 }
 
 // How many of the target's layers draft; half of them where the option says nothing.
@@ -138,11 +154,15 @@ static void make_drafts(const struct tdm_build *b, struct speculate *s) {
 	                                      .draft = tdm_build_role(b, "draft"),
 	                                      .gamma = s->o.gamma,
 	                                      .opening = s->o.opening,
+	                                      .nodes = s->o.nodes,
+	                                      .width = s->o.width,
+	                                      .depth = s->o.depth,
+	                                      .min_node = s->o.min_node,
 	                                      .verify = (enum tdm_draft_rule)s->o.verify,
 	                                      .accept = (enum tdm_accept)s->o.accept,
 	                                      .alpha = s->o.alpha,
 	                                      .adaptive = s->o.adaptive,
-	                                      .ahead = s->o.ahead && s->o.from != FROM_LAYERS, // one engine, one pass
+	                                      .ahead = s->o.ahead && s->o.from != FROM_LAYERS && !s->o.nodes, // one pass
 	                                      .min_prob = s->o.min_prob,
 	                                      .paces = &s->guesses};
 }
@@ -223,9 +243,18 @@ static const struct tdm_option table[] = {
      "draft, 1 less after a rejection"},
     {"ahead", TDM_OPT_BOOL, offsetof(struct options, ahead), "yes", 0, 0, NULL,
      "draft on while the target verifies, where a core is free"},
-    {"verify", TDM_OPT_CHOICE, offsetof(struct options, verify), "token", 0, 0, "token|block",
-     "sampled drafts of a model: kept token by token, or all of a draft together, which keeps a few more; the same "
-     "distribution"},
+    {"verify", TDM_OPT_CHOICE, offsetof(struct options, verify), "token", 0, 0, "token|block|kseq",
+     "sampled drafts of a model: kept token by token; all of a chain together, which keeps a few more; or, of trees, "
+     "among children drawn independently of each other; the same distribution"},
+    {"nodes", TDM_OPT_INT, offsetof(struct options, nodes), "0", 0, TDM_GUESS_MOST, NULL,
+     "drafts are trees of so many tokens, in greedy answers with adaptive of as many as measured time makes worth it; "
+     "0 = chains"},
+    {"width", TDM_OPT_INT, offsetof(struct options, width), "4", 1, TDM_BUSH_WIDTH, NULL,
+     "trees: children of a node, and nodes that the draft reads at once"},
+    {"depth", TDM_OPT_INT, offsetof(struct options, depth), "7", 1, TDM_DRAFT_MOST, NULL, "trees: tokens of a path"},
+    {"min_node", TDM_OPT_NUMBER, offsetof(struct options, min_node), "0.05", 0, 1, NULL,
+     "trees: leave out tokens whose path is less likely than this; in greedy answers with adaptive, than their time "
+     "is worth"},
     {"accept", TDM_OPT_CHOICE, offsetof(struct options, accept), "exact", 0, 0, TDM_ACCEPT_CHOICES,
      "what stays of a model's draft: exact keeps the target's distribution; greedy and typical its answers at "
      "temperature 0 alone; the cascades mix the two models, by alpha"},
@@ -244,7 +273,7 @@ const struct tdm_kind tdm_kind_speculate = {
     .family = TDM_STRATEGY,
     .goal = TDM_GOAL_COST,
     .leaf = "B3c",
-    .source = "arXiv 2211.17192, 2302.01318, 2403.10444, 2405.19261",
+    .source = "arXiv 2211.17192, 2302.01318, 2403.10444, 2305.09781, 2310.15141, 2405.19261",
     .roles = roles,
     .n_roles = TDM_COUNT(roles),
     .options = table,

@@ -1,9 +1,10 @@
-// bench_prompts TARGET.gguf DRAFT.gguf TOKENS BYTES <PROMPTS: speculation beside the target alone on groups of prompts:
-// every prompt is answered greedily by every model in turn, in at most TOKENS tokens; of a longer prompt the last BYTES
-// bytes are asked. PROMPTS: for each a line "group bytes", then so many bytes. Prints lines of "group, prompts, model,
-// times plain, tokens a pass, accepted of drafted, equal": times are sums over the group, answers of the target alone
-// over those of the model; a pass over a prompt counts as one, the token that ends an answer as a token. "whole":
-// guesses are never cut short, which costs time and shows how far they reach.
+// bench_prompts TARGET.gguf DRAFT.gguf TOKENS BYTES TIMES <PROMPTS: speculation beside the target alone on groups of
+// prompts: every prompt is answered greedily by every model in turn, in at most TOKENS tokens; of a longer prompt the
+// last BYTES bytes are asked, all prompts TIMES times, each time as other tenants. PROMPTS: for each a line "group
+// bytes", then so many bytes. Prints lines of "group, prompts, model, times plain, tokens a pass, accepted of drafted,
+// equal": times are sums over the group, answers of the target alone over those of the model; a pass over a prompt
+// counts as one, the token that ends an answer as a token. "whole": guesses are never cut short, which costs time and
+// shows how far they reach.
 #include "base/clock.h"
 #include "cost/kinds.h"
 #include "models/collect.h"
@@ -13,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_MODELS = 7, GROUPS_MAX = 32, NAME_MAX_BYTES = 40, PROMPT_MAX = 1 << 20 };
-static const char *const names[N_MODELS] = {"plain", "drafts",       "lookup",       "recycle",
-                                            "all",   "lookup-whole", "recycle-whole"};
+enum { N_MODELS = 8, GROUPS_MAX = 32, NAME_MAX_BYTES = 40, PROMPT_MAX = 1 << 20, PROMPTS_MAX = 4096 };
+static const char *const names[N_MODELS] = {"plain", "drafts",       "lookup",        "recycle",
+                                            "all",   "lookup-whole", "recycle-whole", "trees"};
 
 struct group {
 	char name[NAME_MAX_BYTES];
@@ -28,6 +29,12 @@ struct group {
 
 static struct group groups[GROUPS_MAX];
 static int n_groups;
+static struct {
+	struct group *group;
+	char *text;
+	size_t len;
+} prompts[PROMPTS_MAX];
+static int n_prompts;
 
 static int fail(const char *what, const struct tdm_error *err) {
 	fprintf(stderr, "bench_prompts: %s: %s\n", what, err->text);
@@ -53,6 +60,7 @@ static struct tdm_tree *load(const char *target, const char *draft) {
 	         "models:\n  plain: {kind: local, path: \"%s\"}\n"
 	         "  small: {kind: local, path: \"%s\"}\n"
 	         "  drafts: {kind: speculate, target: plain, draft: small}\n"
+	         "  trees: {kind: speculate, target: plain, draft: small, nodes: 12}\n"
 	         "  lookup: {kind: speculate, target: plain, from: lookup}\n"
 	         "  recycle: {kind: speculate, target: plain, from: recycle}\n"
 	         "  all: {kind: speculate, target: plain, from: all}\n"
@@ -65,7 +73,7 @@ static struct tdm_tree *load(const char *target, const char *draft) {
 }
 
 // Every answer is asked for as a tenant of its own would ask, so that nobody profits from what another one has read.
-static int answer(struct tdm_tree *tree, struct group *g, int m, const struct tdm_request *request,
+static int answer(struct tdm_tree *tree, struct group *g, int m, const struct tdm_request *request, int time,
                   struct tdm_bytes *text) {
 	static long long n_asked;
 	struct tdm_arena arena;
@@ -75,7 +83,7 @@ static int answer(struct tdm_tree *tree, struct group *g, int m, const struct td
 	char tenant[32];
 	tdm_arena_init(&arena, (size_t)512 << 20);
 	int status = tdm_run_init(&run, &arena, 1);
-	snprintf(tenant, sizeof tenant, "%s-%lld", names[m], m == 3 || m == 4 || m == 6 ? 0 : n_asked++);
+	snprintf(tenant, sizeof tenant, "%s-%lld", names[m], m == 3 || m == 4 || m == 6 ? -1 - time : n_asked++);
 	run.tenant = tenant;
 	tdm_collect_init(&collect, 1 << 20, NULL, NULL);
 	int64_t start_us = tdm_now_us();
@@ -97,45 +105,59 @@ static int answer(struct tdm_tree *tree, struct group *g, int m, const struct td
 	return status;
 }
 
-static int ask_all(struct tdm_tree *tree, struct group *g, const struct tdm_request *request, int first) {
+static int ask_all(struct tdm_tree *tree, struct group *g, const struct tdm_request *request, int first, int time) {
 	struct tdm_bytes text;
 	int status = 0;
 	tdm_bytes_init(&text, 1 << 20);
 	for (int i = 0; i < N_MODELS && !status; i++) // plain is first, so that there is something to compare with
-		status = answer(tree, g, i ? 1 + (first + i) % (N_MODELS - 1) : 0, request, &text);
+		status = answer(tree, g, i ? 1 + (first + i) % (N_MODELS - 1) : 0, request, time, &text);
 	tdm_bytes_release(&text);
 	g->n++;
 	return status;
 }
 
-static int read_and_ask(struct tdm_tree *tree, struct tdm_request *request, int most_bytes) {
+static int read_prompts(size_t most_bytes) {
 	static char prompt[PROMPT_MAX];
 	char name[NAME_MAX_BYTES];
-	struct tdm_message message = {.from = TDM_FROM_USER, .text = prompt};
 	size_t len;
-	int status = 0, n_read = 0;
-	request->messages = &message;
-	request->n_messages = 1;
-	while (!status && scanf("%39s %zu", name, &len) == 2) {
+	while (n_prompts < PROMPTS_MAX && scanf("%39s %zu", name, &len) == 2) {
 		struct group *g = group_named(name);
 		if (getchar() != '\n' || len >= sizeof prompt || fread(prompt, 1, len, stdin) != len || !g) {
 			fputs("bench_prompts: expected lines of \"group bytes\", then so many bytes\n", stderr);
 			return 1;
 		}
-		size_t cut = len > (size_t)most_bytes ? len - (size_t)most_bytes : 0;
+		size_t cut = len > most_bytes ? len - most_bytes : 0;
 		while (cut < len && (prompt[cut] & 0xC0) == 0x80)
 			cut++;
-		message.text = prompt + cut;
-		message.len = len - cut;
-		status = ask_all(tree, g, request, n_read++);
+		prompts[n_prompts].group = g;
+		prompts[n_prompts].len = len - cut;
+		prompts[n_prompts].text = strndup(prompt + cut, len - cut);
+		if (!prompts[n_prompts++].text)
+			return 1;
 	}
+	return 0;
+}
+
+static int ask_times(struct tdm_tree *tree, struct tdm_request *request, int times) {
+	struct tdm_message message = {.from = TDM_FROM_USER};
+	int status = 0;
+	request->messages = &message;
+	request->n_messages = 1;
+	for (int i = 0; i < n_prompts * times && !status; i++) {
+		message.text = prompts[i % n_prompts].text;
+		message.len = prompts[i % n_prompts].len;
+		status = ask_all(tree, prompts[i % n_prompts].group, request, i, i / n_prompts);
+	}
+	for (int i = 0; i < n_prompts; i++)
+		free(prompts[i].text);
 	return status;
 }
 
 int main(int argc, char **argv) {
-	int tokens = argc == 5 ? (int)strtol(argv[3], NULL, 10) : 0, bytes = tokens ? (int)strtol(argv[4], NULL, 10) : 0;
-	if (tokens < 1 || bytes < 1) {
-		fputs("usage: bench_prompts TARGET.gguf DRAFT.gguf TOKENS BYTES <PROMPTS\n", stderr);
+	int tokens = argc == 6 ? (int)strtol(argv[3], NULL, 10) : 0, bytes = tokens ? (int)strtol(argv[4], NULL, 10) : 0;
+	int times = tokens ? (int)strtol(argv[5], NULL, 10) : 0;
+	if (tokens < 1 || bytes < 1 || times < 1) {
+		fputs("usage: bench_prompts TARGET.gguf DRAFT.gguf TOKENS BYTES TIMES <PROMPTS\n", stderr);
 		return 2;
 	}
 	struct tdm_request request;
@@ -143,7 +165,7 @@ int main(int argc, char **argv) {
 	request.temperature = 0;
 	request.max_tokens = tokens;
 	struct tdm_tree *tree = load(argv[1], argv[2]);
-	int status = !tree || read_and_ask(tree, &request, bytes);
+	int status = !tree || read_prompts((size_t)bytes) || ask_times(tree, &request, times);
 	for (int i = 0; i < n_groups && !status; i++)
 		for (int m = 1; m < N_MODELS; m++) {
 			struct group *g = &groups[i];

@@ -30,7 +30,7 @@ static const char *const names[N_MODELS] = {"large", "timed", "fixed", "looked"}
 
 static struct {
 	int32_t want[TOKENS_MAX + 1]; // what the target says by itself
-	int n_vocab, n;
+	int n_vocab, n, round;
 	double share;
 } truth;
 
@@ -61,12 +61,12 @@ static int forced_eval(struct tdm_session *s, struct tdm_run *run, const int32_t
 	return f->inner->ops->eval(f->inner, run, tokens, parents, n);
 }
 
-// Whether a place of the answer is drafted right is drawn once for all.
+// Whether a place of the answer is drafted right is drawn once for all models of a round.
 static const float *forced_logits(struct tdm_session *s, int row) {
 	struct forced *f = (struct forced *)s;
 	int at = f->inner->ops->length(f->inner) - f->n_rows + row + 1 - s->prompt_tokens;
 	struct tdm_rng rng;
-	tdm_rng_stream(&rng, (uint64_t)at, "bench.forced", 0);
+	tdm_rng_stream(&rng, (uint64_t)at, "bench.forced", (uint64_t)truth.round);
 	bool right = at < truth.n && tdm_rng_double(&rng) < truth.share;
 	f->row[f->marked] = 0;
 	f->marked = at < truth.n ? (truth.want[at] + !right) % truth.n_vocab : 1;
@@ -255,6 +255,7 @@ static void print_ceilings(int rounds) {
 
 struct figures {
 	double rate[ROUNDS_MAX], times[ROUNDS_MAX];
+	double us, target_us, draft_us; // of the last one
 	long long accepted, drafted, passes;
 };
 
@@ -269,13 +270,16 @@ static int measure(struct tdm_model *m, const struct tdm_request *request, struc
 	int64_t start_us = tdm_now_us();
 	if (!status)
 		status = tdm_generate(m, &run, request, &collect.sink, &result);
-	out->rate[round] = (double)result.completion_tokens * 1e6 / (double)(tdm_now_us() - start_us);
+	out->us = (double)(tdm_now_us() - start_us);
+	out->rate[round] = (double)result.completion_tokens * 1e6 / out->us;
 	if (status)
 		fail(m->name, &run.error);
 	else if (run.record->calls) {
 		out->accepted = run.record->calls->accepted;
 		out->drafted = run.record->calls->drafted;
 		out->passes = run.record->calls->passes;
+		out->target_us = (double)run.record->calls->us;
+		out->draft_us = run.record->calls->next ? (double)run.record->calls->next->us : 0;
 	}
 	if (!status && result.completion_tokens != request->max_tokens)
 		fprintf(stderr, "bench_speculate: %s wrote %lld tokens\n", m->name, (long long)result.completion_tokens);
@@ -292,6 +296,7 @@ static int run_all(struct tdm_tree *tree, const struct tdm_request *request, int
 	for (int i = 0; i < WARM && !status; i++) // with the draft and without it, to know what it is worth
 		status = measure(tdm_tree_model(tree, "timed"), &shorter, &figures[1], 0);
 	for (int at = 0; at < rounds && !status; at++) {
+		truth.round = at;
 		status = time_passes(tree, request, at);
 		for (int m = 0; m < N_MODELS && !status; m++) {
 			status = measure(tdm_tree_model(tree, names[m]), request, &figures[m], at);
@@ -303,6 +308,8 @@ static int run_all(struct tdm_tree *tree, const struct tdm_request *request, int
 		double times = median(f->times, rounds);
 		printf("%s\t%.2f\t%.2f\t%.2f-%.2f\t%lld of %lld\t%lld\n", names[m], median(f->rate, rounds), times, f->times[0],
 		       f->times[rounds - 1], f->accepted, f->drafted, f->passes);
+		fprintf(stderr, "%s: %.0f ms, of them %.0f of the target, %.0f of the draft\n", names[m], ms(f->us),
+		        ms(f->target_us), ms(f->draft_us));
 	}
 	if (!status)
 		print_ceilings(rounds);

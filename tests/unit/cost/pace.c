@@ -176,6 +176,83 @@ static void drafts_are_nearly_as_long_as_is_best(void **state) {
 		}
 }
 
+// The same where making and passes are timed apart, by a clock that is off by up to a fifth, on a machine that is up to
+// `drift` times slower for a while, and a draft ends at each place with the probability `ends`; times plain without
+// noise and drift.
+static double made_times_plain(double accept, double token_us, double look_us, double ends, double drift) {
+	static const struct tdm_guess any = {.n = 24};
+	struct tdm_pace p;
+	struct tdm_rng rng;
+	double tokens = 0, us = 0;
+	tdm_pace_init(&p);
+	tdm_rng_init(&rng, 8);
+	for (int i = 0; i < 3000; i++) {
+		int m = tdm_pace_choose(&p, &any, 24), n = 0, came = 0;
+		while (n < m && tdm_rng_double(&rng) >= ends)
+			n++;
+		while (came < n && tdm_rng_double(&rng) < accept)
+			came++;
+		double made = look_us * (n < m ? n + 1 : n), pass = 1000 + token_us * n, slow = pow(drift, sin(i / 30.0));
+		tdm_pace_pass(&p, 1 + n, (int64_t)(slow * pass * (0.8 + 0.4 * tdm_rng_double(&rng))));
+		if (m > 0) {
+			tdm_pace_made(&p, m, n, (int64_t)(slow * made * (0.8 + 0.4 * tdm_rng_double(&rng))));
+			tdm_pace_kept(&p, 0, m, came);
+		}
+		tokens += 1 + came;
+		us += made + pass;
+	}
+	return 1000 * tokens / us;
+}
+
+static void drafts_are_as_long_as_is_best_on_an_uneven_machine(void **state) {
+	static const double accept[] = {0.5, 0.6, 0.7, 0.8, 0.9}, token_us[] = {20, 50, 150, 400}, ends[] = {0, 0.1, 0.3};
+	for (int i = 0; i < 60; i++) {
+		double a = accept[i % 5], t = token_us[i / 5 % 4], e = ends[i / 20], look = 140;
+		double best = 1, tokens = 1, us = 0, reach = 1;
+		for (int m = 1; m <= 24; m++) {
+			us += reach * look + reach * (1 - e) * t;
+			reach *= 1 - e;
+			tokens += reach * pow(a, m);
+			best = fmax(best, 1000 * tokens / (1000 + us));
+		}
+		for (int drifts = 0; drifts < 2; drifts++) {
+			double got = made_times_plain(a, t, look, e, drifts ? 1.5 : 1);
+			assert_true(got > 0.97);
+			assert_true(got > (best > 1.15 ? 0.94 : 0.9) * best); // what is hardly worth it may be left alone
+		}
+	}
+}
+
+// Trees each of whose places comes true as often as its number says.
+static void trees_are_as_large_as_is_best(void **state) {
+	static const double token_us[] = {10, 60, 150, 600};
+	for (size_t k = 0; k < sizeof token_us / sizeof *token_us; k++) {
+		struct tdm_guess any = {.n = 24};
+		struct tdm_pace p;
+		struct tdm_rng rng;
+		double tokens = 0, us = 0, best = 1, sum = 1;
+		tdm_pace_init(&p);
+		tdm_rng_init(&rng, 17);
+		for (int m = 1; m <= 24; m++) {
+			sum += pow(0.8, m);
+			best = fmax(best, sum / (1 + token_us[k] * m / 1000));
+		}
+		for (int i = 0; i < 4000; i++) {
+			int path[24], kept = 0, m = tdm_pace_choose(&p, &any, 24);
+			for (int at = 0; at < m; at++) // each as likely as it says, of all trees
+				if (tdm_rng_double(&rng) < pow(0.8, at + 1))
+					path[kept++] = at;
+			tdm_pace_pass(&p, 1 + m, (int64_t)(1000 + token_us[k] * m));
+			if (m > 0)
+				tdm_pace_branched(&p, 0, m, path, kept);
+			tokens += i < 1000 ? 0 : 1 + kept;
+			us += i < 1000 ? 0 : 1000 + token_us[k] * m;
+		}
+		assert_true(1000 * tokens / us > 0.93 * best);
+		assert_true(tdm_pace_each(&p, 0, 1) > 0);
+	}
+}
+
 static void an_opening_goes_as_far_as_even_odds(void **state) {
 	struct tdm_pace p;
 	tdm_pace_init(&p);
@@ -212,13 +289,44 @@ static void a_draft_is_asked_where_whole_answers_gain(void **state) {
 	struct tdm_worth w;
 	memset(&w, 0, sizeof w);
 	assert_true(answers_with_a_draft(&w, 100, 1.1, 0.6, 640) > 600);
-	assert_true(answers_with_a_draft(&w, 100000, 1.5, 0.6, 640) < 40); // the prompt takes the gain
-	assert_true(answers_with_a_draft(&w, 50000, 1.5, 0.6, 62) <= 2);   // about as long: nobody tries it again
+	assert_true(answers_with_a_draft(&w, 100000, 2, 0.6, 640) < 40); // the prompt takes the gain
+	assert_true(answers_with_a_draft(&w, 50000, 2, 0.6, 62) <= 2);   // about as long: nobody tries it again
 	assert_true(answers_with_a_draft(&w, 100, 1.1, 0.6, 640) > 600);
 	answers_with_a_draft(&w, 100, 1.1, 1.5, 64);
 	assert_true(answers_with_a_draft(&w, 100, 1.1, 1.5, 640) < 40);
 	answers_with_a_draft(&w, 100, 1.0, 0.5, 640); // and back
 	assert_true(answers_with_a_draft(&w, 100, 1.0, 0.5, 640) > 600);
+}
+
+// Answers whose times scatter by a seventh, with prompts of three lengths, 400 of them from the first on: times plain.
+static double times_plain_of_answers(double ratio, uint64_t seed) {
+	struct tdm_worth w;
+	struct tdm_pace p;
+	struct tdm_rng rng;
+	double us = 0;
+	memset(&w, 0, sizeof w);
+	tdm_pace_init(&p);
+	tdm_pace_pass(&p, 1, 100);
+	tdm_rng_init(&rng, seed);
+	for (int i = 0; i < 400; i++) {
+		size_t bytes = (size_t)100 << tdm_rng_below(&rng, 3);
+		bool is_with = tdm_worth_ask(&w, bytes);
+		double noise = exp(0.15 * tdm_rng_normal(&rng)), took = 2900 * (is_with ? ratio : 1);
+		tdm_worth_tell(&w, bytes, is_with, &p, 20, (int64_t)(1000 * noise), (int64_t)(took * noise));
+		us += took;
+	}
+	return 2900 * 400 / us;
+}
+
+static void demand_46_a_draft_that_loses_a_little_costs_less(void **state) {
+	static const double ratios[] = {0.7, 0.9, 1, 1.03, 1.06, 1.1, 1.3, 2, 4};
+	for (int i = 0; i < 9; i++) {
+		double sum = 0;
+		for (uint64_t seed = 1; seed <= 20; seed++)
+			sum += times_plain_of_answers(ratios[i], seed) / 20;
+		assert_true(sum > 0.98);
+		assert_true(ratios[i] > 0.9 || sum > 0.97 / ratios[i]);
+	}
 }
 
 int tdm_test_pace(void) {
@@ -229,7 +337,10 @@ int tdm_test_pace(void) {
 	    cmocka_unit_test(one_long_pass_does_not_last),
 	    cmocka_unit_test(costs_between_measured_ones_are_on_the_line),
 	    cmocka_unit_test(drafts_are_nearly_as_long_as_is_best),
+	    cmocka_unit_test(drafts_are_as_long_as_is_best_on_an_uneven_machine),
+	    cmocka_unit_test(trees_are_as_large_as_is_best),
 	    cmocka_unit_test(an_opening_goes_as_far_as_even_odds),
+	    cmocka_unit_test(demand_46_a_draft_that_loses_a_little_costs_less),
 	    cmocka_unit_test(a_draft_is_asked_where_whole_answers_gain),
 	    cmocka_unit_test(lookup_takes_the_longest_match_and_the_latest),
 	};

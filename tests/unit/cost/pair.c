@@ -40,7 +40,7 @@ static void demand_47_answers_are_the_targets(void **state) {
 	struct toys t;
 	struct tdm_request request;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
-	for (int i = 0; i < 24; i++) {
+	for (int i = 0; i < 24; i += TDM_SANITIZED ? 5 : 1) {
 		char want[4000];
 		tdm_request_init(&request);
 		request.temperature = 0;

@@ -56,11 +56,17 @@ static void greedy_alone(struct fake *f, int max_tokens, char *out) {
 
 static void demand_47_greedy_is_the_target(void **state) {
 	static float target_table[ROWS * V], draft_table[ROWS * V];
-	const char *const options[] = {"{}", "{gamma: 1, adaptive: no}", "{gamma: 12, min_prob: 0}",
-	                               "{min_prob: 0.9, opening: 5}"};
+	const char *const options[] = {"{}",
+	                               "{gamma: 1, adaptive: no}",
+	                               "{gamma: 12, min_prob: 0}",
+	                               "{min_prob: 0.9, opening: 5}",
+	                               "{nodes: 12, adaptive: no}",
+	                               "{nodes: 32, width: 8, depth: 24, min_node: 0, adaptive: no}",
+	                               "{nodes: 16}",
+	                               "{nodes: 9, width: 1, min_node: 0, adaptive: no, opening: 0}"};
 	struct tdm_rng rng;
 	tdm_rng_init(&rng, 3);
-	for (int round = 0; round < 120; round++) {
+	for (int round = 0; round < 240; round++) {
 		struct fake target, draft;
 		struct asked a;
 		struct tdm_request request;
@@ -80,7 +86,7 @@ static void demand_47_greedy_is_the_target(void **state) {
 		request.temperature = 0;
 		request.max_tokens = 1 + round % 40;
 		greedy_alone(&target, request.max_tokens, want);
-		assert_int_equal(make(&a, &target, &draft, options[round % 4]), TDM_OK);
+		assert_int_equal(make(&a, &target, &draft, options[round % 8]), TDM_OK);
 		assert_string_equal(asked_answer(&a, (uint64_t)round, &request), want);
 		assert_int_equal(a.status, TDM_OK);
 		assert_string_equal(a.result.served, "large");
@@ -138,6 +144,90 @@ static void no_pass_is_wasted(void **state) {
 	assert_true(draft.tokens <= 50);
 	assert_true(a.run.record->decisions->score == 1);
 	made_done(&a);
+}
+
+// A prompt that the draft cannot hold is answered all the same, with every way of drafting.
+static void a_draft_with_too_small_a_context_is_left_alone(void **state) {
+	static float table[ROWS * V];
+	static const char *const options[] = {"{}", "{adaptive: no}", "{nodes: 8, adaptive: no}",
+	                                      "{accept: cascade, alpha: 0.5}"};
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 9);
+	random_table(&rng, table, 3);
+	for (int i = 0; i < 8; i++) {
+		struct fake target, draft;
+		struct asked a;
+		struct tdm_request request;
+		char want[256];
+		fake_init(&target, "large", table, ROWS, V);
+		fake_init(&draft, "small", table, ROWS, V);
+		target.by_history = draft.by_history = true;
+		draft.prompt_tokens = draft.context = 8;
+		draft.prompt_tokens += 1 + i / 4;
+		tdm_request_init(&request);
+		request.temperature = 0;
+		request.max_tokens = 20;
+		greedy_alone(&target, request.max_tokens, want);
+		assert_int_equal(make(&a, &target, &draft, options[i % 4]), TDM_OK);
+		assert_string_equal(asked_answer(&a, 1, &request), want); // by the first one nobody knows what a draft is worth
+		assert_string_equal(asked_answer(&a, 2, &request), want);
+		assert_int_equal(a.status, TDM_OK);
+		assert_string_equal(a.run.record->warnings->code, "no_draft");
+		assert_int_equal(a.run.record->calls->drafted, 0);
+		assert_int_equal(target.open_sessions + draft.open_sessions, 0);
+		made_done(&a);
+	}
+}
+
+// Trees bring more than chains where the second best is often right, in the same number of passes of the target.
+static void a_tree_keeps_what_a_chain_loses(void **state) {
+	static float target_table[ROWS * V], draft_table[ROWS * V];
+	static const char *const options[] = {"{gamma: 3, adaptive: no, min_prob: 0, opening: 0}",
+	                                      "{nodes: 24, depth: 3, width: 3, min_node: 0, adaptive: no, opening: 0}"};
+	struct tdm_rng rng;
+	int64_t passes[2] = {0}, read = 0;
+	tdm_rng_init(&rng, 12);
+	for (int round = 0; round < 20; round++)
+		for (int tree = 0; tree < 2; tree++) {
+			struct fake target, draft;
+			struct asked a;
+			struct tdm_request request;
+			random_table(&rng, target_table, 3);
+			for (int i = 0; i < ROWS * V; i++)
+				draft_table[i] = target_table[i] + (float)tdm_rng_normal(&rng);
+			fake_init(&target, "large", target_table, ROWS, V);
+			fake_init(&draft, "small", draft_table, ROWS, V);
+			target.by_history = draft.by_history = true;
+			tdm_request_init(&request);
+			request.temperature = 0;
+			request.max_tokens = 40;
+			assert_int_equal(make(&a, &target, &draft, options[tree]), TDM_OK);
+			asked_answer(&a, 1, &request);
+			passes[tree] += a.run.record->calls->passes;
+			read += tree ? draft.evals : 0;
+			made_done(&a);
+		}
+	assert_true((double)passes[1] < 0.85 * (double)passes[0]);
+	assert_true(read <= 3 * passes[1]); // a level is read in one pass of the draft
+}
+
+static void trees_are_refused_where_they_have_no_rule(void **state) {
+	static float table[ROWS * V];
+	static const struct {
+		const char *options, *says;
+	} cases[] = {{"{nodes: 8, verify: block}", "chains"},
+	             {"{verify: kseq}", "nodes"},
+	             {"{nodes: 8, accept: typical}", "accept: exact"},
+	             {"{nodes: 8, align: intersect}", "vocabulary"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct fake target, draft;
+		struct asked a;
+		fake_init(&target, "large", table, ROWS, V);
+		fake_init(&draft, "small", table, ROWS, V);
+		assert_int_equal(make(&a, &target, &draft, cases[i].options), TDM_ECONFIG);
+		assert_non_null(strstr(a.error.text, cases[i].says));
+		asked_done(&a);
+	}
 }
 
 // A draft that costs more than it saves is left alone, and not even opened, until time has passed.
@@ -224,8 +314,14 @@ static int letter(char c) {
 static void sampled_follows_the_target(void **state) {
 	static float target_table[V * V], draft_table[V * V];
 	static int seen[V][V], from[V];
-	static const char *const options[] = {"{min_prob: 0, gamma: 6}", "{min_prob: 0.1}",
-	                                      "{min_prob: 0, gamma: 6, verify: block}", "{min_prob: 0.1, verify: block}"};
+	static const char *const options[] = {"{min_prob: 0, gamma: 6}",
+	                                      "{min_prob: 0.1}",
+	                                      "{min_prob: 0, gamma: 6, verify: block}",
+	                                      "{min_prob: 0.1, verify: block}",
+	                                      "{nodes: 12, min_node: 0}",
+	                                      "{nodes: 20, width: 8, depth: 3}",
+	                                      "{nodes: 12, width: 3, verify: kseq, min_node: 0}",
+	                                      "{nodes: 24, width: 2, opening: 0, verify: kseq}"};
 	struct fake target, draft;
 	struct asked a;
 	struct tdm_request request;
@@ -242,9 +338,9 @@ static void sampled_follows_the_target(void **state) {
 	tdm_request_init(&request);
 	request.temperature = 1;
 	request.max_tokens = 40;
-	for (int i = 0; i < 1500; i++) {
+	for (int i = 0; i < 2400; i++) {
 		target.tail = i % 3 ? 24 : -1;
-		assert_int_equal(make(&a, &target, &draft, options[i % 4]), TDM_OK);
+		assert_int_equal(make(&a, &target, &draft, options[i % 8]), TDM_OK);
 		const char *text = asked_answer(&a, (uint64_t)i, &request);
 		assert_int_equal(strlen(text), 40);
 		for (int k = 1; k < 40; k++) {
@@ -359,6 +455,9 @@ int tdm_test_speculate(void) {
 	    cmocka_unit_test(context_ends_the_answer_with_length),
 	    cmocka_unit_test(no_pass_is_wasted),
 	    cmocka_unit_test(demand_46_a_draft_that_loses_is_off),
+	    cmocka_unit_test(a_draft_with_too_small_a_context_is_left_alone),
+	    cmocka_unit_test(a_tree_keeps_what_a_chain_loses),
+	    cmocka_unit_test(trees_are_refused_where_they_have_no_rule),
 	    cmocka_unit_test(demand_47_different_vocabularies_are_refused),
 	    cmocka_unit_test(sampled_follows_the_target),
 	    cmocka_unit_test(seed_repeats_the_answer),

@@ -2,6 +2,7 @@
 
 int tdm_test_cache(void);
 int tdm_test_verify(void);
+int tdm_test_branches(void);
 int tdm_test_pace(void);
 int tdm_test_follow(void);
 int tdm_test_speculate(void);
