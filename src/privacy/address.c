@@ -136,8 +136,6 @@ static size_t prefix_length(const struct tdm_candidate *c, size_t end) {
 enum tdm_check tdm_check_ip4(struct tdm_candidate *c) {
 	size_t i = c->anchor - 1;
 	int octet = 0, scale = 1, n = 0, digits = 0;
-	while (i > 0 && c->text[i - 1] == '.')
-		i--;
 	c->end = i;
 	for (;; i--) {
 		if (i > 0 && digit(c->text[i - 1])) {
@@ -156,7 +154,8 @@ enum tdm_check tdm_check_ip4(struct tdm_candidate *c) {
 		if (i == 0 || c->text[i - 1] != '.')
 			return TDM_CHECK_NONE;
 	}
-	if (i > 1 && c->text[i - 1] == '.' && digit(c->text[i - 2])) // five numbers are a version, not an address
+	bool before = i > 1 && c->text[i - 1] == '.' && digit(c->text[i - 2]);
+	if (before || (c->text[c->end] == '.' && digit(c->text[c->end + 1]))) // five numbers are a version, not an address
 		return TDM_CHECK_NONE;
 	c->start = i;
 	c->end = prefix_length(c, c->end);
@@ -223,7 +222,9 @@ enum tdm_check tdm_check_ip6(struct tdm_candidate *c) {
 
 enum tdm_check tdm_check_password_in_url(struct tdm_candidate *c) {
 	size_t at = c->anchor - 1, i = at;
-	while (i > 0 && at - i < 204 && c->text[i - 1] != '/')
+	for (size_t k = at; k < c->n && k - at < 200 && (unsigned char)c->text[k] > ' ' && c->text[k] != '/'; k++)
+		at = c->text[k] == '@' ? k : at; // a password may hold one
+	while (i > 0 && at - i < 404 && c->text[i - 1] != '/')
 		i--;
 	const char *colon = memchr(c->text + i, ':', at - i);
 	if (!colon || colon + 1 == c->text + at)
@@ -231,4 +232,13 @@ enum tdm_check tdm_check_password_in_url(struct tdm_candidate *c) {
 	c->start = i;
 	c->end = at;
 	return TDM_CHECK_ABSTAIN;
+}
+
+// The value behind "?token=", up to the next key.
+enum tdm_check tdm_check_query_secret(struct tdm_candidate *c) {
+	c->start = c->end = c->anchor;
+	while (c->end < c->n && (unsigned char)c->text[c->end] > ' ' && !strchr("&#\"'<>`)]}\\,;", c->text[c->end]))
+		c->end++;
+	bool template = strchr("${[<", c->text[c->start]) != NULL;
+	return c->end - c->start >= 4 && !template ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }

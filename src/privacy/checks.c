@@ -79,27 +79,26 @@ static bool issued(const struct tdm_number *d, int n) {
 	return false;
 }
 
-// The first n digits as one number: written in one piece, or in groups of three or more with one kind of separator (the
-// last group of two or more).
-static bool one_number(const struct tdm_number *d, int n) {
-	int group = 0, groups = 0;
+// How many digits from the end are written as one number can be: in one piece, or in groups of three or more with one
+// kind of separator (the last group of two or more).
+static int most_of_one_number(const struct tdm_number *d) {
+	int group = 0, most = 0;
 	char kind = 0;
-	if (d->n < n || !d->starts[n - 1])
-		return false;
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < d->n; i++) {
 		group++;
 		if (!d->starts[i])
 			continue;
-		if (groups++ && group < 3)
-			return false;
+		if (most && group < 3)
+			return most;
+		char s = d->separator[i];
+		bool last_too_short = most == 0 && group < 2;
+		most = i + 1;
+		if (last_too_short || (s != ' ' && s != '-' && s != '.') || (kind && kind != s))
+			return most;
+		kind = s;
 		group = 0;
-		if (i == n - 1)
-			return true;
-		if (d->separator[i] == 0 || !strchr(" -.", d->separator[i]) || (kind && kind != d->separator[i]))
-			return false;
-		kind = d->separator[i];
 	}
-	return false;
+	return most;
 }
 
 static enum tdm_check span(struct tdm_candidate *c, int n, enum tdm_check verdict) {
@@ -109,16 +108,17 @@ static enum tdm_check span(struct tdm_candidate *c, int n, enum tdm_check verdic
 }
 
 enum tdm_check tdm_check_card(struct tdm_candidate *c) {
-	for (int n = 19; n >= 12; n--)
-		if (c->number.n >= n && c->number.starts[n - 1] && issued(&c->number, n) && one_number(&c->number, n) &&
-		    tdm_luhn(c->number.digit, n))
+	int most = most_of_one_number(&c->number);
+	for (int n = most < 19 ? most : 19; n >= 12; n--)
+		if (c->number.starts[n - 1] && issued(&c->number, n) && tdm_luhn(c->number.digit, n))
 			return span(c, n, TDM_CHECK_PASS);
 	return TDM_CHECK_NONE;
 }
 
 enum tdm_check tdm_check_long_number(struct tdm_candidate *c) {
-	for (int n = 19; n >= 12; n--)
-		if (one_number(&c->number, n))
+	int most = most_of_one_number(&c->number);
+	for (int n = most < 19 ? most : 19; n >= 12; n--)
+		if (c->number.starts[n - 1])
 			return span(c, n, TDM_CHECK_ABSTAIN);
 	return TDM_CHECK_NONE;
 }

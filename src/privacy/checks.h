@@ -18,6 +18,7 @@ enum tdm_check tdm_check_email_words(struct tdm_candidate *c); // name [at] host
 enum tdm_check tdm_check_ip4(struct tdm_candidate *c);
 enum tdm_check tdm_check_ip6(struct tdm_candidate *c);
 enum tdm_check tdm_check_password_in_url(struct tdm_candidate *c);
+enum tdm_check tdm_check_query_secret(struct tdm_candidate *c);
 enum tdm_check tdm_check_aws(struct tdm_candidate *c);
 enum tdm_check tdm_check_google(struct tdm_candidate *c);
 enum tdm_check tdm_check_jwt(struct tdm_candidate *c);

@@ -1,11 +1,13 @@
 // Compact: see compact.h. The index over the table is made once and only read afterwards.
 #include "privacy/compact.h"
+#include "privacy/date.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_FORMS 512
-#define MAX_GROUPS 8
+#define MAX_GROUPS 8        // without a word of context
+#define MAX_NAMED_GROUPS 26 // beside one: digit by digit
 #define MAX_OF_LENGTH 64
 #define LONGEST_WORD 5 // a group of letters alone that is longer is a word, not a part of a number
 #define MAX_WEIGHTS 24
@@ -27,26 +29,33 @@ struct form { // one shape of a row; masks count from the end
 
 static struct form forms[MAX_FORMS];
 static uint16_t n_forms;
-// The forms of a length: [1] those of digits alone, and of these [1] those that need context.
+// The forms of a length: [1] those of digits alone, and of these by what is needed before they count.
+enum need { ALONE, APART, WORD, N_NEEDS }; // nothing, separators or letters, a word of context
 struct key {
 	uint32_t digits, letters;
-	uint16_t form;
+	uint16_t form, row;
 };
 static struct bucket {
 	struct key keys[MAX_OF_LENGTH];
 	uint16_t n;
-} buckets[TDM_COMPACT_BYTES + 1][2][2];
+} buckets[TDM_COMPACT_BYTES + 1][2][N_NEEDS];
 static bool too_many;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+enum { DIGIT = 1, LETTER = 2, SEPARATOR = 4 };
+static const uint8_t sorts[256] = {
+    ['0' ... '9'] = DIGIT, ['a' ... 'z'] = LETTER, ['A' ... 'Z'] = LETTER, [' '] = SEPARATOR, ['-'] = SEPARATOR,
+    ['.'] = SEPARATOR,     ['/'] = SEPARATOR,      ['('] = SEPARATOR,      [')'] = SEPARATOR, ['+'] = SEPARATOR,
+};
+
 static bool digit(char c) {
-	return c >= '0' && c <= '9';
+	return sorts[(unsigned char)c] == DIGIT;
 }
 static bool letter(char c) {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+	return sorts[(unsigned char)c] == LETTER;
 }
 static bool separator(char c) {
-	return c == ' ' || c == '-' || c == '.' || c == '/' || c == '(' || c == ')' || c == '+';
+	return sorts[(unsigned char)c] == SEPARATOR;
 }
 
 static int value_of(char c) {
@@ -79,6 +88,10 @@ static const char *read_sum(const char *p, struct sum *out) {
 	return *p ? p + 1 : p;
 }
 
+static enum need need_of(const struct tdm_entity *row) {
+	return row->flags & TDM_ENTITY_CONTEXT ? WORD : row->bare ? ALONE : APART;
+}
+
 static void add_form(struct form *form) {
 	too_many = too_many || n_forms == MAX_FORMS;
 	if (too_many || form->n > TDM_COMPACT_BYTES)
@@ -89,10 +102,11 @@ static void add_form(struct form *form) {
 		bool all = form->digits == (UINT64_C(1) << form->n) - 1;
 		if (only_digits ? form->letters != 0 : all)
 			continue;
-		struct bucket *b = &buckets[form->n][only_digits][(form->entity->flags & TDM_ENTITY_CONTEXT) != 0];
+		struct bucket *b = &buckets[form->n][only_digits][need_of(form->entity)];
 		too_many = too_many || b->n == MAX_OF_LENGTH;
 		if (!too_many)
-			b->keys[b->n++] = (struct key){(uint32_t)form->digits, (uint32_t)form->letters, n_forms};
+			b->keys[b->n++] = (struct key){(uint32_t)form->digits, (uint32_t)form->letters, n_forms,
+			                               (uint16_t)(form->entity - tdm_entities)};
 	}
 	forms[n_forms++] = *form;
 }
@@ -196,16 +210,26 @@ static bool read_group(struct tdm_compact *k, const char *text, size_t *end) {
 	return true;
 }
 
+// How many groups may be read: one where the run goes on behind it and nothing speaks for the whole, none when that one
+// is a part of it.
+static int most_groups(const char *behind, bool alone) {
+	if (!alone)
+		return MAX_NAMED_GROUPS;
+	if (!separator(behind[0]) || !digit(behind[1]))
+		return MAX_GROUPS;
+	return *behind == ' ' || *behind == '(' || *behind == ')';
+}
+
 bool tdm_compact_read(struct tdm_candidate *c, bool alone) {
 	struct tdm_compact *k = &c->compact;
 	size_t end = c->anchor - 1;
-	int most = alone && separator(c->text[end]) && digit(c->text[end + 1]) ? 1 : MAX_GROUPS;
+	int most = most_groups(c->text + end, alone);
 	k->n = k->groups = 0;
 	k->digits = k->starts = 0;
 	k->separator = 0;
-	while (end > 0 && read_group(k, c->text, &end) && k->groups < most && end > 0) {
+	while (most && end > 0 && read_group(k, c->text, &end) && k->groups < most && end > 0) {
 		size_t at = end;
-		while (at > 0 && end - at < 2 && separator(c->text[at - 1]))
+		while (at > 0 && end - at < 3 && separator(c->text[at - 1]))
 			at--;
 		if (at == end)
 			break;
@@ -248,7 +272,8 @@ static bool date_possible(const char *date, const char *s) {
 			return true; // letters in the place of digits: nothing is known
 	day = day > 60 ? day - 60 : day > 40 ? day - 40 : day;
 	month = month > 50 && month < 63 ? month - 50 : month > 70 && month < 83 ? month - 70 : month % 20;
-	return day >= 1 && day <= 31 && month >= 1 && month <= 12;
+	int year = date[2] == '-' ? 0 : date[0] == 'd' ? last : first; // of which century is not known
+	return tdm_calendar(year % 4 ? 1 : -1, month, day);
 }
 
 static enum tdm_check judge(const struct form *form, const char *s) {
@@ -263,18 +288,20 @@ static enum tdm_check judge(const struct form *form, const char *s) {
 	return verdict == TDM_CHECK_FAIL && row->flags & TDM_ENTITY_KEEP ? TDM_CHECK_ABSTAIN : verdict;
 }
 
+static bool joint(char c, bool blank) {
+	return c == '-' || c == '.' || c == '/' || c == '+' || c == ':' || (blank && c == ' ');
+}
+
 // Whether the number goes on to the left or right: part of a version, of an identifier of a program, of a list.
 static bool goes_on(const struct tdm_candidate *c, int n) {
 	const char *t = c->text;
-	bool one_group = (c->compact.starts & ((UINT64_C(1) << n) - 1)) == UINT64_C(1) << (n - 1);
-	const char *joints = one_group ? "-./+:" : "-./+: ";
+	bool blank = (c->compact.starts & ((UINT64_C(1) << n) - 1)) != UINT64_C(1) << (n - 1); // it has blanks of its own
 	if (c->start > 0 && t[c->start - 1] == '_')
 		return c->start > 1 && digit(t[c->start - 2]);
-	if (c->start > 1 && strchr(joints, t[c->start - 1]) &&
+	if (c->start > 1 && joint(t[c->start - 1], blank) &&
 	    (digit(t[c->start - 2]) || (t[c->start - 1] != ' ' && letter(t[c->start - 2]))))
 		return true;
-	return t[c->end] && strchr(joints, t[c->end]) &&
-	       (digit(t[c->end + 1]) || (t[c->end] == '-' && letter(t[c->end + 1])));
+	return joint(t[c->end], blank) && (digit(t[c->end + 1]) || (t[c->end] == '-' && letter(t[c->end + 1])));
 }
 
 // Seconds or milliseconds since 1970, of the years 2001 to 2033.
@@ -285,7 +312,7 @@ static bool epoch(const char *s, int n, bool all_digits, bool one_group) {
 struct wish {
 	int level;
 	unsigned need;
-	bool context;
+	const uint64_t *context;
 	tdm_compact_fn *found;
 	void *arg;
 };
@@ -299,33 +326,42 @@ static bool fits(const struct form *form, const struct wish *w, uint64_t digits,
 	return !form->literals || literals_agree(form, last);
 }
 
-static void match_bucket(struct tdm_candidate *c, int n, const struct wish *w, const struct bucket *bucket) {
+// named: only rows for which a word stands near.
+static void match_bucket(struct tdm_candidate *c, int n, const struct wish *w, const struct bucket *bucket, bool named,
+                         bool embedded) {
 	const struct tdm_compact *k = &c->compact;
 	const char *s = k->text + TDM_COMPACT_BYTES - n, *last = k->text + TDM_COMPACT_BYTES - 1;
-	uint64_t all = (UINT64_C(1) << n) - 1, digits = k->digits & all;
-	int known = -1;
+	uint64_t digits = k->digits & ((UINT64_C(1) << n) - 1);
 	for (int i = 0; i < bucket->n; i++) {
 		const struct key *key = &bucket->keys[i];
 		const struct form *form = &forms[key->form];
-		if ((digits & key->digits) != key->digits || digits & key->letters || !fits(form, w, digits, last))
+		if ((digits & key->digits) != key->digits || digits & key->letters)
+			continue;
+		if ((named && !(w->context[key->row / 64] >> key->row % 64 & 1)) || !fits(form, w, digits, last))
 			continue;
 		enum tdm_check verdict = judge(form, s);
-		if (verdict == TDM_CHECK_NONE)
-			continue;
-		c->start = k->at[TDM_COMPACT_BYTES - n];
-		c->end = k->at[TDM_COMPACT_BYTES - 1] + 1;
 		c->entity = form->entity;
-		if (known < 0)
-			known = goes_on(c, n) || epoch(s, n, digits == all, (k->starts & all) == UINT64_C(1) << (n - 1));
-		w->found(w->arg, c, verdict, known);
+		if (verdict != TDM_CHECK_NONE)
+			w->found(w->arg, c, verdict, embedded);
 	}
 }
 
+// Without a word of context nothing is tried whose score could not reach the threshold.
 static void match_start(struct tdm_candidate *c, int n, const struct wish *w) {
-	bool only_digits = (~c->compact.digits & ((UINT64_C(1) << n) - 1)) == 0;
-	match_bucket(c, n, w, &buckets[n][only_digits][0]);
+	const struct tdm_compact *k = &c->compact;
+	uint64_t all = (UINT64_C(1) << n) - 1;
+	bool only_digits = (~k->digits & all) == 0, one_group = (k->starts & all) == UINT64_C(1) << (n - 1);
+	c->start = k->at[TDM_COMPACT_BYTES - n];
+	c->end = k->at[TDM_COMPACT_BYTES - 1] + 1;
+	bool embedded = goes_on(c, n) || epoch(k->text + TDM_COMPACT_BYTES - n, n, only_digits, one_group);
+	if (embedded && !w->context)
+		return;
+	bool plain = only_digits && one_group;
+	match_bucket(c, n, w, &buckets[n][only_digits][ALONE], embedded, embedded);
+	if (w->context || !plain)
+		match_bucket(c, n, w, &buckets[n][only_digits][APART], embedded || plain, embedded);
 	if (w->context)
-		match_bucket(c, n, w, &buckets[n][only_digits][1]);
+		match_bucket(c, n, w, &buckets[n][only_digits][WORD], true, embedded);
 }
 
 enum tdm_check tdm_compact_judge(const struct tdm_entity *row, const char *s, int n) {
@@ -336,8 +372,8 @@ enum tdm_check tdm_compact_judge(const struct tdm_entity *row, const char *s, in
 	return TDM_CHECK_NONE;
 }
 
-void tdm_compact_match(struct tdm_candidate *c, int level, unsigned need, bool context, tdm_compact_fn *found,
-                       void *arg) {
+void tdm_compact_match(struct tdm_candidate *c, int level, unsigned need, const uint64_t *context,
+                       tdm_compact_fn *found, void *arg) {
 	const struct wish w = {level, need, context, found, arg};
 	for (int n = c->compact.n; n >= 5; n--)
 		if (c->compact.starts >> (n - 1) & 1)

@@ -3,6 +3,7 @@
 // the documented request format (max_tokens, seed ...) are not scanned.
 #include "privacy/egress.h"
 #include "base/text.h"
+#include "privacy/decode.h"
 #include "privacy/evidence.h"
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct look {
 	const struct tdm_guarded_egress *egress;
 	struct tdm_error *error;
 	struct tdm_bytes plain, folded, step; // normal forms of one string
+	struct tdm_bytes decoded;             // what it says once its encodings are undone
 };
 
 static int on_hard(void *arg, const struct tdm_candidate *c, float score) {
@@ -127,6 +129,7 @@ static int look_hard(struct look *k) {
 		return TDM_OK;
 	blank_ours(e, text, k->plain.len);
 	int status = tdm_scanner_scan(e->detector->scanner, text, k->plain.len, &scan, k->error);
+	scan.off = e->detector->some_off ? e->detector->off : NULL;
 	if (status == TDM_OK)
 		status = tdm_evidence(&scan, text, k->plain.len, e->level, true, on_hard, k);
 	for (size_t i = 0; i < scan.n_own && status == TDM_OK; i++)
@@ -136,11 +139,20 @@ static int look_hard(struct look *k) {
 	return status;
 }
 
-static int look_at(struct look *k, const char *text, size_t n) {
+static int look_as_it_stands(struct look *k, const char *text, size_t n) {
 	int status = normalise(k, text, n);
 	if (status == TDM_OK)
 		status = look_protected(k);
 	return status == TDM_OK ? look_hard(k) : status;
+}
+
+// Then, with our own tokens gone, at what its encodings hide.
+static int look_at(struct look *k, const char *text, size_t n) {
+	int status = look_as_it_stands(k, text, n);
+	tdm_bytes_clear(&k->decoded);
+	if (status == TDM_OK && k->plain.data)
+		status = tdm_decode(k->plain.data, k->plain.len, &k->decoded, NULL, k->error);
+	return status == TDM_OK && k->decoded.len ? look_as_it_stands(k, k->decoded.data, k->decoded.len) : status;
 }
 
 static void look_init(struct look *k, const struct tdm_guarded_egress *e, struct tdm_error *err) {
@@ -148,12 +160,14 @@ static void look_init(struct look *k, const struct tdm_guarded_egress *e, struct
 	tdm_bytes_init(&k->plain, LIMIT);
 	tdm_bytes_init(&k->folded, LIMIT);
 	tdm_bytes_init(&k->step, LIMIT);
+	tdm_bytes_init(&k->decoded, LIMIT);
 }
 
 static void look_release(struct look *k) {
 	tdm_bytes_release(&k->plain);
 	tdm_bytes_release(&k->folded);
 	tdm_bytes_release(&k->step);
+	tdm_bytes_release(&k->decoded);
 }
 
 int tdm_egress_scan_text(const struct tdm_guarded_egress *e, const char *text, size_t n, struct tdm_error *err) {

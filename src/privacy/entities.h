@@ -28,6 +28,18 @@ struct tdm_compact { // letters and digits that end at an anchor, capitals, sepa
 	char separator;                 // before the last group, 0 when there is one group
 };
 
+enum tdm_why {           // what speaks for a find
+	TDM_WHY_FORM = 1,    // its form
+	TDM_WHY_CHECK = 2,   // a check digit, or another test, that is right
+	TDM_WHY_WRONG = 4,   // one that is wrong: perhaps mistyped
+	TDM_WHY_WORD = 8,    // a word of context near by
+	TDM_WHY_LIST = 16,   // the operator's list
+	TDM_WHY_OWN = 32,    // the operator's pattern
+	TDM_WHY_AGAIN = 64,  // the same value was found elsewhere
+	TDM_WHY_TOKEN = 128, // it looks like a token
+	TDM_WHY_NAME = 256   // the tagger, or the grammar of addresses
+};
+
 struct tdm_entity;
 struct tdm_candidate {
 	const struct tdm_entity *entity;
@@ -35,6 +47,7 @@ struct tdm_candidate {
 	size_t n;
 	size_t anchor;              // offset just after the anchor's match
 	size_t start, end;          // set by the check unless it answers NONE
+	unsigned why;               // bits of enum tdm_why, set for what is found
 	struct tdm_number number;   // filled once per anchor of TDM_ENTITY_NUMBER rows
 	struct tdm_compact compact; // filled once per anchor of rows with a shape
 };
@@ -54,9 +67,9 @@ struct tdm_entity {
 	const char *pack;       // of the country; NULL = everywhere
 	const char *id, *label; // id: CARD, US_SSN, or the name in [SECRET:name]; label: A-Z, at most 10, used in tokens
 	uint8_t level;          // 1, 2, 3
-	uint8_t flags;
+	uint16_t flags;
 	float base, threshold; // evidence without check and context; masked when score >= threshold
-	const char *pattern;   // NULL = the pattern of the row before; "" = not found by a pattern
+	const char *pattern;   // NULL = that of the row before; "" = none; "#." = where digits end with a '.' before them
 	uint8_t width, least;  // fixed prefixes: bytes of the prefix, fewest characters that follow
 	const char *tail;      // what follows: a leading "a" = letters and digits, others literally
 	enum tdm_check (*check)(struct tdm_candidate *c); // NULL = prefix and tail, TDM_CHECK_ABSTAIN
@@ -64,8 +77,8 @@ struct tdm_entity {
 	// Numbers of letters and digits (compact.c): shapes, space separated: '#' a digit, 'A' a letter, 'X' either, a
 	// small letter or digit itself, "*12" repeats, "?5-22" any with four digits. Small letters in front are no part of
 	// what is checked. sum: weights, '|', the check character for every remainder; '*' stands where it is, else behind
-	// the weights; ';' begins a second sum. date: where six digits of a date begin, as "dmy0".
-	// bare: by chance less than one of fifty numbers passes, so that digits alone need no word of context.
+	// the weights; ';' begins a second sum. date: where six digits of a date begin, as "dmy0", or "dm-0" without the
+	// year. bare: by chance less than one of fifty numbers passes, so that digits alone need no word of context.
 	const char *shape, *sum, *date;
 	bool bare;
 	enum tdm_check (*valid)(const char *s, int n);
@@ -77,5 +90,6 @@ extern const size_t tdm_n_entities;
 // Rows that no pattern finds: exact strings of the operator, and client text in the shape of a token.
 extern const struct tdm_entity *const tdm_entity_deny, *const tdm_entity_literal;
 extern const struct tdm_entity *const tdm_entity_number; // a wrong check digit beside a word of context
+extern const struct tdm_entity *const tdm_entity_beside; // CVV, CARD_EXP and PIN: what stands beside a card, in a row
 
-#define TDM_ENTITY_SETS 4 // a set of rows is that many words of 64 bits
+#define TDM_ENTITY_SETS 6 // a set of rows is that many words of 64 bits

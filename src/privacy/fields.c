@@ -13,11 +13,14 @@ struct tdm_document {
 struct list {
 	struct tdm_arena *arena;
 	struct tdm_bytes items; // of struct tdm_text
+	struct tdm_bytes names; // of const char *
+	const char *name;       // of the field that is being read
 };
 
 static void add(struct list *l, const char *text, size_t n) {
 	struct tdm_text item = {text ? text : "", text ? n : 0};
 	tdm_bytes_add(&l->items, &item, sizeof item);
+	tdm_bytes_add(&l->names, &l->name, sizeof l->name);
 }
 
 static void add_string(struct list *l, const char *text) {
@@ -40,9 +43,11 @@ static void walk(struct tdm_value *v, void (*visit)(void *context, struct tdm_va
 
 static void collect_leaf(void *context, struct tdm_value *leaf, const char **key) {
 	struct list *l = context;
-	if (key)
+	if (key) {
+		l->name = NULL;
 		add_string(l, *key);
-	else if (leaf->type == TDM_STRING)
+		l->name = *key;
+	} else if (leaf->type == TDM_STRING)
 		add(l, leaf->text, leaf->len);
 	else if (leaf->is_integer)
 		add_string(l, tdm_arena_printf(l->arena, "%lld", (long long)leaf->integer));
@@ -76,6 +81,7 @@ static void collect_document(struct list *l, struct tdm_document *d, const char 
 		walk(d->root, collect_leaf, l);
 	else
 		add(l, text, n);
+	l->name = NULL;
 }
 
 // The document as text again; advances *r over its leaves.
@@ -137,14 +143,19 @@ int tdm_fields_collect(struct tdm_fields *f, struct tdm_arena *arena, const stru
 	if (!f->documents)
 		return TDM_ENOMEM;
 	tdm_bytes_init(&l.items, arena->limit_bytes);
+	tdm_bytes_init(&l.names, arena->limit_bytes);
 	collect_texts(&l, request);
 	collect_documents(&l, f->documents, request);
 	f->n = l.items.len / sizeof *f->texts;
 	f->texts = tdm_arena_array(arena, f->n + 1, sizeof *f->texts);
-	bool ok = f->texts && !l.items.failed;
-	if (ok && f->n)
+	f->names = tdm_arena_array(arena, f->n + 1, sizeof *f->names);
+	bool ok = f->texts && f->names && !l.items.failed && !l.names.failed;
+	if (ok && f->n) {
 		memcpy(f->texts, l.items.data, l.items.len);
+		memcpy(f->names, l.names.data, l.names.len);
+	}
 	tdm_bytes_release(&l.items);
+	tdm_bytes_release(&l.names);
 	return ok ? TDM_OK : TDM_ENOMEM;
 }
 

@@ -9,6 +9,7 @@ struct tdm_document; // a JSON text whose strings, numbers and keys are looked a
 struct tdm_fields {
 	const struct tdm_request *request;
 	struct tdm_text *texts; // the messages' first, in their order
+	const char **names;     // of each text: the key of the JSON that holds it, NULL = none
 	size_t n;
 	struct tdm_document *documents; // arguments of calls, then parameters of tools; NULL-safe when there are none
 	size_t n_documents;

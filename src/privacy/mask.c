@@ -6,32 +6,32 @@
 // same monitor waits on run->egress for the final bytes of every request sent upstream. Any failure sends nothing.
 // A new type of value is a row in entities.c, not a change here.
 #include "base/crypto.h"
-#include "base/random.h"
-#include "base/secret.h"
 #include "privacy/egress.h"
 #include "privacy/fields.h"
+#include "privacy/hide.h"
 #include "privacy/kinds.h"
+#include "privacy/leaks.h"
+#include "privacy/mask.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_BYTES 32
-#define SECRET_LIMIT_BYTES ((size_t)64 << 10)
-
 struct options {
 	int64_t level;
 	bool note, restore;
-	struct tdm_strings deny, patterns, allow;
+	struct tdm_detector_lists lists;
 	const char *key;
-	int64_t bits;
+	int64_t bits, limit, limit_clear;
+	bool watch;
 };
 
 struct mask {
 	struct tdm_model model; // first
 	struct options options;
-	struct tdm_model *inner;
+	struct tdm_model *inner, *local; // local: answers what the limit keeps here; NULL = refused
 	struct tdm_detector detector;
-	uint8_t key[KEY_BYTES];
+	struct tdm_leaks *leaks;
+	uint8_t key[TDM_SESSION_KEY_BYTES];
 };
 
 struct job { // one request
@@ -40,146 +40,101 @@ struct job { // one request
 	const struct tdm_request *request;
 	int level;
 	struct tdm_fields fields;
-	struct tdm_finds *finds; // of each of its texts
-	struct tdm_text *masked; // what becomes of it
-	struct tdm_dictionary protect;
-	struct tdm_vault *vault;
-	struct tdm_restorer restorer;
+	struct tdm_hiding hiding;
+	struct tdm_showing showing;
 	struct tdm_guarded_egress egress;
-	long n_tokens;
 };
 
 static int out_of_memory(struct tdm_run *run) {
 	return tdm_fail(&run->error, TDM_ENOMEM, "mask: no memory left in this request; nothing was sent");
 }
 
-static void put_length_prefixed(struct tdm_bytes *b, const void *data, size_t n) {
-	uint64_t size = n;
-	tdm_bytes_add(b, &size, sizeof size);
-	tdm_bytes_add(b, data, n);
+static struct tdm_text first_words(const struct tdm_request *r) {
+	for (size_t i = 0; i < r->n_messages; i++)
+		if (r->messages[i].from == TDM_FROM_USER)
+			return (struct tdm_text){r->messages[i].text, r->messages[i].len};
+	return (struct tdm_text){"", 0};
 }
 
-// K_session: another key for every conversation of every tenant, so that nobody outside can link the same value across
-// conversations. Without a session name the first user message is the conversation.
-static int session_key(const struct job *j, uint8_t out[KEY_BYTES]) {
-	struct tdm_bytes info;
-	uint8_t digest[TDM_SHA256_BYTES];
-	const char *session = j->run->objective.session, *tenant = j->run->tenant ? j->run->tenant : "";
-	const struct tdm_request *r = j->request;
-	tdm_bytes_init(&info, 1 << 20);
-	put_length_prefixed(&info, tenant, strlen(tenant));
-	if (session) {
-		put_length_prefixed(&info, session, strlen(session));
-	} else {
-		size_t i = 0;
-		while (i < r->n_messages && r->messages[i].from != TDM_FROM_USER)
-			i++;
-		tdm_sha256(i < r->n_messages ? r->messages[i].text : "", i < r->n_messages ? r->messages[i].len : 0, digest);
-		put_length_prefixed(&info, digest, sizeof digest);
-	}
-	int status =
-	    info.failed ? TDM_ENOMEM : tdm_hkdf_sha256(j->mask->key, KEY_BYTES, info.data, info.len, out, KEY_BYTES);
-	tdm_bytes_release(&info);
-	return status == TDM_OK ? TDM_OK : tdm_fail(&j->run->error, status, "mask: the key of this conversation failed");
-}
-
-static int collect(struct job *j) {
-	struct tdm_arena *arena = j->run->arena;
-	int status = tdm_fields_collect(&j->fields, arena, j->request);
-	j->masked = status ? NULL : tdm_arena_array(arena, j->fields.n + 1, sizeof *j->masked);
-	j->finds = status ? NULL : tdm_arena_array(arena, j->fields.n + 1, sizeof *j->finds);
-	return j->masked && j->finds ? TDM_OK : out_of_memory(j->run);
-}
-
-static int replace(struct job *j, const struct tdm_text *text, const struct tdm_find *find, struct tdm_bytes *out) {
-	const struct tdm_spelling *spelling;
+static void count_find(void *arg, const struct tdm_find *find, const struct tdm_spelling *token) {
+	struct job *j = arg;
 	tdm_record_count(j->run->record, &j->run->record->left.entities, find->entity->label, 1);
-	if (find->entity->flags & TDM_ENTITY_ONE_WAY) {
-		tdm_bytes_printf(out, "[SECRET:%s]", find->entity->id);
-		return TDM_OK;
-	}
-	int status = tdm_vault_token(j->vault, find->entity, text->text + find->start, find->end - find->start,
-	                             find->folded, find->n_folded, &spelling, &j->run->error);
-	if (status != TDM_OK)
-		return status;
-	j->n_tokens++;
-	tdm_bytes_add(out, spelling->token, spelling->n_token);
-	return TDM_OK;
+	tdm_showing_add(&j->showing, find, token ? "token" : "mark");
 }
 
-static int rewrite(struct job *j, size_t i) {
-	const struct tdm_text *text = &j->fields.texts[i];
-	const struct tdm_finds *finds = &j->finds[i];
-	struct tdm_bytes out;
-	size_t at = 0;
-	int status = TDM_OK;
-	j->masked[i] = *text;
-	if (finds->n == 0)
-		return TDM_OK;
-	tdm_bytes_init(&out, text->n + finds->n * 64 + 64);
-	for (size_t k = 0; k < finds->n && status == TDM_OK; k++) {
-		tdm_bytes_add(&out, text->text + at, finds->items[k].start - at);
-		status = replace(j, text, &finds->items[k], &out);
-		at = finds->items[k].end;
-	}
-	tdm_bytes_add(&out, text->text + at, text->n - at);
-	j->masked[i] = (struct tdm_text){tdm_arena_copy(j->run->arena, out.data ? out.data : "", out.len), out.len};
-	if (status == TDM_OK && (out.failed || !j->masked[i].text))
-		status = out_of_memory(j->run);
-	tdm_bytes_release(&out);
-	return status;
-}
-
-// What was just written must restore to what stood there: a live token anywhere else in the text would come back as
-// somebody's value.
-static int verify_tokens(struct job *j) {
-	long restored = 0;
-	struct tdm_bytes out;
-	tdm_bytes_init(&out, 256u << 20);
-	for (size_t i = 0; i < j->fields.n; i++) {
-		struct tdm_restore stream;
-		tdm_restore_init(&stream, &j->restorer, false);
-		tdm_bytes_clear(&out);
-		tdm_restore_put(&stream, j->masked[i].text, j->masked[i].n, &out);
-		tdm_restore_end(&stream, &out);
-		restored += stream.restored;
-	}
-	tdm_bytes_release(&out);
-	if (restored == j->n_tokens)
-		return TDM_OK;
-	return tdm_fail(&j->run->error, TDM_EGUARD,
-	                "mask: the text already holds a token of this conversation; nothing was sent");
+// Messages are the first texts of a request.
+static const bool *spoken_of(const struct tdm_request *r, struct tdm_arena *arena) {
+	bool *spoken = tdm_arena_array(arena, r->n_messages + 1, sizeof *spoken);
+	for (size_t i = 0; spoken && i < r->n_messages; i++)
+		spoken[i] = r->messages[i].from == TDM_FROM_USER;
+	return spoken;
 }
 
 static int hide(struct job *j) {
-	uint8_t key[KEY_BYTES];
-	struct tdm_arena *arena = j->run->arena;
-	int status = collect(j);
-	if (status == TDM_OK)
-		status = session_key(j, key);
+	uint8_t key[TDM_SESSION_KEY_BYTES];
+	struct tdm_run *run = j->run;
+	const bool *spoken = spoken_of(j->request, run->arena);
+	if (!spoken || tdm_fields_collect(&j->fields, run->arena, j->request) != TDM_OK)
+		return out_of_memory(run);
+	int status = tdm_session_key(j->mask->key, run->tenant, run->objective.session, first_words(j->request), key);
 	if (status != TDM_OK)
-		return status;
-	j->vault = tdm_vault_new(arena, key, (int)j->mask->options.bits);
+		return tdm_fail(&run->error, status, "mask: the key of this conversation failed");
+	j->hiding = (struct tdm_hiding){.arena = run->arena,
+	                                .detector = &j->mask->detector,
+	                                .texts = j->fields.texts,
+	                                .n = j->fields.n,
+	                                .n_spoken = j->request->n_messages,
+	                                .spoken = spoken,
+	                                .names = j->fields.names,
+	                                .level = j->level,
+	                                .bits = (int)j->mask->options.bits,
+	                                .seen = count_find,
+	                                .arg = j};
+	tdm_showing_init(&j->showing, run->arena, key);
+	status = tdm_hide(&j->hiding, key, &run->error);
 	tdm_wipe(key, sizeof key);
-	if (!j->vault)
-		return out_of_memory(j->run);
-	status = tdm_detect(&j->mask->detector, arena, j->fields.texts, j->fields.n, j->level, j->finds, &j->protect,
-	                    &j->run->error);
-	for (size_t i = 0; i < j->fields.n && status == TDM_OK; i++)
-		status = rewrite(j, i);
-	tdm_vault_forget_key(j->vault);
-	if (status == TDM_OK && (tdm_restorer_init(&j->restorer, arena, j->vault) != TDM_OK ||
-	                         tdm_dictionary_build(&j->protect, arena) != TDM_OK))
-		status = out_of_memory(j->run);
-	return status == TDM_OK ? verify_tokens(j) : status;
+	if (status == TDM_OK && j->mask->options.watch && j->level < 3)
+		status = tdm_showing_look(&j->showing, &j->mask->detector, j->hiding.masked, j->fields.n, &run->error);
+	return status;
+}
+
+// Many harmless values of one person are not harmless together. *home: the conversation has shown what it may, and the
+// model at home answers instead.
+static int within_limit(struct job *j, bool *home) {
+	const struct mask *m = j->mask;
+	const struct tdm_leak_limit limit = {m->options.limit, m->options.limit_clear};
+	struct tdm_run *run = j->run;
+	struct tdm_leak_count over = {0, -1, NULL};
+	*home = false;
+	if (j->showing.failed)
+		return out_of_memory(run);
+	if ((limit.all < 0 && limit.clear < 0) || tdm_leaks_allow(m->leaks, &j->showing, limit, &over)) {
+		tdm_showing_record(&j->showing, run->record);
+		return TDM_OK;
+	}
+	if (over.limit < 0)
+		return out_of_memory(run);
+	*home = m->local != NULL;
+	tdm_record_decision(run->record, &(struct tdm_decision){.by = m->model.name,
+	                                                        .kind = "mask",
+	                                                        .choice = *home ? "local" : "refuse",
+	                                                        .signal = over.what,
+	                                                        .score = (double)over.n,
+	                                                        .threshold = (double)over.limit});
+	return *home ? TDM_OK
+	             : tdm_fail(&run->error, TDM_EPRIVACY,
+	                        "%s: with this request the conversation would have shown %lld different private values, "
+	                        "%lld are allowed (%s); nothing was sent",
+	                        m->model.name, (long long)over.n, (long long)over.limit,
+	                        strcmp(over.what, "values") ? "limit_clear" : "limit");
 }
 
 static int look_before_leaving(struct job *j) {
 	int status = TDM_OK;
 	j->egress = (struct tdm_guarded_egress){
-	    {tdm_egress_scan, j->run->egress}, &j->mask->detector, &j->protect, &j->restorer, j->level};
+	    {tdm_egress_scan, j->run->egress}, &j->mask->detector, &j->hiding.protect, &j->hiding.restorer, j->level};
 	for (size_t i = 0; i < j->fields.n && status == TDM_OK; i++)
-		status = tdm_egress_scan_text(&j->egress, j->masked[i].text, j->masked[i].n, &j->run->error);
+		status = tdm_egress_scan_text(&j->egress, j->hiding.masked[i].text, j->hiding.masked[i].n, &j->run->error);
 	return status;
 }
 
@@ -205,7 +160,7 @@ static int add_note(struct job *j, struct tdm_request *r) {
 }
 
 static int build_request(struct job *j, struct tdm_request *out) {
-	int status = tdm_fields_build(&j->fields, j->run->arena, j->masked, out, &j->run->error);
+	int status = tdm_fields_build(&j->fields, j->run->arena, j->hiding.masked, out, &j->run->error);
 	if (status == TDM_ENOMEM)
 		return out_of_memory(j->run);
 	static const struct tdm_raw raw; // tokens of the clear text go nowhere
@@ -213,7 +168,7 @@ static int build_request(struct job *j, struct tdm_request *out) {
 		out->raw = &raw;
 	out->logprobs = false; // probabilities of masked text would show where the values were
 	out->top_logprobs = 0;
-	return status == TDM_OK && j->mask->options.note && j->n_tokens > 0 && !out->raw ? add_note(j, out) : status;
+	return status == TDM_OK && j->mask->options.note && j->hiding.n_tokens > 0 && !out->raw ? add_note(j, out) : status;
 }
 
 struct mask_sink {
@@ -247,7 +202,7 @@ static int send_restored(struct mask_sink *s) {
 static void begin_stream(struct mask_sink *s, enum tdm_piece piece) {
 	bool is_json = piece == TDM_PIECE_ARGUMENTS || (piece == TDM_PIECE_TEXT && tdm_form_is_json(s->job->request->form));
 	s->piece = piece;
-	tdm_restore_init(&s->stream, &s->job->restorer, is_json);
+	tdm_restore_init(&s->stream, &s->job->hiding.restorer, is_json);
 }
 
 // What the stream still holds back goes out; a token does not go on in another sort of piece.
@@ -331,11 +286,17 @@ static int may_leave(const struct mask *m, struct tdm_run *run) {
 static int embed_masked(struct job *j, struct tdm_words *texts, size_t n, const float **out, int *width) {
 	struct tdm_run *run = j->run;
 	struct tdm_request masked;
+	bool home = false;
 	int status = hide(j);
+	if (status == TDM_OK)
+		status = within_limit(j, &home);
+	if (status == TDM_OK && home) // what gives vectors at home is another model with other vectors
+		status = tdm_fail(&run->error, TDM_EPRIVACY, "%s: the conversation has shown what it may; nothing was sent",
+		                  j->mask->model.name);
 	if (status == TDM_OK)
 		status = look_before_leaving(j);
 	if (status == TDM_OK)
-		status = tdm_fields_build(&j->fields, run->arena, j->masked, &masked, &run->error);
+		status = tdm_fields_build(&j->fields, run->arena, j->hiding.masked, &masked, &run->error);
 	if (status != TDM_OK)
 		return status;
 	for (size_t i = 0; i < n; i++)
@@ -378,7 +339,12 @@ static int generate(struct tdm_model *model, struct tdm_run *run, const struct t
 	note_level(run, j.level);
 	if (j.level == 0)
 		return tdm_generate(m->inner, run, request, sink, result);
+	bool home = false;
 	status = hide(&j);
+	if (status == TDM_OK)
+		status = within_limit(&j, &home);
+	if (status == TDM_OK && home)
+		return tdm_generate(m->local, run, request, sink, result);
 	if (status == TDM_OK)
 		status = look_before_leaving(&j);
 	return status == TDM_OK ? ask(&j, sink, result) : status;
@@ -386,50 +352,32 @@ static int generate(struct tdm_model *model, struct tdm_run *run, const struct t
 
 static void destroy(struct tdm_model *model) {
 	struct mask *m = (struct mask *)model;
-	tdm_scanner_free(m->detector.scanner);
+	tdm_detector_close(&m->detector);
+	tdm_leaks_free(m->leaks);
 	tdm_wipe(m->key, sizeof m->key);
 }
 
-static int read_key(const struct tdm_build *b, const char *from, uint8_t key[KEY_BYTES]) {
-	if (!from || !*from) {
-		if (tdm_system_random(key, KEY_BYTES) == TDM_OK)
-			return TDM_OK;
-		return tdm_fail(b->error, TDM_EIO, "%s: the system gave no random key", b->where);
-	}
-	char where[256];
-	struct tdm_bytes data;
-	snprintf(where, sizeof where, "%s: key", b->where);
-	int status = tdm_secret_read(where, b->folder, from, SECRET_LIMIT_BYTES, &data, b->error);
-	if (status == TDM_OK && data.len < 16)
-		status = tdm_fail(b->error, TDM_ECONFIG, "%s: expected at least 16 bytes", where);
-	if (status == TDM_OK)
-		tdm_sha256(data.data, data.len, key);
-	tdm_secret_wipe(&data);
-	return status;
-}
-
-static int read_deny(const struct tdm_build *b, const struct tdm_strings *deny, struct tdm_dictionary *out) {
-	struct tdm_view view;
-	int status = TDM_OK;
-	for (size_t i = 0; i < deny->n && status == TDM_OK; i++) {
-		status = tdm_view_make(b->arena, deny->items[i], strlen(deny->items[i]), true, &view, b->error);
-		if (status == TDM_OK && view.n < 3)
-			status = tdm_fail(b->error, TDM_ECONFIG, "%s: deny: item %zu has fewer than 3 characters", b->where, i + 1);
-		if (status == TDM_OK)
-			status = tdm_dictionary_add(out, b->arena, tdm_entity_deny, view.text, view.n);
-	}
-	if (status == TDM_OK)
-		status = tdm_dictionary_build(out, b->arena);
-	return status == TDM_OK ? TDM_OK : tdm_fail(b->error, status, "%s: no memory for the deny list", b->where);
-}
-
-static int make_scanner(const struct tdm_build *b, const struct tdm_strings *own, struct tdm_scanner **out) {
-	struct tdm_error why = {0};
-	int status = tdm_scanner_new(own->items, own->n, out, &why);
-	return status == TDM_OK ? TDM_OK : tdm_fail(b->error, status, "%s: patterns: %s", b->where, why.text);
-}
-
 static const struct tdm_model_ops ops = {.generate = generate, .embed_all = embed, .destroy = destroy};
+
+const struct tdm_detector *tdm_mask_detector(const struct tdm_model *m, int *level) {
+	const struct mask *mask = (const struct mask *)m;
+	if (m->ops != &ops)
+		return NULL;
+	*level = (int)mask->options.level;
+	return &mask->detector;
+}
+
+static int open_limit(const struct tdm_build *b, struct mask *m) {
+	m->local = tdm_build_role(b, "local");
+	if (m->local && m->local->leaves)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: local: %s sends bytes off this machine", b->where, m->local->name);
+	if (m->options.limit_clear >= 0 && !m->options.watch)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: limit_clear needs watch: yes", b->where);
+	if (m->local)
+		m->model.can &= m->local->can;
+	m->leaks = tdm_leaks_new();
+	return m->leaks ? TDM_OK : tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
+}
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	struct mask *m = tdm_build_model(b, sizeof *m, &ops, 0);
@@ -440,19 +388,24 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	m->model.can = m->inner->can & (TDM_CAN_TEXT | TDM_CAN_TOOLS | TDM_CAN_EMBED);
 	if (!m->model.can)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: inner: %s needs TEXT or EMBED", b->where, m->inner->name);
-	int status = read_key(b, m->options.key, m->key);
+	int status = tdm_master_key(b->where, b->folder, m->options.key, m->key, b->error);
 	if (status == TDM_OK)
-		status = read_deny(b, &m->options.deny, &m->detector.deny);
-	m->detector.allow = m->options.allow;
+		status = open_limit(b, m);
+	m->options.lists.folder = b->folder;
+	m->options.lists.embedded = b->embedded;
 	if (status == TDM_OK)
-		status = make_scanner(b, &m->options.patterns, &m->detector.scanner);
+		status = tdm_detector_open(&m->detector, b->arena, b->where, &m->options.lists, b->error);
+	m->model.hides = m->detector.tagger.weights ? 3 : 1; // a request raises the level up to it
 	if (status == TDM_OK)
 		*out = &m->model;
+	else
+		tdm_leaks_free(m->leaks);
 	return status;
 }
 
 static const struct tdm_role roles[] = {
     {"inner", 0, 1, 1, "the model that sees tokens instead of private values"},
+    {"local", TDM_CAN_TEXT, 0, 1, "a model at home that answers when the limit is reached; without one: refused"},
 };
 
 static const struct tdm_option rows[] = {
@@ -463,8 +416,25 @@ static const struct tdm_option rows[] = {
      .min = 0,
      .max = 3,
      .help = "what is hidden: 0 nothing, 1 secrets and hard identifiers (numbers of cards, accounts, people and "
-             "firms), 2 also contacts (e-mail, phone, IP); 3 as 2: "
-             "names and places are not recognised"},
+             "firms), 2 also contacts (e-mail, phone, IP, users), dates of birth and positions; 3 also dates, ages and "
+             "links; with detect: [rules, tagger] also persons and addresses at 2, organisations and places at 3"},
+    {.name = "detect",
+     .type = TDM_OPT_LIST,
+     .offset = offsetof(struct options, lists.detect),
+     .standard = "rules",
+     .help = "how private values are found: rules (patterns and check digits), tagger (names and addresses)"},
+    {.name = "bias",
+     .type = TDM_OPT_NUMBER,
+     .offset = offsetof(struct options, lists.bias),
+     .standard = "-60",
+     .min = -1000,
+     .max = 1000,
+     .help = "of the tagger: lower hides more and lets less through"},
+    {.name = "weights",
+     .type = TDM_OPT_STRING,
+     .offset = offsetof(struct options, lists.weights),
+     .standard = "embedded:tagger",
+     .help = "of the tagger: a file that tandem fit-tagger made, or embedded:NAME"},
     {.name = "note",
      .type = TDM_OPT_BOOL,
      .offset = offsetof(struct options, note),
@@ -477,20 +447,43 @@ static const struct tdm_option rows[] = {
      .help = "put the values back into the answer"},
     {.name = "deny",
      .type = TDM_OPT_LIST,
-     .offset = offsetof(struct options, deny),
+     .offset = offsetof(struct options, lists.deny),
      .help = "exact strings that never leave (project names, customers)"},
+    {.name = "packs",
+     .type = TDM_OPT_LIST,
+     .offset = offsetof(struct options, lists.packs),
+     .help = "countries whose numbers are looked for, by their codes (us, uk, de ...); default: all"},
     {.name = "patterns",
      .type = TDM_OPT_LIST,
-     .offset = offsetof(struct options, patterns),
+     .offset = offsetof(struct options, lists.patterns),
      .help = "regular expressions of what never leaves (numbers of customers), in any letter case"},
     {.name = "allow",
      .type = TDM_OPT_LIST,
-     .offset = offsetof(struct options, allow),
+     .offset = offsetof(struct options, lists.allow),
      .help = "exact strings that recognisers and patterns leave alone (test numbers, an address of your own)"},
     {.name = "key",
      .type = TDM_OPT_STRING,
      .offset = offsetof(struct options, key),
      .help = "\"env:NAME\" or \"file:PATH\" of the key tokens are made with; default: a random one per process"},
+    {.name = "watch",
+     .type = TDM_OPT_BOOL,
+     .offset = offsetof(struct options, watch),
+     .standard = "yes",
+     .help = "look also for what leaves in clear at this level, for the receipt and tandem leaks"},
+    {.name = "limit",
+     .type = TDM_OPT_INT,
+     .offset = offsetof(struct options, limit),
+     .standard = "-1",
+     .min = -1,
+     .max = TDM_MAX_VALUES,
+     .help = "most private values that one conversation may show, as tokens or in clear; -1: any number"},
+    {.name = "limit_clear",
+     .type = TDM_OPT_INT,
+     .offset = offsetof(struct options, limit_clear),
+     .standard = "-1",
+     .min = -1,
+     .max = TDM_MAX_VALUES,
+     .help = "most of them in clear; -1: any number"},
     {.name = "bits",
      .type = TDM_OPT_INT,
      .offset = offsetof(struct options, bits),

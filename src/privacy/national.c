@@ -178,12 +178,13 @@ enum tdm_check tdm_valid_uk_dl(const char *s, int n) {
 }
 
 enum tdm_check tdm_valid_de_id(const char *s, int n) {
-	int counts[10] = {0}, most = 0;
+	int counts[10] = {0}, most = 0, repeated = 0;
 	for (int i = 0; i < 10; i++) {
 		int *count = &counts[s[i] - '0'];
 		most = ++*count > most ? *count : most;
+		repeated += *count == 2;
 	}
-	return *s == '0' || most > 3 || most < 2 ? TDM_CHECK_NONE : tdm_valid_mod_11_10(s, n);
+	return *s == '0' || most > 3 || repeated != 1 ? TDM_CHECK_NONE : tdm_valid_mod_11_10(s, n);
 }
 
 static int digit_sum(int v) {

@@ -21,8 +21,8 @@
 	X(hs_scan)
 TDM_LIBRARY(lib, TDM_SO_hs, CALLS);
 
-#define MAX_PATTERNS 800
-#define MAX_PATTERN_BYTES 400
+#define MAX_PATTERNS 1000
+#define MAX_PATTERN_BYTES 1000
 #define MAX_OWN 64
 #define MAX_IDLE 64
 #define WORD_ID 1000 // ids from here on are context words
@@ -118,10 +118,10 @@ static bool collect(struct tdm_scanner *s, struct patterns *p) {
 		unsigned flags = row->flags & TDM_ENTITY_CASELESS ? HS_FLAG_CASELESS : 0;
 		if (i >= 64 * TDM_ENTITY_SETS || !collect_words(s, i))
 			return false;
-		if (row->pattern && *row->pattern && !add_pattern(p, row->pattern, flags, (unsigned)i))
+		if (row->pattern && *row->pattern && *row->pattern != '#' && !add_pattern(p, row->pattern, flags, (unsigned)i))
 			return false;
 	}
-	if (!tdm_compact_prepare() || !add_pattern(p, TDM_COMPACT_PATTERN, 0, TDM_ANCHOR_COMPACT))
+	if (!tdm_compact_prepare())
 		return false;
 	for (size_t i = 0; i < s->n_words; i++)
 		if (!add_word(p, &s->words[i], WORD_ID + (unsigned)i))
@@ -324,4 +324,24 @@ void tdm_scan_release(struct tdm_scan *scan) {
 	free(scan->words);
 	free(scan->own);
 	*scan = (struct tdm_scan){0};
+}
+
+int tdm_scanner_name(struct tdm_scanner *s, const char *name, uint64_t rows[TDM_ENTITY_SETS], struct tdm_error *err) {
+	char text[128];
+	size_t n = 0;
+	struct tdm_scan found;
+	for (const char *p = name; *p && n + 2 < sizeof text; p++) {
+		if (p > name && isupper((unsigned char)*p) && islower((unsigned char)p[-1]))
+			text[n++] = ' ';
+		text[n++] = *p;
+	}
+	text[n] = 0;
+	int status = tdm_scanner_scan(s, text, n, &found, err);
+	if (status != TDM_OK)
+		return status;
+	for (size_t i = 0; i < found.n_words; i++)
+		for (int k = 0; k < TDM_ENTITY_SETS; k++)
+			rows[k] |= found.words[i].rows[k];
+	tdm_scan_release(&found);
+	return TDM_OK;
 }

@@ -8,10 +8,9 @@ struct tdm_scanner;
 
 struct tdm_anchor {
 	uint32_t end;    // offset just after the match
-	uint32_t entity; // index of the first row with this pattern, or TDM_ANCHOR_COMPACT
+	uint32_t entity; // index of the first row with this pattern
 };
-#define TDM_ANCHOR_COMPACT 900 // the end of what rows with a shape may describe
-struct tdm_word {              // a context word
+struct tdm_word { // a context word
 	uint32_t start, end;
 	const uint64_t *rows; // TDM_ENTITY_SETS words; bit i: row i of tdm_entities lists it
 };
@@ -23,6 +22,9 @@ struct tdm_scan { // what a scan found, in order of `end`; heap
 	struct tdm_word *words;
 	struct tdm_own *own;
 	size_t n_anchors, cap_anchors, n_words, cap_words, n_own, cap_own;
+	// Set by the caller before it weighs the evidence; sets of rows, NULL = none.
+	const uint64_t *named; // for which the name of the field speaks that holds the text
+	const uint64_t *off;   // of packs that are not wanted
 };
 
 // Compiles every row once, and the operator's own patterns (own[0..n_own), Vectorscan's syntax, any letter case; all of
@@ -33,3 +35,5 @@ void tdm_scanner_free(struct tdm_scanner *s); // NULL is allowed
 // text[n] must be 0 (it is scanned too: an end of text is an end of a word). Fails closed: TDM_EGUARD, TDM_ENOMEM.
 int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct tdm_scan *out, struct tdm_error *err);
 void tdm_scan_release(struct tdm_scan *scan);
+// Adds to rows those for which a word in the name of a field speaks: "cardNumber", "date_of_birth".
+int tdm_scanner_name(struct tdm_scanner *s, const char *name, uint64_t rows[TDM_ENTITY_SETS], struct tdm_error *err);

@@ -13,8 +13,10 @@ struct tdm_scanner *shared_scanner(void) {
 }
 
 int main(int argc, char **argv) {
-	static int (*const groups[])(void) = {tdm_test_vectors, tdm_test_national, tdm_test_token, tdm_test_restore,
-	                                      tdm_test_detect,  tdm_test_egress,   tdm_test_mask};
+	static int (*const groups[])(void) = {tdm_test_vectors, tdm_test_national, tdm_test_catalogue, tdm_test_secrets,
+	                                      tdm_test_token,   tdm_test_restore,  tdm_test_detect,    tdm_test_egress,
+	                                      tdm_test_mask,    tdm_test_delegate, tdm_test_perturb,   tdm_test_retrieve,
+	                                      tdm_test_names};
 	int status = run_groups(argc, argv, groups, (int)(sizeof groups / sizeof *groups));
 	tdm_scanner_free(scanner);
 	return status;

@@ -96,6 +96,8 @@ static void unmake(void) {
 
 static const struct tdm_form *wanted; // of the answers; NULL = any
 
+static const char *tenant; // of the request that is asked next; NULL = nobody's
+
 // One user message (and a system message before it, unless NULL). Privacy: the objective.
 static const char *ask_as(const char *system, const char *user, int privacy, const char *session) {
 	struct tdm_message m[] = {{.from = TDM_FROM_SYSTEM, .text = system, .len = system ? strlen(system) : 0},
@@ -112,6 +114,7 @@ static const char *ask_as(const char *system, const char *user, int privacy, con
 	assert_int_equal(tdm_run_init(&a.run, &per_request, 1), TDM_OK);
 	a.run.objective.privacy = privacy;
 	a.run.objective.session = session;
+	a.run.tenant = tenant;
 	tdm_collect_init(&a.collect, 1 << 20, NULL, &per_request);
 	a.status = tdm_generate(a.model, &a.run, &r, &a.collect.sink, &a.result);
 	assert_null(a.run.egress); // popped, whatever happened
@@ -280,7 +283,35 @@ static void tokens_differ_between_conversations(void **state) {
 	assert_false(sent(first));
 	ask_as("be brief", "dear eve@example.org, bob@example.org", 0, "one");
 	assert_true(sent(first));
-	a.run.tenant = NULL;
+	unmake();
+}
+
+static void a_limit_stops_what_would_show_more(void **state) {
+	make("{level: 2, limit: 1}");
+	ask_as(NULL, "bob@example.org", 0, "s");
+	assert_int_equal(a.status, TDM_OK);
+	ask_as(NULL, "eve@example.org", 0, "s");
+	assert_int_equal(a.status, TDM_EPRIVACY);
+	unmake();
+	make("{level: 1, limit_clear: 0}");
+	ask_as(NULL, "bob@example.org", 0, "s"); // in clear at this level
+	assert_int_equal(a.status, TDM_EPRIVACY);
+	unmake();
+}
+
+static void S71_S72_another_tenant_has_other_tokens_for_the_same_session(void **state) {
+	char first[64], forged[96];
+	make("{level: 2}");
+	tenant = "one";
+	ask_as(NULL, "bob@example.org", 0, "s");
+	snprintf(first, sizeof first, "%.14s", strstr(inner.seen.data, "EMAIL_"));
+	tenant = "two";
+	ask_as(NULL, "bob@example.org", 0, "s");
+	assert_false(sent(first));
+	snprintf(forged, sizeof forged, "who is %s?", first);
+	assert_string_equal(ask_as(NULL, forged, 0, "s"), forged); // the other's token comes back as it was
+	assert_false(sent(first));
+	tenant = NULL;
 	unmake();
 }
 
@@ -484,7 +515,7 @@ static void demand_15_generated_conversations_come_back(void **state) {
 	tdm_bytes_init(&system, 1 << 16);
 	tdm_bytes_init(&user, 1 << 16);
 	make("{level: 2, deny: [\"Projekt Blau\"]}");
-	for (int k = 0; k < 3000; k++) {
+	for (int k = 0; k < (TDM_SANITIZED ? 600 : 3000); k++) {
 		char canaries[4][64];
 		for (int i = 0; i < 4; i++)
 			make_canary(&rng, canaries[i]);
@@ -549,6 +580,8 @@ int tdm_test_mask(void) {
 	    cmocka_unit_test(secrets_are_one_way),
 	    cmocka_unit_test(S74_a_forged_token_comes_back_as_it_was),
 	    cmocka_unit_test(tokens_differ_between_conversations),
+	    cmocka_unit_test(a_limit_stops_what_would_show_more),
+	    cmocka_unit_test(S71_S72_another_tenant_has_other_tokens_for_the_same_session),
 	    cmocka_unit_test(stop_strings_and_system_text_are_masked),
 	    cmocka_unit_test(level_0_is_the_inner_model_and_a_wish_raises_it),
 	    cmocka_unit_test(unchanged_pieces_pass_as_they_are),
