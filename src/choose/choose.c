@@ -49,24 +49,22 @@ static bool is_kind(const struct tdm_model *m, const char *name) {
 	return m->kind && !strcmp(m->kind->name, name);
 }
 
-// Is there a way through the tree to a source without passing `kind`? leaving: sources that stay here do not count.
-static bool avoids(const struct tdm_model *m, const char *kind, bool leaving) {
-	if (is_kind(m, kind) || (leaving && !m->leaves))
+// Is there a way through the tree to a source without passing `kind`?
+static bool avoids(const struct tdm_model *m, const char *kind) {
+	if (is_kind(m, kind))
 		return false;
 	for (size_t i = 0; i < m->n_parts; i++)
-		if (avoids(m->parts[i], kind, leaving))
+		if (avoids(m->parts[i], kind))
 			return true;
 	return m->n_parts == 0;
 }
 
 static bool meets_privacy(const struct tdm_model *arm, const struct tdm_objective *o) {
-	if (o->privacy <= 0 || !arm->leaves)
-		return true;
-	return o->privacy <= TDM_MASK_KEEPS && !avoids(arm, "mask", true);
+	return o->privacy <= 0 || !tdm_leaves_below(arm, o->privacy);
 }
 
 static bool meets_trust(const struct tdm_model *arm, const struct tdm_objective *o) {
-	return o->trust <= 0 || (o->trust <= MOST_TRUST && !avoids(arm, "guard", false));
+	return o->trust <= 0 || (o->trust <= MOST_TRUST && !avoids(arm, "guard"));
 }
 
 // Of the dearest source that the arm may call.
@@ -143,9 +141,10 @@ static int refuse(const struct choose *c, struct tdm_run *run, const struct view
 	if (v->n_private == 0)
 		return tdm_fail(
 		    &run->error, TDM_EPRIVACY,
-		    o->privacy > TDM_MASK_KEEPS
+		    o->privacy == 4
 		        ? "%s: privacy %d lets nothing leave this machine, but every model to choose from sends bytes out"
-		        : "%s: privacy %d needs a mask before anything leaves, but no model to choose from has one",
+		        : "%s: privacy %d needs a mask that hides so much before anything leaves, but no model to choose from "
+		          "has one",
 		    c->model.name, o->privacy);
 	if (v->n_trusted == 0)
 		return tdm_fail(&run->error, TDM_EOBJECTIVE, "%s: no model to choose from gives trust %d", c->model.name,

@@ -2,8 +2,9 @@
 #include "cli/embedded.h"
 #include <string.h>
 
-#define FILE_ROWS(X) \
-	X(small, "small") X(large, "large") X(route, "route") X(cascade, "cascade") X(settings, "tandem.yaml")
+#define FILE_ROWS(X)  \
+	X(small, "small") \
+	X(large, "large") X(route, "route") X(cascade, "cascade") X(tagger, "tagger") X(settings, "tandem.yaml")
 #define X(symbol, name) extern const char tdm_embedded_##symbol[], tdm_embedded_##symbol##_end[];
 FILE_ROWS(X)
 #undef X

@@ -2,5 +2,5 @@
 #pragma once
 #include <stddef.h>
 
-// NULL when the program has no such file; *n = its bytes. Names: small, large, route, tandem.yaml.
+// NULL when the program has no such file; *n = its bytes. Names: small, large, route, cascade, tagger, tandem.yaml.
 const void *tdm_embedded(const char *name, size_t *n);

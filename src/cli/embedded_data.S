@@ -27,5 +27,10 @@ EMBED(cascade, "weights/cascade.json")
 #else
 ABSENT(cascade)
 #endif
+#if __has_include("../../weights/tagger/tagger.bin")
+EMBED(tagger, "weights/tagger/tagger.bin")
+#else
+ABSENT(tagger)
+#endif
 EMBED(settings, "tandem.yaml")
 .section .note.GNU-stack, "", @progbits

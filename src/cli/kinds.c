@@ -32,6 +32,9 @@ const struct tdm_kind *const tdm_kinds[] = {
     &tdm_kind_shepherd,
     // privacy
     &tdm_kind_mask,
+    &tdm_kind_delegate,
+    &tdm_kind_perturb,
+    &tdm_kind_retrieve,
     // trust
     &tdm_kind_guard,
     // all four goals

@@ -15,6 +15,19 @@ static const struct tdm_command *find_command(const char *name) {
 	return NULL;
 }
 
+// "certify leak" is the command certify-leak. *at: the first word behind its name.
+static const struct tdm_command *find_named(int argc, char **argv, int *at) {
+	char name[64];
+	const struct tdm_command *c = NULL;
+	*at = 2;
+	if (argc > 2 && argv[2][0] != '-') {
+		snprintf(name, sizeof name, "%s-%s", argv[1], argv[2]);
+		c = find_command(name);
+		*at += c != NULL;
+	}
+	return c ? c : find_command(argv[1]);
+}
+
 static void print_group(const char *group, const char *title) {
 	printf("\n%s\n", title);
 	for (size_t i = 0; tdm_commands[i]; i++)
@@ -138,7 +151,8 @@ int main(int argc, char **argv) {
 		print_help();
 		return argc < 2 ? 2 : 0;
 	}
-	const struct tdm_command *c = find_command(argv[1]);
+	int at;
+	const struct tdm_command *c = find_named(argc, argv, &at);
 	if (!c) {
 		fprintf(stderr, "tandem: unknown command \"%s\"; tandem --help lists the commands\n", argv[1]);
 		return 2;
@@ -150,7 +164,7 @@ int main(int argc, char **argv) {
 	struct tdm_arena arena;
 	struct tdm_error err = {0};
 	tdm_arena_init(&arena, ARENA_LIMIT_BYTES);
-	struct words w = {.argv = argv, .argc = argc, .at = 2};
+	struct words w = {.argv = argv, .argc = argc, .at = at};
 	int status = run_command(c, &w, &arena, &err);
 	if (status && err.text[0])
 		fprintf(stderr, "tandem: %s\n", err.text);

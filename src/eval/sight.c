@@ -79,7 +79,7 @@ static void saw(struct tdm_tap *tap, const struct tdm_model *source, const char 
 
 void tdm_sight_init(struct tdm_sight *s, const struct tdm_gym_item *item, const struct tdm_model *const *sources,
                     const bool *covered, size_t n_sources) {
-	*s = (struct tdm_sight){.tap = {saw}, .item = item, .sources = sources};
+	*s = (struct tdm_sight){.tap = {.saw = saw}, .item = item, .sources = sources};
 	s->covered = covered;
 	s->n_sources = n_sources;
 	pthread_mutex_init(&s->lock, NULL);

@@ -142,14 +142,14 @@ static int take_receipt(struct reader *r, const struct tdm_value *v) {
 	const char *state = tdm_get_string(v, "state"), *id = tdm_get_string(v, "receipt");
 	const char *currency = tdm_get_string(tdm_get(v, "cost"), "currency");
 	bool has_score = false;
-	if (tdm_get_number(v, "created", 0) < (double)r->o->since_s)
+	if (!id || tdm_get_number(v, "created", 0) < (double)r->o->since_s) // documents have no id of a receipt
 		return TDM_OK;
 	r->t->n_read++;
 	const struct tdm_value *row = find_decision(r, decisions, &has_score);
 	bool is_whole = state && (!strcmp(state, "complete") || !strcmp(state, "incomplete"));
 	r->t->n_without += !row;
 	r->t->n_unfinished += row && !is_whole;
-	if (!row || !is_whole || !id)
+	if (!row || !is_whole)
 		return TDM_OK;
 	struct tdm_traffic_item *item = add_item(r);
 	if (!item || !(item->id = tdm_arena_string(r->arena, id)))

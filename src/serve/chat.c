@@ -9,6 +9,7 @@
 #include "models/sources.h"
 #include "serve/entry.h"
 #include "serve/responses.h"
+#include "serve/seen.h"
 #include <limits.h>
 #include <string.h>
 
@@ -41,6 +42,7 @@ struct chat {
 	struct tdm_call_context *c;
 	const struct tdm_format *format;
 	struct tdm_chat_request request;
+	struct tdm_seen seen; // what its models were asked, where the client asked for that
 	struct tdm_model *model;
 	struct tdm_run run;
 	struct tdm_chat_head head;
@@ -428,6 +430,8 @@ static int prepare(struct chat *chat) {
 	int status = read_request(chat);
 	if (!status && chat->request.has_seed)
 		chat->run.seed = chat->request.seed;
+	if (!status && chat->request.objective.seen)
+		status = tdm_seen_open(chat->c, &chat->seen, &chat->run);
 	if (!status)
 		status = tdm_entry_aim(chat->c, &chat->run, chat->request.model, &chat->request.objective, &chat->model);
 	if (status)
@@ -475,12 +479,13 @@ static void release(struct chat *chat) {
 		tdm_arena_release(&choice->arena);
 	}
 	tdm_bytes_release(&chat->event);
+	tdm_seen_release(&chat->seen);
 	pthread_mutex_destroy(&chat->lock);
 }
 
 static void answer(struct chat *chat, int status) {
 	status = close_record(chat, status);
-	const char *receipt = tdm_entry_receipt(chat->c, chat->run.record);
+	const char *receipt = tdm_seen_add(&chat->seen, chat->c->arena, tdm_entry_receipt(chat->c, chat->run.record));
 	if (chat->request.stream && (!status || tdm_exchange_committed(chat->c->x))) {
 		end_stream(chat, status, receipt);
 	} else if (status) {

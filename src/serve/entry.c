@@ -5,6 +5,7 @@
 #include "serve/entry.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/format.h"
 #include "base/log.h"
 #include "ledger/metric.h"
 #include "ledger/receipt.h"
@@ -32,7 +33,7 @@ static int begin(struct tdm_call_context *c, struct tdm_run *run, const char *en
 	struct tdm_record *r = run->record;
 	r->endpoint = endpoint;
 	r->queue_us = tdm_now_us() - tdm_exchange_arrived_us(c->x);
-	snprintf(r->request_id, sizeof r->request_id, "%s", c->request_id);
+	tdm_print(r->request_id, sizeof r->request_id, "%s", c->request_id);
 	keyed_hash(c->server, body->data, body->len, r->request_hash);
 	tdm_exchange_set(c->x, "x-tandem-receipt", r->id);
 	run->cancelled = tdm_exchange_cancelled(c->x);
@@ -212,12 +213,12 @@ void tdm_entry_commit(struct tdm_call_context *c, const struct tdm_record *r, co
 	if (served)
 		tdm_exchange_set(x, "x-tandem-served", served);
 	if (d) {
-		snprintf(text, sizeof text, "%s=%s", d->kind, d->choice);
+		tdm_print(text, sizeof text, "%s=%s", d->kind, d->choice);
 		tdm_exchange_set(x, "x-tandem-decision", text);
 	}
 	if (r->cache)
 		tdm_exchange_set(x, "x-tandem-cache", r->cache);
-	snprintf(text, sizeof text, "%lld", (long long)(tdm_now_us() - tdm_exchange_arrived_us(x)) / 1000);
+	tdm_print(text, sizeof text, "%lld", (long long)(tdm_now_us() - tdm_exchange_arrived_us(x)) / 1000);
 	tdm_exchange_set(x, "openai-processing-ms", text);
 	tdm_set_warnings(x, r);
 }
@@ -226,6 +227,6 @@ void tdm_entry_figures(struct tdm_call_context *c, const struct tdm_record *r) {
 	char text[48];
 	snprintf(text, sizeof text, "%.9g", tdm_record_cost(r));
 	tdm_exchange_set(c->x, "x-tandem-cost", text);
-	snprintf(text, sizeof text, "%lld", (long long)(r->total_us > r->model_us ? r->total_us - r->model_us : 0));
+	tdm_print(text, sizeof text, "%lld", (long long)(r->total_us > r->model_us ? r->total_us - r->model_us : 0));
 	tdm_exchange_set(c->x, "x-tandem-overhead-us", text);
 }

@@ -1,5 +1,6 @@
 // Exchange: one request and its answer on the wire. Connections, threads and time limits: http.c.
 #include "base/clock.h"
+#include "base/format.h"
 #include "serve/http_parts.h"
 #include <errno.h>
 #include <stdio.h>
@@ -206,7 +207,7 @@ static void puts_line(struct tdm_bytes *b, const char *name, const char *value) 
 static void add_head(struct tdm_exchange *x, int status, const char *content_type) {
 	x->last |= !x->head.keep_alive || x->unread || atomic_load(&x->http->closing);
 	char line[64];
-	tdm_bytes_add(&x->out, line, (size_t)snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", status, reason(status)));
+	tdm_bytes_add(&x->out, line, (size_t)tdm_print(line, sizeof line, "HTTP/1.1 %d %s\r\n", status, reason(status)));
 	puts_line(&x->out, "Date", date());
 	if (content_type)
 		puts_line(&x->out, "Content-Type", content_type);

@@ -192,7 +192,7 @@ static bool read_field(struct tdm_head *h, char *line) {
 
 const char *tdm_head_value(const struct tdm_head *h, const char *name) {
 	for (size_t i = 0; i < h->n_fields; i++)
-		if (!strcasecmp(h->fields[i].name, name))
+		if ((*h->fields[i].name | 0x20) == (*name | 0x20) && !strcasecmp(h->fields[i].name, name))
 			return h->fields[i].value;
 	return NULL;
 }

@@ -1,7 +1,7 @@
 // Live: the requests that are being answered now, for the admin page.
 #include "base/clock.h"
+#include "base/format.h"
 #include "serve/server_parts.h"
-#include <stdio.h>
 #include <string.h>
 
 #define MOST_SHOWN 100
@@ -10,8 +10,8 @@ void tdm_live_begin(struct tdm_call_context *c, const struct tdm_record *r) {
 	struct tdm_live_list *l = &c->server->live;
 	struct tdm_live *live = &c->live;
 	*live = (struct tdm_live){.listed = true, .endpoint = r->endpoint, .arrived_us = tdm_exchange_arrived_us(c->x)};
-	snprintf(live->id, sizeof live->id, "%s", r->id);
-	snprintf(live->model, sizeof live->model, "%s", r->requested);
+	tdm_print(live->id, sizeof live->id, "%s", r->id);
+	tdm_print(live->model, sizeof live->model, "%s", r->requested);
 	pthread_mutex_lock(&l->mutex);
 	live->next = l->first;
 	if (l->first)

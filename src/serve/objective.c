@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[] = {"quality", "max_cost", "max_latency_ms", "privacy", "trust",
-                                     "strict",  "session",  "receipt",        "trace",   "cache_similarity"};
+static const char *const fields[] = {"quality", "max_cost", "max_latency_ms", "privacy",          "trust", "strict",
+                                     "session", "receipt",  "trace",          "cache_similarity", "seen"};
 static const char *const privacy_words[] = {"none", "secrets", "personal", "strict", "local"};
 static const char *const receipt_words[] = {"full", "id", "none"};
 
@@ -59,10 +59,10 @@ static int set_latency(const struct tdm_value *v, struct tdm_objective *o, struc
 }
 
 static int set_words(const struct tdm_value *v, const char *field, struct tdm_objective *o, struct tdm_error *err) {
-	if (!strcmp(field, "strict") || !strcmp(field, "trace")) {
+	if (!strcmp(field, "strict") || !strcmp(field, "trace") || !strcmp(field, "seen")) {
 		if (v->type != TDM_BOOL)
 			return wrong(err, field, "true or false");
-		*(*field == 's' ? &o->strict : &o->trace) |= v->truth;
+		*(*field == 't' ? &o->trace : field[1] == 't' ? &o->strict : &o->seen) |= v->truth;
 	} else if (!strcmp(field, "session")) {
 		if (v->type != TDM_STRING || v->len > 128)
 			return wrong(err, field, "a string of at most 128 bytes");

@@ -3,6 +3,9 @@
 #define TDM_PAGES(X)                                                    \
 	X(index, "/", "web/index.html", HTML)                               \
 	X(admin, "/admin", "web/admin.html", HTML)                          \
+	X(seen, "/seen", "web/seen.html", HTML)                             \
+	X(seen_css, "/web/seen.css", "web/seen.css", CSS)                   \
+	X(seen_js, "/web/seen.js", "web/seen.js", SCRIPT)                   \
 	X(icon_svg, "/web/icon.svg", "web/icon.svg", SVG)                   \
 	X(base_css, "/web/base.css", "web/base.css", CSS)                   \
 	X(playground_css, "/web/playground.css", "web/playground.css", CSS) \

@@ -1,5 +1,6 @@
 // Routes: from a path to its handler. A new path: a row in `routes`.
 #include "base/log.h"
+#include "base/format.h"
 #include "ledger/metric.h"
 #include "serve/format.h"
 #include "serve/server_parts.h"
@@ -59,6 +60,7 @@ static const struct route routes[] = {
     {"GET", "/tree", TDM_KEY, tdm_handle_tree, NULL},
     {"GET", "/", TDM_ANYBODY, tdm_handle_page, NULL},
     {"GET", "/admin", TDM_ANYBODY, tdm_handle_page, NULL},
+    {"GET", "/seen", TDM_ANYBODY, tdm_handle_page, NULL},
     {"GET", "/web/", TDM_ANYBODY, NULL, tdm_handle_page_file},
     {"GET", "/admin/stats/", TDM_ADMIN, NULL, tdm_handle_stats},
     {"GET", "/health", TDM_ANYBODY, tdm_handle_health, NULL},
@@ -157,7 +159,7 @@ static bool good_request_id(const char *id) {
 void tdm_set_request_id(struct tdm_call_context *c) {
 	const char *given = tdm_exchange_header(c->x, "x-request-id");
 	if (good_request_id(given))
-		snprintf(c->request_id, sizeof c->request_id, "%s", given);
+		tdm_print(c->request_id, sizeof c->request_id, "%s", given);
 	else
 		tdm_make_id(c->request_id, "req_");
 	tdm_exchange_set(c->x, "x-request-id", c->request_id);
@@ -168,7 +170,7 @@ void tdm_set_request_id(struct tdm_call_context *c) {
 static void count_plain(const struct tdm_call_context *c) {
 	char status[16];
 	int failed = c->error.status;
-	snprintf(status, sizeof status, "%d", failed ? tdm_status_info(failed)->http : 200);
+	tdm_print(status, sizeof status, "%d", failed ? tdm_status_info(failed)->http : 200);
 	tdm_metric_add(TDM_METRIC_REQUESTS, 1,
 	               TDM_LABELS(c->endpoint ? c->endpoint : "unknown", NULL, status, failed ? "refused" : "complete"));
 	tdm_log(failed ? TDM_INFO : TDM_DEBUG, "request", NULL, " request=%s endpoint=%s status=%s error=%s", c->request_id,

@@ -156,6 +156,7 @@ int tdm_server_use(struct tdm_server *s, struct tdm_setup *setup, struct tdm_err
 	s->setup = setup;
 	s->fault[0] = 0;
 	pthread_mutex_unlock(&s->mutex);
+	tdm_keep_certificates(s->ledger, setup);
 	tdm_metric_add(TDM_METRIC_RELOADS, 1, TDM_LABELS("ok"));
 	if (old) {
 		old->next = s->older;
