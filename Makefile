@@ -22,7 +22,7 @@ USES_cost     := models engine ledger assure base
 USES_privacy  := models engine ledger assure base
 USES_trust    := models engine ledger assure base
 USES_choose   := models engine ledger assure base
-USES_learn    := models engine ledger assure base
+USES_learn    := privacy models engine ledger assure base
 USES_eval     := models engine ledger assure base
 USES_serve    := models engine ledger assure base
 USES_cli      := serve eval learn choose trust privacy cost quality models engine ledger assure base
@@ -87,7 +87,7 @@ $(B)/%.o: %.c
 $(B)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -MMD -MP -c $< -o $@
-$(B)/src/cli/embedded_data.o: tandem.yaml $(wildcard weights/*.gguf weights/*.json)
+$(B)/src/cli/embedded_data.o: tandem.yaml $(wildcard weights/*.gguf weights/*.json weights/tagger/*.bin)
 $(B)/src/serve/pages_data.o: $(wildcard web/*)
 
 define MODULE
@@ -167,6 +167,10 @@ $(B)/identifiers: $(B)/tests/tools/identifiers.o $(foreach m,privacy $(USES_priv
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 bench-identifiers: $(B)/identifiers ## published test numbers that the mask finds, in DATA=folder
 	bench/identifiers $(B)/identifiers "$(DATA)"
+$(B)/privacy_sets: $(B)/tests/tools/privacy_sets.o $(foreach m,eval $(USES_eval) privacy $(USES_privacy),$(call archive,$(m)))
+	$(CC) $(LDFLAGS) $(filter %.o,$^) $(call whole,eval privacy) $(foreach m,$(USES_privacy),$(call archive,$(m))) -o $@ $(LDLIBS)
+bench-privacy: $(B)/privacy_sets ## what the mask hides and leaves of labelled texts, in DATA=folder; BIAS= of the tagger
+	bench/privacy $(B)/privacy_sets "$(DATA)" $(BIAS)
 bench-mask: $(B)/identifiers ## what the mask's patterns cost
 	$(B)/identifiers time
 $(B)/bench_model: $(B)/tests/tools/bench_model.o $(call archive,engine) $(call archive,base) # for bench/engine
@@ -216,6 +220,8 @@ integration: all ## the real program with real clients
 # --- rules about the source
 layers: ## no upward include and no upward call
 	scripts/layers
+egress: ## one way out of the machine, and it asks the egress chain
+	scripts/egress
 budget: ## size and complexity of functions and files
 	scripts/budget
 exports: $(B)/libtandem.so ## libtandem.so exports what include/ declares
@@ -224,8 +230,8 @@ format: ## clang-format, checked
 	clang-format --dry-run -Werror $$(git ls-files 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]')
 banned: ## functions without a bound or an error
 	scripts/banned
-rules: ## the three scripts above find what is planted for them
-	set -e; for t in layers budget banned; do tests/scripts/$$t.sh; done
+rules: ## these scripts find what is planted for them
+	set -e; for t in layers egress budget banned; do tests/scripts/$$t.sh; done
 
 pair: all ## rebuild the embedded default pair (hours of CPU)
 	weights/make-pair
@@ -249,8 +255,19 @@ bench-curves: all ## accuracy against cost of every kind on one plot: docs/figur
 	bench/curves $(SEED) $(N)
 bench-replay: all ## published figures of RouteLLM and ZeroEval from their outcomes, in DATA=folder
 	bench/replay $(DATA)
+bench-pupa: all ## what leaves of PUPA's queries by a mask and by every form of delegate, with the shipped pair, in DATA=folder
+	node bench/pupa.mjs $(DATA)
 bench-routing: all ## what routers are worth on RouteLLM's outcomes, in DATA=folder
 	node bench/routing.mjs $(DATA)
+restore-proof: $(B)/unit-privacy ## a million random cuts of streams with tokens, beside the unit tests
+	RESTORE_CUTS=$${RESTORE_CUTS:-1000000} $(B)/unit-privacy $$(tests/group privacy restore)
+bench-restore: all ## tokens through the large model on the gym's passages: how many come back, and what masking costs in right answers
+	$(B)/tandem eval --models large,masked --families read,message,unanswerable --n $${N:-900} --seed $${SEED:-71} gym
+mutation: all ## protections of private values, switched off one by one in a copy: each time a test must fail
+	tests/mutation/run
+EGRESS_N ?= 1000000
+egress-proof: all ## EGRESS_N conversations with canaries through a mask to a recording upstream: nothing leaves, all comes back
+	node tests/egress/run.mjs $(EGRESS_N)
 fuzz: ## libFuzzer on the parsers, FUZZ_SECONDS each
 	tests/fuzz/run
 
@@ -258,4 +275,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-front bench-certified bench-curves bench-replay bench-routing bench-identifiers bench-mask fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers egress budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-front bench-certified bench-curves bench-replay bench-routing bench-pupa bench-identifiers bench-mask egress-proof bench-restore restore-proof mutation fuzz clean

@@ -37,7 +37,11 @@ ${withoutPair ? '' : `
   defer_down: {kind: defer, small: tiny, large: blind, threshold: 0.01}
   defer_wrong: {kind: defer, small: big, large: tiny, threshold: 0.01}
   exact_wrong: {kind: speculate, draft: tiny, target: big, gamma: 4, adaptive: no}
-  exact_down: {kind: speculate, draft: tiny, target: blind, gamma: 4}`}
+  exact_down: {kind: speculate, draft: tiny, target: blind, gamma: 4}
+  defer: {kind: defer, small: tiny, large: big, threshold: 0.01}
+  exact: {kind: speculate, draft: tiny, target: big, gamma: 4, adaptive: no}
+  defer_slow: {kind: deadline, inner: defer, ms: 12}
+  exact_slow: {kind: deadline, inner: exact, ms: 12}`}
 `);
 });
 after(async () => {
@@ -108,4 +112,20 @@ test('defer and speculate: who cannot take part is replaced where the promise al
   assert.equal((await ask('exact_wrong', question, greedy)).said, large.said); // wrong drafts change nothing
   const none = await ask('exact_down', question, greedy);                       // its answer would be nobody's
   assert.ok(none.status >= 400 && none.error, JSON.stringify(none));
+});
+
+test('defer and speculate: a large model that is slow ends at the deadline, on the way to the same answer', { skip: withoutPair }, async () => {
+  const schema = { type: 'array', items: { type: 'integer' }, minItems: 250, maxItems: 250 }; // nobody is done with it in time
+  const long = { temperature: 0, max_tokens: 700, response_format: { type: 'json_schema', json_schema: { name: 'list', strict: true, schema } } };
+  const question = 'Sort ascending: 52 11 87 35 60';
+  for (const kind of ['defer', 'exact']) {
+    const whole = await ask(kind, question, long), cut = await ask(`${kind}_slow`, question, long);
+    assert.equal(whole.status, 200, JSON.stringify(whole));
+    if (cut.status !== 200) { // not a word in time
+      assert.equal(cut.error, 'upstream_timeout');
+      continue;
+    }
+    assert.ok(cut.said.length < whole.said.length && whole.said.startsWith(cut.said), `${kind}: ${cut.said}`);
+    assert.deepEqual(cut.warnings, ['objective_missed']);
+  }
 });

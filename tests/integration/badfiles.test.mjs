@@ -133,6 +133,10 @@ const trees = {
     /keys.*TANDEM_NO_SUCH_KEY/],
   'a key in the settings': ['models:\n  a: {kind: script, answers: [x]}\nserve: {keys: ["sk-in-clear-text"]}\n', 2, /keys.*env:NAME/],
   'an address without http': ['models:\n  a: {kind: remote, url: "ftp://x/v1", model: m}\n', 2, /line 2: model a: .*url/],
+  'weights of a tagger that are none': ['models:\n  s: {kind: script, answers: [x]}\n' +
+    '  a: {kind: mask, inner: s, detect: [rules, tagger], weights: settings.yaml}\n', 2, /line 3: model a: weights: .*weights of a tagger/],
+  'a way to detect that is none': ['models:\n  s: {kind: script, answers: [x]}\n  a: {kind: mask, inner: s, detect: [magic]}\n', 2,
+    /line 3: model a: detect: expected rules and tagger, not magic/],
   'a file of answers that is broken': ['models:\n  a: {kind: script, file: settings.yaml}\n', 2, /line 2: model a: /],
 };
 for (const [what, [text, status, sentence]] of Object.entries(trees))

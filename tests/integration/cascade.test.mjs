@@ -21,6 +21,7 @@ let upstream, server;
 before(async () => {
   upstream = await startUpstream((rq) => {
     if (rq.json.model === 'down') return jsonAnswer('503 Busy', {});
+    if (rq.json.model === 'thinks') return { pieces: wholeStream([rq.json.temperature ? 'It is 7.' : 'It is 8.']), delay: 25 };
     if (rq.json.model === 'slow') return { pieces: wholeStream(['late']), delay: 3000 };
     return undefined;
   });
@@ -35,6 +36,9 @@ models:
   code: {kind: script, file: right.json}
   last: {kind: script, answers: [" And so on."], record: last.jsonl}
   big: ${remote('big')}
+  thinks: ${remote('thinks')}
+  votes_beside: {kind: cascade, small: thinks, large: last, gate: vote, how: number, samples: 5, parallel: 5}
+  votes_in_turn: {kind: cascade, small: thinks, large: last, gate: vote, how: number, samples: 5, parallel: 1}
   down: ${remote('down')}
   slow: ${remote('slow')}
   purse: {kind: budget, inner: big, calls: 1, window: total}
@@ -143,4 +147,20 @@ test('a command of the settings checks an answer', async () => {
   const { text, rows } = await ask('unit');
   assert.equal(text, 'def f');
   assert.equal(rows[0].signal, 'check');
+});
+
+test('draws are asked for beside each other, and what comes of them is the same as in turn', async () => {
+  const seen = {};
+  for (const model of ['votes_beside', 'votes_in_turn']) {
+    const started = performance.now();
+    const { json } = await server.chat({ model, messages: user('what is it?') });
+    const { content } = json.choices[0].message, [row] = json.tandem.decisions;
+    seen[model] = { ms: performance.now() - started, content, choice: row.choice, detail: row.detail,
+      calls: json.tandem.calls.map((c) => [c.model, c.purpose, c.status, c.prompt_tokens, c.completion_tokens]) };
+  }
+  const { votes_beside: beside, votes_in_turn: turn } = seen;
+  assert.ok(beside.ms < turn.ms / 1.8, `${beside.ms} ms beside each other, ${turn.ms} ms in turn`);
+  for (const what of ['content', 'choice', 'detail', 'calls']) assert.deepEqual(beside[what], turn[what]);
+  assert.equal(beside.content, 'It is 7.');
+  assert.equal(beside.calls.length, 6);
 });

@@ -4,6 +4,7 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { startTandem, tandem, tempDir } from './lib.mjs';
+import { startPostgres, withoutPostgres } from './postgres.mjs';
 
 const dir = tempDir('certificates-');
 const at = (name) => path.join(dir, name);
@@ -99,6 +100,20 @@ test('the monitor is calm while the promise is kept', () => {
   assert.match(calm.stdout, /2000 audited items: no sign/);
 });
 
+// Replicas that share a ledger offer it the same certificate: it is in the chain once.
+async function keptByReplicas(settings) {
+  const pg = await startPostgres();
+  for (const journal of ['one', 'two'])
+    writeFileSync(at(`${journal}.yaml`), `${settings}serve: {ledger_journal: "${at(journal)}"}\n`);
+  const replicas = await Promise.all(['one', 'two'].map((name) => startTandem(at(`${name}.yaml`), { args: ['--ledger', pg.url] })));
+  for (const replica of replicas) await ask(replica, 'hello');
+  for (const replica of replicas) await replica.stop();
+  assert.equal(pg.query("SELECT count(*) FROM requests WHERE state = 'document'"), '1');
+  const whole = tandem(['ledger', '--ledger', pg.url, '--journal', at('checks')]);
+  assert.equal(whole.status, 0, whole.stderr);
+  pg.remove();
+}
+
 test('a cascade of two models runs under a certificate', async () => {
   const settings = (more) => `models:
   s: {kind: script, answers: ["small"]}
@@ -119,6 +134,20 @@ test('a cascade of two models runs under a certificate', async () => {
   assert.equal(receipt.certificate.held, true);
   assert.equal(receipt.decisions[0].threshold, 0.5);
   await server.stop();
+  // the certificate that an old receipt names is found when no model runs under it any more
+  const ledger = path.join(server.dir, 'ledger.db');
+  for (const name of ['cascade-under.yaml', 'cascade.yaml']) { // a second start keeps nothing twice
+    const later = await startTandem(at(name), { args: ['--ledger', ledger] });
+    const kept = await (await fetch(`${later.base}/certificates/${receipt.certificate.id}`)).text();
+    const state = name === 'cascade.yaml' ? 'replaced' : 'valid';
+    assert.equal(kept, readFileSync(at('votes.json'), 'utf8').trimEnd().replace(/}$/, `,"state":"${state}"}`));
+    const stats = await (await fetch(`${later.base}/admin/stats/day`)).json();
+    assert.equal(stats.totals[0].requests, 1); // it is no request
+    await later.stop();
+  }
+  const whole = tandem(['ledger', '--ledger', ledger]);
+  assert.equal(whole.status, 0, whole.stderr);
+  if (!withoutPostgres) await keptByReplicas(readFileSync(at('cascade-under.yaml'), 'utf8'));
   copyFileSync(at('votes.json'), at('kept.json'));
   writeFileSync(at('cascade-under.yaml'), settings(', certificate: kept.json').replace('samples: 4', 'samples: 3'));
   assert.match(tandem(['check', at('cascade-under.yaml')]).stderr, /settings of the gate changed/);

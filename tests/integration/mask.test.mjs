@@ -18,6 +18,8 @@ before(async () => {
 models:
   cloud: {kind: remote, url: "${upstream.url}", model: big-1}
   private: {kind: mask, inner: cloud, level: 2}
+  named: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger]}
+  able: {kind: mask, inner: cloud, detect: [rules, tagger]}
   cascade: {kind: cascade, small: tiny, large: private, gate: logprob, threshold: -0.1}
   tiny: {kind: script, answers: ["unsure"], logprob: -3}
 `);
@@ -119,6 +121,22 @@ for (const [name, make] of Object.entries(kinds))
     }
   });
 
+test('names and addresses: never received in any letter case, restored in the answer', async () => {
+  upstream.behaviour = echo(1);
+  const values = ['Oluwaseun Adebayo', 'Barclays', 'Manchester', '742 Evergreen Terrace, Springfield, IL 62704'];
+  const written = `My name is ${values[0]}, I work for ${values[1]} in ${values[2]}. Send it to ${values[3]}.`;
+  for (const text of [written, written.toLowerCase()]) {
+    const from = upstream.received.length;
+    const { status, json } = await server.chat({ model: 'named', messages: user(`${text} Thanks, Adebayo`) });
+    assert.equal(status, 200, JSON.stringify(json));
+    const received = String(upstream.received.slice(from)).toLowerCase();
+    for (const part of ['oluwaseun', 'adebayo', 'barclays', 'manchester', 'evergreen', '62704'])
+      assert.ok(!received.includes(part), `the upstream received ${part}`);
+    assert.equal(json.choices[0].message.content, `You said: ${text} Thanks, Adebayo`);
+    assert.equal(json.tandem.left.entities.ADDRESS, 1);
+  }
+});
+
 test('demand_13 demand_15 many values in one conversation; tokens cut at every place of the stream', async (t) => {
   let restored = 0;
   for (const cut of [1, 2, 3, 5, 8, 13, 1000]) {
@@ -178,6 +196,17 @@ test('a wish for privacy: refused where text would leave unmasked, or with what 
   assert.equal(upstream.received.length, from, 'a refused request reached the upstream');
   const kept = await ask('private', 'secrets');
   assert.deepEqual([kept.status, kept.json.tandem.left.level], [200, 2]);
+  // a mask with a tagger hides persons too: a wish raises its level
+  for (const [level, hides] of [['personal', 2], ['strict', 3]]) {
+    const start = upstream.received.length;
+    const { status, json } = await server.chat({ model: 'able', tandem: { privacy: level },
+      messages: user('My name is Sarah Miller and I live in Chicago.') });
+    assert.deepEqual([status, json.tandem.left.level], [200, hides]);
+    const sent = upstream.received.slice(start);
+    assert.ok(!sent.includes('Sarah') && sent.includes('PERSON_') && sent.includes('Chicago') === (hides === 2), level);
+    assert.equal(json.choices[0].message.content, 'You said: My name is Sarah Miller and I live in Chicago.');
+  }
+  assert.match((await ask('private', 2)).json.error.message, /expected one with detect: \[rules, tagger\]/);
 });
 
 test('demand_13 an upstream that breaks off in the middle of a token: an error, and no half token for the client', async () => {

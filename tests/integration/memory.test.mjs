@@ -52,7 +52,7 @@ serve: {default: private, workers: 8}
   await crowd(5);
   assert.equal(seen['200'], before + 40, `with memory again: ${JSON.stringify(seen)}`);
   t.diagnostic(JSON.stringify(seen));
-  assert.ok(before > 100 && Object.keys(seen).length > 2, 'something failed, something did not');
+  assert.ok(before > 100 && Object.keys(seen).length > 1, 'something failed, something did not');
   for (const secret of [/canary\w+@/, /4111[ -]?1111/]) assert.ok(!secret.test(upstream.received), 'something private left');
   await server.stop();
 });

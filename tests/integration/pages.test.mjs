@@ -263,6 +263,72 @@ test('demand_41 the admin page after traffic: what was spent and saved, figures,
   assert.equal(`/#${await page.textContent('#receipt-id')}`, linked, 'a receipt of the list opens in the playground');
 });
 
+test('one conversation from both sides: values on the left, tokens on the right, counts below; keyboard alone, wide, narrow and dark', { skip: withoutPair }, async (t) => {
+  const page = await open(t, pair, '/seen');
+  await page.waitForFunction(() => document.querySelector('#model').options.length > 0 && document.activeElement.id === 'question');
+  assert.equal(await page.inputValue('#model'), 'masked', 'a mask is chosen where there is one');
+  const complete = (n) => page.waitForFunction((count) => document.querySelectorAll('.outside .counts').length === count, n);
+  await page.keyboard.type('What is the e-mail address?');
+  await page.keyboard.press('Shift+Enter');
+  await page.keyboard.type('Mira Lind lives in Krakow. Write to her at mira57@mail.example.com.');
+  await page.keyboard.press('Enter');
+  await complete(1);
+  const side = (name) => page.locator('.turn').first().locator(name).textContent();
+  assert.match(await side('.inside'), /mira57@mail\.example\.com.*mira57@mail\.example\.com/s, 'asked with it, answered with it');
+  const outside = await side('.outside');
+  assert.ok(!outside.includes('mira57') && !outside.includes('mail.example'), outside);
+  assert.match(outside, /large \(on this machine\).*received as user.*EMAIL_[0-9A-Z]{8}.*wrote.*EMAIL_[0-9A-Z]{8}.*Nothing left this machine.*1 × EMAIL as a token/s);
+  assert.ok(await page.locator('.outside .token').count() >= 2, 'tokens are marked');
+  assert.equal(await page.locator('.inside .token').count(), 0);
+  await assertAccessible(page, 'the page of both sides');
+  await page.click('#example');
+  await page.click('#send');
+  await complete(2);
+  assert.match(await side('.outside'), /received as user.*received as assistant.*received as user/s, 'earlier turns go with it');
+  assert.ok(!(await side('.outside')).includes('779-861'));
+  await shot(page, 'seen', { fullPage: true });
+  await page.setViewportSize({ width: 360, height: 740 });
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await eventually('the narrow page fits', () => fits(page));
+  await assertAccessible(page, 'the page of both sides in the dark');
+  await shot(page, 'seen-phone');
+  await page.click('#clear');
+  assert.equal(await page.locator('.turn').count(), 0);
+});
+
+test('what the models saw is for who may see everything, and is kept nowhere', async (t) => {
+  const body = { model: 'markup', messages: [{ role: 'user', content: 'go' }], tandem: { seen: true } };
+  const bearer = (key) => ({ authorization: `Bearer ${key}` });
+  const refused = await scripted.chat(body, bearer(KEY));
+  assert.deepEqual([refused.status, refused.json.error.param, refused.json.error.code], [403, 'tandem.seen', 'admin_required']);
+  const { json } = await scripted.chat(body, bearer(ADMIN));
+  assert.deepEqual(json.tandem.seen, [{ model: 'markup', leaves: false, asked: [{ role: 'user', content: 'go' }], said: MARKUP }]);
+  const stored = await scripted.receipt(json.tandem.receipt, bearer(ADMIN));
+  assert.ok(!('seen' in stored), 'the ledger has no text');
+  for (const path of ['/v1/messages', '/v1/responses']) {
+    const answer = await request(scripted.origin + path, { method: 'POST', headers: { ...bearer(ADMIN), 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'markup', max_tokens: 99, messages: body.messages, input: 'go', tandem: { seen: true } }) });
+    assert.equal(answer.json.tandem.seen[0].said, MARKUP, path);
+  }
+  const page = await open(t, scripted, '/seen', { expected: /status of 40[13]/ });
+  await page.fill('#key-value', KEY);
+  await page.press('#key-value', 'Enter');
+  await page.waitForFunction(() => document.querySelector('#model').options.length > 0);
+  await page.selectOption('#model', 'markup');
+  await page.fill('#question', 'go');
+  await page.press('#question', 'Enter');
+  await page.waitForFunction(() => document.querySelector('#problem').textContent.includes('right to administrate'));
+  await page.fill('#key-value', ADMIN);
+  await page.press('#key-value', 'Enter');
+  await page.waitForFunction(() => document.querySelector('#problem').hidden);
+  await page.selectOption('#model', 'markup');
+  await page.fill('#question', 'go');
+  await page.press('#question', 'Enter');
+  await page.waitForFunction(() => document.querySelector('.outside .words ~ .words'));
+  assert.ok((await page.textContent('.outside')).includes(MARKUP), 'markup stays text');
+  assert.equal(await page.title(), 'Seen outside – Tandem');
+});
+
 test('running requests are live on the admin page', async (t) => {
   const auth = { authorization: `Bearer ${ADMIN}` };
   const coming = scripted.chat({ model: 'slow', messages: [{ role: 'user', content: 'go' }] }, auth);
@@ -310,7 +376,7 @@ test('pages are served with a strict policy and a tag, and are not sent twice', 
   assert.deepEqual([again.status, again.text, again.headers.etag], [304, '', first.headers.etag]);
   const head = await request(`${scripted.origin}/admin`, { method: 'HEAD' });
   assert.deepEqual([head.status, head.text], [200, '']);
-  for (const page of ['/', '/admin']) {
+  for (const page of ['/', '/admin', '/seen']) {
     const { text } = await request(scripted.origin + page);
     assert.ok(!/<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|https?:\/\//.test(text), `${page} has nothing inline and nothing from elsewhere`);
     for (const [, file] of text.matchAll(/(?:src|href)="(\/web\/[^"]+)"/g)) assert.equal((await request(scripted.origin + file)).status, 200, file);

@@ -43,7 +43,11 @@ models:
   climbed = [];
   climbed.push(await ask('steps', 'n0 with tools', { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }] }));
   for (let i = 0; i < 40; i++) climbed.push(await ask('steps', `n${(i * 3) % 10} and so on`));
-  await eventually('the last decision in the database', () => replay(ledger(), '--by', 'steps').json.ledger.requests === climbed.length);
+  await eventually('the last decision in the database', () => {
+    const out = path.join(server.dir, 'seen.json');
+    const { status } = tandem(['replay', '--ledger', ledger(), '--by', 'steps', '--out', out]); // 1: none of its rows is there yet
+    return !status && JSON.parse(readFileSync(out, 'utf8')).ledger.requests === climbed.length;
+  });
 });
 after(async () => {
   await server?.stop();

@@ -31,6 +31,7 @@ static int make(struct asked *a, const char *options, const int *list, size_t n)
 		m->parts = under[i];
 		m->n_parts = !under[i][0] ? 0 : !under[i][1] ? 1 : 2;
 		m->leaves = i != LOCAL && i != GUARDED;
+		m->hides = i == MASKED; // what has a form alone
 	}
 	arms[LOCAL].model.price = (struct tdm_price){1, 2};
 	arms[CLOUD].model.price = (struct tdm_price){10, 20};
@@ -92,7 +93,10 @@ static void privacy_drops_arms_that_let_out(void **state) {
 		}
 	assert_int_equal(make(&a, "{}", (int[]){CLOUD, HALF, MASKED, LOCAL}, 4), TDM_OK);
 	assert_string_equal(pick(&a, wish(1, (double)NAN), 0), "masked");
-	assert_string_equal(pick(&a, wish(2, (double)NAN), 0), "local"); // persons: no mask here recognises them
+	assert_string_equal(pick(&a, wish(2, (double)NAN), 0), "local"); // persons: this mask does not recognise them
+	arms[MASKED].model.hides = 3;
+	assert_string_equal(pick(&a, wish(2, (double)NAN), 0), "masked");
+	assert_string_equal(pick(&a, wish(3, (double)NAN), 0), "masked");
 	assert_string_equal(pick(&a, wish(4, (double)NAN), 0), "local");
 	assert_int_equal(arms[CLOUD].calls + arms[HALF].calls, 0);
 	asked_done(&a);
