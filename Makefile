@@ -46,7 +46,7 @@ LDLIBS  += $(addprefix -l,$(LATE_SO))
 LDFLAGS += $(MEMORY) $(shell sed -n 's/^[A-Z]*(\(.*\))$$/-Wl,--wrap=\1/p' tests/tools/memory_border.h)
 endif
 
-objects   = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c)) $(patsubst %.S,$(B)/%.o,$(wildcard src/$(1)/*.S))
+objects   = $(patsubst %.c,$(B)/%.o,$(wildcard src/$(1)/*.c src/$(1)/*/*.c)) $(patsubst %.S,$(B)/%.o,$(wildcard src/$(1)/*.S))
 archive   = $(B)/lib$(1).a
 whole     = -Wl,--whole-archive $(foreach m,$(1),$(call archive,$(m))) -Wl,--no-whole-archive
 
@@ -67,14 +67,14 @@ isa = $(FLAGS_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) $(if $(and $(
 COMMIT := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
 $(shell mkdir -p $(B) && echo '#define TDM_COMMIT "$(COMMIT)"' | cmp -s - $(B)/commit.h || echo '#define TDM_COMMIT "$(COMMIT)"' >$(B)/commit.h)
 $(B)/src/models/identity.o: CPPFLAGS += -include $(B)/commit.h
-$(B)/src/serve/metrics.o: CPPFLAGS += -include $(B)/commit.h -DTDM_VERSION='"0"'
+$(B)/src/serve/watch/metrics.o: CPPFLAGS += -include $(B)/commit.h -DTDM_VERSION='"0"'
 
 # The names by which the linker would have written down the libraries of LATE.
 $(B)/libraries.h: Makefile
 	@mkdir -p $(@D)
 	@for l in $(LATE_SO); do so=$$(objdump -p "$$($(CC) -print-file-name=lib$$l.so)" | sed -n 's/^ *SONAME *//p'); \
 		[ -n "$$so" ] || { echo "lib$$l.so: not found" >&2; exit 1; }; echo "#define TDM_SO_$$l \"$$so\""; done >$@
-LATE_USERS := $(patsubst %,$(B)/src/%.o,models/http ledger/postgres ledger/shared_redis privacy/scan learn/gemm)
+LATE_USERS := $(patsubst %,$(B)/src/%.o,models/remote/http ledger/postgres ledger/shared_redis privacy/detect/scan learn/gemm)
 $(LATE_USERS): $(B)/libraries.h
 $(LATE_USERS): CPPFLAGS += -include $(B)/libraries.h
 

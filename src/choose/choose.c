@@ -13,7 +13,7 @@
 // estimate: the request at four bytes a token and max_tokens of answer, on the dearest source of the arm.
 #include "choose/front_file.h"
 #include "choose/kinds.h"
-#include "models/attempt.h"
+#include "models/policies/attempt.h"
 #include "models/certified.h"
 #include "models/gate.h"
 #include "models/promise.h"

@@ -12,7 +12,7 @@
 // front.c:joint.
 #pragma once
 #include "assure/pvalue.h"
-#include "models/router.h"
+#include "models/predict/router.h"
 
 enum { TDM_FRONT_ARMS = TDM_ROUTER_MODELS, TDM_FRONT_POLICIES = 32, TDM_FRONT_LEVELS = 8 };
 enum tdm_front_estimator { TDM_FRONT_TABLE, TDM_FRONT_KNN, TDM_FRONT_LINEAR };

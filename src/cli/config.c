@@ -5,7 +5,7 @@
 #include "cli/show.h"
 #include "ledger/shared_settings.h"
 #include "serve/settings.h"
-#include "serve/telemetry.h"
+#include "serve/watch/telemetry.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include "base/leaves.h"
 #include "cli/texts.h"
 #include "base/file.h"
-#include "privacy/hide.h"
+#include "privacy/mask/hide.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 // A finding names its place, its type and what speaks for it; the value itself only when it was asked for.
 #pragma once
 #include "base/bytes.h"
-#include "privacy/detect.h"
+#include "privacy/detect/detect.h"
 
 struct tdm_finding {
 	const char *path;

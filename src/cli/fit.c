@@ -1,10 +1,10 @@
 // `tandem fit`: learns when the small model's answer will do, and finds the thresholds of route and cascade.
 //
 // The small and the large model answer test items of a seed of their own. From the outcomes come the weights of a
-// linear scorer (models/linear.h). For route it sees the question and learns whether the small model is right; for
-// cascade it sees the small model's answer too and learns whether asking the large model would not help: where both are
-// wrong, a call is wasted. The thresholds of the scorer and of the small model's mean log-probability are those that
-// keep most items with the small model while the mixture is within --slack of the large one.
+// linear scorer (models/predict/linear.h). For route it sees the question and learns whether the small model is right;
+// for cascade it sees the small model's answer too and learns whether asking the large model would not help: where both
+// are wrong, a call is wasted. The thresholds of the scorer and of the small model's mean log-probability are those
+// that keep most items with the small model while the mixture is within --slack of the large one.
 //
 // Scores of items that the weights were fitted on look better than they are. So thresholds are found on items of
 // another seed (--curve-seed), or with scores of weights that were fitted without the item (FOLDS parts, equal items in

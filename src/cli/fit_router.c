@@ -1,6 +1,6 @@
-// `tandem fit-router`: makes the file of a router (models/router.h) from tables of outcomes (eval/outcomes.h): what
-// several models answered to the same items, how right that was and what it cost. No model is asked, but for what the
-// router reads beside the text: vectors by an embedding model of the tree (--embedder), or what the small model
+// `tandem fit-router`: makes the file of a router (models/predict/router.h) from tables of outcomes (eval/outcomes.h):
+// what several models answered to the same items, how right that was and what it cost. No model is asked, but for what
+// the router reads beside the text: vectors by an embedding model of the tree (--embedder), or what the small model
 // computes before it answers (--hidden, --logits).
 //
 // The rule it protects: what it prints about a router is measured on items that the router did not see. Every item is

@@ -5,7 +5,7 @@
 #include "cli/app.h"
 #include "cli/command.h"
 #include "ledger/passages.h"
-#include "privacy/home.h"
+#include "privacy/mask/home.h"
 #include <ctype.h>
 #include <stddef.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include "cli/command.h"
 #include "cli/kinds.h"
 #include "cli/show.h"
-#include "models/local.h"
+#include "models/local/local.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>

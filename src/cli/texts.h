@@ -2,7 +2,7 @@
 // standard input as a whole.
 #pragma once
 #include "cli/command.h"
-#include "privacy/detect.h"
+#include "privacy/detect/detect.h"
 
 struct tdm_looking { // options
 	int64_t level;

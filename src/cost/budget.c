@@ -5,7 +5,7 @@
 // come at once spend no more than there is. What is spent is refused with 402, or answered by `then`.
 #include "cost/kinds.h"
 #include "models/account.h"
-#include "models/attempt.h"
+#include "models/policies/attempt.h"
 #include "models/gate.h"
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "cost/kinds.h"
 #include "models/account.h"
-#include "models/attempt.h"
+#include "models/policies/attempt.h"
 #include <string.h>
 
 #define MINUTE_US INT64_C(60000000)

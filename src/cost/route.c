@@ -7,10 +7,10 @@
 // has read of it (its prompt cache), so a turn goes where the turn before went unless its score passes the threshold by
 // that much. The turns are read again each time: nothing is remembered, and every replica decides alike.
 //
-// Scorers: linear (models/linear.h, fitted by learn/fit on answers to the gym), those of a router's file
-// (models/router.h, fitted by learn/router_fit on a table of outcomes), and controls that every report compares them
-// with: length (minus the bytes), random, always_small, always_large. A new scorer: a row in `scorers`, a choice in the
-// options.
+// Scorers: linear (models/predict/linear.h, fitted by learn/fit on answers to the gym), those of a router's file
+// (models/predict/router.h, fitted by learn/router_fit on a table of outcomes), and controls that every report compares
+// them with: length (minus the bytes), random, always_small, always_large. A new scorer: a row in `scorers`, a choice
+// in the options.
 //
 // A router of the file knows two or many models: small, then those between, then large; its score is how likely an
 // answer of small does for one of large. A request whose words it has hardly seen is not decided: large answers.
@@ -19,8 +19,8 @@
 #include "base/random.h"
 #include "models/certified.h"
 #include "models/gate.h"
-#include "models/linear.h"
-#include "models/router.h"
+#include "models/predict/linear.h"
+#include "models/predict/router.h"
 #include <string.h>
 
 struct options {

@@ -3,7 +3,7 @@
 #include "assure/chi.h"
 #include "base/random.h"
 #include "base/text.h"
-#include "models/joint.h"
+#include "models/local/joint.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,7 +3,7 @@
 // Minimises mean log-loss + l2/2 |w|² (the bias is free). Convex, started at zero, no randomness: the same pairs in the
 // same order give the same weights, byte for byte on one machine.
 #pragma once
-#include "models/linear.h"
+#include "models/predict/linear.h"
 #include <stdbool.h>
 
 struct tdm_fit_item {

@@ -1,5 +1,5 @@
 #include "learn/fit_probe.h"
-#include "models/joint.h"
+#include "models/local/joint.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
-// Fit of a probe (models/probe.h): where would the large model choose another token than the small one? From the pair's
-// own tokens: the large model writes an answer at temperature 0, the small one reads it in one pass, and each token
-// that it would have chosen otherwise is a one. Logistic regression with an L2 penalty (the bias is free), by Newton's
-// method on the dense features; convex, started at zero, no randomness.
+// Fit of a probe (models/predict/probe.h): where would the large model choose another token than the small one? From
+// the pair's own tokens: the large model writes an answer at temperature 0, the small one reads it in one pass, and
+// each token that it would have chosen otherwise is a one. Logistic regression with an L2 penalty (the bias is free),
+// by Newton's method on the dense features; convex, started at zero, no randomness.
 #pragma once
-#include "models/probe.h"
+#include "models/predict/probe.h"
 
 struct tdm_probe_data { // grows; release gives it back
 	int width;          // of the hidden state

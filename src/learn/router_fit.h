@@ -1,11 +1,11 @@
-// Router fit: makes a router (models/router.h) from items whose answers by every model were judged.
+// Router fit: makes a router (models/predict/router.h) from items whose answers by every model were judged.
 //
 // The rule it protects: no item is judged by what was fitted on it. The quantiles of the file, by which a wanted share
 // or price becomes a threshold, and every figure of a report come from looks of tdm_router_cross: the items fall into
 // parts by the hash of their text (equal texts into the same), each is judged by a router of the other parts.
 // Everything is a function of the items, their order, the options and the seed.
 #pragma once
-#include "models/router.h"
+#include "models/predict/router.h"
 
 struct tdm_router_item {
 	const char *text;

@@ -8,7 +8,7 @@
 #pragma once
 #include "base/bytes.h"
 #include "base/random.h"
-#include "privacy/tagger.h"
+#include "privacy/detect/tagger.h"
 
 struct tdm_tag_span {
 	uint32_t start, end; // bytes

@@ -1,7 +1,7 @@
 // Errand: what a policy asks of one model or another: words, vectors, or judgements. Policies that repeat, replace and
 // choose treat them alike.
 #pragma once
-#include "models/attempt.h"
+#include "models/policies/attempt.h"
 
 struct tdm_errand {
 	unsigned needs;                    // TDM_CAN_TEXT, TDM_CAN_EMBED or TDM_CAN_SCORE

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "ledger/metric.h"
 #include "models/account.h"
-#include "models/joint.h"
+#include "models/local/joint.h"
 #include "models/spans.h"
 #include <string.h>
 

@@ -3,8 +3,8 @@
 // the documented request format (max_tokens, seed ...) are not scanned.
 #include "privacy/egress.h"
 #include "base/text.h"
-#include "privacy/decode.h"
-#include "privacy/evidence.h"
+#include "privacy/detect/decode.h"
+#include "privacy/detect/evidence.h"
 #include <string.h>
 
 #define LIMIT (256u << 20)

@@ -2,8 +2,8 @@
 // reader of JSON, its own normal form, the whole dictionary and all hard recognisers. Fails closed.
 #pragma once
 #include "models/model.h"
-#include "privacy/detect.h"
-#include "privacy/restore.h"
+#include "privacy/detect/detect.h"
+#include "privacy/mask/restore.h"
 
 struct tdm_guarded_egress {
 	struct tdm_egress base; // first; what is pushed onto run->egress

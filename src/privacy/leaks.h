@@ -2,7 +2,7 @@
 // shown. A value is known here by a keyed hash in its conversation; values themselves are nowhere.
 #pragma once
 #include "ledger/record.h"
-#include "privacy/hide.h"
+#include "privacy/mask/hide.h"
 
 // What one mask has shown since it was made, by conversation. Used by several threads.
 struct tdm_leaks;

@@ -10,9 +10,9 @@
 #include "base/file.h"
 #include "ledger/passages.h"
 #include "models/gate.h"
-#include "privacy/chance.h"
-#include "privacy/delegate.h"
-#include "privacy/epsilon.h"
+#include "privacy/mask/chance.h"
+#include "privacy/delegate/delegate.h"
+#include "privacy/perturb/epsilon.h"
 #include "privacy/kinds.h"
 #include <stdio.h>
 #include <stdlib.h>

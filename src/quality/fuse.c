@@ -1,4 +1,4 @@
-// fuse: one next-token distribution from several models with one vocabulary, token by token (models/lockstep.h).
+// fuse: one next-token distribution from several models with one vocabulary, token by token (models/local/lockstep.h).
 //
 // Rules, on raw logits: average (sum of weight * probability, or of weight * logit = product of powers, with space
 // log); contrast (2210.15097, 2309.09117: the first member is the expert, the second the amateur; among the tokens that
@@ -7,8 +7,8 @@
 // member's logits and are computed in double, so that rounding does not change a choice. A new rule: a row in `rules`,
 // a choice.
 #include "quality/kinds.h"
-#include "models/joint.h"
-#include "models/lockstep.h"
+#include "models/local/joint.h"
+#include "models/local/lockstep.h"
 
 #define LEAST_LOGIT (-1e4) // an amateur's "never" must not make a token certain
 

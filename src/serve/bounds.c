@@ -1,7 +1,7 @@
 // Bounds: who asks, and what its key may spend. A key's limits and budgets are an account (models/account.h) like those
 // of the kinds limit and budget; only where their numbers come from differs.
 #include "base/clock.h"
-#include "serve/format.h"
+#include "serve/formats/format.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // Entry: what every request to a model has in common, whatever its format. In this order: begin, wishes, aim, the
 // model, close, receipt; then the answer.
 #pragma once
-#include "serve/format.h"
+#include "serve/formats/format.h"
 #include "serve/server_parts.h"
 
 // The run and its record in the arena of the request. Error: TDM_ENOMEM, or a bound of the key, TDM_ERATE or

@@ -1,6 +1,6 @@
 // Objective: the `tandem` member of a request body and the x-tandem-* headers. Strict: a misspelt wish must not pass.
 #include "base/option.h"
-#include "serve/chat_read.h"
+#include "serve/formats/chat_read.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // Reply: what every path shares of reading a request and answering it.
-#include "serve/format.h"
+#include "serve/formats/format.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <strings.h>

@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "base/format.h"
 #include "ledger/metric.h"
-#include "serve/format.h"
+#include "serve/formats/format.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <string.h>

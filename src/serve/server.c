@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "ledger/metric.h"
-#include "serve/format.h"
-#include "serve/responses.h"
+#include "serve/formats/format.h"
+#include "serve/formats/responses.h"
 #include "serve/server_parts.h"
 #include <stdio.h>
 #include <stdlib.h>

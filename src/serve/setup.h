@@ -5,7 +5,7 @@
 #include "models/tree.h"
 #include "serve/keys.h"
 #include "serve/settings.h"
-#include "serve/telemetry.h"
+#include "serve/watch/telemetry.h"
 #include <stdatomic.h>
 
 struct tdm_setup {

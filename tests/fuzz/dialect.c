@@ -6,7 +6,7 @@
 // links: models engine ledger assure base
 #include "base/log.h"
 #include "base/text.h"
-#include "models/dialect.h"
+#include "models/remote/dialect.h"
 #include <stdlib.h>
 #include <string.h>
 

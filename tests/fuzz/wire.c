@@ -4,7 +4,7 @@
 //
 // links: serve models engine ledger assure base
 #include "base/chunks.h"
-#include "models/plain.h"
+#include "models/remote/plain.h"
 #include "serve/head.h"
 #include <stdlib.h>
 #include <string.h>

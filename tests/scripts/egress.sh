@@ -12,18 +12,18 @@ archive() { # archive MODULE OBJECT SYMBOL
 archive models plain connect
 passes "the one that connects" "$tree/scripts/egress"
 archive cost cascade connect
-refuses "a connection elsewhere" "src/cost/cascade.c refers to connect, which only models/plain may" "$tree/scripts/egress"
+refuses "a connection elsewhere" "cost/cascade.o refers to connect, which only models/plain may" "$tree/scripts/egress"
 archive serve chat tdm_http_send
-refuses "a second sender" "src/serve/chat.c refers to tdm_http_send" "$tree/scripts/egress"
+refuses "a second sender" "serve/chat.o refers to tdm_http_send" "$tree/scripts/egress"
 archive privacy mask curl_easy_perform
-refuses "the HTTP client linked" "src/privacy/mask.c refers to curl_easy_perform, which only none may" "$tree/scripts/egress"
+refuses "the HTTP client linked" "privacy/mask.o refers to curl_easy_perform, which only none may" "$tree/scripts/egress"
 archive trust guard popen
-refuses "another program" "src/trust/guard.c refers to popen" "$tree/scripts/egress"
+refuses "another program" "trust/guard.o refers to popen" "$tree/scripts/egress"
 archive base file write
-sed -i 's/e->scan(e, t->post.body/tdm_scan(e, t->post.body/' "$tree/src/models/remote_send.c"
+sed -i 's/e->scan(e, t->post.body/tdm_scan(e, t->post.body/' "$tree/src/models/remote/remote_send.c"
 refuses "a request that asks no chain" "tdm_http_send before the egress chain was asked" "$tree/scripts/egress"
-cp src/models/remote_send.c "$tree/src/models/remote_send.c"
-echo 'static void again(struct transfer *t) { tdm_http_send(t->remote->http, &t->post); }' >>"$tree/src/models/remote_send.c"
+cp src/models/remote/remote_send.c "$tree/src/models/remote/remote_send.c"
+echo 'static void again(struct transfer *t) { tdm_http_send(t->remote->http, &t->post); }' >>"$tree/src/models/remote/remote_send.c"
 refuses "a request sent in another place" "calls tdm_http_send 2 times" "$tree/scripts/egress"
 rm -r "$tree/build"
 refuses "no build" "run make first" "$tree/scripts/egress"

@@ -24,7 +24,7 @@ with_line() {
 archives something_else
 passes "the tree as it is" "$tree/scripts/layers"
 with_line src/base/status.c '#include "engine/gguf.h"' "base includes engine/gguf.h, but may use only"
-with_line src/cost/planted.c '#include "privacy/mask.h"' "cost includes privacy/mask.h, but may use only"
+with_line src/cost/planted.c '#include "privacy/mask/mask.h"' "cost includes privacy/mask/mask.h, but may use only"
 with_line src/engine/planted.h '#  include "serve/http.h"' "src/engine/planted.h line 1: engine includes serve/http.h"
 with_line src/engine/planted.c '#include "gguf.h"' 'expected "MODULE/file.h"'
 with_line src/cost/planted.c '#include <tandem.h>' "which only base, engine and cli may include"

@@ -5,7 +5,7 @@
 //   identifiers phones         lines "region TAB code TAB type TAB national TAB +number"
 //   identifiers time [name]    microseconds for 1 KiB of several texts (or one), and for 10 MB
 #include "base/view.h"
-#include "privacy/evidence.h"
+#include "privacy/detect/evidence.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

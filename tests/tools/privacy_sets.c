@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "base/value.h"
 #include "eval/plot.h"
-#include "privacy/detect.h"
+#include "privacy/detect/detect.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

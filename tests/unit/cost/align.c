@@ -10,7 +10,7 @@
 #include "../toys.h"
 #include "base/clock.h"
 #include "cost/kinds.h"
-#include "cost/verify.h"
+#include "cost/speculate/verify.h"
 #include "models/align.h"
 #include "tests.h"
 

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <string.h>
 #include "base/random.h"
-#include "cost/branches.h"
-#include "cost/verify.h"
+#include "cost/speculate/branches.h"
+#include "cost/speculate/verify.h"
 #include "tests.h"
 
 enum { V_MAX = 4, DRAWS = 4, DEPTH = DRAWS + 1, ROWS = 364, CELLS = 1024 }; // rows: prefixes of up to 5 tokens of 3

@@ -7,10 +7,10 @@
 #include <cmocka.h>
 #include "../fake_kind.h"
 #include "base/clock.h"
-#include "cost/cache_answer.h"
-#include "cost/cache_bound.h"
-#include "cost/cache_key.h"
-#include "cost/cache_store.h"
+#include "cost/cache/cache_answer.h"
+#include "cost/cache/cache_bound.h"
+#include "cost/cache/cache_key.h"
+#include "cost/cache/cache_store.h"
 #include "cost/kinds.h"
 #include "tests.h"
 #include <pthread.h>

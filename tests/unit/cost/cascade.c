@@ -8,7 +8,7 @@
 #include "../fake_kind.h"
 #include "base/file.h"
 #include "cost/kinds.h"
-#include "models/linear.h"
+#include "models/predict/linear.h"
 #include "tests.h"
 
 static struct says small, large;

@@ -11,7 +11,7 @@
 #include "../fake_kind.h"
 #include "base/clock.h"
 #include "cost/kinds.h"
-#include "models/attempt.h"
+#include "models/policies/attempt.h"
 #include "tests.h"
 
 static struct says small, large;

@@ -10,10 +10,10 @@
 #include "../fake_step.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "cost/doubt.h"
+#include "cost/defer/doubt.h"
 #include "cost/kinds.h"
-#include "models/joint.h"
-#include "models/probe.h"
+#include "models/local/joint.h"
+#include "models/predict/probe.h"
 #include "tests.h"
 #include <stdio.h>
 

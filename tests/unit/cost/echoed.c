@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "cost/echoed.h"
+#include "cost/speculate/echoed.h"
 #include "tests.h"
 
 enum { MOST = 12 };

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include "../fake_kind.h"
 #include "../fake_step.h"
-#include "cost/habit.h"
+#include "cost/speculate/habit.h"
 #include "cost/kinds.h"
-#include "models/joint.h"
+#include "models/local/joint.h"
 #include "tests.h"
 
 enum { V = 4, ROWS = 61 };

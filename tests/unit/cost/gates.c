@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include "../fake_kind.h"
-#include "cost/cascade.h"
+#include "cost/cascade/cascade.h"
 #include "cost/kinds.h"
 #include "tests.h"
 

@@ -10,7 +10,7 @@
 #include "../fake_kind.h"
 #include "../fake_step.h"
 #include "cost/kinds.h"
-#include "cost/leeway.h"
+#include "cost/defer/leeway.h"
 #include "tests.h"
 
 enum { V = 12 };

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <string.h>
 #include "base/random.h"
-#include "cost/lookup.h"
-#include "cost/worth.h"
+#include "cost/speculate/lookup.h"
+#include "cost/speculate/worth.h"
 #include "tests.h"
 
 static struct tdm_guess chain(int n) {

@@ -9,8 +9,8 @@
 #include "../fake_kind.h"
 #include "base/file.h"
 #include "cost/kinds.h"
-#include "models/linear.h"
-#include "models/router.h"
+#include "models/predict/linear.h"
+#include "models/predict/router.h"
 #include "tests.h"
 
 static struct says small, large;

@@ -11,8 +11,8 @@
 #include "../fake_kind.h"
 #include "base/file.h"
 #include "cost/kinds.h"
-#include "models/linear.h"
-#include "models/router.h"
+#include "models/predict/linear.h"
+#include "models/predict/router.h"
 #include "tests.h"
 
 // A model that writes its answer in pieces of three bytes, each a token, as far as the request's limit lets it; a last

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include "base/random.h"
-#include "cost/verify.h"
+#include "cost/speculate/verify.h"
 #include "tests.h"
 
 enum { V_MAX = 4, GAMMA_MAX = 3, ROWS = 85 }; // rows: all prefixes of up to 3 tokens of 4

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <math.h>
-#include "cost/vote.h"
+#include "cost/cascade/vote.h"
 #include "tests.h"
 
 static struct tdm_ballot ballot;

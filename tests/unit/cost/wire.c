@@ -12,7 +12,7 @@
 #include "../fake_step.h"
 #include "base/text.h"
 #include "cost/kinds.h"
-#include "cost/trip.h"
+#include "cost/speculate/trip.h"
 #include "tests.h"
 
 enum { ROWS = 97, V = 14, END = 13, DRAFT_V = 9, LENGTH = 400 };

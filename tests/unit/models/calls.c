@@ -1,6 +1,6 @@
 // Tool calls as upstreams send them, well and badly, and the order they come out in.
 #include "tests.h"
-#include "models/calls.h"
+#include "models/remote/calls.h"
 #include "models/kind.h"
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 // Every dialect: what it writes for one conversation with everything in it, and what it reads, whole, byte by byte and
 // cut at every byte: a cut stream is never an answer.
 #include "tests.h"
-#include "models/dialect.h"
-#include "models/mend.h"
+#include "models/remote/dialect.h"
+#include "models/remote/mend.h"
 #include <stdio.h>
 
 static const struct tdm_dialect *const all[] = {&tdm_dialect_openai, &tdm_dialect_completions, &tdm_dialect_responses,

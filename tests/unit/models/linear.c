@@ -1,6 +1,6 @@
 // Features and the scorer's file: the same text the same numbers, and a file that reads back.
 #include "tests.h"
-#include "models/linear.h"
+#include "models/predict/linear.h"
 #include <math.h>
 
 static float x[TDM_N_FEATURES], y[TDM_N_FEATURES];

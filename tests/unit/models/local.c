@@ -4,7 +4,7 @@
 #include "../../tools/family_model.h"
 #include "base/clock.h"
 #include "engine/gguf.h"
-#include "models/local.h"
+#include "models/local/local.h"
 #include "models/sources.h"
 #include <stdio.h>
 #include <unistd.h>

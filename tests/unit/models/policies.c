@@ -2,9 +2,9 @@
 #include "tests.h"
 #include "../fake_kind.h"
 #include "base/clock.h"
-#include "models/attempt.h"
-#include "models/breaker.h"
-#include "models/hedge.h"
+#include "models/policies/attempt.h"
+#include "models/policies/breaker.h"
+#include "models/policies/hedge.h"
 #include "models/sources.h"
 #include <stdio.h>
 #include <unistd.h>

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include <string.h>
-#include "models/probe.h"
+#include "models/predict/probe.h"
 #include "tests.h"
 
 static void a_row_has_known_signs(void **state) {

@@ -1,7 +1,7 @@
 // Relations between a question and its answer: each by hand, and for texts that nobody meant.
 #include "tests.h"
 #include "base/random.h"
-#include "models/relations.h"
+#include "models/predict/relations.h"
 #include <stdio.h>
 #include <stdlib.h>
 

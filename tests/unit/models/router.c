@@ -1,6 +1,6 @@
 // Routers against scores worked out here: what each scorer says, what is chosen, what a file of it reads back as.
 #include "tests.h"
-#include "models/router.h"
+#include "models/predict/router.h"
 #include <math.h>
 
 enum { WIDTH = 3 };

@@ -3,7 +3,7 @@
 #include "toy.h"
 #include "base/random.h"
 #include "engine/gguf.h"
-#include "models/lockstep.h"
+#include "models/local/lockstep.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // Server-sent events: every cut of a stream gives the same events.
 #include "tests.h"
 #include "models/kind.h"
-#include "models/sse.h"
+#include "models/remote/sse.h"
 
 struct events {
 	struct tdm_bytes text; // events joined with '|'

@@ -2,7 +2,7 @@
 #include "tests.h"
 #include "../fake_kind.h"
 #include "models/sources.h"
-#include "models/toolwords.h"
+#include "models/policies/toolwords.h"
 #include <stdio.h>
 
 static const struct tdm_tool tools[] = {

@@ -1,7 +1,7 @@
 // Bodies of upstreams, good, odd and bad, fed whole and byte by byte: what becomes of each.
 #include "tests.h"
 #include "models/kind.h"
-#include "models/dialect.h"
+#include "models/remote/dialect.h"
 #include <stdio.h>
 
 #define SAY(text) "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text "\"}}]}\n\n"

@@ -2,7 +2,7 @@
 #include "tests.h"
 #include "base/text.h"
 #include "models/kind.h"
-#include "models/writer.h"
+#include "models/local/writer.h"
 
 enum { N_VOCAB = 32, END = 31, EMPTY = 30 };
 

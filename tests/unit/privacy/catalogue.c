@@ -1,7 +1,7 @@
 // The catalogue beside numbers of countries: twenty texts with a value between braces and twenty without one, of every
 // type. Wallets were made by a program of their own from random keys; everything else is made up.
 #include "tests.h"
-#include "privacy/wallet.h"
+#include "privacy/detect/wallet.h"
 #include "base/crypto.h"
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // What leaves by each form of `delegate`, and what does not; who answers when it may not leave, or nothing comes back.
 #include "tests.h"
 #include "../fake_kind.h"
-#include "privacy/home.h"
+#include "privacy/mask/home.h"
 #include "privacy/kinds.h"
 #include <pthread.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #include "tests.h"
 #include "base/bytes.h"
 #include "base/file.h"
-#include "privacy/names.h"
-#include "privacy/street.h"
+#include "privacy/detect/names.h"
+#include "privacy/detect/street.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

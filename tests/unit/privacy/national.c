@@ -2,8 +2,8 @@
 // a check twenty made up that pass and twenty that do not.
 #include "tests.h"
 #include "base/random.h"
-#include "privacy/compact.h"
-#include "privacy/evidence.h"
+#include "privacy/detect/compact.h"
+#include "privacy/detect/evidence.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

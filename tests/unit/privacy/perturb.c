@@ -3,7 +3,7 @@
 #include "../fake_kind.h"
 #include "assure/chi.h"
 #include "privacy/kinds.h"
-#include "privacy/lexicon.h"
+#include "privacy/perturb/lexicon.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // Restore: every cut of a stream gives what the whole gives, and the whole is what a naive search gives.
 #include "tests.h"
 #include "base/random.h"
-#include "privacy/restore.h"
+#include "privacy/mask/restore.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "tests.h"
 #include "../fake_kind.h"
 #include "ledger/passages.h"
-#include "privacy/chance.h"
+#include "privacy/mask/chance.h"
 #include "privacy/kinds.h"
 #include <math.h>
 #include <stdio.h>

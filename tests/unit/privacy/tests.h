@@ -5,7 +5,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "privacy/detect.h"
+#include "privacy/detect/detect.h"
 
 int tdm_test_vectors(void);
 int tdm_test_catalogue(void);

@@ -1,7 +1,7 @@
 // Tokens: the grammar's vectors, what the check character detects, and the vault.
 #include "tests.h"
 #include "base/random.h"
-#include "privacy/token.h"
+#include "privacy/mask/token.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #include <math.h>
 #include "../fake_kind.h"
 #include "../fake_step.h"
-#include "models/joint.h"
+#include "models/local/joint.h"
 #include "quality/kinds.h"
 #include "tests.h"
 

@@ -2,7 +2,7 @@
 // table of those that are refused.
 #pragma once
 #include "tests.h"
-#include "serve/chat_read.h"
+#include "serve/formats/chat_read.h"
 #include <string.h>
 
 typedef int (*body_reader)(struct tdm_arena *arena, const struct tdm_value *body, struct tdm_record *record,

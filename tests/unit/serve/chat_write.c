@@ -1,7 +1,7 @@
 // Writing of chat completions: every line is JSON, the fields that clients rely on are there, odd text survives.
 #include "tests.h"
 #include "base/value.h"
-#include "serve/format.h"
+#include "serve/formats/format.h"
 #include <math.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // Completions: what a body becomes, token ids against a vocabulary's owner, and the four columns of log-probabilities.
 #include "bodies.h"
-#include "serve/columns.h"
-#include "serve/completions.h"
+#include "serve/formats/columns.h"
+#include "serve/formats/completions.h"
 #include <math.h>
 #include <string.h>
 

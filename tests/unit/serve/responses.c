@@ -2,8 +2,8 @@
 // numbered events, whole, failed, and kept.
 #include "bodies.h"
 #include "base/value.h"
-#include "serve/format.h"
-#include "serve/responses.h"
+#include "serve/formats/format.h"
+#include "serve/formats/responses.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,0 +1,10 @@
+// Dates: see date.c.
+#pragma once
+#include "privacy/detect/entities.h"
+
+// Whether the calendar has this day. year < 0: unknown, 29 February may be.
+bool tdm_calendar(int year, int month, int day);
+
+enum tdm_check tdm_check_numeric_date(struct tdm_candidate *c); // 2024-11-02, 2.11.2024, 11/2/24
+enum tdm_check tdm_check_named_date(struct tdm_candidate *c);   // the anchor ends with the name of a month
+enum tdm_check tdm_check_age(struct tdm_candidate *c);

@@ -1,0 +1,374 @@
+// Evidence: see evidence.h. The numbers are the rule: a passed check decides alone, a failed one weakens but never
+// clears (a mistyped card is still somebody's card), a context word near by is worth 0.35.
+#include "privacy/detect/evidence.h"
+#include "privacy/detect/checks.h"
+#include "privacy/detect/compact.h"
+#include "privacy/detect/payment.h"
+#include "base/view.h"
+#include <pthread.h>
+#include <string.h>
+
+#define BEFORE_BYTES 60
+#define AFTER_BYTES 40
+#define LONGEST_WORD 64
+
+// The rows for which a word stands within reach of the span.
+static void context_of(const struct tdm_scan *scan, const struct tdm_candidate *c, uint64_t rows[TDM_ENTITY_SETS]) {
+	size_t low = 0, high = scan->n_words, first = c->start > BEFORE_BYTES ? c->start - BEFORE_BYTES : 0;
+	if (scan->named)
+		memcpy(rows, scan->named, TDM_ENTITY_SETS * sizeof *rows);
+	else
+		memset(rows, 0, TDM_ENTITY_SETS * sizeof *rows);
+	while (low < high) { // first word that ends inside the window
+		size_t middle = low + (high - low) / 2;
+		if (scan->words[middle].end < first)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < scan->n_words && scan->words[low].end <= c->end + AFTER_BYTES + LONGEST_WORD; low++) {
+		const struct tdm_word *word = &scan->words[low];
+		bool before = word->end <= c->start && word->start >= first;
+		bool after = word->start >= c->end && word->end <= c->end + AFTER_BYTES;
+		for (int i = 0; (before || after) && i < TDM_ENTITY_SETS; i++)
+			rows[i] |= word->rows[i];
+	}
+}
+
+static bool lists(const uint64_t rows[TDM_ENTITY_SETS], const struct tdm_entity *row) {
+	size_t i = (size_t)(row - tdm_entities);
+	return rows[i / 64] >> i % 64 & 1;
+}
+
+static bool has_context(const struct tdm_scan *scan, const struct tdm_candidate *c) {
+	uint64_t rows[TDM_ENTITY_SETS];
+	context_of(scan, c, rows);
+	return lists(rows, c->entity);
+}
+
+// The name of the field says more than a word somewhere near.
+static float worth_of_words(const struct tdm_scan *scan, const struct tdm_entity *row) {
+	return scan->named && lists(scan->named, row) ? .50f : .35f;
+}
+
+static unsigned why_of(enum tdm_check verdict) {
+	return verdict == TDM_CHECK_PASS ? TDM_WHY_CHECK : verdict == TDM_CHECK_FAIL ? TDM_WHY_WRONG : TDM_WHY_FORM;
+}
+
+static float score_of(const struct tdm_scan *scan, struct tdm_candidate *c, enum tdm_check verdict, bool hard) {
+	const struct tdm_entity *row = c->entity;
+	float score = row->base;
+	c->why = why_of(verdict);
+	if (verdict == TDM_CHECK_PASS)
+		score = .99f;
+	else if (verdict == TDM_CHECK_FAIL)
+		score = score < .20f ? score : .20f;
+	bool needed = row->flags & TDM_ENTITY_CONTEXT;
+	if (!needed && score >= row->threshold) // context could only raise it
+		return score;
+	if (!hard && has_context(scan, c)) {
+		c->why |= TDM_WHY_WORD;
+		score += worth_of_words(scan, row);
+		return score < .40f ? .40f : score > 1.f ? 1.f : score;
+	}
+	return needed && score > .30f ? .30f : score;
+}
+
+static bool wanted(const struct tdm_scan *scan, const struct tdm_entity *row, int level, bool hard) {
+	return row->level <= level && !(scan->off && lists(scan->off, row)) && (!hard || (row->flags & TDM_ENTITY_HARD));
+}
+
+static enum tdm_check check(struct tdm_candidate *c) {
+	return c->entity->check ? c->entity->check(c) : tdm_check_prefix(c);
+}
+
+// The rows for which a word stands anywhere near an anchor: without one, what needs context is not even looked at.
+// Anchors come in order, so the first word in reach only moves forward.
+struct vicinity {
+	const struct tdm_scan *scan;
+	size_t first, last; // the words in reach
+	uint64_t rows[TDM_ENTITY_SETS];
+	bool any, known; // known: rows are those of first and last
+};
+#define VICINITY_BEFORE 192 // of an anchor: the longest span, and what lies before it
+#define VICINITY_AFTER 160
+
+static void vicinity_move(struct vicinity *v, size_t anchor) {
+	const struct tdm_scan *scan = v->scan;
+	size_t first = v->first, last = v->last;
+	while (first < scan->n_words && scan->words[first].end + VICINITY_BEFORE < anchor)
+		first++;
+	while (last < scan->n_words && scan->words[last].start < anchor + VICINITY_AFTER)
+		last++;
+	if (v->known && first == v->first && last == v->last)
+		return;
+	v->known = true;
+	v->first = first;
+	v->last = last;
+	for (int k = 0; k < TDM_ENTITY_SETS; k++)
+		v->rows[k] = scan->named ? scan->named[k] : 0;
+	v->any = scan->named || first < last;
+	for (size_t i = first; i < last; i++)
+		for (int k = 0; k < TDM_ENTITY_SETS; k++)
+			v->rows[k] |= scan->words[i].rows[k];
+}
+
+// What speaks best for one number of letters and digits.
+struct choice {
+	const struct tdm_scan *scan;
+	bool hard;
+	uint64_t context[TDM_ENTITY_SETS];
+	size_t start, end; // of the span whose context this is; start == end: none yet
+	struct tdm_candidate best;
+	float score;
+};
+
+static bool only_digits(const struct tdm_compact *k) {
+	return (k->digits & ((UINT64_C(1) << k->n) - 1)) == (UINT64_C(1) << k->n) - 1;
+}
+
+// A run of digits alone says little; with separators it is as good as its row says.
+static float base_of(const struct tdm_candidate *c) {
+	const struct tdm_compact *k = &c->compact;
+	bool plain = only_digits(k) && k->separator != '-' && k->separator != '/' && k->separator != '+';
+	return plain && c->entity->base > .25f ? .25f : c->entity->base;
+}
+
+// Of digits one check digit of ten agrees by chance: they are hidden all the same, but what a word speaks for, or what
+// knows their groups, gives the name.
+static float passed(const struct tdm_candidate *c, bool context) {
+	if (context || !only_digits(&c->compact))
+		return .99f;
+	return c->compact.groups > 1 ? .45f : .59f;
+}
+
+static bool in_context(struct choice *best, const struct tdm_candidate *c) {
+	if (best->hard || (best->scan->n_words == 0 && !best->scan->named))
+		return false;
+	if (best->start != c->start || best->end != c->end) {
+		context_of(best->scan, c, best->context);
+		best->start = c->start;
+		best->end = c->end;
+	}
+	return lists(best->context, c->entity);
+}
+
+// context: what a word is worth that speaks for it, 0 when none does.
+static float score_number(const struct tdm_candidate *c, enum tdm_check verdict, float context, bool needed) {
+	float score = base_of(c);
+	if (verdict == TDM_CHECK_PASS)
+		score = passed(c, context > 0);
+	else if (verdict == TDM_CHECK_FAIL)
+		score = score < .20f ? score : .20f;
+	float most = verdict == TDM_CHECK_PASS ? 1.f : .90f; // only a right check digit makes certain
+	if (context > 0)
+		return score + context > most ? most : score + context < .40f ? .40f : score + context;
+	return needed && score > .30f ? .30f : score;
+}
+
+static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdict, bool embedded) {
+	struct choice *best = arg;
+	bool alone = c->compact.groups == 1 && only_digits(&c->compact) && !c->entity->bare;
+	bool needed = embedded || alone || c->entity->flags & TDM_ENTITY_CONTEXT;
+	bool context = in_context(best, c), off = best->scan->off && lists(best->scan->off, c->entity);
+	float score = score_number(c, verdict, context ? worth_of_words(best->scan, c->entity) : 0, needed);
+	if (off || score <= best->score || score < c->entity->threshold)
+		return;
+	best->score = score;
+	best->best.start = c->start;
+	best->best.end = c->end;
+	best->best.why = why_of(verdict) | (context ? TDM_WHY_WORD : 0);
+	best->best.entity = verdict == TDM_CHECK_FAIL ? tdm_entity_number : c->entity;
+}
+
+struct look { // one text
+	struct vicinity near;
+	struct tdm_candidate c;
+	uint32_t claimed[64 * TDM_ENTITY_SETS]; // per row: the end of its last span; an anchor inside it brings nothing new
+	int level;
+	bool hard;
+	tdm_evidence_fn *found;
+	void *arg;
+};
+
+struct beside {
+	const struct tdm_candidate *card;
+	tdm_evidence_fn *found;
+	void *arg;
+};
+
+static int on_beside(void *arg, enum tdm_beside what, size_t start, size_t end) {
+	const struct beside *b = arg;
+	struct tdm_candidate c = {.text = b->card->text, .n = b->card->n, .start = start, .end = end, .why = TDM_WHY_WORD};
+	c.entity = tdm_entity_beside + what;
+	return b->found(b->arg, &c, .50f);
+}
+
+// A right card number speaks for the few digits around it.
+static int tell(const struct look *k, const struct tdm_candidate *c, float score, enum tdm_check verdict) {
+	int status = k->found(k->arg, c, score);
+	if (status != TDM_OK || k->hard || verdict != TDM_CHECK_PASS || c->entity->check != tdm_check_card)
+		return status;
+	return tdm_beside_card(c, on_beside, &(struct beside){c, k->found, k->arg});
+}
+
+// One row at the anchor in k->c.
+static int try_row(struct look *k, size_t row) {
+	struct tdm_candidate *c = &k->c;
+	c->entity = &tdm_entities[row];
+	if (!wanted(k->near.scan, c->entity, k->level, k->hard) || c->anchor <= k->claimed[row])
+		return TDM_OK;
+	if (c->entity->flags & TDM_ENTITY_CONTEXT && !lists(k->near.rows, c->entity))
+		return TDM_OK;
+	enum tdm_check verdict = check(c);
+	if (verdict == TDM_CHECK_NONE)
+		return TDM_OK;
+	k->claimed[row] = (uint32_t)c->end;
+	float score = score_of(k->near.scan, c, verdict, k->hard);
+	return score >= c->entity->threshold ? tell(k, c, score, verdict) : TDM_OK;
+}
+
+// A row and those behind it that share its anchor.
+static int try_rows(struct look *k, size_t row) {
+	int status;
+	do
+		status = try_row(k, row);
+	while (status == TDM_OK && ++row < tdm_n_entities && !tdm_entities[row].pattern);
+	return status;
+}
+
+static int try_anchors(struct look *k) {
+	const struct tdm_scan *scan = k->near.scan;
+	int status = TDM_OK;
+	for (size_t i = 0; i < scan->n_anchors && status == TDM_OK; i++) {
+		k->c.anchor = scan->anchors[i].end;
+		if (!k->hard)
+			vicinity_move(&k->near, k->c.anchor);
+		status = try_rows(k, scan->anchors[i].entity);
+	}
+	return status;
+}
+
+// --- numbers: wherever digits end
+
+// Rows whose pattern is '#': the first of each chain, and what may stand before the last digits.
+static struct {
+	size_t row;
+	const char *before;
+} of_digits[16];
+static size_t n_of_digits;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void find_rows_of_digits(void) {
+	for (size_t i = 0; i < tdm_n_entities && n_of_digits < sizeof of_digits / sizeof *of_digits; i++)
+		if (tdm_entities[i].pattern && *tdm_entities[i].pattern == '#') {
+			of_digits[n_of_digits].row = i;
+			of_digits[n_of_digits++].before = tdm_entities[i].pattern + 1;
+		}
+}
+
+static bool digit(char c) {
+	return c >= '0' && c <= '9';
+}
+static bool letter(char c) {
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static int try_compact(struct look *k, size_t end) {
+	struct choice best = {.scan = k->near.scan, .hard = k->hard};
+	bool alone = k->hard || !k->near.any;
+	k->c.anchor = end + 1;
+	if (!tdm_compact_read(&k->c, alone))
+		return TDM_OK;
+	best.best.text = k->c.text;
+	best.best.n = k->c.n;
+	tdm_compact_match(&k->c, k->level, k->hard ? TDM_ENTITY_HARD : 0, alone ? NULL : k->near.rows, on_compact, &best);
+	return best.score > 0 ? k->found(k->arg, &best.best, best.score) : TDM_OK;
+}
+
+// Letters at text[at], at most this many; where they end when no letter or digit follows, else 0.
+static size_t letters_end(const char *text, size_t at, size_t most) {
+	size_t i = at;
+	while (i - at <= most && letter(text[i]))
+		i++;
+	return i > at && i - at <= most && !letter(text[i]) && !digit(text[i]) ? i : 0;
+}
+
+// A number of letters and digits ends with the digits, or with a few letters behind them, perhaps apart.
+static int try_codes(struct look *k, size_t end) {
+	const char *text = k->c.text;
+	int status = TDM_OK;
+	size_t joined = letters_end(text, end, 4), apart = end;
+	if (letter(text[end]))
+		return joined ? try_compact(k, joined) : TDM_OK;
+	status = try_compact(k, end);
+	while (apart - end < 2 && tdm_separator(text[apart]))
+		apart++;
+	apart = apart > end ? letters_end(text, apart, 3) : 0;
+	return status == TDM_OK && apart ? try_compact(k, apart) : status;
+}
+
+// "+290 2345": few digits, but with the sign of a country.
+static bool short_abroad(const struct look *k) {
+	const struct tdm_number *d = &k->c.number;
+	return d->n >= 5 && d->at[d->n - 1] > 0 && k->c.text[d->at[d->n - 1] - 1] == '+';
+}
+
+static bool stands_in(const char *list, char c) {
+	while (*list && *list != c)
+		list++;
+	return *list;
+}
+
+static int try_digits(struct look *k, size_t start, size_t end) {
+	char before = start > 0 ? k->c.text[start - 1] : 0;
+	int status = TDM_OK;
+	tdm_number_read(&k->c.number, k->c.text, end);
+	for (size_t i = 0; i < n_of_digits && status == TDM_OK; i++) {
+		bool here =
+		    *of_digits[i].before ? stands_in(of_digits[i].before, before) : (k->c.number.n >= 7 || short_abroad(k));
+		k->c.anchor = end + 1;
+		if (here)
+			status = try_rows(k, of_digits[i].row);
+	}
+	return status == TDM_OK ? try_codes(k, end) : status;
+}
+
+// The next digit at or after text[at], eight bytes at a time.
+static size_t next_digit(const char *text, size_t at, size_t n) {
+	for (uint64_t x; at + 8 <= n; at += 8) {
+		memcpy(&x, text + at, 8);
+		x ^= UINT64_C(0x3030303030303030);
+		uint64_t others = ((x & UINT64_C(0x7f7f7f7f7f7f7f7f)) + UINT64_C(0x7676767676767676)) | x;
+		if (~others & UINT64_C(0x8080808080808080))
+			break;
+	}
+	while (at < n && !digit(text[at]))
+		at++;
+	return at;
+}
+
+static int try_numbers(struct look *k) {
+	const char *text = k->c.text;
+	int status = TDM_OK;
+	k->near.first = k->near.last = 0;
+	k->near.known = false;
+	for (size_t i = next_digit(text, 0, k->c.n); i < k->c.n && status == TDM_OK; i = next_digit(text, i, k->c.n)) {
+		size_t start = i;
+		while (digit(text[i]))
+			i++;
+		if (!k->hard)
+			vicinity_move(&k->near, i + 1);
+		status = try_digits(k, start, i);
+	}
+	return status;
+}
+
+int tdm_evidence(const struct tdm_scan *scan, const char *text, size_t n, int level, bool hard, tdm_evidence_fn *found,
+                 void *arg) {
+	struct look k = {
+	    .near = {.scan = scan}, .c = {.text = text, .n = n}, .level = level, .hard = hard, .found = found, .arg = arg};
+	pthread_once(&once, find_rows_of_digits);
+	int status = try_anchors(&k);
+	return status == TDM_OK ? try_numbers(&k) : status;
+}

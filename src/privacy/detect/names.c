@@ -1,0 +1,167 @@
+// Names: see names.h. The rules that belong to the tagger: words that are nobody's (months, products) are let go,
+// numbers are never names, and a word in another script than the conversation's own is hidden.
+#include "privacy/detect/names.h"
+#include "base/text.h"
+#include "privacy/detect/street.h"
+#include <stdio.h>
+#include <string.h>
+
+#define SCORE .60f        // of the tagger: more than a form alone, less than a check digit
+#define STREET_SCORE .70f // of a rigid grammar
+#define FEWEST_LETTERS 3
+
+static const struct tdm_entity *row_of(const char *id) {
+	for (size_t i = 0; i < tdm_n_entities; i++)
+		if (strcmp(tdm_entities[i].id, id) == 0)
+			return &tdm_entities[i];
+	return NULL;
+}
+
+struct search {
+	struct tdm_names *names;
+	const char *text;
+	tdm_names_fn *found;
+	void *arg;
+};
+
+void tdm_names_count(struct tdm_names *names, const char *text, size_t n) {
+	uint32_t c;
+	for (size_t i = 0; i < n;) {
+		unsigned char byte = (unsigned char)text[i];
+		if (byte < 0x80) {
+			names->scripts[0] += (byte | 32u) - 'a' < 26u;
+			i++;
+			continue;
+		}
+		i += tdm_utf8_next(text + i, n - i, &c);
+		if (tdm_char_kind(c) == TDM_CHAR_OTHER)
+			names->scripts[tdm_script_of(c) % TDM_N_SCRIPTS]++;
+	}
+}
+
+static bool on(const struct tdm_term *t, enum tdm_list list) {
+	return t->lists >> list & 1;
+}
+
+bool tdm_names_part(const struct tdm_term *t) {
+	return t->letters >= FEWEST_LETTERS && t->digits == 0 && !on(t, TDM_LIST_WORD) && !on(t, TDM_LIST_ALLOW);
+}
+
+// Only words that are nobody's, or no word at all.
+static bool is_nobody(const struct tdm_term *first, const struct tdm_term *last) {
+	for (const struct tdm_term *t = first; t <= last; t++)
+		if (t->letters > 1 && !on(t, TDM_LIST_ALLOW))
+			return false;
+	return true;
+}
+
+static bool is_common(const struct tdm_term *first, const struct tdm_term *last) {
+	unsigned letters = 0;
+	bool all = true;
+	for (const struct tdm_term *t = first; t <= last; t++) {
+		letters += t->letters;
+		all = all && (t->letters == 0 || on(t, TDM_LIST_WORD) || on(t, TDM_LIST_ALLOW));
+	}
+	return all || letters < FEWEST_LETTERS;
+}
+
+static size_t without_owner(const char *text, const struct tdm_term *t) { // "Smith's" ends before the mark
+	size_t n = t->end - t->start;
+	if (n > 3 && (text[t->end - 1] | 32) == 's' && text[t->end - 2] == '\'')
+		return t->end - 2;
+	if (n > 5 && (text[t->end - 1] | 32) == 's' && memcmp(text + t->end - 4, "\xe2\x80\x99", 3) == 0)
+		return t->end - 4;
+	return t->end;
+}
+
+static int tell(struct search *s, const struct tdm_entity *entity, const struct tdm_term *first,
+                const struct tdm_term *last, float score) {
+	struct tdm_name name = {entity, first->start, without_owner(s->text, last), score, is_common(first, last),
+	                        first,  last};
+	return entity && entity->level <= s->names->level ? s->found(s->arg, &name) : TDM_OK;
+}
+
+// A title before a person belongs to the name: "Mr.", "Frau".
+static const struct tdm_term *with_title(const struct search *s, const struct tdm_term *first) {
+	static const char titles[] =
+	    " mr mrs ms miss mx dr prof professor sir madam herr herrn frau monsieur madame mme mlle m señor "
+	    "señora sr sra srta signor signora signorina sig dott dottoressa rev ";
+	const struct tdm_term *t = first - 1, *begin = s->names->terms.items;
+	char word[16];
+	if (t > begin && t->letters == 0 && s->text[t->start] == '.' && t[-1].end == t->start)
+		t--;
+	size_t n = t >= begin ? t->end - t->start : 0;
+	if (n == 0 || n > sizeof word - 3 || t->letters == 0 || first->line)
+		return first;
+	snprintf(word, sizeof word, " %.*s ", (int)n, s->text + t->start);
+	for (size_t i = 1; i <= n; i++)
+		word[i] |= (unsigned char)word[i] < 0x80 ? 32 : 0;
+	return strstr(titles, word) ? t : first;
+}
+
+// A number right before a name of no listed place: "4821 Lindqvist" is where somebody lives.
+static bool is_house(const struct search *s, const struct tdm_term *first) {
+	const struct tdm_term *t = first - 1;
+	if (first <= s->names->terms.items || first->line || on(first, TDM_LIST_CITY) || on(first, TDM_LIST_COUNTRY))
+		return false;
+	bool year = t->digits == 4 && t->letters == 0 && (s->text[t->start] == '1' || s->text[t->start] == '2');
+	return t->digits > 1 && t->digits < 6 && t->letters < 2 && t->end - t->start == t->digits + (uint32_t)t->letters &&
+	       !year;
+}
+
+static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *first, const struct tdm_term *last) {
+	static const char *const ids[TDM_N_TAG_KINDS] = {"PERSON", "PLACE", "ORG", "GROUP"};
+	while (first < last && first->letters == 0)
+		first++;
+	while (first < last && last->letters == 0)
+		last--;
+	if (kind == TDM_TAG_PER)
+		first = with_title(arg, first);
+	if ((kind == TDM_TAG_LOC || kind == TDM_TAG_PER) && is_house(arg, first) && !is_nobody(first, last))
+		return tell(arg, row_of("ADDRESS"), first - 1, last, SCORE);
+	return is_nobody(first, last) ? TDM_OK : tell(arg, row_of(ids[kind]), first, last, SCORE);
+}
+
+static int on_street(void *arg, const struct tdm_term *first, const struct tdm_term *last) {
+	return tell(arg, row_of("ADDRESS"), first, last, STREET_SCORE);
+}
+
+static int main_script(const struct tdm_names *names) {
+	int most = 0;
+	for (int i = 1; i < TDM_N_SCRIPTS; i++)
+		most = names->scripts[i] > names->scripts[most] ? i : most;
+	return most;
+}
+
+// Words of another script; a single letter of Greek is a sign of mathematics.
+static int find_foreign(struct search *s) {
+	const struct tdm_terms *terms = &s->names->terms;
+	int own = main_script(s->names), status = TDM_OK;
+	for (size_t i = 0; i < terms->n && status == TDM_OK; i++) {
+		size_t first = i, letters = terms->items[i].letters;
+		if (letters == 0 || terms->items[i].script == own || terms->items[i].script == 0)
+			continue;
+		while (i + 1 < terms->n && terms->items[i + 1].letters && !terms->items[i + 1].line &&
+		       terms->items[i + 1].script == terms->items[first].script)
+			letters += terms->items[++i].letters;
+		if (letters > 1)
+			status = tell(s, row_of("PERSON"), &terms->items[first], &terms->items[i], SCORE);
+	}
+	return status;
+}
+
+int tdm_names_find(struct tdm_names *names, const char *text, size_t n, tdm_names_fn *found, void *arg,
+                   struct tdm_error *err) {
+	struct search s = {names, text, found, arg};
+	names->terms.n = 0;
+	int status = tdm_terms_cut(text, n, &names->terms, err);
+	if (status == TDM_OK)
+		status = tdm_tagger_find(names->tagger, text, &names->terms, names->bias, names->seen, on_name, &s);
+	if (status == TDM_OK)
+		status = tdm_street_find(text, &names->terms, on_street, &s);
+	return status == TDM_OK ? find_foreign(&s) : status;
+}
+
+void tdm_names_release(struct tdm_names *names) {
+	tdm_terms_release(&names->terms);
+}

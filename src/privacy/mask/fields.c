@@ -1,0 +1,254 @@
+// Fields: collecting and building walk the request in the same order, so that the i-th text finds its way back. A new
+// field of a request that holds words: a few lines in tdm_fields_collect() and as many in tdm_fields_build().
+#include "privacy/mask/fields.h"
+#include "base/value.h"
+#include <string.h>
+
+struct tdm_document {
+	const char *text; // as it came
+	size_t len;
+	struct tdm_value *root; // NULL: no JSON; then it is one text
+};
+
+struct list {
+	struct tdm_arena *arena;
+	struct tdm_bytes items; // of struct tdm_text
+	struct tdm_bytes names; // of const char *
+	const char *name;       // of the field that is being read
+};
+
+static void add(struct list *l, const char *text, size_t n) {
+	struct tdm_text item = {text ? text : "", text ? n : 0};
+	tdm_bytes_add(&l->items, &item, sizeof item);
+	tdm_bytes_add(&l->names, &l->name, sizeof l->name);
+}
+
+static void add_string(struct list *l, const char *text) {
+	add(l, text, text ? strlen(text) : 0);
+}
+
+// --- documents
+
+// Calls visit for every key, string and number, in the order of the text.
+static void walk(struct tdm_value *v, void (*visit)(void *context, struct tdm_value *leaf, const char **key),
+                 void *context) {
+	if (v->type == TDM_STRING || v->type == TDM_NUMBER)
+		visit(context, v, NULL);
+	for (size_t i = 0; (v->type == TDM_LIST || v->type == TDM_MAP) && i < v->n; i++) {
+		if (v->type == TDM_MAP)
+			visit(context, NULL, &v->keys[i]);
+		walk(&v->items[i], visit, context);
+	}
+}
+
+static void collect_leaf(void *context, struct tdm_value *leaf, const char **key) {
+	struct list *l = context;
+	if (key) {
+		l->name = NULL;
+		add_string(l, *key);
+		l->name = *key;
+	} else if (leaf->type == TDM_STRING)
+		add(l, leaf->text, leaf->len);
+	else if (leaf->is_integer)
+		add_string(l, tdm_arena_printf(l->arena, "%lld", (long long)leaf->integer));
+	else
+		add_string(l, tdm_arena_printf(l->arena, "%.17g", leaf->number));
+}
+
+struct replacing {
+	const struct tdm_text *before, *after;
+};
+
+// A number that became a token is a string from now on.
+static void replace_leaf(void *context, struct tdm_value *leaf, const char **key) {
+	struct replacing *r = context;
+	if (r->before->text != r->after->text) {
+		if (key) {
+			*key = r->after->text;
+		} else {
+			leaf->type = TDM_STRING;
+			leaf->text = r->after->text;
+			leaf->len = r->after->n;
+		}
+	}
+	r->before++;
+	r->after++;
+}
+
+static void collect_document(struct list *l, struct tdm_document *d, const char *text, size_t n) {
+	*d = (struct tdm_document){text, n, NULL};
+	if (n && tdm_json_parse(l->arena, text, n, &d->root, NULL) == TDM_OK)
+		walk(d->root, collect_leaf, l);
+	else
+		add(l, text, n);
+	l->name = NULL;
+}
+
+// The document as text again; advances *r over its leaves.
+static int build_document(struct tdm_arena *arena, const struct tdm_document *d, struct replacing *r, const char **text,
+                          size_t *len) {
+	struct tdm_bytes out;
+	if (!d->root) {
+		*text = r->after->text;
+		*len = r->after->n;
+		r->before++;
+		r->after++;
+		return TDM_OK;
+	}
+	walk(d->root, replace_leaf, r);
+	tdm_bytes_init(&out, arena->limit_bytes);
+	tdm_value_write(&out, d->root);
+	*text = out.failed ? NULL : tdm_arena_copy(arena, out.data, out.len);
+	*len = out.len;
+	tdm_bytes_release(&out);
+	return *text ? TDM_OK : TDM_ENOMEM;
+}
+
+// --- a request
+
+static bool has_schema(const struct tdm_request *r) {
+	return r->form && r->form->kind == TDM_GRAMMAR_SCHEMA;
+}
+
+static size_t count_documents(const struct tdm_request *r) {
+	size_t n = r->tools.n;
+	for (size_t i = 0; i < r->n_messages; i++)
+		n += r->messages[i].n_calls;
+	return n;
+}
+
+static void collect_texts(struct list *l, const struct tdm_request *r) {
+	for (size_t i = 0; i < r->n_messages; i++)
+		add(l, r->messages[i].text, r->messages[i].len);
+	for (size_t i = 0; i < r->n_stop; i++)
+		add_string(l, r->stop[i]);
+	for (size_t i = 0; i < r->tools.n; i++)
+		add_string(l, r->tools.items[i].description);
+	if (has_schema(r))
+		add(l, r->form->text, r->form->len);
+}
+
+static void collect_documents(struct list *l, struct tdm_document *d, const struct tdm_request *r) {
+	for (size_t i = 0; i < r->n_messages; i++)
+		for (size_t k = 0; k < r->messages[i].n_calls; k++)
+			collect_document(l, d++, r->messages[i].calls[k].arguments, r->messages[i].calls[k].len);
+	for (size_t i = 0; i < r->tools.n; i++)
+		collect_document(l, d++, r->tools.items[i].parameters, r->tools.items[i].len);
+}
+
+int tdm_fields_collect(struct tdm_fields *f, struct tdm_arena *arena, const struct tdm_request *request) {
+	struct list l = {.arena = arena};
+	*f = (struct tdm_fields){.request = request, .n_documents = count_documents(request)};
+	f->documents = tdm_arena_array(arena, f->n_documents + 1, sizeof *f->documents);
+	if (!f->documents)
+		return TDM_ENOMEM;
+	tdm_bytes_init(&l.items, arena->limit_bytes);
+	tdm_bytes_init(&l.names, arena->limit_bytes);
+	collect_texts(&l, request);
+	collect_documents(&l, f->documents, request);
+	f->n = l.items.len / sizeof *f->texts;
+	f->texts = tdm_arena_array(arena, f->n + 1, sizeof *f->texts);
+	f->names = tdm_arena_array(arena, f->n + 1, sizeof *f->names);
+	bool ok = f->texts && f->names && !l.items.failed && !l.names.failed;
+	if (ok && f->n) {
+		memcpy(f->texts, l.items.data, l.items.len);
+		memcpy(f->names, l.names.data, l.names.len);
+	}
+	tdm_bytes_release(&l.items);
+	tdm_bytes_release(&l.names);
+	return ok ? TDM_OK : TDM_ENOMEM;
+}
+
+struct builder {
+	struct tdm_arena *arena;
+	const struct tdm_document *document; // the next one
+	struct replacing texts, leaves;      // what comes next
+};
+
+static const struct tdm_text *next_text(struct builder *b) {
+	b->texts.before++;
+	return b->texts.after++;
+}
+
+static int build_calls(struct builder *b, struct tdm_message *m) {
+	struct tdm_tool_call *calls = tdm_arena_array(b->arena, m->n_calls + 1, sizeof *calls);
+	int status = calls ? TDM_OK : TDM_ENOMEM;
+	for (size_t i = 0; i < m->n_calls && !status; i++) {
+		calls[i] = m->calls[i];
+		status = build_document(b->arena, b->document++, &b->leaves, &calls[i].arguments, &calls[i].len);
+	}
+	m->calls = calls;
+	return status;
+}
+
+static int build_messages(struct builder *b, struct tdm_request *out) {
+	struct tdm_message *m = tdm_arena_array(b->arena, out->n_messages + 1, sizeof *m);
+	int status = m ? TDM_OK : TDM_ENOMEM;
+	for (size_t i = 0; i < out->n_messages && !status; i++) {
+		const struct tdm_text *text = next_text(b);
+		m[i] = out->messages[i];
+		m[i].text = text->text;
+		m[i].len = text->n;
+		status = m[i].n_calls ? build_calls(b, &m[i]) : TDM_OK;
+	}
+	out->messages = m;
+	return status;
+}
+
+static int build_stop(struct builder *b, struct tdm_request *out) {
+	const char **stop = tdm_arena_array(b->arena, out->n_stop + 1, sizeof *stop);
+	for (size_t i = 0; stop && i < out->n_stop; i++)
+		stop[i] = next_text(b)->text;
+	out->stop = stop;
+	return stop ? TDM_OK : TDM_ENOMEM;
+}
+
+static int build_tools(struct builder *b, struct tdm_request *out) {
+	struct tdm_tool *tools = tdm_arena_array(b->arena, out->tools.n + 1, sizeof *tools);
+	int status = tools ? TDM_OK : TDM_ENOMEM;
+	for (size_t i = 0; i < out->tools.n && !status; i++) {
+		const struct tdm_text *description = next_text(b);
+		tools[i] = out->tools.items[i];
+		if (tools[i].description)
+			tools[i].description = description->text;
+		bool has_parameters = tools[i].parameters != NULL;
+		status = build_document(b->arena, b->document++, &b->leaves, &tools[i].parameters, &tools[i].len);
+		if (!has_parameters)
+			tools[i].parameters = NULL;
+	}
+	out->tools.items = tools;
+	return status;
+}
+
+// Its strings may hold values that are tokens now; a number cannot become one.
+static int build_form(struct builder *b, struct tdm_request *out, struct tdm_error *err) {
+	const struct tdm_text *masked = next_text(b);
+	struct tdm_value *value;
+	if (masked->text == out->form->text)
+		return TDM_OK;
+	struct tdm_form *own = tdm_arena_alloc(b->arena, sizeof *own);
+	if (!own)
+		return TDM_ENOMEM;
+	if (tdm_json_parse(b->arena, masked->text, masked->n, &value, NULL) != TDM_OK)
+		return tdm_fail_param(err, TDM_EPRIVACY, TDM_FORM_FIELD,
+		                      "mask: the schema holds a private value outside of its strings; nothing was sent");
+	*own = *out->form;
+	own->text = masked->text;
+	own->len = masked->n;
+	out->form = own;
+	return TDM_OK;
+}
+
+int tdm_fields_build(const struct tdm_fields *f, struct tdm_arena *arena, const struct tdm_text *masked,
+                     struct tdm_request *out, struct tdm_error *err) {
+	const struct tdm_request *r = f->request;
+	size_t n_texts = r->n_messages + r->n_stop + r->tools.n + has_schema(r);
+	struct builder b = {arena, f->documents, {f->texts, masked}, {f->texts + n_texts, masked + n_texts}};
+	*out = *r;
+	int status = build_messages(&b, out);
+	if (!status)
+		status = build_stop(&b, out);
+	if (!status)
+		status = build_tools(&b, out);
+	return !status && has_schema(r) ? build_form(&b, out, err) : status;
+}
