@@ -6,8 +6,11 @@
 #include "models/toy.h"
 #include "models/tree.h"
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct toys {
+	char folder[40]; // of this process alone: groups of tests run beside each other
 	struct tdm_tree *tree;
 	struct tdm_arena arena;
 	struct tdm_run run;
@@ -15,14 +18,20 @@ struct toys {
 	struct tdm_result result;
 };
 
+static const char *const toys_names[] = {"one", "two", "other"};
+
 static inline int toys_open(struct toys *t, const char *yaml, const struct tdm_kind *const *kinds) {
 	struct tdm_error err = {0};
 	memset(t, 0, sizeof *t);
-	toy_write("build/toy-one.gguf", 7);
-	toy_write("build/toy-two.gguf", 8);
-	toy_write_other("build/toy-other.gguf", 7);
+	snprintf(t->folder, sizeof t->folder, "build/toys-%d", (int)getpid());
+	mkdir(t->folder, 0700);
+	for (int i = 0; i < 3; i++) {
+		char path[80];
+		snprintf(path, sizeof path, "%s/toy-%s.gguf", t->folder, toys_names[i]);
+		i == 2 ? toy_write_other(path, 7) : toy_write(path, i == 1 ? 8 : 7);
+	}
 	tdm_arena_init(&t->arena, (size_t)256 << 20);
-	int status = tdm_tree_load("toys.yaml", "build", yaml, strlen(yaml), kinds, NULL, &t->tree, &err);
+	int status = tdm_tree_load("toys.yaml", t->folder, yaml, strlen(yaml), kinds, NULL, &t->tree, &err);
 	if (status)
 		fprintf(stderr, "%s\n", err.text);
 	return status;
@@ -49,7 +58,10 @@ static inline void toys_close(struct toys *t) {
 	tdm_collect_release(&t->collect);
 	tdm_arena_release(&t->arena);
 	tdm_tree_close(t->tree);
-	remove("build/toy-one.gguf");
-	remove("build/toy-two.gguf");
-	remove("build/toy-other.gguf");
+	for (int i = 0; i < 3; i++) {
+		char path[80];
+		snprintf(path, sizeof path, "%s/toy-%s.gguf", t->folder, toys_names[i]);
+		remove(path);
+	}
+	rmdir(t->folder);
 }

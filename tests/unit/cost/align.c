@@ -338,7 +338,7 @@ static void demand_47_vocabularies_meet_in_a_named_way_or_not_at_all(void **stat
 	struct tdm_tree *tree = NULL;
 	struct toys t;
 	assert_int_equal(toys_open(&t, yaml, kinds), TDM_OK);
-	assert_int_equal(tdm_tree_load("toys.yaml", "build", bad, strlen(bad), kinds, NULL, &tree, &err), TDM_ECONFIG);
+	assert_int_equal(tdm_tree_load("toys.yaml", t.folder, bad, strlen(bad), kinds, NULL, &tree, &err), TDM_ECONFIG);
 	assert_non_null(strstr(err.text, "toys.yaml line 4"));
 	assert_non_null(strstr(err.text, "models large and other have different vocabularies; expected"));
 	static const char *const roles[] = {"target"};
