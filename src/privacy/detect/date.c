@@ -3,6 +3,7 @@
 #include "privacy/detect/date.h"
 #include "privacy/detect/checks.h"
 #include <string.h>
+#include <strings.h>
 
 static bool digit(char c) {
 	return c >= '0' && c <= '9';
@@ -81,6 +82,47 @@ static char three_fields(const char *t, size_t *at, struct field f[3]) {
 	}
 }
 
+static size_t skip_on(const char *t, size_t at, const char *word) {
+	size_t n = strlen(word);
+	return strncmp(t + at, word, n) == 0 ? at + n : at;
+}
+
+static bool pair(const char *t) {
+	return digit(t[0]) && digit(t[1]);
+}
+
+// Where "Z", "+02:00", " pm" behind a time ends.
+static size_t zone_end(const char *t, size_t at) {
+	size_t half = at + (t[at] == ' ');
+	bool named = t[half] && strchr("aApP", t[half]) && (t[half + 1] | 32) == 'm' && !letter(t[half + 2]);
+	if (named)
+		return half + 2;
+	if (t[at] == 'Z' && !letter(t[at + 1]))
+		return at + 1;
+	if ((t[at] != '+' && t[at] != '-') || !pair(t + at + 1))
+		return at;
+	size_t minutes = at + 3 + (t[at + 3] == ':');
+	return pair(t + minutes) ? minutes + 2 : at;
+}
+
+// Where the time of the day behind a date ends: "T10:30:15Z", " at 5:45 pm", ", 17:45"; `at` when there is none.
+static size_t time_end(const char *t, size_t at) {
+	size_t i = at + (t[at] == ',');
+	if (t[i] != 'T' && t[i] != ' ')
+		return at;
+	i = skip_on(t, i + 1, "at ");
+	struct field hour = read_on(t, &i);
+	if (hour.digits < 1 || hour.digits > 2 || hour.value > 24 || t[i] != ':' || !pair(t + i + 1))
+		return at;
+	i += 3;
+	if (t[i] == ':' && pair(t + i + 1))
+		i += 3;
+	if (t[i] == '.' && digit(t[i + 1]))
+		for (i++; digit(t[i]);)
+			i++;
+	return digit(t[i]) ? at : zone_end(t, i);
+}
+
 enum tdm_check tdm_check_numeric_date(struct tdm_candidate *c) {
 	const char *t = c->text;
 	struct field f[3];
@@ -92,6 +134,7 @@ enum tdm_check tdm_check_numeric_date(struct tdm_candidate *c) {
 	bool before = at > 0 && (digit(t[at - 1]) || letter(t[at - 1]) || t[at - 1] == separator);
 	bool behind = t[c->end] == separator && digit(t[c->end + 1]);
 	c->start = at;
+	c->end = time_end(t, c->end);
 	return !before && !behind && plausible(f, separator) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }
 
@@ -100,11 +143,6 @@ enum tdm_check tdm_check_numeric_date(struct tdm_candidate *c) {
 static size_t skip_back(const char *t, size_t at, const char *word) {
 	size_t n = strlen(word);
 	return at >= n && strncmp(t + at - n, word, n) == 0 ? at - n : at;
-}
-
-static size_t skip_on(const char *t, size_t at, const char *word) {
-	size_t n = strlen(word);
-	return strncmp(t + at, word, n) == 0 ? at + n : at;
 }
 
 static bool ordinal(const char *two) {
@@ -168,6 +206,18 @@ static bool rest_behind(const char *t, size_t *end, bool has_day) {
 	return at != 0;
 }
 
+// "in March": the name of a month alone, with its capital.
+static bool month_alone(const char *t, size_t month) {
+	static const char *const words[] = {"in ",   "since ", "until ", "by ",   "last ",
+	                                    "next ", "early ", "late ",  "every "};
+	bool there = false;
+	for (size_t i = 0; i < sizeof words / sizeof *words && !there; i++) {
+		size_t n = strlen(words[i]);
+		there = month >= n && strncasecmp(t + month - n, words[i], n) == 0 && (month == n || !letter(t[month - n - 1]));
+	}
+	return there && t[month] >= 'A' && t[month] <= 'Z';
+}
+
 enum tdm_check tdm_check_named_date(struct tdm_candidate *c) {
 	size_t month = c->anchor;
 	while (month > 0 && letter(c->text[month - 1]))
@@ -175,7 +225,29 @@ enum tdm_check tdm_check_named_date(struct tdm_candidate *c) {
 	c->start = month;
 	c->end = c->anchor;
 	bool before = day_before(c->text, month, &c->start), behind = rest_behind(c->text, &c->end, before);
-	return before || behind ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
+	if (before || behind)
+		c->end = time_end(c->text, c->end);
+	return before || behind || (c->entity->level > 2 && month_alone(c->text, month)) ? TDM_CHECK_ABSTAIN
+	                                                                                 : TDM_CHECK_NONE;
+}
+
+// The match ends with the year; another one may follow: "2010-2015".
+enum tdm_check tdm_check_year(struct tdm_candidate *c) {
+	const char *t = c->text;
+	size_t end = c->anchor;
+	c->start = end - 4;
+	if (t[end] == '-' && pair(t + end + 1) && pair(t + end + 3) && !digit(t[end + 5]))
+		end += 5;
+	c->end = end;
+	bool goes_on = letter(t[end]) || (t[end] && strchr(".,-/:", t[end]) && digit(t[end + 1]));
+	return goes_on ? TDM_CHECK_NONE : TDM_CHECK_ABSTAIN;
+}
+
+enum tdm_check tdm_check_weekday(struct tdm_candidate *c) {
+	c->start = c->end = c->anchor;
+	while (c->start > 0 && letter(c->text[c->start - 1]))
+		c->start--;
+	return c->text[c->end] == '\'' ? TDM_CHECK_NONE : TDM_CHECK_ABSTAIN;
 }
 
 // --- ages
@@ -184,6 +256,20 @@ static bool part_of_number(const char *t, size_t start, size_t end) {
 	if (digit(t[end]) || (t[end] && strchr(".,/:", t[end]) && digit(t[end + 1])))
 		return true;
 	return start > 1 && strchr(".,-/:", t[start - 1]) && digit(t[start - 2]);
+}
+
+// "I am 34, and": what stands behind the number is no unit of it.
+static bool nothing_counted(const char *t, size_t end) {
+	static const char *const words[] = {"and", "but", "now",       "today", "with", "who",
+	                                    "so",  "or",  "currently", "from",  "in"};
+	if (t[end] == '%' || letter(t[end]) || t[end] == '-')
+		return false;
+	if (t[end] != ' ')
+		return true;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strncasecmp(t + end + 1, words[i], strlen(words[i])) == 0 && !letter(t[end + 1 + strlen(words[i])]))
+			return true;
+	return !letter(t[end + 1]);
 }
 
 // The number alone is the value. It stands in the match: in front of "years old" or behind "aged".
@@ -198,4 +284,26 @@ enum tdm_check tdm_check_age(struct tdm_candidate *c) {
 	bool named = c->end == c->anchor || strchr("yjaYJA", *unit ? *unit : ' '); // "5 of us are years older"
 	bool number = named && age.digits && age.digits <= 3 && age.value >= 1 && age.value <= 122;
 	return number && !part_of_number(c->text, c->start, c->end) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
+}
+
+// ", 34, says" behind a word with a capital. end: of the number, which begins at start.
+static bool behind_name(const char *t, size_t start, size_t end) {
+	size_t at = start > 2 ? start - 2 : 0;
+	while (at > 0 && letter(t[at - 1]))
+		at--;
+	return end - start == 2 && t[at] >= 'A' && t[at] <= 'Z' && t[end + 1] == ' ' && t[end + 2] >= 'a';
+}
+
+// "I am 34", "turned 50", "Ann Lee, 34, says": the match ends with the number, or with the comma behind it.
+enum tdm_check tdm_check_bare_age(struct tdm_candidate *c) {
+	const char *t = c->text;
+	bool comma = t[c->anchor - 1] == ',';
+	size_t at = c->anchor - comma;
+	c->end = at;
+	struct field age = read_back(t, &at);
+	c->start = at;
+	if (age.digits == 0 || age.value < 1 || age.value > 122 || part_of_number(t, c->start, c->end))
+		return TDM_CHECK_NONE;
+	bool right = comma ? behind_name(t, c->start, c->end) : nothing_counted(t, c->end);
+	return right ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }

@@ -26,7 +26,8 @@
 #define SSN_WORDS "ssn social|security ss#"
 #define PHONE_WORDS                                                                                              \
 	"phone tel mobile cell call whatsapp fax handy telefon telephone téléphone móvil telefono teléfono sms " \
-	"text|me reach|me ring dial"
+	"text|me reach|me ring dial cellphone landline hotline mob ph voicemail celular cellulare telefonnummer "    \
+	"rufnummer handynummer telefoonnummer mobil gsm contact reach number|is numéro|de|téléphone"
 #define IP_WORDS "ip address host"
 // Words that name what a few digits are: the value stands beside them.
 #define CVV_WORDS "cvv cvv2 cvc cvc2 cvn cid csc security|code card|verification prüfnummer prüfziffer"
@@ -62,9 +63,19 @@
 #define BIRTH_WORDS                                                                                                     \
 	"born dob birth birthday birthdate date|of|birth date_of_birth birth_date geboren geb geburtsdatum geburtstag né " \
 	"née nacido nacida nacimiento nato nata nascita nascido nascida nascimento geboortedatum naissance"
-#define AGE_PATTERN                                                                          \
-	"(?:years?[ -]old|yrs?[ -]old|y/o|yo|jahre alt|años de edad|anni di età|jaar oud)\\b|" \
-	"\\bage[ds]?[\"']?(?: of| is)?[:= ]{1,3}[0-9]{1,3}\\b|"                                  \
+#define YEAR_PATTERN                                                                                                   \
+	"\\b(?:in|since|until|till|during|year|before|after|circa|summer|winter|spring|autumn|fall|seit|depuis|desde|dal|" \
+	"en|nel|im|jahr|año|année) (?:of )?(?:19|20)[0-9]{2}\\b"
+#define WEEKDAY_PATTERN                                                                                                  \
+	"\\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag|"      \
+	"lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche|miércoles|jueves|viernes|sábado|lunedì|martedì|mercoledì|" \
+	"giovedì|venerdì|maandag|dinsdag|woensdag|donderdag|vrijdag|zaterdag|zondag)\\b"
+#define BARE_AGE_PATTERN                                                                                \
+	"\\b(?:i'm|i am|he is|he's|she is|she's|who is|turn(?:ed|s|ing)|ich bin|j'ai|tengo) [0-9]{1,2}\\b|" \
+	"[a-z], [0-9]{2},"
+#define AGE_PATTERN                                                                                       \
+	"(?:years?[ -]old|years of age|yrs?[ -]old|y/o|yo|jahre alt|años de edad|anni di età|jaar oud)\\b|" \
+	"\\bage[ds]?[\"']?(?: of| is)?[:= ]{1,3}[0-9]{1,3}\\b|"                                               \
 	"\\b(?:tengo|j'ai|ho|ich bin|i am|i'm) [0-9]{1,2} (?:años|ans|anni|jahre|years?)\\b"
 #define HOST_PATTERN                                                                                               \
 	"\\.(?:com|org|net|edu|gov|mil|int|info|biz|io|co|ai|dev|app|xyz|online|site|shop|store|tech|cloud|eu|"        \
@@ -162,7 +173,10 @@ const struct tdm_entity tdm_entities[] = {
     ROW("DATE", "DATE", 3, STAY, .50f, NULL, tdm_check_numeric_date, NULL),
     ROW("DOB", "DOB", 2, CONTEXT | CASELESS, .50f, MONTH_PATTERN, tdm_check_named_date, BIRTH_WORDS),
     ROW("DATE", "DATE", 3, STAY, .50f, NULL, tdm_check_named_date, NULL),
+    ROW("DATE", "DATE", 3, CASELESS | STAY, .50f, YEAR_PATTERN, tdm_check_year, NULL),
+    ROW("DATE", "DATE", 3, CASELESS | STAY, .50f, WEEKDAY_PATTERN, tdm_check_weekday, NULL),
     ROW("AGE", "AGE", 3, CASELESS | STAY, .50f, AGE_PATTERN, tdm_check_age, "age aged old"),
+    ROW("AGE", "AGE", 3, CASELESS | STAY, .50f, BARE_AGE_PATTERN, tdm_check_bare_age, "age aged old"),
     ROW("URL", "URL", 3, CASELESS, .50f, "://[a-z0-9\\[\\x80-\\xff]|\\bwww\\.[a-z0-9]", tdm_check_url, NULL),
     ROW("DOMAIN", "DOMAIN", 3, CASELESS, .50f, HOST_PATTERN, tdm_check_domain, "website site"),
 

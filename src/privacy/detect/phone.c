@@ -1,7 +1,9 @@
-// Telephone numbers: E.164 with '+', the North American form, and national forms with trunk 0. Bare runs of digits
-// count only beside a context word, because their form says nothing.
+// Telephone numbers: E.164 with '+' or a prefix of dialling abroad, the North American form, national forms with trunk
+// 0, a code in parentheses, and mobile numbers whose groups no other number has; an extension behind any of them. Bare
+// runs of digits count only beside a context word, because their form says nothing.
 #include "privacy/detect/checks.h"
 #include <string.h>
+#include <strings.h>
 
 // Country codes of E.164 and the digits that follow: fewest, most. Where nothing narrower is known: 4 to 15 - code.
 static const struct {
@@ -58,22 +60,73 @@ static int optional_trunk(const struct tdm_candidate *c, int n) {
 	return 0;
 }
 
+static bool digit(char c) {
+	return c >= '0' && c <= '9';
+}
+static bool letter(char c) {
+	return (c | 32) >= 'a' && (c | 32) <= 'z';
+}
+
+// Where the extension behind text[end) ends: "x123", "ext. 12", " #4", "extension 12"; end when there is none.
+static size_t extension_end(const char *t, size_t end) {
+	static const char *const words[] = {"extension", "ext",     "extn", "poste", "durchwahl",
+	                                    "interno",   "toestel", "x",    "#"};
+	size_t at = end + (t[end] == ',');
+	at += t[at] == ' ';
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		size_t n = strlen(words[i]), k = at + n;
+		if (strncasecmp(t + at, words[i], n) != 0)
+			continue;
+		k += t[k] == '.' || t[k] == ':';
+		k += t[k] == ' ';
+		size_t first = k;
+		while (digit(t[k]))
+			k++;
+		if (k > first && k - first <= 6 && !letter(t[k]))
+			return k;
+	}
+	return end;
+}
+
 static enum tdm_check span(struct tdm_candidate *c, int n, enum tdm_check verdict) {
 	c->start = c->number.at[n - 1];
-	c->end = c->number.at[0] + 1;
-	while (c->start > 0 && (c->text[c->start - 1] == '+' || c->text[c->start - 1] == '('))
-		c->start--;
+	c->end = extension_end(c->text, c->number.at[0] + 1u);
+	size_t most = c->start > 2 ? c->start - 2 : 0;
+	for (size_t i = c->start; i > most && (c->text[i - 1] == '+' || c->text[i - 1] == '('); i--)
+		if (c->text[i - 1] == '+' || memchr(c->text + c->start, ')', c->end - c->start)) // a '(' that is closed inside
+			c->start = i - 1;
 	return verdict;
 }
 
+// A plus before the n-th digit, perhaps with a parenthesis between.
+static bool plus(const struct tdm_candidate *c, int n) {
+	size_t at = c->number.at[n - 1];
+	at -= at > 1 && c->text[at - 1] == '(';
+	return c->number.starts[n - 1] && at > 0 && c->text[at - 1] == '+';
+}
+
+// Digits of the prefix for dialling abroad that begins at the n-th digit: "00" or "011" before a country code.
+static int abroad(const struct tdm_number *d, int n) {
+	if (!d->starts[n - 1] || n < 10 || d->digit[n - 1] != 0)
+		return 0;
+	if (d->digit[n - 2] == 0)
+		return 2;
+	return d->digit[n - 2] == 1 && d->digit[n - 3] == 1 && d->starts[n - 4] ? 3 : 0;
+}
+
+// With a plus the form alone is enough; without one the groups, or a word beside it, must speak for it.
 static enum tdm_check e164(struct tdm_candidate *c) {
 	const struct tdm_number *d = &c->number;
 	for (int n = d->n < 17 ? d->n : 17; n >= 5; n--) {
-		size_t at = d->at[n - 1];
-		if (!d->starts[n - 1] || at == 0 || c->text[at - 1] != '+')
+		int prefix = plus(c, n) ? 0 : abroad(d, n);
+		if (!prefix && !plus(c, n))
 			continue;
-		if (international(d, n, optional_trunk(c, n)))
+		if (prefix && (n - prefix < 8 || d->starts[0] || !memchr(d->starts, 1, (size_t)n - 1)))
+			continue;
+		if (international(d, n - prefix, optional_trunk(c, n)))
 			return span(c, n, TDM_CHECK_PASS);
+		if (!prefix && n >= 8 && n <= 15)
+			return span(c, n, TDM_CHECK_ABSTAIN);
 	}
 	return TDM_CHECK_NONE;
 }
@@ -84,39 +137,144 @@ static bool nanp_digits(const struct tdm_number *d) {
 	return area && exchange;
 }
 
-static enum tdm_check nanp(struct tdm_candidate *c) {
-	const struct tdm_number *d = &c->number;
-	static const bool form[10] = {0, 0, 0, 1, 0, 0, 1, 0, 0, 1};
-	if (d->n < 10 || memcmp(d->starts, form, sizeof form) != 0 || !nanp_digits(d))
-		return TDM_CHECK_NONE;
-	if (d->separator[3] == '?' || d->separator[3] == '(' || d->separator[3] == ')')
-		return TDM_CHECK_NONE;
-	bool country = d->n >= 11 && d->digit[10] == 1 && d->starts[10] && d->separator[9];
-	return span(c, country ? 11 : 10, TDM_CHECK_PASS);
+static bool closed(const struct tdm_candidate *c, int n) { // a ')' behind the n-th digit
+	return c->text[c->number.at[n - 1] + 1] == ')';
 }
 
-// 0AA.. followed by groups of two or more, or five pairs.
-static bool national_groups(const struct tdm_number *d, int n) {
-	int size = 0, groups = 0, first = 0, shortest = 9;
-	for (int i = 0; i < n; i++) {
+static bool nanp_form(const struct tdm_number *d) { // three, three and four digits
+	static const bool form[10] = {0, 0, 0, 1, 0, 0, 1, 0, 0, 1};
+	char last = d->separator[3];
+	return d->n >= 10 && memcmp(d->starts, form, sizeof form) == 0 && last != '?' && last != '(' && last != ')';
+}
+
+// Codes that are not given out are mistyped or made up: then the same separator twice, or parentheses, must say that it
+// is meant as a telephone number.
+static enum tdm_check nanp(struct tdm_candidate *c) {
+	const struct tdm_number *d = &c->number;
+	if (!nanp_form(d))
+		return TDM_CHECK_NONE;
+	char last = d->separator[3];
+	bool country = d->n >= 11 && d->digit[10] == 1 && d->starts[10] && d->separator[9];
+	if (nanp_digits(d))
+		return span(c, country ? 11 : 10, TDM_CHECK_PASS);
+	bool meant = closed(c, 8) || ((last == '-' || last == '.') && d->separator[6] == last);
+	return meant && (d->n == 10 || country) ? span(c, country ? 11 : 10, TDM_CHECK_ABSTAIN) : TDM_CHECK_NONE;
+}
+
+struct groups { // of the last n digits, the first group first
+	int n, shortest, size[TDM_NUMBER_DIGITS];
+	bool same; // one separator between all of them
+};
+
+static struct groups groups_of(const struct tdm_number *d, int n) {
+	struct groups g = {.shortest = TDM_NUMBER_DIGITS, .same = true};
+	int size = 0;
+	for (int i = n - 1; i >= 0; i--) {
+		if (d->starts[i] && size)
+			g.size[g.n++] = size, size = 0;
 		size++;
+	}
+	g.size[g.n++] = size;
+	char first = 0;
+	for (int i = 0; i < n - 1; i++) {
 		if (!d->starts[i])
 			continue;
-		groups++;
-		first = size;
-		if (i < n - 1 && size < shortest)
-			shortest = size;
-		size = 0;
+		first = first ? first : d->separator[i];
+		g.same = g.same && d->separator[i] == first;
 	}
-	bool pairs = n == 10 && groups == 5 && shortest == 2 && first == 2;
-	return pairs || (groups >= 2 && groups <= 5 && first >= 3 && first <= 5 && shortest >= 2);
+	for (int i = 0; i < g.n; i++)
+		g.shortest = g.size[i] < g.shortest ? g.size[i] : g.shortest;
+	return g;
+}
+
+// 0AA.. followed by groups of two or more, or five pairs; after two digits groups of three or more.
+static bool national_groups(const struct tdm_number *d, int n) {
+	struct groups g = groups_of(d, n);
+	if (n == 10 && g.n == 5 && g.shortest == 2 && g.size[0] == 2)
+		return true;
+	if (g.n == 3 && g.size[0] == 2 && g.same)
+		return g.size[1] >= 3 && g.size[2] >= 3;
+	return g.n >= 2 && g.n <= 5 && g.size[0] >= 3 && g.size[0] <= 5 && g.shortest >= 2;
+}
+
+// "(11) 91234-5678": two to five digits in parentheses, then five to nine.
+static bool code_in_parentheses(const struct tdm_candidate *c, int n) {
+	const struct tdm_number *d = &c->number;
+	struct groups g = groups_of(d, n);
+	size_t at = d->at[n - 1];
+	return at > 0 && c->text[at - 1] == '(' && g.n >= 2 && g.n <= 4 && g.size[0] >= 2 && g.size[0] <= 5 &&
+	       closed(c, n - g.size[0] + 1) && n - g.size[0] >= 5 && n - g.size[0] <= 9 && g.shortest >= 2;
+}
+
+// Mobile numbers without a trunk, written as their country does: China, India, Spain, Turkey.
+static bool mobile_groups(const struct tdm_number *d, int n) {
+	static const struct {
+		char low, high;
+		uint8_t n, size[4];
+	} forms[] = {{1, 1, 3, {3, 4, 4}}, {6, 9, 2, {5, 5}}, {6, 7, 4, {3, 2, 2, 2}}, {5, 5, 4, {3, 3, 2, 2}}};
+	struct groups g = groups_of(d, n);
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		bool fits = g.same && g.n == forms[i].n && d->digit[n - 1] >= forms[i].low && d->digit[n - 1] <= forms[i].high;
+		for (int k = 0; fits && k < g.n; k++)
+			fits = g.size[k] == forms[i].size[k];
+		if (fits)
+			return true;
+	}
+	return false;
+}
+
+// What stands beside a number that counts something: a sign of money, or a word right behind it.
+static bool amount(const struct tdm_candidate *c, int n) {
+	const char *t = c->text;
+	size_t start = c->number.at[n - 1], end = c->number.at[0] + 1u;
+	start -= start > 0 && t[start - 1] == ' ';
+	end += t[end] == ' ';
+	bool money = start > 0 && (t[start - 1] == '$' || (unsigned char)t[start - 1] >= 0x80);
+	return money || letter(t[end]) || (unsigned char)t[end] >= 0x80 || t[end] == '%' || t[end] == '$';
+}
+
+// A local number, a blank inside: "555 1234", "22 345678", but "section 101 2024".
+static bool local_groups(const struct tdm_number *d, const struct groups *g) {
+	bool year = d->digit[3] * 10 + d->digit[2] == 19 || d->digit[3] * 10 + d->digit[2] == 20;
+	return g->n == 2 && d->digit[g->size[0] + g->size[1] - 1] > 1 &&
+	       ((g->size[0] == 3 && g->size[1] == 4 && !year) || (g->size[0] == 2 && g->size[1] == 6));
+}
+
+static bool threes(const struct groups *g) { // "612 345 678", "22 345 678"
+	return g->n == 3 && g->size[0] >= 2 && g->size[0] <= 3 && g->size[1] == 3 && g->size[2] == 3;
+}
+
+// "12-34-56-78": three groups and more of two to four digits that are no date and no SSN.
+static bool dashes(const struct groups *g, int n) {
+	bool other = g->n == 3 && g->shortest == 2 && (g->size[0] == 4 || g->size[2] == 4) && n <= 9;
+	for (int i = 0; i < g->n; i++)
+		if (g->size[i] > 4)
+			return false;
+	return g->n >= 3 && n >= 8 && !other;
+}
+
+// Numbers without a trunk. Where blanks are between, an amount may be meant.
+static bool plain_groups(const struct tdm_candidate *c, int n) {
+	struct groups g = groups_of(&c->number, n);
+	char between = c->number.separator[g.size[g.n - 1] - 1];
+	if (!g.same || n < 7 || n > 10 || g.shortest < 2)
+		return false;
+	if (between == ' ')
+		return (threes(&g) || local_groups(&c->number, &g)) && !amount(c, n);
+	return between == '-' && dashes(&g, n);
 }
 
 static enum tdm_check national(struct tdm_candidate *c) {
 	const struct tdm_number *d = &c->number;
-	for (int n = d->n < 12 ? d->n : 12; n >= 9; n--)
-		if (d->starts[n - 1] && d->digit[n - 1] == 0 && d->digit[n - 2] != 0 && national_groups(d, n))
+	for (int n = d->n < 14 ? d->n : 14; n >= 7; n--) {
+		if (!d->starts[n - 1])
+			continue;
+		bool trunk = n >= 9 && n <= 12 && d->digit[n - 1] == 0 && d->digit[n - 2] != 0 && national_groups(d, n);
+		bool mobile = n >= 9 && n == d->n && mobile_groups(d, n);
+		bool plain = n == d->n && plain_groups(c, n);
+		if (trunk || mobile || plain || code_in_parentheses(c, n))
 			return span(c, n, TDM_CHECK_ABSTAIN);
+	}
 	return TDM_CHECK_NONE;
 }
 
@@ -127,9 +285,11 @@ enum tdm_check tdm_check_phone(struct tdm_candidate *c) {
 	return verdict == TDM_CHECK_NONE ? national(c) : verdict;
 }
 
+#define MOST_BARE 14
+
 enum tdm_check tdm_check_bare_phone(struct tdm_candidate *c) {
 	const struct tdm_number *d = &c->number;
-	for (int n = d->n < 11 ? d->n : 11; n >= 7; n--)
+	for (int n = d->n < MOST_BARE ? d->n : MOST_BARE; n >= 7; n--)
 		if (d->starts[n - 1])
 			return span(c, n, TDM_CHECK_ABSTAIN);
 	return TDM_CHECK_NONE;

@@ -139,7 +139,7 @@ static void left_alone(void **state) {
 	    "sha256-47DEQpj8HBSa",
 	    "12 15 18 22 31 45 61 77 12 15 18 22 31",
 	    "page 12345 of 67890",
-	    "in 2024 as in 2025",
+	    "2024 as well as 2025",
 	    "0x1234567890",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
