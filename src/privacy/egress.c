@@ -1,6 +1,7 @@
 // Egress: see egress.h. It shares the recognisers and the string search with the masker, and nothing of how texts are
-// taken apart: a leaf the masker forgot, or a byte that a later stage put back, is found here. Only the numbers of
-// the documented request format (max_tokens, seed ...) are not scanned.
+// taken apart: a leaf the masker forgot, or a byte that a later stage put back, is found here. Not looked at is what
+// dialects write themselves: names of fields outside of free JSON (schemas, arguments), the words of role and type, the
+// model of the settings, and the numbers of the documented request format (max_tokens, seed ...).
 #include "privacy/egress.h"
 #include "base/text.h"
 #include "privacy/detect/decode.h"
@@ -53,6 +54,10 @@ static int normalise_unicode(struct look *k, const char *text, size_t n) {
 	return status == TDM_OK ? tdm_nfkc(&k->folded, step, k->step.len, true) : status;
 }
 
+static int no_memory(struct look *k, size_t n) {
+	return tdm_fail(k->error, TDM_ENOMEM, "egress: no memory to look at %zu bytes; nothing was sent", n);
+}
+
 static int normalise(struct look *k, const char *text, size_t n) {
 	int status = TDM_OK;
 	tdm_bytes_clear(&k->plain);
@@ -66,7 +71,7 @@ static int normalise(struct look *k, const char *text, size_t n) {
 			k->folded.data[i] = small(k->folded.data[i]);
 	}
 	if (status != TDM_OK || k->plain.failed || k->folded.failed)
-		return tdm_fail(k->error, TDM_ENOMEM, "egress: no memory to look at %zu bytes; nothing was sent", n);
+		return no_memory(k, n);
 	return TDM_OK;
 }
 
@@ -178,13 +183,18 @@ int tdm_egress_scan_text(const struct tdm_guarded_egress *e, const char *text, s
 	return status;
 }
 
+// What may stand behind a key and is not looked at.
+enum passes { PASS_NOTHING, PASS_NUMBER, PASS_WORD, PASS_STRING };
+
 struct reader { // the second reader of JSON: strict, because what it cannot read is scanned as plain text
 	const char *text;
 	size_t n, at;
 	struct look *look;
 	struct tdm_bytes leaf;
-	bool pass;  // the value that follows is a documented number
-	int status; // of the looks
+	struct tdm_bytes rest; // the text, with blanks where it is not looked at
+	enum passes passes;
+	bool is_free; // inside of JSON that others wrote: its keys are values
+	int status;   // of the looks
 };
 
 static char peek(struct reader *r) {
@@ -255,14 +265,85 @@ static void read_run(struct reader *r) {
 	tdm_bytes_add(&r->leaf, r->text + from, r->at - from);
 }
 
-static bool read_string(struct reader *r) {
+static bool read_text(struct reader *r) {
 	tdm_bytes_clear(&r->leaf);
 	if (!take(r, '"'))
 		return false;
 	for (read_run(r); r->at < r->n && r->text[r->at] != '"'; read_run(r))
 		if (r->text[r->at++] != '\\' || !read_escape(r))
 			return false;
-	return r->at++ < r->n && look_at_leaf(r);
+	return r->at++ < r->n;
+}
+
+// --- what dialects write themselves
+
+static bool is_one_of(const struct reader *r, const char *words) {
+	for (size_t n; *words; words += n + (words[n] == ' ')) {
+		n = strcspn(words, " ");
+		if (r->leaf.len == n && memcmp(r->leaf.data, words, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_field(const struct reader *r) {
+	return is_one_of(r, "arguments cache_prompt call_id content description disable_parallel_tool_use echo "
+	                    "encoding_format format function id include include_usage input input_schema instructions "
+	                    "json_schema logprobs max_completion_tokens max_output_tokens max_tokens messages min_p model "
+	                    "n_predict n_probs name output output_config parallel_tool_calls parameters prompt "
+	                    "repeat_penalty response_format role schema seed stop stop_sequences store stream "
+	                    "stream_options strict system temperature text tool_call_id tool_calls tool_choice "
+	                    "tool_use_id tools top_k top_logprobs top_p type");
+}
+
+static bool is_word(const struct reader *r) {
+	return is_one_of(r, "any assistant auto developer float function function_call function_call_output json_object "
+	                    "json_schema message message.output_text.logprobs none required system text tool tool_result "
+	                    "tool_use user");
+}
+
+// Behind this key stands JSON of the client's.
+static bool opens_free(const struct reader *r, int depth) {
+	return is_one_of(r, depth == 1 ? "parameters input_schema schema json_schema"
+	                               : "parameters input_schema schema input");
+}
+
+static enum passes passes_behind(const struct reader *r, int depth) {
+	if (depth == 1 && is_one_of(r, "model"))
+		return PASS_STRING;
+	if (depth == 1 && is_one_of(r, "seed max_tokens max_completion_tokens temperature top_p top_k min_p n top_logprobs "
+	                               "presence_penalty frequency_penalty"))
+		return PASS_NUMBER;
+	return !r->is_free && is_one_of(r, "role type tool_choice include encoding_format") ? PASS_WORD : PASS_NOTHING;
+}
+
+static void blank(struct reader *r, size_t from) {
+	if (!r->rest.failed)
+		memset(r->rest.data + from, TDM_VIEW_BLANK, r->at - from);
+}
+
+static bool read_string(struct reader *r) {
+	size_t start = r->at;
+	if (!read_text(r))
+		return false;
+	if (r->passes != PASS_STRING && !(r->passes == PASS_WORD && is_word(r)))
+		return look_at_leaf(r);
+	blank(r, start);
+	return true;
+}
+
+static bool read_key(struct reader *r, int depth) {
+	peek(r);
+	size_t start = r->at;
+	if (!read_text(r))
+		return false;
+	bool is_ours = !r->is_free && is_field(r);
+	r->passes = passes_behind(r, depth);
+	r->is_free = r->is_free || opens_free(r, depth);
+	if (!is_ours)
+		return look_at_leaf(r);
+	blank(r, start);
+	return true;
 }
 
 static bool read_word(struct reader *r) {
@@ -271,20 +352,10 @@ static bool read_word(struct reader *r) {
 		size_t n = strlen(words[i]);
 		if (r->n - r->at >= n && memcmp(r->text + r->at, words[i], n) == 0) {
 			r->at += n;
+			blank(r, r->at - n);
 			return true;
 		}
 	}
-	return false;
-}
-
-// Numbers of the request format that say nothing about anybody.
-static bool documented_number(const char *key) {
-	static const char *const keys[] = {
-	    "seed", "max_tokens",   "max_completion_tokens", "temperature",      "top_p", "top_k", "min_p",
-	    "n",    "top_logprobs", "presence_penalty",      "frequency_penalty"};
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (strcmp(key, keys[i]) == 0)
-			return true;
 	return false;
 }
 
@@ -295,7 +366,7 @@ static bool read_scalar(struct reader *r) {
 		return true;
 	while (r->at < r->n && ((r->text[r->at] >= '0' && r->text[r->at] <= '9') || memchr("+-.eE", r->text[r->at], 5)))
 		r->at++;
-	if (r->at == start || r->pass)
+	if (r->at == start || r->passes == PASS_NUMBER)
 		return r->at > start;
 	tdm_bytes_clear(&r->leaf);
 	tdm_bytes_add(&r->leaf, r->text + start, r->at - start);
@@ -304,14 +375,19 @@ static bool read_scalar(struct reader *r) {
 
 static bool read_value(struct reader *r, int depth);
 
+static bool read_member(struct reader *r, int depth) {
+	bool is_free = r->is_free;
+	if (!read_key(r, depth) || !take(r, ':') || !read_value(r, depth))
+		return false;
+	r->is_free = is_free;
+	return true;
+}
+
 static bool read_items(struct reader *r, int depth, char close) {
 	if (take(r, close))
 		return true;
 	do {
-		if (close == '}' && (!read_string(r) || !take(r, ':')))
-			return false;
-		r->pass = close == '}' && depth == 1 && documented_number(r->leaf.data ? r->leaf.data : "");
-		if (!read_value(r, depth))
+		if (close == '}' ? !read_member(r, depth) : !read_value(r, depth))
 			return false;
 	} while (take(r, ','));
 	return take(r, close);
@@ -327,29 +403,29 @@ static bool read_value(struct reader *r, int depth) {
 	return depth < MAX_DEPTH && read_items(r, depth + 1, c == '{' ? '}' : ']');
 }
 
-// Every string and key of the body. False when it is not JSON.
-static bool look_at_json(struct look *k, const char *bytes, size_t n, int *status) {
-	struct reader r = {.text = bytes, .n = n, .look = k};
-	char first = peek(&r);
-	tdm_bytes_init(&r.leaf, LIMIT);
-	bool json = (first == '{' || first == '[') && read_value(&r, 0) && (peek(&r), r.at == n);
-	tdm_bytes_release(&r.leaf);
-	*status = r.status;
-	return json;
-}
-
+// Every string and key of the body that dialects do not write themselves, and then the rest of it as one text.
 int tdm_egress_scan(struct tdm_egress *self, const char *bytes, size_t n, struct tdm_error *err) {
 	struct tdm_guarded_egress *e = (struct tdm_guarded_egress *)self;
 	struct look k;
-	int status;
+	struct reader r = {.text = bytes, .n = n, .look = &k};
 	look_init(&k, e, err);
-	bool json = look_at_json(&k, bytes, n, &status);
+	tdm_bytes_init(&r.leaf, LIMIT);
+	tdm_bytes_init(&r.rest, LIMIT);
+	tdm_bytes_add(&r.rest, bytes, n);
+	char first = peek(&r);
+	bool json = (first == '{' || first == '[') && read_value(&r, 0) && !peek(&r) && r.at == n;
+	const char *rest = json && r.rest.data ? r.rest.data : bytes;
+	int status = r.status;
+	if (status == TDM_OK && r.rest.failed)
+		status = no_memory(&k, n);
 	if (status == TDM_OK)
-		status = normalise(&k, bytes, n);
+		status = normalise(&k, rest, n);
 	if (status == TDM_OK)
 		status = look_protected(&k);
 	if (status == TDM_OK && !json)
 		status = look_hard(&k);
+	tdm_bytes_release(&r.leaf);
+	tdm_bytes_release(&r.rest);
 	look_release(&k);
 	return status;
 }

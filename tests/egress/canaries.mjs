@@ -60,13 +60,24 @@ const spellings = {
   own: [(r, v) => v.toLowerCase(), invisible],
 };
 
+// What the mask reads as what it says: the whole of it is hidden.
+const all = (f) => (r, v) => [...Buffer.from(v)].map((c) => f(c.toString(16).padStart(2, '0'))).join('');
+const encodings = [all((h) => `%${h}`), all((h) => `&#x${h};`), all((h) => `\\u00${h}`), all((h) => `\\x${h}`), (r, v) => encodeURIComponent(v),
+  (r, v) => Buffer.from(`${v} ${'q'.repeat(24)}`).toString('base64').replace(/=+$/, ''), (r, v) => [...v].join(' ')];
+
 export const core = (v) => plain(v).replace(/[^a-z0-9]/g, '');
 
-// A canary: {kind, value, core, write()}: write gives one of its spellings with words around it.
+// A canary: {kind, value, core, written, write()}: write gives one of its spellings, which are kept, with words around it.
 export function canary(r, kind = pick(r, Object.keys(kinds))) {
   const made = kinds[kind](r);
   const c = { kind, ...made, core: core(made.value) };
-  c.spell = () => (below(r, 2) || !spellings[kind].length ? c.value : pick(r, spellings[kind])(r, c.value));
+  const ways = [(v) => v, (v) => v, ...(spellings[kind].length ? [(v) => pick(r, spellings[kind])(r, v)] : []), (v) => pick(r, encodings)(r, v)];
+  c.written = new Set([c.value]);
+  c.spell = () => {
+    const text = pick(r, ways)(c.value);
+    c.written.add(text);
+    return text;
+  };
   c.write = () => `${c.phrase} ${c.spell()}`;
   return c;
 }
@@ -84,6 +95,13 @@ function plain(text) {
   let s = text;
   if (/[^\x00-\x7f]/.test(s)) s = s.normalize('NFKD').replace(/[\p{Cf}\p{Mn}\u{e0000}-\u{e007f}]/gu, '').replace(/\p{Nd}/gu, (c) => (c <= '9' ? c : digitOf(c)));
   return s.toLowerCase();
+}
+
+// What people said, with nothing between the pieces: a value may be cut in two.
+function said(value) {
+  if (typeof value === 'string') return value;
+  if (!value || typeof value !== 'object') return '';
+  return Object.entries(value).map(([k, v]) => (k === 'role' || k === 'type' ? '' : said(v))).join('');
 }
 
 function collect(value, out) {
@@ -110,7 +128,8 @@ function collect(value, out) {
 const decodings = [
   (s) => (s.includes('%') ? s.replace(/(%[0-9a-f]{2})+/gi, (m) => Buffer.from(m.replaceAll('%', ''), 'hex').toString()) : ''),
   (s) => (s.includes('&') ? s.replace(/&#(x?)([0-9a-f]+);?/gi, (m, x, n) => String.fromCodePoint(Math.min(parseInt(n, x ? 16 : 10) || 0, 0x10ffff))) : ''),
-  (s) => (s.includes('\\u') ? s.replace(/\\u([0-9a-f]{4})/gi, (m, n) => String.fromCharCode(parseInt(n, 16))) : ''),
+  (s) => (s.includes('\\') ? s.replace(/\\+(?:u00|x)([0-9a-f]{2})/gi, (m, n) => String.fromCharCode(parseInt(n, 16))) : ''),
+  (s) => (s.includes('\\u') ? s.replace(/\\+u([0-9a-f]{4})/gi, (m, n) => String.fromCharCode(parseInt(n, 16))) : ''),
   (s) => (s.match(/[A-Za-z0-9+/_-]{16,}/g) ?? []).map((m) => Buffer.from(m, 'base64').toString()).join('\n'),
   (s) => (s.match(/([0-9a-f]{2}){8,}/gi) ?? []).map((m) => Buffer.from(m, 'hex').toString()).join('\n'),
 ];
@@ -119,7 +138,8 @@ const decodings = [
 export function leaked(canaries, head, body) {
   let texts = [head];
   try {
-    texts = texts.concat(collect(JSON.parse(body), []));
+    const json = JSON.parse(body);
+    texts = texts.concat(collect(json, []), said(json.messages ?? json.input ?? ''));
   } catch {
     texts.push(body);
   }

@@ -9,7 +9,7 @@ import { canary, DENY, leaked, letters, PATTERNS } from './canaries.mjs';
 // --- the upstream
 
 const chunk = (text) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
-const event = (delta, finish = null) => `data: ${JSON.stringify({ id: 'u', object: 'chat.completion.chunk', created: 1, model: 'big', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+const event = (value) => `data: ${JSON.stringify(value)}\n\n`;
 
 // A text in pieces of whole characters.
 function pieces(r, text, most) {
@@ -22,21 +22,65 @@ function pieces(r, text, most) {
   return out;
 }
 
+// What models are asked with, as each dialect of `remote` has it: `said` is the last text of the user, `call` the first
+// call of a tool, `words` what brings pieces of an answer.
+const textOf = (content) => (typeof content === 'string' ? content : (content ?? []).map((p) => p.text ?? '').join(''));
+const lastTurn = (prompt) => prompt.split(/(?:^|\n\n)User: /).at(-1).replace(/\n\nAssistant:$/, '');
+const delta = (d, finish = null) => event({ id: 'u', object: 'chat.completion.chunk', created: 1, model: 'big', choices: [{ index: 0, delta: d, finish_reason: finish }] });
+const block = (content, d, list, reason) => [event({ type: 'message_start', message: { id: 'm', model: 'big', usage: { input_tokens: 1 } } }),
+  event({ type: 'content_block_start', index: 0, content_block: content }), ...list.map((p) => event({ type: 'content_block_delta', index: 0, delta: d(p) })),
+  event({ type: 'content_block_stop', index: 0 }), event({ type: 'message_delta', delta: { stop_reason: reason }, usage: { output_tokens: 1 } }), event({ type: 'message_stop' })];
+const response = (list) => [event({ type: 'response.created', response: { model: 'big' } }), ...list, event({ type: 'response.completed', response: { status: 'completed' } })];
+const dialects = {
+  openai: {
+    path: '/v1/chat/completions', replies: ['content', 'thought', 'refusal', 'call'],
+    said: (b) => textOf(b.messages.findLast((m) => m.role === 'user')?.content),
+    call: (b) => b.messages.flatMap((m) => m.tool_calls ?? [])[0].function,
+    words: {
+      content: (list) => [...list.map((p) => delta({ content: p })), delta({}, 'stop')],
+      refusal: (list) => [...list.map((p) => delta({ refusal: p })), delta({}, 'stop')],
+      thought: (list) => [...list.map((p) => delta({ reasoning_content: p })), delta({ content: 'so be it' }), delta({}, 'stop')],
+      call: (list, { name }) => [delta({ role: 'assistant', tool_calls: [{ index: 0, id: 'call_1', type: 'function', function: { name, arguments: '' } }] }),
+        ...list.map((p) => delta({ tool_calls: [{ index: 0, function: { arguments: p } }] })), delta({}, 'tool_calls')],
+    },
+  },
+  anthropic: {
+    path: '/v1/messages', replies: ['content', 'thought', 'call'],
+    said: (b) => b.messages.findLast((m) => m.role === 'user').content.at(-1).text,
+    call: (b) => b.messages.flatMap((m) => m.content).filter((c) => c.type === 'tool_use').map((c) => ({ name: c.name, arguments: JSON.stringify(c.input) }))[0],
+    words: {
+      content: (list) => block({ type: 'text', text: '' }, (text) => ({ type: 'text_delta', text }), list, 'end_turn'),
+      thought: (list) => block({ type: 'thinking', thinking: '' }, (thinking) => ({ type: 'thinking_delta', thinking }), list, 'end_turn'),
+      call: (list, { name }) => block({ type: 'tool_use', id: 'toolu_1', name, input: {} }, (p) => ({ type: 'input_json_delta', partial_json: p }), list, 'tool_use'),
+    },
+  },
+  responses: {
+    path: '/v1/responses', replies: ['content', 'thought', 'call'],
+    said: (b) => textOf(b.input.findLast((m) => m.role === 'user')?.content),
+    call: (b) => b.input.find((i) => i.type === 'function_call'),
+    words: {
+      content: (list) => response(list.map((p) => event({ type: 'response.output_text.delta', output_index: 0, delta: p }))),
+      thought: (list) => response(list.map((p) => event({ type: 'response.reasoning_summary_text.delta', output_index: 0, delta: p }))),
+      call: (list, { name }) => response([event({ type: 'response.output_item.added', output_index: 0, item: { type: 'function_call', call_id: 'call_1', name } }),
+        ...list.map((p) => event({ type: 'response.function_call_arguments.delta', output_index: 0, delta: p }))]),
+    },
+  },
+  completions: {
+    path: '/v1/completions', replies: ['content'], isText: true, said: (b) => lastTurn(b.prompt),
+    words: { content: (list) => [...list, ''].map((text, i) => event({ choices: [{ index: 0, text, finish_reason: i < list.length ? null : 'stop' }] })) },
+  },
+  llama: {
+    path: '/completion', replies: ['content'], isText: true, said: (b) => lastTurn(b.prompt),
+    words: { content: (list) => [...list.map((content) => event({ content, stop: false })), event({ content: '', stop: true, stop_type: 'eos' })] },
+  },
+};
+const byPath = Object.fromEntries(Object.values(dialects).map((d) => [d.path, d]));
+
 // What the model says: what it was sent, as content, refusal, thought or as a call of a tool.
-function answerOf(r, conversation, body) {
-  const most = [1, 2, 3, 7, 40][r(5)], said = body.messages?.findLast((m) => m.role === 'user')?.content ?? '';
-  const text = typeof said === 'string' ? said : said.map((p) => p.text).join('');
-  const deltas = [{ role: 'assistant', content: '' }];
-  if (conversation.reply === 'call') {
-    const call = body.messages.flatMap((m) => m.tool_calls ?? [])[0];
-    deltas.push({ tool_calls: [{ index: 0, id: 'call_1', type: 'function', function: { name: call.function.name, arguments: '' } }] });
-    for (const p of pieces(r, call.function.arguments, most)) deltas.push({ tool_calls: [{ index: 0, function: { arguments: p } }] });
-    return [...deltas.map((d) => event(d)), event({}, 'tool_calls')];
-  }
-  const field = { refusal: 'refusal', thought: 'reasoning_content' }[conversation.reply] ?? 'content';
-  for (const p of pieces(r, text, most)) deltas.push({ [field]: p });
-  if (conversation.reply === 'thought') deltas.push({ content: 'so be it' });
-  return [...deltas.map((d) => event(d)), event({}, 'stop')];
+function answerOf(r, path, conversation, body) {
+  const most = [1, 2, 3, 7, 40][r(5)], dialect = byPath[path], reply = conversation.reply ?? 'content';
+  const call = reply === 'call' ? dialect.call(body) : undefined;
+  return dialect.words[reply](pieces(r, call ? call.arguments : dialect.said(body), most), call);
 }
 
 // In as many writes as there are cuts, anywhere in the bytes.
@@ -51,9 +95,12 @@ function send(r, socket, events) {
   socket.write(bytes.subarray(at));
 }
 
-function sendVectors(socket, body) {
-  const n = Array.isArray(body.input) ? body.input.length : 1;
-  const text = JSON.stringify({ object: 'list', model: 'big', data: Array.from({ length: n }, (_, index) => ({ object: 'embedding', index, embedding: [1, 0] })), usage: { prompt_tokens: 1, total_tokens: 1 } });
+const vectors = (b) => ({ object: 'list', model: 'big', data: [b.input].flat().map((_, index) => ({ object: 'embedding', index, embedding: [1, 0] })), usage: { prompt_tokens: 1, total_tokens: 1 } });
+const template = (b) => ({ prompt: `${b.messages.map((m) => `${m.role === 'user' ? 'User: ' : ''}${textOf(m.content)}`).join('\n\n')}\n\nAssistant:` }); // of llama-server
+const wholeAnswers = { '/v1/embeddings': vectors, '/apply-template': template };
+
+function sendWhole(socket, value) {
+  const text = JSON.stringify(value);
   socket.write(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
 }
 
@@ -75,15 +122,15 @@ async function startRecorder(r, conversations, tally) {
         tally.bytes += head.length + text.length;
         const found = leaked(conversation ? conversation.canaries : [...conversations.values()].flatMap((c) => c.canaries), head, text);
         if (found || !conversation) tally.leaks.push({ kind: found?.kind, id, text: text.slice(0, 4000), places: conversation?.places });
-        const body = JSON.parse(text);
-        if (conversation?.format === 'embeddings') sendVectors(socket, body);
-        else send(r, socket, answerOf(r, conversation ?? {}, body));
+        const body = JSON.parse(text), path = head.split(' ')[1];
+        if (wholeAnswers[path]) sendWhole(socket, wholeAnswers[path](body));
+        else send(r, socket, answerOf(r, path, conversation ?? {}, body));
       }
     });
   });
   await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
   listener.unref();
-  return { url: `http://127.0.0.1:${listener.address().port}/v1`, close: () => listener.close() };
+  return { url: `http://127.0.0.1:${listener.address().port}`, close: () => listener.close() };
 }
 
 // --- a client that keeps its connection
@@ -127,8 +174,8 @@ function dechunk(bytes) {
 // --- conversations: every format has its fields, each takes a text and puts it somewhere
 
 const pick = (r, list) => list[r(list.length)];
-// Letters of which no word of context is made; the name of a conversation is of letters too, so that it is no number of anybody.
-const words = (r, n) => Array.from({ length: 1 + r(n) }, () => Array.from({ length: 1 + r(8) }, () => 'qxzjkw'[r(6)]).join('')).join(' ');
+// Letters of which no word of context is made, never one alone: beside letters that are set apart it would be one of them; the name of a conversation is of letters too, so that it is no number of anybody.
+const words = (r, n) => Array.from({ length: 1 + r(n) }, () => Array.from({ length: 2 + r(7) }, () => 'qxzjkw'[r(6)]).join('')).join(' ');
 const named = (id) => [...String(id)].map((c) => letters[c]).join('');
 const numbered = (name) => (name ? Number([...name].map((c) => letters.indexOf(c)).join('')) : -1);
 // What a name may hold: a value that is one word, as it is.
@@ -146,6 +193,11 @@ const shared = { // of every format
   'cache key': (b, t) => (b.json.prompt_cache_key = t),
   'unknown field': (b, t, c) => (b.json.something = { [t]: [c.value] }),
 };
+// A value that begins in one turn of the user and ends in the next.
+const halves = (c) => {
+  const at = 1 + c.r(c.value.length - 1);
+  return [`well, ${c.phrase} ${c.value.slice(0, at)}`, `${c.value.slice(at)}, that is it`];
+};
 const schema = (t, c) => ({ type: 'object', description: t, properties: { to: { type: 'string', enum: [c.value], default: c.value, examples: [t], description: t } }, additionalProperties: false });
 const argumentsOf = (c, t) => pick(c.r, [{ to: c.value }, { text: t }, { [c.value]: 1 }, { deep: [{ x: [t, 1.5, null, true] }] }, ...(c.number ? [{ n: Number(c.value) }] : [])]);
 const call = (b, value) => {
@@ -157,6 +209,8 @@ const chatFields = {
   ...shared,
   system: (b, t) => b.json.messages.unshift({ role: 'system', content: t }),
   developer: (b, t) => b.json.messages.splice(-1, 0, { role: 'developer', content: t }),
+  'two turns': (b, t, c) => b.json.messages.splice(-1, 0, ...halves(c).map((content) => ({ role: 'user', content }))),
+  'two parts': (b, t, c) => b.json.messages.splice(-1, 0, { role: 'user', content: halves(c).map((text) => ({ type: 'text', text })) }),
   'earlier user': (b, t) => b.json.messages.splice(-1, 0, { role: 'user', content: t }),
   parts: (b, t) => b.json.messages.splice(-1, 0, { role: 'user', content: [{ type: 'text', text: t.slice(0, t.length >> 1) }, { type: 'text', text: t.slice(t.length >> 1) }] }),
   assistant: (b, t) => b.json.messages.splice(-1, 0, { role: 'assistant', content: t }),
@@ -178,7 +232,7 @@ const formats = {
     last: (b) => b.json.messages.at(-1).content,
   },
   completions: {
-    path: '/v1/completions', replies: ['content', 'refusal'],
+    path: '/v1/completions', replies: ['content'],
     fields: { ...shared, prompt: (b, t) => (b.json.prompt += `, ${t}`), stop: (b, t, c) => (b.json.stop = [`${c.value} never said`]) },
     json: (text) => ({ prompt: text }), last: (b) => b.json.prompt,
   },
@@ -188,6 +242,7 @@ const formats = {
       ...shared,
       system: (b, t) => (b.json.system = t),
       'system blocks': (b, t) => (b.json.system = [{ type: 'text', text: t }]),
+      'two turns': (b, t, c) => b.json.messages.splice(-1, 0, ...halves(c).map((content) => ({ role: 'user', content }))),
       'last user': (b, t) => (b.json.messages.at(-1).content += `, ${t}`),
       'earlier turns': (b, t) => b.json.messages.splice(-1, 0, { role: 'user', content: [{ type: 'text', text: t }] }, { role: 'assistant', content: t }),
       'call and result': (b, t, c) => {
@@ -207,6 +262,7 @@ const formats = {
     fields: {
       ...shared,
       instructions: (b, t) => (b.json.instructions = t),
+      'two turns': (b, t, c) => b.json.input.splice(-1, 0, ...halves(c).map((content) => ({ role: 'user', content }))),
       'last user': (b, t) => (b.json.input.at(-1).content += `, ${t}`),
       'earlier turns': (b, t) => b.json.input.splice(-1, 0, { role: 'user', content: [{ type: 'input_text', text: t }] }, { role: 'assistant', content: [{ type: 'output_text', text: t }] }),
       'call and result': (b, t, c) => {
@@ -239,12 +295,18 @@ function serialise(r, value) {
 // Numbers hold these signs too; a sign with a letter before or behind it stands in a string.
 const insideString = (text, at) => !/[0-9]/.test(text[at + 1] ?? '') || !/[-0-9.e:,[]/.test(text[at - 1] ?? '');
 
-const rotation = [...Array(8).fill('chat'), ...Array(5).fill('messages'), ...Array(5).fill('responses'), 'embeddings', 'completions'];
+const rotation = [...Array(8).fill('chat'), ...Array(5).fill('messages'), ...Array(5).fill('responses'), 'embeddings', 'completions', 'completions'];
+
+// A dialect that has words for all of a conversation.
+function dialectFor(r, b) {
+  const isText = b.format === 'completions', hasMore = b.reply === 'call' || b.places.some((p) => /tool|call|schema/.test(p));
+  return pick(r, Object.keys(dialects).filter((d) => (isText ? dialects[d].isText : !hasMore || !dialects[d].isText) && dialects[d].replies.includes(b.reply)));
+}
 
 function converse(r, id) {
   const name = pick(r, rotation), format = formats[name];
   const b = { id, format: name, path: format.path, headers: '', canaries: [], places: [], reply: pick(r, format.replies), stream: r(3) > 0, arguments: null };
-  b.json = { model: name === 'embeddings' ? 'vectors' : 'private', ...format.json(`conv${named(id)}x ${words(r, 5)}`) };
+  b.json = { model: 'vectors', ...format.json(`conv${named(id)}x ${words(r, 5)}`) };
   for (let n = 1 + r(3); n > 0; n--) {
     const c = canary(r), times = 1 + r(2);
     c.r = r;
@@ -258,7 +320,9 @@ function converse(r, id) {
   if (b.reply === 'call' && !b.arguments) b.reply = 'content';
   if (b.reply === 'call' && !b.json.tools) b.json.tools = [name === 'chat' ? { type: 'function', function: { name: 'mail', parameters: { type: 'object' } } }
     : name === 'messages' ? { name: 'mail', input_schema: { type: 'object' } } : { type: 'function', name: 'mail', parameters: { type: 'object' } }];
-  if (b.stream && name !== 'embeddings') b.json.stream = true;
+  if (name === 'embeddings') return b;
+  if (b.stream) b.json.stream = true;
+  b.json.model = b.dialect = dialectFor(r, b);
   return b;
 }
 
@@ -290,7 +354,7 @@ const unmark = (s) => s.replace(/\[SECRET:[a-z-]+\]/g, '[secret]');
 
 function expected(b, text) {
   let out = text;
-  for (const c of b.canaries) if (c.oneWay) out = out.replaceAll(c.value, '[secret]');
+  for (const c of b.canaries.filter((x) => x.oneWay)) for (const v of c.written) out = out.replaceAll(JSON.stringify(v).slice(1, -1), '[secret]').replaceAll(v, '[secret]');
   return out;
 }
 
@@ -301,21 +365,23 @@ function check(b, text) {
     const numbers = (k, v) => (typeof v === 'number' ? String(v) : v);
     assert.deepEqual(JSON.parse(unmark(got.call), numbers), JSON.parse(expected(b, JSON.stringify(b.arguments)), numbers), 'the arguments of the call');
   } else {
-    assert.equal(unmark(b.reply === 'thought' ? got.thought : got.content), last, `the ${b.reply} of the answer`);
+    const isJson = b.reply !== 'thought' && b.places.some((p) => ['schema', 'text schema'].includes(p)); // there values come back escaped
+    assert.equal(unmark(b.reply === 'thought' ? got.thought : got.content), isJson ? last.replaceAll('\\', '\\\\') : last, `the ${b.reply} of the answer`);
   }
 }
 
 // n conversations over `width` connections. {sent, answered, refused: {code: n}, received, bytes, leaks, wrong, places}
-export async function prove({ n, seed = 1, width = 16, level = 2 }) {
+export async function prove({ n, seed = 1, width = 16, level = 2, deny = [] }) {
   const r = random(seed), conversations = new Map();
   const tally = { sent: 0, answered: 0, restored: 0, received: 0, bytes: 0, leaks: [], wrong: [], refused: {}, places: new Set(), formats: {} };
   const recorder = await startRecorder(random(seed + 1), conversations, tally);
+  const mask = `level: ${level}, deny: ${JSON.stringify([...DENY, ...deny])}, patterns: ${JSON.stringify(PATTERNS)}`;
   const server = await startTandem(`
 models:
-  cloud: {kind: remote, url: "${recorder.url}", model: big}
-  private: {kind: mask, inner: cloud, level: ${level}, deny: ${JSON.stringify(DENY)}, patterns: ${JSON.stringify(PATTERNS)}}
-  upstream: {kind: remote, url: "${recorder.url}", model: big, embed: yes}
-  vectors: {kind: mask, inner: upstream, level: ${level}, deny: ${JSON.stringify(DENY)}, patterns: ${JSON.stringify(PATTERNS)}}
+${Object.keys(dialects).map((d) => `  ${d}: {kind: mask, inner: far-${d}, ${mask}}
+  far-${d}: {kind: remote, url: "${recorder.url}/v1", model: big, format: ${d}}`).join('\n')}
+  upstream: {kind: remote, url: "${recorder.url}/v1", model: big, embed: yes}
+  vectors: {kind: mask, inner: upstream, ${mask}}
 log: {level: error}
 `);
   const one = async (client) => {
@@ -327,7 +393,8 @@ log: {level: error}
     try {
       if (status === 200 && !text.includes('"error":{"message"')) {
         tally.answered++;
-        tally.formats[`${b.format} ${b.reply}`] = (tally.formats[`${b.format} ${b.reply}`] ?? 0) + 1;
+        const kind = b.dialect ? `${b.format} to ${b.dialect}` : b.format;
+        tally.formats[kind] = (tally.formats[kind] ?? 0) + 1;
         check(b, text);
       } else {
         const code = /"code":"([a-z_]+)"/.exec(text)?.[1] ?? /"type":"([a-z_]+)"/.exec(text.replace('"type":"error"', ''))?.[1] ?? String(status);

@@ -29,6 +29,7 @@ function whole() {
       for (const k of ['leaks', 'wrong']) sum[k].push(...t[k]);
       for (const k of ['refused', 'formats']) add(sum[k], t[k]);
       t.places.forEach((p) => sum.places.add(p));
+      console.log(`${sum.sent} sent, ${sum.leaks.length} leaks, ${sum.wrong.length} wrong`);
     });
     child.on('exit', (code) => code && sum.wrong.push({ why: `a part ended with ${code}` }));
   }

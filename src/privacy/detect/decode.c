@@ -85,20 +85,24 @@ static size_t read_entity(const char *s, uint32_t *c) {
 	return i > first && s[i] == ';' && value && value < 0x110000 ? i + 1 : 0;
 }
 
+#define MOST_SLASHES 8 // JSON in JSON doubles them
+
 // The escape at s: its bytes, 0 when there is none; *c is what it stands for, *raw whether that is a byte, no
 // character.
 static size_t read_escape(const char *s, uint32_t *c, bool *raw) {
 	long value = -1;
-	size_t n = 0;
+	size_t n = 0, slashes = 0;
+	while (slashes < MOST_SLASHES && s[slashes] == '\\')
+		slashes++;
 	*raw = false;
 	if (s[0] == '%' && (value = read_hex(s + 1, 2)) > 0) {
 		*raw = true;
 		n = 3;
-	} else if (s[0] == '\\' && s[1] == 'u' && (value = read_hex(s + 2, 4)) > 0) {
-		n = 6;
-	} else if (s[0] == '\\' && s[1] == 'x' && (value = read_hex(s + 2, 2)) > 0) {
+	} else if (slashes && s[slashes] == 'u' && (value = read_hex(s + slashes + 1, 4)) > 0) {
+		n = slashes + 5;
+	} else if (slashes && s[slashes] == 'x' && (value = read_hex(s + slashes + 1, 2)) > 0) {
 		*raw = true;
-		n = 4;
+		n = slashes + 3;
 	} else if (s[0] == '&') {
 		n = read_entity(s + 1, c);
 		return n ? n + 1 : 0;
@@ -267,28 +271,35 @@ static bool apart(const char *t, size_t i, char separator) {
 	return (unsigned char)t[i] > ' ' && t[i] != separator && t[i + 1] == separator;
 }
 
+// Between two words that are set apart: the separator three times.
+static bool gap(const struct decoder *d, size_t i, char separator) {
+	return d->text[i] == separator && d->text[i + 1] == separator && i + 3 < d->n && apart(d->text, i + 2, separator);
+}
+
 // "j o h n": single characters, each with the same separator behind it, to the last one. Returns where they end.
 static size_t put_apart(struct decoder *d, size_t start) {
-	size_t i = start, n = 0;
+	size_t i = start, n = 0, before = d->out->len, before_at = d->at ? d->at->len : 0;
 	char separator = d->text[start + 1];
-	while (i + 1 < d->n && apart(d->text, i, separator)) {
-		i += 2;
-		n++;
+	for (; i + 1 < d->n && (apart(d->text, i, separator) || gap(d, i, separator)); i += 2) {
+		n += d->text[i] != separator;
+		put(d, d->text[i] == separator ? " " : d->text + i, 1, i);
 	}
 	bool last = i < d->n && (unsigned char)d->text[i] > ' ' && !alnum(d->text[i + 1]); // has nothing behind it
-	if (n + last < SHORTEST_APART)
+	if (n + last < SHORTEST_APART) {
+		take_back(d, before, before_at);
 		return i > start ? i : start + 1;
-	for (size_t k = 0; k < n + last; k++)
-		put(d, d->text + start + 2 * k, 1, start + 2 * k);
-	put(d, "\n", 1, start + 2 * (n + last) - 1);
+	}
+	if (last)
+		put(d, d->text + i, 1, i);
+	put(d, "\n", 1, last ? i + 1 : i - 1);
 	return i + last;
 }
 
 static void join_letters(struct decoder *d) {
 	for (size_t i = 0; i + 2 * SHORTEST_APART - 2 < d->n;) {
 		char s = d->text[i + 1];
-		bool here = (s == ' ' || s == '-' || s == '.' || s == '_') && d->text[i + 3] == s && alnum(d->text[i]) &&
-		            (i == 0 || !alnum(d->text[i - 1]));
+		bool here = (s == ' ' || s == '-' || s == '.' || s == '_') && d->text[i + 3] == s &&
+		            (alnum(d->text[i]) || d->text[i] == '+') && (i == 0 || !alnum(d->text[i - 1]));
 		i = here ? put_apart(d, i) : i + 1;
 	}
 }

@@ -358,6 +358,7 @@ struct seam {
 	struct search *search;
 	struct leaf *first, *second;
 	size_t from, n_first, gap, skip; // first: n_first bytes from `from` on; then a gap; then the second, less `skip`
+	struct tdm_view folded;          // of what is joined
 };
 
 static int add_part(struct seam *k, struct leaf *leaf, size_t start, size_t end, const struct tdm_candidate *c,
@@ -377,6 +378,35 @@ static int on_seam(void *arg, const struct tdm_candidate *c, float score) {
 		return TDM_OK;
 	int status = add_part(k, k->first, k->from + c->start, k->from + k->n_first, c, score);
 	return status == TDM_OK ? add_part(k, k->second, k->skip, k->skip + c->end - second, c, score) : status;
+}
+
+static int on_seam_value(void *arg, const struct tdm_entity *entity, size_t start, size_t end) {
+	struct seam *k = arg;
+	struct tdm_candidate c = {.entity = entity,
+	                          .start = tdm_view_origin(&k->folded, start),
+	                          .end = tdm_view_origin(&k->folded, end),
+	                          .why = entity == tdm_entity_deny ? TDM_WHY_LIST : TDM_WHY_AGAIN};
+	return on_seam(k, &c, 1.f);
+}
+
+// Patterns of the operator, the deny list, and values known from elsewhere.
+static int search_seam(struct seam *k, const struct tdm_scan *scan, const char *text, size_t n) {
+	struct search *s = k->search;
+	int status = TDM_OK;
+	for (size_t i = 0; i < scan->n_own && status == TDM_OK; i++) {
+		struct tdm_candidate c = {
+		    .entity = tdm_entity_deny, .start = scan->own[i].start, .end = scan->own[i].end, .why = TDM_WHY_OWN};
+		c.end = c.end < n ? c.end : n;
+		if (!tdm_detector_allows(s->detector, text + c.start, c.end - c.start))
+			status = on_seam(k, &c, 1.f);
+	}
+	if (status == TDM_OK)
+		status = tdm_view_make(s->arena, text, n, true, &k->folded, s->error);
+	if (status == TDM_OK)
+		status = tdm_dictionary_search(&s->detector->deny, k->folded.text, k->folded.n, on_seam_value, k);
+	if (status == TDM_OK && s->n_built)
+		status = tdm_dictionary_search(s->protect, k->folded.text, k->folded.n, on_seam_value, k);
+	return status;
 }
 
 static bool blank(char c) {
@@ -402,6 +432,8 @@ static int scan_seam(struct seam *k) {
 	if (status == TDM_OK) {
 		speak_for(s, &scan, NULL);
 		status = tdm_evidence(&scan, text, n, s->level, false, on_seam, k);
+		if (status == TDM_OK)
+			status = search_seam(k, &scan, text, n);
 		tdm_scan_release(&scan);
 	}
 	return status;

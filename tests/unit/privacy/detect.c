@@ -139,6 +139,8 @@ static void S78_encodings_are_undone(void **state) {
 	    {"x Y2FyZCA0MTExMTExMTExMTExMTEx y", "CARD", 2, 30},
 	    {"x bXkgbWFpbCBpcyBib2JAZXhhbXBsZS5vcmc= y", "EMAIL", 2, 37},
 	    {"b o b @ e x a m p l e . o r g", "EMAIL", 0, 29},
+	    {"call + 1   4 1 5 - 8 1 1 - 3 7 4 5", "PHONE", 5, 34},
+	    {"{\"a\":\"bob\\\\u0040example.org\"}", "EMAIL", 6, 27},
 	    {"4-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1 ok", "CARD", 0, 31},
 	    {"4111%201111%201111%201111", "CARD", 0, 25},
 	    {"b\u043eb@ex\u0430mple.org", "EMAIL", 0, 17},
@@ -165,6 +167,28 @@ static void S78_known_values_are_seen_through_encodings(void **state) {
 	assert_int_equal(f.finds[2].n, 1);
 	expect(&f, 2, 0, "PRIVATE", 0, 32);
 	done(&f);
+}
+
+// What is listed is known across two turns as well, with and without a blank at the seam.
+static void S79_a_listed_value_split_across_turns(void **state) {
+	static const char *const texts[] = {"about Projekt Nord", "licht and Projekt", "Nordlicht"};
+	struct tdm_text t[3];
+	struct found f;
+	memset(&f, 0, sizeof f);
+	tdm_arena_init(&f.arena, 1 << 24);
+	f.detector.scanner = shared_scanner();
+	assert_int_equal(tdm_dictionary_add(&f.detector.deny, &f.arena, tdm_entity_deny, "projekt nordlicht", 17), TDM_OK);
+	assert_int_equal(tdm_dictionary_build(&f.detector.deny, &f.arena), TDM_OK);
+	for (size_t i = 0; i < 3; i++) {
+		t[i] = (struct tdm_text){texts[i], strlen(texts[i])};
+		f.finds[i].spoken = true;
+	}
+	assert_int_equal(tdm_detect(&f.detector, &f.arena, t, 3, 2, f.finds, &f.protect, &f.error), TDM_OK);
+	expect(&f, 0, 0, "PRIVATE", 6, 18);
+	expect(&f, 1, 0, "PRIVATE", 0, 5);
+	expect(&f, 1, 1, "PRIVATE", 10, 17);
+	expect(&f, 2, 0, "PRIVATE", 0, 9);
+	tdm_arena_release(&f.arena);
 }
 
 // What the user says in two turns is one text; what the assistant said in between is not.
@@ -418,6 +442,7 @@ int tdm_test_detect(void) {
 	    cmocka_unit_test(S78_encodings_are_undone),
 	    cmocka_unit_test(S78_known_values_are_seen_through_encodings),
 	    cmocka_unit_test(S79_a_value_split_across_turns),
+	    cmocka_unit_test(S79_a_listed_value_split_across_turns),
 	    cmocka_unit_test(names_of_fields_and_packs),
 	    cmocka_unit_test(a_pack_that_is_none),
 	    cmocka_unit_test(known_failures_of_others),

@@ -13,6 +13,8 @@ static struct {
 	const struct tdm_spelling *mail;
 } t;
 
+static const char *const ours[] = {"model", "usage", "content", "role", "user", "function", "name", "true"};
+
 static const struct tdm_entity *row(const char *label) {
 	for (size_t i = 0; i < tdm_n_entities; i++)
 		if (strcmp(tdm_entities[i].label, label) == 0)
@@ -31,6 +33,8 @@ static int open_monitor(void **state) {
 	tdm_arena_init(&t.arena, 1 << 24);
 	t.detector.scanner = shared_scanner();
 	protect(&t.detector.deny, "PRIVATE", "projekt blau");
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		protect(&t.detector.deny, "PRIVATE", ours[i]);
 	protect(&t.protect, "EMAIL", "jörg@example.org");
 	protect(&t.protect, "SSN", "536904399");
 	struct tdm_vault *vault = tdm_vault_new(&t.arena, key, TDM_PAYLOAD_BITS);
@@ -65,7 +69,7 @@ static void blocks(void **state) {
 	    {"{\"a\":[{\"b\":[\"x\",\"536904399\"]}]}", "US_SSN"},
 	    {"{\"a\":\"536-90 4399\"}", "US_SSN"},
 	    {"{\"a\":[536904399]}", "US_SSN"},
-	    {"{\"user\":536904399}", "US_SSN"},
+	    {"{\"owner\":536904399}", "US_SSN"},
 	    {"{\"a\":\"PROJEKT  Blau\"}", NULL},
 	    {"{\"a\":\"Projekt Blau\"}", "DENY"},
 	    {"{\"a\":\"4111 1111 1111 1111\"}", "CARD"},
@@ -115,6 +119,37 @@ static void lets_through(void **state) {
 	assert_int_equal(scan("{\"a\":\"EMAIL_7ZK3QX0D@example.org\"}", &error), TDM_EEGRESS);
 }
 
+// Values that read like what every request is written with.
+static void names_of_the_wire_are_no_values(void **state) {
+	static const struct {
+		const char *body;
+		bool leaves;
+	} rows[] = {
+	    {"{\"model\":\"model\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", true},
+	    {"{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"the model\"}]}", false},
+	    {"{\"messages\":[{\"role\":\"user\",\"content\":\"user\"}]}", false},
+	    {"{\"messages\":[{\"role\":\"usage\",\"content\":\"x\"}]}", false},
+	    {"{\"usage\":1}", false}, // no name that a dialect writes
+	    {"{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"x\":1}}}]}", true},
+	    {"{\"tools\":[{\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{\"name\":{}}}}}]}", false},
+	    {"{\"tools\":[{\"name\":\"f\",\"input_schema\":{\"role\":\"x\"}}]}", false},
+	    {"{\"tools\":[{\"function\":{\"parameters\":{\"x\":1},\"name\":\"f\"}}]}", true},
+	    {"{\"json_schema\":{\"content\":1}}", false},
+	    {"{\"response_format\":{\"json_schema\":{\"name\":\"x\",\"schema\":{\"type\":\"x\"}}}}", true},
+	    {"{\"response_format\":{\"json_schema\":{\"name\":\"x\",\"schema\":{\"role\":\"x\"}}}}", false},
+	    {"{\"input\":[{\"role\":\"user\",\"content\":\"x\"}]}", true},
+	    {"{\"messages\":[{\"content\":[{\"type\":\"tool_use\",\"input\":{\"name\":1}}]}]}", false},
+	    {"{\"messages\":[{\"tool_calls\":[{\"function\":{\"arguments\":\"{\\\"name\\\":1}\"}}]}]}", false},
+	    {"{\"model\\u0000\":\"jörg@example.org\"}", false},
+	    {"{\"a\":{\"model\":\"jörg@example.org\"}}", false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct tdm_error error;
+		if (scan(rows[i].body, &error) != (rows[i].leaves ? TDM_OK : TDM_EEGRESS))
+			fail_msg("%s: %s", rows[i].body, error.text);
+	}
+}
+
 static void level_decides(void **state) {
 	struct tdm_error error;
 	t.egress.level = 1;
@@ -128,6 +163,7 @@ int tdm_test_egress(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(blocks),
 	    cmocka_unit_test(lets_through),
+	    cmocka_unit_test(names_of_the_wire_are_no_values),
 	    cmocka_unit_test(level_decides),
 	};
 	return cmocka_run_group_tests_name("egress", tests, open_monitor, close_monitor);
