@@ -49,10 +49,23 @@ enum tdm_check tdm_check_putty_key(struct tdm_candidate *c) {
 	return TDM_CHECK_ABSTAIN;
 }
 
-// A run of forty characters at or after `at` and before `limit`.
+// Where the last of text[at..at + 40) that is no character of base 64 stands; at + 40: all are.
+static size_t last_other(const struct tdm_candidate *c, size_t at) {
+	size_t end = at + 40 < c->n ? at + 40 : c->n + 1, i = end; // text ends with a NUL, which is none
+	while (i > at && base64(c->text[i - 1]))
+		i--;
+	return i > at ? i - 1 : at + 40;
+}
+
+// A run of forty characters at or after `at` and before `limit`. A run that begins before another character and ends
+// behind it is none, so most of the text is jumped over.
 static bool forty_between(struct tdm_candidate *c, size_t at, size_t limit) {
 	while (at < limit) {
-		size_t start = at;
+		size_t start = at, other = last_other(c, at);
+		if (other < at + 40) {
+			at = other + 1;
+			continue;
+		}
 		while (at < c->n && base64(c->text[at]))
 			at++;
 		if (at - start == 40 && c->text[at] != '=') {

@@ -2,6 +2,7 @@
 // is read-only after creation.
 #include "privacy/detect/scan.h"
 #include "privacy/detect/compact.h"
+#include "base/crypto.h"
 #include "base/library.h"
 #include <ctype.h>
 #include <hs.h>
@@ -25,19 +26,30 @@ TDM_LIBRARY(lib, TDM_SO_hs, CALLS);
 #define MAX_PATTERN_BYTES 1000
 #define MAX_OWN 64
 #define MAX_IDLE 64
-#define WORD_ID 1000 // ids from here on are context words
-#define OWN_ID 2000  // and from here on the operator's own patterns
+#define LEAST_KNOWN 128 // bytes: a shorter text is scanned as fast as it is hashed
+#define MAX_KNOWN 512   // of anchors, of words, of what is the operator's own
+#define WORD_ID 1000    // ids from here on are context words
+#define OWN_ID 2000     // and from here on the operator's own patterns
 
 struct word {
 	char text[64];
 	uint64_t rows[TDM_ENTITY_SETS];
 };
 
+// What one scan needs to itself, with what the last one found: a text that is masked and looked at before it leaves is
+// scanned four times in a row. Of the text its hash is kept alone.
+struct room {
+	hs_scratch_t *scratch;
+	uint8_t hash[TDM_SHA256_BYTES];
+	size_t n; // 0: nothing is known
+	struct tdm_scan found;
+};
+
 struct tdm_scanner {
 	hs_database_t *database;
 	hs_scratch_t *prototype;
 	pthread_mutex_t lock;
-	hs_scratch_t *idle[MAX_IDLE];
+	struct room *idle[MAX_IDLE];
 	size_t n_idle;
 	struct word words[MAX_PATTERNS];
 	size_t n_words;
@@ -164,11 +176,19 @@ static int compile(struct tdm_scanner *s, struct patterns *p, struct tdm_error *
 	return TDM_OK;
 }
 
+static void room_free(struct room *r) {
+	if (!r)
+		return;
+	lib.hs_free_scratch(r->scratch);
+	tdm_scan_release(&r->found);
+	free(r);
+}
+
 static void scanner_free(struct tdm_scanner *s) {
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->n_idle; i++)
-		lib.hs_free_scratch(s->idle[i]);
+		room_free(s->idle[i]);
 	if (s->database) { // and so the library
 		lib.hs_free_scratch(s->prototype);
 		lib.hs_free_database(s->database);
@@ -221,25 +241,37 @@ void tdm_scanner_free(struct tdm_scanner *s) {
 		scanner_free(s);
 }
 
-static hs_scratch_t *borrow(struct tdm_scanner *s) {
-	hs_scratch_t *scratch = NULL;
-	pthread_mutex_lock(&s->lock);
-	if (s->n_idle > 0)
-		scratch = s->idle[--s->n_idle];
-	pthread_mutex_unlock(&s->lock);
-	if (!scratch)
-		lib.hs_clone_scratch(s->prototype, &scratch);
-	return scratch;
+static bool knows(const struct room *r, size_t n, const uint8_t hash[TDM_SHA256_BYTES]) {
+	return r->n == n && memcmp(r->hash, hash, TDM_SHA256_BYTES) == 0;
 }
 
-static void give_back(struct tdm_scanner *s, hs_scratch_t *scratch) {
+// One that knows the text, if there is one. hash: NULL = it is not worth looking for.
+static struct room *borrow(struct tdm_scanner *s, size_t n, const uint8_t *hash) {
+	struct room *room = NULL;
 	pthread_mutex_lock(&s->lock);
-	if (s->n_idle < MAX_IDLE) {
-		s->idle[s->n_idle++] = scratch;
-		scratch = NULL;
+	size_t i = s->n_idle;
+	while (hash && i > 0 && !knows(s->idle[i - 1], n, hash))
+		i--;
+	i = i ? i : s->n_idle;
+	if (i) {
+		room = s->idle[i - 1];
+		s->idle[i - 1] = s->idle[--s->n_idle];
 	}
 	pthread_mutex_unlock(&s->lock);
-	lib.hs_free_scratch(scratch);
+	if (room || !(room = calloc(1, sizeof *room)) || lib.hs_clone_scratch(s->prototype, &room->scratch) == HS_SUCCESS)
+		return room;
+	free(room);
+	return NULL;
+}
+
+static void give_back(struct tdm_scanner *s, struct room *room) {
+	pthread_mutex_lock(&s->lock);
+	if (s->n_idle < MAX_IDLE) {
+		s->idle[s->n_idle++] = room;
+		room = NULL;
+	}
+	pthread_mutex_unlock(&s->lock);
+	room_free(room);
 }
 
 struct visit {
@@ -302,21 +334,68 @@ static int on_match(unsigned id, unsigned long long from, unsigned long long to,
 	return 0;
 }
 
-int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct tdm_scan *out, struct tdm_error *err) {
+static void *copy_of(const void *items, size_t bytes) {
+	void *out = bytes ? malloc(bytes) : NULL;
+	return out ? memcpy(out, items, bytes) : NULL;
+}
+
+static bool copy_scan(const struct tdm_scan *from, struct tdm_scan *to) {
+	*to = (struct tdm_scan){.n_anchors = from->n_anchors,
+	                        .cap_anchors = from->n_anchors,
+	                        .n_words = from->n_words,
+	                        .cap_words = from->n_words,
+	                        .n_own = from->n_own,
+	                        .cap_own = from->n_own};
+	to->anchors = copy_of(from->anchors, from->n_anchors * sizeof *to->anchors);
+	to->words = copy_of(from->words, from->n_words * sizeof *to->words);
+	to->own = copy_of(from->own, from->n_own * sizeof *to->own);
+	if ((to->anchors || !to->n_anchors) && (to->words || !to->n_words) && (to->own || !to->n_own))
+		return true;
+	tdm_scan_release(to);
+	return false;
+}
+
+// What was found is remembered as long as it is small.
+static void remember(struct room *r, const struct tdm_scan *found, size_t n, const uint8_t hash[TDM_SHA256_BYTES]) {
+	size_t most = MAX_KNOWN;
+	tdm_scan_release(&r->found);
+	r->n = 0;
+	if (found->n_anchors > most || found->n_words > most || found->n_own > most || !copy_scan(found, &r->found))
+		return;
+	r->n = n;
+	memcpy(r->hash, hash, sizeof r->hash);
+}
+
+static int scan_text(struct tdm_scanner *s, hs_scratch_t *scratch, const char *text, size_t n, struct tdm_scan *out,
+                     struct tdm_error *err) {
 	struct visit v = {s, text, n, out};
-	*out = (struct tdm_scan){0};
-	hs_scratch_t *scratch = borrow(s);
-	if (!scratch)
-		return tdm_fail(err, TDM_ENOMEM, "recognisers: no memory to scan %zu bytes", n);
 	hs_error_t result =
 	    n < UINT32_MAX ? lib.hs_scan(s->database, text, (unsigned)n + 1, 0, scratch, on_match, &v) : HS_INVALID;
-	give_back(s, scratch);
 	if (result == HS_SUCCESS)
 		return TDM_OK;
 	tdm_scan_release(out);
 	if (result == HS_SCAN_TERMINATED)
 		return tdm_fail(err, TDM_ENOMEM, "recognisers: no memory for what %zu bytes of text contain", n);
 	return tdm_fail(err, TDM_EGUARD, "recognisers: the scan of %zu bytes failed (%d); nothing was sent", n, result);
+}
+
+int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct tdm_scan *out, struct tdm_error *err) {
+	uint8_t hash[TDM_SHA256_BYTES];
+	bool hashed = n >= LEAST_KNOWN;
+	*out = (struct tdm_scan){0};
+	if (hashed)
+		tdm_sha256(text, n, hash);
+	struct room *room = borrow(s, n, hashed ? hash : NULL);
+	if (!room)
+		return tdm_fail(err, TDM_ENOMEM, "recognisers: no memory to scan %zu bytes", n);
+	int status = TDM_OK;
+	if (!hashed || !knows(room, n, hash) || !copy_scan(&room->found, out)) {
+		status = scan_text(s, room->scratch, text, n, out, err);
+		if (status == TDM_OK && hashed)
+			remember(room, out, n, hash);
+	}
+	give_back(s, room);
+	return status;
 }
 
 void tdm_scan_release(struct tdm_scan *scan) {
