@@ -26,25 +26,67 @@ static bool group_separator(char c) {
 	return c == ' ' || c == '.' || c == '(' || c == ')' || c == '/' || c == '-';
 }
 
-void tdm_number_read(struct tdm_number *out, const char *text, size_t end) {
-	out->n = 0;
-	while (out->n < TDM_NUMBER_DIGITS && end > 0 && digit(text[end - 1])) {
-		int i = out->n++;
-		size_t at = end - 1, before = at;
-		out->digit[i] = (uint8_t)(text[at] - '0');
-		out->at[i] = (uint32_t)at;
-		out->starts[i] = at == 0 || !digit(text[at - 1]);
-		out->separator[i] = 0;
-		end = at;
-		if (!out->starts[i])
-			continue;
-		while (before > 0 && at - before < 2 && group_separator(text[before - 1]))
-			before--;
-		if (before == at || before == 0 || !digit(text[before - 1]))
-			return;
-		out->separator[i] = at - before == 1 ? text[at - 1] : '?';
-		end = before;
+// The separator between the number so far and the digit at text[start]; -1 when it does not go on.
+static int joins(const struct tdm_number *n, const char *text, size_t start) {
+	if (n->n == 0)
+		return -1;
+	size_t end = n->at[0] + 1u, gap = start - end;
+	if (gap < 1 || gap > 2 || !group_separator(text[end]) || (gap == 2 && !group_separator(text[end + 1])))
+		return -1;
+	return gap == 1 ? text[end] : '?';
+}
+
+static void make_room(struct tdm_number *n) {
+	int to = TDM_NUMBER_ROOM - n->n;
+	memmove(n->digits + to, n->digits + n->first, (size_t)n->n);
+	memmove(n->offsets + to, n->offsets + n->first, (size_t)n->n * sizeof *n->offsets);
+	memmove(n->separators + to, n->separators + n->first, (size_t)n->n);
+	n->first = to;
+}
+
+// What stands before the digit at text[start], which is the `bit`-th.
+static void mark_start(struct tdm_number *n, const char *text, size_t start, uint32_t bit) {
+	char before = start > 0 ? text[start - 1] : 0;
+	n->starts |= bit;
+	n->zeros |= text[start] == '0' ? bit : 0;
+	n->open |= before == '(' ? bit : 0;
+	n->pluses |= before == '+' || (before == '(' && start > 1 && text[start - 2] == '+') ? bit : 0;
+}
+
+static void shift(struct tdm_number *n, int digits) {
+	const uint32_t all = (1u << TDM_NUMBER_DIGITS) - 1;
+	n->starts = n->starts << digits & all;
+	n->zeros = n->zeros << digits & all;
+	n->open = n->open << digits & all;
+	n->pluses = n->pluses << digits & all;
+}
+
+void tdm_number_append(struct tdm_number *n, const char *text, size_t start, size_t end) {
+	int separator = joins(n, text, start);
+	size_t from = end - start > TDM_NUMBER_DIGITS ? end - TDM_NUMBER_DIGITS : start;
+	if (separator < 0 || from > start) {
+		n->n = 0;
+		n->starts = n->zeros = n->open = n->pluses = 0;
+		n->first = TDM_NUMBER_ROOM;
 	}
+	if (n->first < TDM_NUMBER_DIGITS)
+		make_room(n);
+	for (size_t i = from; i < end; i++) {
+		n->first--;
+		n->digits[n->first] = (uint8_t)(text[i] - '0');
+		n->offsets[n->first] = (uint32_t)i;
+		n->separators[n->first] = 0;
+	}
+	shift(n, (int)(end - from));
+	if (from == start) {
+		n->separators[n->first + (int)(end - from) - 1] = separator > 0 ? (char)separator : 0;
+		mark_start(n, text, start, 1u << (end - start - 1));
+	}
+	n->n += (int)(end - from);
+	n->n = n->n < TDM_NUMBER_DIGITS ? n->n : TDM_NUMBER_DIGITS;
+	n->digit = n->digits + n->first;
+	n->at = n->offsets + n->first;
+	n->separator = n->separators + n->first;
 }
 
 bool tdm_luhn(const uint8_t *last_first, int n) {
@@ -82,12 +124,10 @@ static bool issued(const struct tdm_number *d, int n) {
 // How many digits from the end are written as one number can be: in one piece, or in groups of three or more with one
 // kind of separator (the last group of two or more).
 static int most_of_one_number(const struct tdm_number *d) {
-	int group = 0, most = 0;
+	int most = 0;
 	char kind = 0;
-	for (int i = 0; i < d->n; i++) {
-		group++;
-		if (!d->starts[i])
-			continue;
+	for (uint32_t left = d->starts; left; left &= left - 1) {
+		int i = __builtin_ctz(left), group = i + 1 - most;
 		if (most && group < 3)
 			return most;
 		char s = d->separator[i];
@@ -96,7 +136,6 @@ static int most_of_one_number(const struct tdm_number *d) {
 		if (last_too_short || (s != ' ' && s != '-' && s != '.') || (kind && kind != s))
 			return most;
 		kind = s;
-		group = 0;
 	}
 	return most;
 }
@@ -109,18 +148,17 @@ static enum tdm_check span(struct tdm_candidate *c, int n, enum tdm_check verdic
 
 enum tdm_check tdm_check_card(struct tdm_candidate *c) {
 	int most = most_of_one_number(&c->number);
-	for (int n = most < 19 ? most : 19; n >= 12; n--)
-		if (c->number.starts[n - 1] && issued(&c->number, n) && tdm_luhn(c->number.digit, n))
+	for (int n = tdm_number_groups(&c->number, most < 19 ? most : 19); n >= 12;
+	     n = tdm_number_groups(&c->number, n - 1))
+		if (issued(&c->number, n) && tdm_luhn(c->number.digit, n))
 			return span(c, n, TDM_CHECK_PASS);
 	return TDM_CHECK_NONE;
 }
 
 enum tdm_check tdm_check_long_number(struct tdm_candidate *c) {
 	int most = most_of_one_number(&c->number);
-	for (int n = most < 19 ? most : 19; n >= 12; n--)
-		if (c->number.starts[n - 1])
-			return span(c, n, TDM_CHECK_ABSTAIN);
-	return TDM_CHECK_NONE;
+	int n = tdm_number_groups(&c->number, most < 19 ? most : 19);
+	return n >= 12 ? span(c, n, TDM_CHECK_ABSTAIN) : TDM_CHECK_NONE;
 }
 
 static bool ssn_valid(const struct tdm_number *d) {
@@ -136,8 +174,7 @@ static bool ssn_valid(const struct tdm_number *d) {
 
 enum tdm_check tdm_check_ssn(struct tdm_candidate *c) {
 	const struct tdm_number *d = &c->number;
-	static const bool form[9] = {0, 0, 0, 1, 0, 1, 0, 0, 1};
-	if (d->n < 9 || memcmp(d->starts, form, 9) != 0)
+	if (d->n < 9 || (d->starts & 0x1ff) != (1 << 8 | 1 << 5 | 1 << 3))
 		return TDM_CHECK_NONE;
 	if (d->separator[3] == 0 || !strchr("- .", d->separator[3]) || d->separator[3] != d->separator[5])
 		return TDM_CHECK_NONE;
@@ -145,10 +182,7 @@ enum tdm_check tdm_check_ssn(struct tdm_candidate *c) {
 }
 
 enum tdm_check tdm_check_bare_ssn(struct tdm_candidate *c) {
-	for (int i = 0; i < 8; i++)
-		if (c->number.n < 9 || c->number.starts[i])
-			return TDM_CHECK_NONE;
-	if (!c->number.starts[8] || !ssn_valid(&c->number))
+	if (c->number.n < 9 || (c->number.starts & 0x1ff) != 1 << 8 || !ssn_valid(&c->number))
 		return TDM_CHECK_NONE;
 	return span(c, 9, TDM_CHECK_ABSTAIN);
 }

@@ -4,7 +4,8 @@
 #pragma once
 #include "privacy/detect/entities.h"
 
-void tdm_number_read(struct tdm_number *out, const char *text, size_t end); // digits before `end`
+// The digits text[start..end), and those before them that n tells of already when only separators are between.
+void tdm_number_append(struct tdm_number *n, const char *text, size_t start, size_t end);
 
 enum tdm_check tdm_check_card(struct tdm_candidate *c);        // Luhn and issuer range
 enum tdm_check tdm_check_long_number(struct tdm_candidate *c); // 12-19 digits of any kind

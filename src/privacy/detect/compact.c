@@ -38,6 +38,7 @@ struct key {
 static struct bucket {
 	struct key keys[MAX_OF_LENGTH];
 	uint16_t n;
+	uint64_t rows[TDM_ENTITY_SETS];
 } buckets[TDM_COMPACT_BYTES + 1][2][N_NEEDS];
 static bool too_many;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -103,10 +104,11 @@ static void add_form(struct form *form) {
 		if (only_digits ? form->letters != 0 : all)
 			continue;
 		struct bucket *b = &buckets[form->n][only_digits][need_of(form->entity)];
+		size_t row = (size_t)(form->entity - tdm_entities);
 		too_many = too_many || b->n == MAX_OF_LENGTH;
+		b->rows[row / 64] |= UINT64_C(1) << row % 64;
 		if (!too_many)
-			b->keys[b->n++] = (struct key){(uint32_t)form->digits, (uint32_t)form->letters, n_forms,
-			                               (uint16_t)(form->entity - tdm_entities)};
+			b->keys[b->n++] = (struct key){(uint32_t)form->digits, (uint32_t)form->letters, n_forms, (uint16_t)row};
 	}
 	forms[n_forms++] = *form;
 }
@@ -326,12 +328,21 @@ static bool fits(const struct form *form, const struct wish *w, uint64_t digits,
 	return !form->literals || literals_agree(form, last);
 }
 
+static bool none_named(const struct bucket *bucket, const uint64_t *context) {
+	uint64_t both = 0;
+	for (int i = 0; i < TDM_ENTITY_SETS; i++)
+		both |= bucket->rows[i] & context[i];
+	return both == 0;
+}
+
 // named: only rows for which a word stands near.
 static void match_bucket(struct tdm_candidate *c, int n, const struct wish *w, const struct bucket *bucket, bool named,
                          bool embedded) {
 	const struct tdm_compact *k = &c->compact;
 	const char *s = k->text + TDM_COMPACT_BYTES - n, *last = k->text + TDM_COMPACT_BYTES - 1;
 	uint64_t digits = k->digits & ((UINT64_C(1) << n) - 1);
+	if (named && none_named(bucket, w->context))
+		return;
 	for (int i = 0; i < bucket->n; i++) {
 		const struct key *key = &bucket->keys[i];
 		const struct form *form = &forms[key->form];

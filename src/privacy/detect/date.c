@@ -76,7 +76,7 @@ static char three_fields(const char *t, size_t *at, struct field f[3]) {
 		if (i == 0)
 			return separator;
 		char s = *at > 0 ? t[*at - 1] : 0;
-		if (!s || !strchr("-./", s) || (separator && s != separator))
+		if ((s != '-' && s != '.' && s != '/') || (separator && s != separator))
 			return 0;
 		separator = s;
 	}

@@ -11,13 +11,28 @@
 enum tdm_check { TDM_CHECK_NONE, TDM_CHECK_FAIL, TDM_CHECK_ABSTAIN, TDM_CHECK_PASS }; // NONE: not this type at all
 
 #define TDM_NUMBER_DIGITS 20
-struct tdm_number { // digits that end at an anchor, read backwards over separators; [0] is the last one
-	int n;
-	uint8_t digit[TDM_NUMBER_DIGITS];
-	uint32_t at[TDM_NUMBER_DIGITS];    // offset of the digit
-	bool starts[TDM_NUMBER_DIGITS];    // first digit of its group
-	char separator[TDM_NUMBER_DIGITS]; // the single character before the group; 0 = none, '?' = several characters
+#define TDM_NUMBER_ROOM 128
+struct tdm_number { // digits that end at an anchor, over separators of one or two characters; [0] is the last one
+	int n;          // at most TDM_NUMBER_DIGITS
+	// Bit i: the i-th digit is the first of its group, and this is a 0; a plus stands before it; a parenthesis.
+	uint32_t starts, zeros, pluses, open;
+	const uint8_t *digit;
+	const uint32_t *at;    // offset of the digit
+	const char *separator; // where a group starts: the single character before it; 0 = none, '?' = several characters
+	// The three grow downwards, so that a longer number goes on where the one before ended.
+	int first;
+	uint8_t digits[TDM_NUMBER_ROOM];
+	uint32_t offsets[TDM_NUMBER_ROOM];
+	char separators[TDM_NUMBER_ROOM];
 };
+static inline bool tdm_number_starts(const struct tdm_number *d, int i) {
+	return d->starts >> i & 1;
+}
+// The most digits, `most` of them or fewer, that begin where a group does; 0: none.
+static inline int tdm_number_groups(const struct tdm_number *d, int most) {
+	uint32_t starts = most > 0 ? d->starts & ((1u << most) - 1) : 0;
+	return starts ? 32 - __builtin_clz(starts) : 0;
+}
 
 #define TDM_COMPACT_BYTES 32
 struct tdm_compact { // letters and digits that end at an anchor, capitals, separators left out; kept at the end of text

@@ -10,29 +10,55 @@
 
 #define BEFORE_BYTES 60
 #define AFTER_BYTES 40
-#define LONGEST_WORD 64
 
-// The rows for which a word stands within reach of the span.
-static void context_of(const struct tdm_scan *scan, const struct tdm_candidate *c, uint64_t rows[TDM_ENTITY_SETS]) {
+// The rows for which a word stands anywhere near an anchor: without one, what needs context is not even looked at.
+// Anchors come in order, so the first word in reach only moves forward.
+struct vicinity {
+	const struct tdm_scan *scan;
+	size_t first, last; // the words in reach
+	uint64_t rows[TDM_ENTITY_SETS];
+	bool any, known; // known: rows are those of first and last
+};
+#define VICINITY_BEFORE 192 // of an anchor: the longest span, and what lies before it
+#define VICINITY_AFTER 160
+
+// The first word that may end inside the window before the span: of those in reach of the anchor, unless the span
+// begins far before it.
+static size_t first_near(const struct vicinity *v, const struct tdm_candidate *c) {
+	const struct tdm_scan *scan = v->scan;
+	if (c->start + VICINITY_BEFORE - BEFORE_BYTES >= c->anchor)
+		return v->first;
 	size_t low = 0, high = scan->n_words, first = c->start > BEFORE_BYTES ? c->start - BEFORE_BYTES : 0;
-	if (scan->named)
-		memcpy(rows, scan->named, TDM_ENTITY_SETS * sizeof *rows);
-	else
-		memset(rows, 0, TDM_ENTITY_SETS * sizeof *rows);
-	while (low < high) { // first word that ends inside the window
+	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		if (scan->words[middle].end < first)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < scan->n_words && scan->words[low].end <= c->end + AFTER_BYTES + LONGEST_WORD; low++) {
-		const struct tdm_word *word = &scan->words[low];
-		bool before = word->end <= c->start && word->start >= first;
-		bool after = word->start >= c->end && word->end <= c->end + AFTER_BYTES;
-		for (int i = 0; (before || after) && i < TDM_ENTITY_SETS; i++)
-			rows[i] |= word->rows[i];
-	}
+	return low;
+}
+
+static bool in_reach(const struct tdm_word *word, const struct tdm_candidate *c) {
+	bool before = word->end <= c->start && word->start + BEFORE_BYTES >= c->start;
+	return before || (word->start >= c->end && word->end <= c->end + AFTER_BYTES);
+}
+
+static void add_rows(uint64_t rows[TDM_ENTITY_SETS], const uint64_t more[TDM_ENTITY_SETS]) {
+	for (int i = 0; i < TDM_ENTITY_SETS; i++)
+		rows[i] |= more[i];
+}
+
+// The rows for which a word stands within reach of the span.
+static void context_of(const struct vicinity *v, const struct tdm_candidate *c, uint64_t rows[TDM_ENTITY_SETS]) {
+	const struct tdm_scan *scan = v->scan;
+	if (scan->named)
+		memcpy(rows, scan->named, TDM_ENTITY_SETS * sizeof *rows);
+	else
+		memset(rows, 0, TDM_ENTITY_SETS * sizeof *rows);
+	for (size_t i = first_near(v, c); i < scan->n_words && scan->words[i].end <= c->end + AFTER_BYTES; i++)
+		if (in_reach(&scan->words[i], c))
+			add_rows(rows, scan->words[i].rows);
 }
 
 static bool lists(const uint64_t rows[TDM_ENTITY_SETS], const struct tdm_entity *row) {
@@ -40,10 +66,14 @@ static bool lists(const uint64_t rows[TDM_ENTITY_SETS], const struct tdm_entity 
 	return rows[i / 64] >> i % 64 & 1;
 }
 
-static bool has_context(const struct tdm_scan *scan, const struct tdm_candidate *c) {
-	uint64_t rows[TDM_ENTITY_SETS];
-	context_of(scan, c, rows);
-	return lists(rows, c->entity);
+static bool has_context(const struct vicinity *v, const struct tdm_candidate *c) {
+	const struct tdm_scan *scan = v->scan;
+	if (scan->named && lists(scan->named, c->entity))
+		return true;
+	for (size_t i = first_near(v, c); i < scan->n_words && scan->words[i].end <= c->end + AFTER_BYTES; i++)
+		if (lists(scan->words[i].rows, c->entity) && in_reach(&scan->words[i], c))
+			return true;
+	return false;
 }
 
 // The name of the field says more than a word somewhere near.
@@ -55,7 +85,7 @@ static unsigned why_of(enum tdm_check verdict) {
 	return verdict == TDM_CHECK_PASS ? TDM_WHY_CHECK : verdict == TDM_CHECK_FAIL ? TDM_WHY_WRONG : TDM_WHY_FORM;
 }
 
-static float score_of(const struct tdm_scan *scan, struct tdm_candidate *c, enum tdm_check verdict, bool hard) {
+static float score_of(const struct vicinity *v, struct tdm_candidate *c, enum tdm_check verdict, bool hard) {
 	const struct tdm_entity *row = c->entity;
 	float score = row->base;
 	c->why = why_of(verdict);
@@ -66,9 +96,9 @@ static float score_of(const struct tdm_scan *scan, struct tdm_candidate *c, enum
 	bool needed = row->flags & TDM_ENTITY_CONTEXT;
 	if (!needed && score >= row->threshold) // context could only raise it
 		return score;
-	if (!hard && has_context(scan, c)) {
+	if (!hard && has_context(v, c)) {
 		c->why |= TDM_WHY_WORD;
-		score += worth_of_words(scan, row);
+		score += worth_of_words(v->scan, row);
 		return score < .40f ? .40f : score > 1.f ? 1.f : score;
 	}
 	return needed && score > .30f ? .30f : score;
@@ -81,17 +111,6 @@ static bool wanted(const struct tdm_scan *scan, const struct tdm_entity *row, in
 static enum tdm_check check(struct tdm_candidate *c) {
 	return c->entity->check ? c->entity->check(c) : tdm_check_prefix(c);
 }
-
-// The rows for which a word stands anywhere near an anchor: without one, what needs context is not even looked at.
-// Anchors come in order, so the first word in reach only moves forward.
-struct vicinity {
-	const struct tdm_scan *scan;
-	size_t first, last; // the words in reach
-	uint64_t rows[TDM_ENTITY_SETS];
-	bool any, known; // known: rows are those of first and last
-};
-#define VICINITY_BEFORE 192 // of an anchor: the longest span, and what lies before it
-#define VICINITY_AFTER 160
 
 static void vicinity_move(struct vicinity *v, size_t anchor) {
 	const struct tdm_scan *scan = v->scan;
@@ -109,17 +128,18 @@ static void vicinity_move(struct vicinity *v, size_t anchor) {
 		v->rows[k] = scan->named ? scan->named[k] : 0;
 	v->any = scan->named || first < last;
 	for (size_t i = first; i < last; i++)
-		for (int k = 0; k < TDM_ENTITY_SETS; k++)
-			v->rows[k] |= scan->words[i].rows[k];
+		add_rows(v->rows, scan->words[i].rows);
 }
 
 // What speaks best for one number of letters and digits.
 struct choice {
-	const struct tdm_scan *scan;
+	const struct vicinity *near;
 	bool hard;
 	uint64_t context[TDM_ENTITY_SETS];
-	size_t start, end; // of the span whose context this is; start == end: none yet
-	struct tdm_candidate best;
+	size_t start, end;               // of the span whose context this is; start == end: none yet
+	const struct tdm_entity *entity; // of the best, and where it stands
+	size_t from, to;
+	unsigned why;
 	float score;
 };
 
@@ -143,10 +163,10 @@ static float passed(const struct tdm_candidate *c, bool context) {
 }
 
 static bool in_context(struct choice *best, const struct tdm_candidate *c) {
-	if (best->hard || (best->scan->n_words == 0 && !best->scan->named))
+	if (best->hard || (best->near->scan->n_words == 0 && !best->near->scan->named))
 		return false;
 	if (best->start != c->start || best->end != c->end) {
-		context_of(best->scan, c, best->context);
+		context_of(best->near, c, best->context);
 		best->start = c->start;
 		best->end = c->end;
 	}
@@ -170,21 +190,24 @@ static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdic
 	struct choice *best = arg;
 	bool alone = c->compact.groups == 1 && only_digits(&c->compact) && !c->entity->bare;
 	bool needed = embedded || alone || c->entity->flags & TDM_ENTITY_CONTEXT;
-	bool context = in_context(best, c), off = best->scan->off && lists(best->scan->off, c->entity);
-	float score = score_number(c, verdict, context ? worth_of_words(best->scan, c->entity) : 0, needed);
+	bool context = in_context(best, c), off = best->near->scan->off && lists(best->near->scan->off, c->entity);
+	float score = score_number(c, verdict, context ? worth_of_words(best->near->scan, c->entity) : 0, needed);
 	if (off || score <= best->score || score < c->entity->threshold)
 		return;
 	best->score = score;
-	best->best.start = c->start;
-	best->best.end = c->end;
-	best->best.why = why_of(verdict) | (context ? TDM_WHY_WORD : 0);
-	best->best.entity = verdict == TDM_CHECK_FAIL ? tdm_entity_number : c->entity;
+	best->from = c->start;
+	best->to = c->end;
+	best->why = why_of(verdict) | (context ? TDM_WHY_WORD : 0);
+	best->entity = verdict == TDM_CHECK_FAIL ? tdm_entity_number : c->entity;
 }
 
+#define MAX_OF_DIGITS 32
 struct look { // one text
 	struct vicinity near;
 	struct tdm_candidate c;
 	uint32_t claimed[64 * TDM_ENTITY_SETS]; // per row: the end of its last span; an anchor inside it brings nothing new
+	uint8_t of_digits[MAX_OF_DIGITS];       // those of the rows where digits end that are wanted
+	size_t n_of_digits;
 	int level;
 	bool hard;
 	tdm_evidence_fn *found;
@@ -212,19 +235,19 @@ static int tell(const struct look *k, const struct tdm_candidate *c, float score
 	return tdm_beside_card(c, on_beside, &(struct beside){c, k->found, k->arg});
 }
 
-// One row at the anchor in k->c.
+// One row that is wanted at the anchor in k->c.
 static int try_row(struct look *k, size_t row) {
 	struct tdm_candidate *c = &k->c;
 	c->entity = &tdm_entities[row];
-	if (!wanted(k->near.scan, c->entity, k->level, k->hard) || c->anchor <= k->claimed[row])
+	if (c->anchor <= k->claimed[row])
 		return TDM_OK;
-	if (c->entity->flags & TDM_ENTITY_CONTEXT && !lists(k->near.rows, c->entity))
+	if (c->entity->flags & TDM_ENTITY_CONTEXT && !(k->near.any && lists(k->near.rows, c->entity)))
 		return TDM_OK;
 	enum tdm_check verdict = check(c);
 	if (verdict == TDM_CHECK_NONE)
 		return TDM_OK;
 	k->claimed[row] = (uint32_t)c->end;
-	float score = score_of(k->near.scan, c, verdict, k->hard);
+	float score = score_of(&k->near, c, verdict, k->hard);
 	return score >= c->entity->threshold ? tell(k, c, score, verdict) : TDM_OK;
 }
 
@@ -232,7 +255,7 @@ static int try_row(struct look *k, size_t row) {
 static int try_rows(struct look *k, size_t row) {
 	int status;
 	do
-		status = try_row(k, row);
+		status = wanted(k->near.scan, &tdm_entities[row], k->level, k->hard) ? try_row(k, row) : TDM_OK;
 	while (status == TDM_OK && ++row < tdm_n_entities && !tdm_entities[row].pattern);
 	return status;
 }
@@ -251,20 +274,33 @@ static int try_anchors(struct look *k) {
 
 // --- numbers: wherever digits end
 
-// Rows whose pattern is '#': the first of each chain, and what may stand before the last digits.
+// Rows whose pattern is '#', in chains that share one; a chain is tried by what stands before the last digits.
 static struct {
-	size_t row;
-	const char *before;
-} of_digits[16];
-static size_t n_of_digits;
+	struct {
+		uint16_t row;
+		uint8_t chain; // a bit
+	} rows[MAX_OF_DIGITS];
+	size_t n_rows;
+	uint8_t anywhere, before[256]; // chains
+} of_digits;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void find_rows_of_digits(void) {
-	for (size_t i = 0; i < tdm_n_entities && n_of_digits < sizeof of_digits / sizeof *of_digits; i++)
-		if (tdm_entities[i].pattern && *tdm_entities[i].pattern == '#') {
-			of_digits[n_of_digits].row = i;
-			of_digits[n_of_digits++].before = tdm_entities[i].pattern + 1;
+	uint8_t chain = 0, next = 1;
+	for (size_t i = 0; i < tdm_n_entities && of_digits.n_rows < MAX_OF_DIGITS; i++) {
+		const char *pattern = tdm_entities[i].pattern;
+		if (pattern) {
+			chain = *pattern == '#' ? next : 0;
+			next = (uint8_t)(chain ? next << 1 : next);
+			of_digits.anywhere |= chain && !pattern[1] ? chain : 0;
+			for (const char *p = pattern + 1; chain && *p; p++)
+				of_digits.before[(unsigned char)*p] |= chain;
 		}
+		if (chain) {
+			of_digits.rows[of_digits.n_rows].row = (uint16_t)i;
+			of_digits.rows[of_digits.n_rows++].chain = chain;
+		}
+	}
 }
 
 static bool digit(char c) {
@@ -275,15 +311,23 @@ static bool letter(char c) {
 }
 
 static int try_compact(struct look *k, size_t end) {
-	struct choice best = {.scan = k->near.scan, .hard = k->hard};
+	struct choice best;
 	bool alone = k->hard || !k->near.any;
 	k->c.anchor = end + 1;
 	if (!tdm_compact_read(&k->c, alone))
 		return TDM_OK;
-	best.best.text = k->c.text;
-	best.best.n = k->c.n;
+	best.near = &k->near;
+	best.hard = k->hard;
+	best.start = best.end = 0;
+	best.score = 0;
 	tdm_compact_match(&k->c, k->level, k->hard ? TDM_ENTITY_HARD : 0, alone ? NULL : k->near.rows, on_compact, &best);
-	return best.score > 0 ? k->found(k->arg, &best.best, best.score) : TDM_OK;
+	if (best.score <= 0)
+		return TDM_OK;
+	k->c.entity = best.entity;
+	k->c.start = best.from;
+	k->c.end = best.to;
+	k->c.why = best.why;
+	return k->found(k->arg, &k->c, best.score);
 }
 
 // Letters at text[at], at most this many; where they end when no letter or digit follows, else 0.
@@ -314,23 +358,16 @@ static bool short_abroad(const struct look *k) {
 	return d->n >= 5 && d->at[d->n - 1] > 0 && k->c.text[d->at[d->n - 1] - 1] == '+';
 }
 
-static bool stands_in(const char *list, char c) {
-	while (*list && *list != c)
-		list++;
-	return *list;
-}
-
 static int try_digits(struct look *k, size_t start, size_t end) {
-	char before = start > 0 ? k->c.text[start - 1] : 0;
 	int status = TDM_OK;
-	tdm_number_read(&k->c.number, k->c.text, end);
-	for (size_t i = 0; i < n_of_digits && status == TDM_OK; i++) {
-		bool here =
-		    *of_digits[i].before ? stands_in(of_digits[i].before, before) : (k->c.number.n >= 7 || short_abroad(k));
-		k->c.anchor = end + 1;
-		if (here)
-			status = try_rows(k, of_digits[i].row);
-	}
+	tdm_number_append(&k->c.number, k->c.text, start, end);
+	uint8_t chains = start > 0 ? of_digits.before[(unsigned char)k->c.text[start - 1]] : 0;
+	if (k->c.number.n >= 7 || short_abroad(k))
+		chains |= of_digits.anywhere;
+	k->c.anchor = end + 1;
+	for (size_t i = 0; chains && i < k->n_of_digits && status == TDM_OK; i++)
+		if (of_digits.rows[k->of_digits[i]].chain & chains)
+			status = try_row(k, of_digits.rows[k->of_digits[i]].row);
 	return status == TDM_OK ? try_codes(k, end) : status;
 }
 
@@ -353,6 +390,9 @@ static int try_numbers(struct look *k) {
 	int status = TDM_OK;
 	k->near.first = k->near.last = 0;
 	k->near.known = false;
+	for (size_t i = 0; i < of_digits.n_rows; i++)
+		if (wanted(k->near.scan, &tdm_entities[of_digits.rows[i].row], k->level, k->hard))
+			k->of_digits[k->n_of_digits++] = (uint8_t)i;
 	for (size_t i = next_digit(text, 0, k->c.n); i < k->c.n && status == TDM_OK; i = next_digit(text, i, k->c.n)) {
 		size_t start = i;
 		while (digit(text[i]))

@@ -71,11 +71,13 @@ static bool letter(char c) {
 static size_t extension_end(const char *t, size_t end) {
 	static const char *const words[] = {"extension", "ext",     "extn", "poste", "durchwahl",
 	                                    "interno",   "toestel", "x",    "#"};
+	if (!letter(t[end]) && !(t[end] && strchr(", #", t[end])))
+		return end;
 	size_t at = end + (t[end] == ',');
 	at += t[at] == ' ';
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		size_t n = strlen(words[i]), k = at + n;
-		if (strncasecmp(t + at, words[i], n) != 0)
+		if ((t[at] | 32) != words[i][0] || strncasecmp(t + at, words[i], n) != 0)
 			continue;
 		k += t[k] == '.' || t[k] == ':';
 		k += t[k] == ' ';
@@ -98,34 +100,31 @@ static enum tdm_check span(struct tdm_candidate *c, int n, enum tdm_check verdic
 	return verdict;
 }
 
-// A plus before the n-th digit, perhaps with a parenthesis between.
-static bool plus(const struct tdm_candidate *c, int n) {
-	size_t at = c->number.at[n - 1];
-	at -= at > 1 && c->text[at - 1] == '(';
-	return c->number.starts[n - 1] && at > 0 && c->text[at - 1] == '+';
-}
-
 // Digits of the prefix for dialling abroad that begins at the n-th digit: "00" or "011" before a country code.
 static int abroad(const struct tdm_number *d, int n) {
-	if (!d->starts[n - 1] || n < 10 || d->digit[n - 1] != 0)
+	if (n < 10)
 		return 0;
 	if (d->digit[n - 2] == 0)
 		return 2;
-	return d->digit[n - 2] == 1 && d->digit[n - 3] == 1 && d->starts[n - 4] ? 3 : 0;
+	return d->digit[n - 2] == 1 && d->digit[n - 3] == 1 && tdm_number_starts(d, n - 4) ? 3 : 0;
+}
+
+static int highest(uint32_t bits) {
+	return bits ? 32 - __builtin_clz(bits) : 0;
 }
 
 // With a plus the form alone is enough; without one the groups, or a word beside it, must speak for it.
 static enum tdm_check e164(struct tdm_candidate *c) {
 	const struct tdm_number *d = &c->number;
-	for (int n = d->n < 17 ? d->n : 17; n >= 5; n--) {
-		int prefix = plus(c, n) ? 0 : abroad(d, n);
-		if (!prefix && !plus(c, n))
-			continue;
-		if (prefix && (n - prefix < 8 || d->starts[0] || !memchr(d->starts, 1, (size_t)n - 1)))
+	uint32_t left = (d->pluses | d->zeros) & ((1u << 17) - 1);
+	for (int n; (n = highest(left)) >= 5; left &= ~(1u << (n - 1))) {
+		bool plus = d->pluses >> (n - 1) & 1;
+		int prefix = plus ? 0 : abroad(d, n);
+		if (!plus && (!prefix || n - prefix < 8 || (d->starts & ((1u << (n - 1)) - 1)) == 0))
 			continue;
 		if (international(d, n - prefix, optional_trunk(c, n)))
 			return span(c, n, TDM_CHECK_PASS);
-		if (!prefix && n >= 8 && n <= 15)
+		if (plus && n >= 8 && n <= 15)
 			return span(c, n, TDM_CHECK_ABSTAIN);
 	}
 	return TDM_CHECK_NONE;
@@ -142,9 +141,10 @@ static bool closed(const struct tdm_candidate *c, int n) { // a ')' behind the n
 }
 
 static bool nanp_form(const struct tdm_number *d) { // three, three and four digits
-	static const bool form[10] = {0, 0, 0, 1, 0, 0, 1, 0, 0, 1};
+	if (d->n < 10 || (d->starts & 0x3ff) != (1 << 9 | 1 << 6 | 1 << 3))
+		return false;
 	char last = d->separator[3];
-	return d->n >= 10 && memcmp(d->starts, form, sizeof form) == 0 && last != '?' && last != '(' && last != ')';
+	return last != '?' && last != '(' && last != ')';
 }
 
 // Codes that are not given out are mistyped or made up: then the same separator twice, or parentheses, must say that it
@@ -154,69 +154,61 @@ static enum tdm_check nanp(struct tdm_candidate *c) {
 	if (!nanp_form(d))
 		return TDM_CHECK_NONE;
 	char last = d->separator[3];
-	bool country = d->n >= 11 && d->digit[10] == 1 && d->starts[10] && d->separator[9];
+	bool country = d->n >= 11 && d->digit[10] == 1 && tdm_number_starts(d, 10) && d->separator[9];
 	if (nanp_digits(d))
 		return span(c, country ? 11 : 10, TDM_CHECK_PASS);
 	bool meant = closed(c, 8) || ((last == '-' || last == '.') && d->separator[6] == last);
 	return meant && (d->n == 10 || country) ? span(c, country ? 11 : 10, TDM_CHECK_ABSTAIN) : TDM_CHECK_NONE;
 }
 
+#define MOST_GROUPS 5
 struct groups { // of the last n digits, the first group first
-	int n, shortest, size[TDM_NUMBER_DIGITS];
+	int n, shortest, size[MOST_GROUPS];
 	bool same; // one separator between all of them
 };
 
-static struct groups groups_of(const struct tdm_number *d, int n) {
-	struct groups g = {.shortest = TDM_NUMBER_DIGITS, .same = true};
-	int size = 0;
-	for (int i = n - 1; i >= 0; i--) {
-		if (d->starts[i] && size)
-			g.size[g.n++] = size, size = 0;
-		size++;
-	}
-	g.size[g.n++] = size;
+// False: there are more groups than any telephone number has.
+static bool groups_of(const struct tdm_number *d, int n, struct groups *g) {
 	char first = 0;
-	for (int i = 0; i < n - 1; i++) {
-		if (!d->starts[i])
-			continue;
-		first = first ? first : d->separator[i];
-		g.same = g.same && d->separator[i] == first;
+	*g = (struct groups){.shortest = n, .same = true};
+	for (int k = n, next; k > 0; k = next) {
+		next = tdm_number_groups(d, k - 1);
+		if (g->n == MOST_GROUPS)
+			return false;
+		g->size[g->n++] = k - next;
+		g->shortest = k - next < g->shortest ? k - next : g->shortest;
+		char between = next ? d->separator[next - 1] : first;
+		first = first ? first : between;
+		g->same = g->same && between == first;
 	}
-	for (int i = 0; i < g.n; i++)
-		g.shortest = g.size[i] < g.shortest ? g.size[i] : g.shortest;
-	return g;
+	return true;
 }
 
 // 0AA.. followed by groups of two or more, or five pairs; after two digits groups of three or more.
-static bool national_groups(const struct tdm_number *d, int n) {
-	struct groups g = groups_of(d, n);
-	if (n == 10 && g.n == 5 && g.shortest == 2 && g.size[0] == 2)
+static bool national_groups(const struct groups *g, int n) {
+	if (n == 10 && g->n == 5 && g->shortest == 2 && g->size[0] == 2)
 		return true;
-	if (g.n == 3 && g.size[0] == 2 && g.same)
-		return g.size[1] >= 3 && g.size[2] >= 3;
-	return g.n >= 2 && g.n <= 5 && g.size[0] >= 3 && g.size[0] <= 5 && g.shortest >= 2;
+	if (g->n == 3 && g->size[0] == 2 && g->same)
+		return g->size[1] >= 3 && g->size[2] >= 3;
+	return g->n >= 2 && g->size[0] >= 3 && g->size[0] <= 5 && g->shortest >= 2;
 }
 
 // "(11) 91234-5678": two to five digits in parentheses, then five to nine.
-static bool code_in_parentheses(const struct tdm_candidate *c, int n) {
-	const struct tdm_number *d = &c->number;
-	struct groups g = groups_of(d, n);
-	size_t at = d->at[n - 1];
-	return at > 0 && c->text[at - 1] == '(' && g.n >= 2 && g.n <= 4 && g.size[0] >= 2 && g.size[0] <= 5 &&
-	       closed(c, n - g.size[0] + 1) && n - g.size[0] >= 5 && n - g.size[0] <= 9 && g.shortest >= 2;
+static bool code_in_parentheses(const struct tdm_candidate *c, const struct groups *g, int n) {
+	return g->n >= 2 && g->n <= 4 && g->size[0] >= 2 && g->size[0] <= 5 && closed(c, n - g->size[0] + 1) &&
+	       n - g->size[0] >= 5 && n - g->size[0] <= 9 && g->shortest >= 2;
 }
 
 // Mobile numbers without a trunk, written as their country does: China, India, Spain, Turkey.
-static bool mobile_groups(const struct tdm_number *d, int n) {
+static bool mobile_groups(const struct groups *g, int first) {
 	static const struct {
 		char low, high;
 		uint8_t n, size[4];
 	} forms[] = {{1, 1, 3, {3, 4, 4}}, {6, 9, 2, {5, 5}}, {6, 7, 4, {3, 2, 2, 2}}, {5, 5, 4, {3, 3, 2, 2}}};
-	struct groups g = groups_of(d, n);
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-		bool fits = g.same && g.n == forms[i].n && d->digit[n - 1] >= forms[i].low && d->digit[n - 1] <= forms[i].high;
-		for (int k = 0; fits && k < g.n; k++)
-			fits = g.size[k] == forms[i].size[k];
+		bool fits = g->same && g->n == forms[i].n && first >= forms[i].low && first <= forms[i].high;
+		for (int k = 0; fits && k < g->n; k++)
+			fits = g->size[k] == forms[i].size[k];
 		if (fits)
 			return true;
 	}
@@ -254,25 +246,31 @@ static bool dashes(const struct groups *g, int n) {
 }
 
 // Numbers without a trunk. Where blanks are between, an amount may be meant.
-static bool plain_groups(const struct tdm_candidate *c, int n) {
-	struct groups g = groups_of(&c->number, n);
-	char between = c->number.separator[g.size[g.n - 1] - 1];
-	if (!g.same || n < 7 || n > 10 || g.shortest < 2)
+static bool plain_groups(const struct tdm_candidate *c, const struct groups *g, int n) {
+	if (!g->same || n < 7 || n > 10 || g->shortest < 2 || g->n < 2)
 		return false;
+	char between = c->number.separator[n - g->size[0] - 1];
 	if (between == ' ')
-		return (threes(&g) || local_groups(&c->number, &g)) && !amount(c, n);
-	return between == '-' && dashes(&g, n);
+		return (threes(g) || local_groups(&c->number, g)) && !amount(c, n);
+	return between == '-' && dashes(g, n);
+}
+
+// The whole number: of one that goes on to the left only a trunk or a parenthesis says where it begins.
+static bool without_trunk(const struct tdm_candidate *c, const struct groups *g, int n) {
+	return n == c->number.n && ((n >= 9 && mobile_groups(g, c->number.digit[n - 1])) || plain_groups(c, g, n));
 }
 
 static enum tdm_check national(struct tdm_candidate *c) {
 	const struct tdm_number *d = &c->number;
-	for (int n = d->n < 14 ? d->n : 14; n >= 7; n--) {
-		if (!d->starts[n - 1])
+	uint32_t whole = d->n > 0 && d->n <= 14 ? d->starts & 1u << (d->n - 1) : 0;
+	uint32_t left = (d->zeros | d->open | whole) & ((1u << 14) - 1);
+	struct groups g;
+	for (int n; (n = highest(left)) >= 7; left &= ~(1u << (n - 1))) {
+		bool trunk = n >= 9 && n <= 12 && d->zeros >> (n - 1) & 1 && d->digit[n - 2] != 0;
+		bool open = d->open >> (n - 1) & 1;
+		if (!groups_of(d, n, &g))
 			continue;
-		bool trunk = n >= 9 && n <= 12 && d->digit[n - 1] == 0 && d->digit[n - 2] != 0 && national_groups(d, n);
-		bool mobile = n >= 9 && n == d->n && mobile_groups(d, n);
-		bool plain = n == d->n && plain_groups(c, n);
-		if (trunk || mobile || plain || code_in_parentheses(c, n))
+		if ((trunk && national_groups(&g, n)) || (open && code_in_parentheses(c, &g, n)) || without_trunk(c, &g, n))
 			return span(c, n, TDM_CHECK_ABSTAIN);
 	}
 	return TDM_CHECK_NONE;
@@ -288,9 +286,6 @@ enum tdm_check tdm_check_phone(struct tdm_candidate *c) {
 #define MOST_BARE 14
 
 enum tdm_check tdm_check_bare_phone(struct tdm_candidate *c) {
-	const struct tdm_number *d = &c->number;
-	for (int n = d->n < MOST_BARE ? d->n : MOST_BARE; n >= 7; n--)
-		if (d->starts[n - 1])
-			return span(c, n, TDM_CHECK_ABSTAIN);
-	return TDM_CHECK_NONE;
+	int n = tdm_number_groups(&c->number, MOST_BARE);
+	return n >= 7 ? span(c, n, TDM_CHECK_ABSTAIN) : TDM_CHECK_NONE;
 }

@@ -284,7 +284,7 @@ struct visit {
 static bool grow(void **items, size_t n, size_t *cap, size_t item_bytes) {
 	if (n < *cap)
 		return true;
-	size_t more = *cap ? *cap * 2 : 32;
+	size_t more = *cap ? *cap * 2 : 128;
 	void *new = realloc(*items, more * item_bytes);
 	if (!new)
 		return false;
