@@ -20,6 +20,7 @@ models:
   private: {kind: mask, inner: cloud, level: 2}
   named: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger]}
   able: {kind: mask, inner: cloud, detect: [rules, tagger]}
+  careful: {kind: mask, inner: cloud, level: 2, tools: [crm]}
   cascade: {kind: cascade, small: tiny, large: private, gate: logprob, threshold: -0.1}
   tiny: {kind: script, answers: ["unsure"], logprob: -3}
 `);
@@ -224,5 +225,23 @@ test('demand_19 made-up tokens of the model are not restored to somebody\'s valu
   upstream.behaviour = () => wholeStream(['Ask EMAIL_00A7KQ2F or ', 'EMAIL_ZZZZZZZZ.']);
   const { json } = await server.chat({ model: 'private', messages: user('write to eve@example.org') });
   assert.ok(!json.choices[0].message.content.includes('eve@'), json.choices[0].message.content);
+  upstream.behaviour = echo(1);
+});
+
+test('S77 a tool that is not trusted gets tokens in the arguments of its call, a trusted one the values', async () => {
+  upstream.behaviour = (rq) => {
+    const token = /EMAIL_[0-9A-Z]{8}/.exec(rq.json.messages.at(-1).content)[0];
+    const call = (index, name) => [{ index, id: `c${index}`, type: 'function', function: { name, arguments: '' } }, ...[...`{"to":"${token}"}`].map((p) => ({ index, function: { arguments: p } }))];
+    const [head, role] = wholeStream([]);
+    return [head, role, ...[...call(0, 'crm'), ...call(1, 'websearch')].map((c) => chunk(delta({ tool_calls: [c] }))), chunk(delta({}, 'tool_calls')), chunk('data: [DONE]\n\n'), '0\r\n\r\n'];
+  };
+  const tools = ['crm', 'websearch'].map((name) => ({ type: 'function', function: { name, parameters: { type: 'object' } } }));
+  for (const [model, second] of [['private', /^\{"to":"eve@example\.org"\}$/], ['careful', /^\{"to":"EMAIL_[0-9A-Z]{8}"\}$/]]) {
+    const { status, json } = await server.chat({ model, tools, messages: user('write to eve@example.org') });
+    assert.equal(status, 200, JSON.stringify(json));
+    const [crm, web] = json.choices[0].message.tool_calls.map((c) => c.function.arguments);
+    assert.equal(crm, '{"to":"eve@example.org"}', model);
+    assert.match(web, second, model);
+  }
   upstream.behaviour = echo(1);
 });

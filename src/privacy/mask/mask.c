@@ -20,6 +20,7 @@ struct options {
 	int64_t level;
 	bool note, restore;
 	struct tdm_detector_lists lists;
+	struct tdm_strings tools; // that are given the values
 	const char *key;
 	int64_t bits, limit, limit_clear;
 	bool watch;
@@ -177,7 +178,8 @@ struct mask_sink {
 	struct tdm_restore stream; // of the pieces of one sort that follow one another
 	enum tdm_piece piece;      // their sort
 	struct tdm_bytes out;
-	bool ended; // the caller wants no more
+	bool ended;   // the caller wants no more
+	bool trusted; // the tool whose call goes on
 	const char *author;
 };
 
@@ -215,6 +217,13 @@ static int end_stream(struct mask_sink *s) {
 	return s->ended ? TDM_OK : send_restored(s);
 }
 
+static bool trusts(const struct tdm_strings *tools, const char *name, size_t n) {
+	for (size_t i = 0; i < tools->n; i++)
+		if (!strcmp(tools->items[i], "*") || (strlen(tools->items[i]) == n && !memcmp(tools->items[i], name, n)))
+			return true;
+	return false;
+}
+
 static int put(struct tdm_sink *sink, const struct tdm_event *event) {
 	struct mask_sink *s = (struct mask_sink *)sink;
 	int status = TDM_OK;
@@ -223,7 +232,9 @@ static int put(struct tdm_sink *sink, const struct tdm_event *event) {
 		begin_stream(s, event->piece);
 	}
 	s->author = event->author;
-	if (status != TDM_OK || event->piece == TDM_PIECE_CALL)
+	if (event->piece == TDM_PIECE_CALL)
+		s->trusted = trusts(&s->job->mask->options.tools, event->text, event->len);
+	if (status != TDM_OK || event->piece == TDM_PIECE_CALL || (event->piece == TDM_PIECE_ARGUMENTS && !s->trusted))
 		return status == TDM_OK ? send_event(s, event) : status;
 	tdm_bytes_clear(&s->out);
 	tdm_restore_put(&s->stream, event->text, event->len, &s->out);
@@ -445,6 +456,11 @@ static const struct tdm_option rows[] = {
      .offset = offsetof(struct options, restore),
      .standard = "yes",
      .help = "put the values back into the answer"},
+    {.name = "tools",
+     .type = TDM_OPT_LIST,
+     .offset = offsetof(struct options, tools),
+     .standard = "*",
+     .help = "tools that are given the values in the arguments of their calls; the others get tokens; *: all of them"},
     {.name = "deny",
      .type = TDM_OPT_LIST,
      .offset = offsetof(struct options, lists.deny),

@@ -201,7 +201,7 @@ static int keep_arguments(struct tdm_sink *sink, const struct tdm_event *e) {
 
 // Arguments of earlier calls, descriptions and parameters of tools leave masked, leaf by leaf, and what comes back in a
 // call is restored as JSON spells it, whatever way it is cut.
-static void tools_are_masked_and_restored(void **state) {
+static void S77_tools_are_masked_and_restored(void **state) {
 	static const char arguments[] = "{\"to\":\"bob@example.org\",\"o'brien@example.org\":[4111111111111111,1.5,true],"
 	                                "\"who\":\"Ann \\\"Q\\\" Doe\"}";
 	static const char restored[] =
@@ -213,9 +213,13 @@ static void tools_are_masked_and_restored(void **state) {
 	const struct tdm_message m = {
 	    .from = TDM_FROM_ASSISTANT, .text = "calling", .len = 7, .calls = &call, .n_calls = 1};
 	struct tdm_request r;
+	static const char *const tools[] = {"'*'", "post, mail", "post", ""};
 	for (size_t piece = 1; piece < 40; piece += 3) {
+		char options[100];
 		struct log log = {.sink = {keep_arguments, NULL}};
-		make("{level: 2, deny: ['Ann \"Q\" Doe']}");
+		bool is_trusted = piece / 3 % 4 < 2;
+		snprintf(options, sizeof options, "{level: 2, deny: ['Ann \"Q\" Doe'], tools: [%s]}", tools[piece / 3 % 4]);
+		make(options);
 		inner.calls_back = true;
 		inner.piece = piece;
 		inner.model.can |= TDM_CAN_TOOLS;
@@ -230,8 +234,9 @@ static void tools_are_masked_and_restored(void **state) {
 		assert_true(sent("{\"to\":\"EMAIL_") && sent("\":[\"CARD_") && sent("\",1.5,true]") &&
 		            sent("\nmail writes to EMAIL_") && sent("\",\"nobody\"]}"));
 		assert_int_equal(log.calls, 1);
-		assert_string_equal(log.arguments, restored);
-		assert_true(a.run.record->left.restored == 4 && a.run.record->left.damaged == 0);
+		assert_true(is_trusted == !strcmp(log.arguments, restored));
+		assert_true(is_trusted == !strstr(log.arguments, "\"EMAIL_")); // S77: the others get tokens
+		assert_true(a.run.record->left.restored == 4 * is_trusted && a.run.record->left.damaged == 0);
 		unmake();
 	}
 }
@@ -575,7 +580,7 @@ static int set_key(void **state) {
 int tdm_test_mask(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(hides_and_restores),
-	    cmocka_unit_test(tools_are_masked_and_restored),
+	    cmocka_unit_test(S77_tools_are_masked_and_restored),
 	    cmocka_unit_test(broken_arguments_are_masked_as_text),
 	    cmocka_unit_test(secrets_are_one_way),
 	    cmocka_unit_test(S74_a_forged_token_comes_back_as_it_was),
