@@ -133,7 +133,9 @@ struct tdm_model_ops {
 	// A text as a guard sees what goes in, whatever its settings say. NULL: it guards nothing.
 	int (*look)(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, struct tdm_look *out);
 	int (*open)(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out); // NULL without TDM_CAN_STEP
-	void (*destroy)(struct tdm_model *m);                                            // NULL = nothing to free
+	// What an earlier process let leave: the part "left" of a receipt, before the first request. For who remembers.
+	void (*recall)(struct tdm_model *m, const struct tdm_value *left);
+	void (*destroy)(struct tdm_model *m); // NULL = nothing to free
 };
 
 struct tdm_price {
@@ -163,6 +165,7 @@ struct tdm_model { // first member of every implementation
 	const struct tdm_certified *certified; // the promise that its threshold is under; NULL = none
 	bool cuts_vectors;                     // sources: the first numbers of its vectors are vectors themselves
 	int hides;                             // masks: the highest level of tandem.privacy that they can hide; else 0
+	bool remembers;                        // what earlier processes did counts too (ops->recall)
 	bool hidden, leaves;                   // leaves: calling it sends bytes off this machine (itself or through a part)
 };
 

@@ -19,12 +19,14 @@ static uint64_t first_bytes(const uint8_t mac[TDM_SHA256_BYTES]) {
 	return out ? out : 1; // 0 is an empty place of a table
 }
 
-void tdm_showing_init(struct tdm_showing *s, struct tdm_arena *arena, const uint8_t key[TDM_SESSION_KEY_BYTES]) {
+void tdm_showing_init(struct tdm_showing *s, struct tdm_arena *arena, const uint8_t key[TDM_SESSION_KEY_BYTES],
+                      const char *mask) {
 	static const char leaks[] = "leaks", conversation[] = "conversation";
-	uint8_t mac[TDM_SHA256_BYTES];
+	uint8_t own[TDM_SHA256_BYTES], mac[TDM_SHA256_BYTES];
 	*s = (struct tdm_showing){.arena = arena};
 	tdm_hmac_sha256(key, TDM_SESSION_KEY_BYTES, leaks, sizeof leaks, s->key);
-	tdm_hmac_sha256(key, TDM_SESSION_KEY_BYTES, conversation, sizeof conversation, mac);
+	tdm_hmac_sha256(key, TDM_SESSION_KEY_BYTES, conversation, sizeof conversation, own);
+	tdm_hmac_sha256(own, sizeof own, mask, strlen(mask), mac);
 	tdm_hex(mac, 8, s->conversation);
 }
 
@@ -258,4 +260,30 @@ bool tdm_leaks_allow(struct tdm_leaks *l, const struct tdm_showing *s, struct td
 	ok = c && allow(c, s, limit, over);
 	pthread_mutex_unlock(&l->lock);
 	return ok;
+}
+
+// One value of a receipt; false: it is none.
+static bool read_shown(const struct tdm_value *v, struct tdm_shown *out) {
+	const char *as = tdm_get_string(v, "as"), *hash = tdm_get_string(v, "hash");
+	char *end;
+	if (!as || !hash || strlen(hash) != 16)
+		return false;
+	*out = (struct tdm_shown){.as = as, .hash = strtoull(hash, &end, 16)};
+	return !*end && out->hash;
+}
+
+void tdm_leaks_recall(struct tdm_leaks *l, const struct tdm_value *left) {
+	const char *conversation = tdm_get_string(left, "conversation");
+	const struct tdm_value *values = tdm_get(left, "values");
+	struct tdm_leak_count over;
+	struct tdm_showing s = {0};
+	if (!conversation || strlen(conversation) != 16 || !values || values->type != TDM_LIST)
+		return;
+	memcpy(s.conversation, conversation, sizeof s.conversation);
+	s.items = calloc(values->n + 1, sizeof *s.items);
+	for (size_t i = 0; s.items && i < values->n; i++)
+		s.n += read_shown(&values->items[i], &s.items[s.n]);
+	if (s.n)
+		tdm_leaks_allow(l, &s, (struct tdm_leak_limit){-1, -1}, &over);
+	free(s.items);
 }

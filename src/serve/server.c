@@ -149,6 +149,7 @@ int tdm_server_use(struct tdm_server *s, struct tdm_setup *setup, struct tdm_err
 		status = tdm_telemetry_open(&setup->telemetry, &s->telemetry, err);
 	if (status)
 		return status;
+	tdm_recall(s->ledger, setup);
 	pthread_mutex_lock(&s->mutex);
 	struct tdm_setup *old = s->setup;
 	if (old && !tdm_telemetry_same(&old->telemetry, &setup->telemetry))

@@ -92,7 +92,9 @@ void tdm_handle_tokenizer_info(struct tdm_call_context *c);
 void tdm_handle_tokenize(struct tdm_call_context *c);
 void tdm_handle_detokenize(struct tdm_call_context *c);
 void tdm_handle_receipt(struct tdm_call_context *c, const char *id);
-void tdm_handle_certificates(struct tdm_call_context *c, const char *id);             // NULL: all of them
+void tdm_handle_certificates(struct tdm_call_context *c, const char *id); // NULL: all of them
+// Tells models that remember what left before (recall.c). Failures are in the log.
+void tdm_recall(struct tdm_ledger *ledger, const struct tdm_setup *setup);
 void tdm_keep_certificates(struct tdm_ledger *ledger, const struct tdm_setup *setup); // failures are in the log
 void tdm_handle_models(struct tdm_call_context *c, const char *id);                   // id NULL = the list
 void tdm_handle_health(struct tdm_call_context *c);

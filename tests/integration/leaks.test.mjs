@@ -99,3 +99,31 @@ test('tandem leaks: by conversation, what left and in which form; nothing that s
   assert.deepEqual(JSON.parse(leaks('--json', '--key', 'nobody').stdout), { unmasked: { requests: 0, bytes: 0 }, conversations: [] });
   for (const args of [['--since', 'x'], ['--ledger', '/nowhere/x.db']]) assert.notEqual(leaks(...args).status, 0);
 });
+
+test('limits hold across restarts, reloads and kills: what a conversation has shown is read back from the ledger', async () => {
+  const settings = (key) => `
+models:
+  cloud: {kind: remote, url: "${upstream.url}", model: big-1}
+  few: {kind: mask, inner: cloud, level: 2, limit: 3${key}}
+  clear: {kind: mask, inner: cloud, level: 1, limit_clear: 1${key}}
+`;
+  const key = ', key: "env:MASK_KEY"', env = { MASK_KEY: 'a key of this test alone' };
+  const start = (ledger, text) => startTandem(text, { env, args: ledger ? ['--ledger', ledger] : [] });
+  const say = async (s, model, text) => (await s.chat({ model, messages: user(text), tandem: { session: 'kept' } })).status;
+  let s = await start(null, settings(key));
+  const ledger = path.join(s.dir, 'ledger.db');
+  assert.deepEqual([await say(s, 'few', MAILS.slice(0, 3).join(' ')), await say(s, 'few', MAILS[3]), await say(s, 'clear', MAILS[4])], [200, 403, 200]);
+  s.child.kill('SIGHUP');
+  await eventually('the settings are read again', () => s.stderr.includes('settings.reload'));
+  assert.deepEqual([await say(s, 'few', MAILS[3]), await say(s, 'few', MAILS[0])], [403, 200], 'after a reload');
+  for (const end of [() => s.stop(), async () => { s.child.kill('SIGKILL'); await s.exit; }]) {
+    await end();
+    s = await start(ledger, settings(key));
+    assert.deepEqual([await say(s, 'few', MAILS[3]), await say(s, 'few', MAILS[0]), await say(s, 'clear', MAILS[5])], [403, 200, 403]);
+    assert.equal((await s.chat({ model: 'few', messages: user(MAILS[3]), tandem: { session: 'another' } })).status, 200);
+  }
+  await s.stop();
+  s = await start(ledger, settings('')); // names of conversations and hashes are of each process
+  assert.equal(await say(s, 'few', MAILS[3]), 200, 'without a key there is nothing to know them by');
+  await s.stop();
+});

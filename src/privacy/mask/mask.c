@@ -91,7 +91,7 @@ static int hide(struct job *j) {
 	                                .bits = (int)j->mask->options.bits,
 	                                .seen = count_find,
 	                                .arg = j};
-	tdm_showing_init(&j->showing, run->arena, key);
+	tdm_showing_init(&j->showing, run->arena, key, j->mask->model.name);
 	status = tdm_hide(&j->hiding, key, &run->error);
 	tdm_wipe(key, sizeof key);
 	if (status == TDM_OK && j->mask->options.watch && j->level < 3)
@@ -361,6 +361,10 @@ static int generate(struct tdm_model *model, struct tdm_run *run, const struct t
 	return status == TDM_OK ? ask(&j, sink, result) : status;
 }
 
+static void recall(struct tdm_model *model, const struct tdm_value *left) {
+	tdm_leaks_recall(((struct mask *)model)->leaks, left);
+}
+
 static void destroy(struct tdm_model *model) {
 	struct mask *m = (struct mask *)model;
 	tdm_detector_close(&m->detector);
@@ -368,7 +372,8 @@ static void destroy(struct tdm_model *model) {
 	tdm_wipe(m->key, sizeof m->key);
 }
 
-static const struct tdm_model_ops ops = {.generate = generate, .embed_all = embed, .destroy = destroy};
+static const struct tdm_model_ops ops = {
+    .generate = generate, .embed_all = embed, .recall = recall, .destroy = destroy};
 
 const struct tdm_detector *tdm_mask_detector(const struct tdm_model *m, int *level) {
 	const struct mask *mask = (const struct mask *)m;
@@ -386,6 +391,8 @@ static int open_limit(const struct tdm_build *b, struct mask *m) {
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: limit_clear needs watch: yes", b->where);
 	if (m->local)
 		m->model.can &= m->local->can;
+	// Without a key of its own the mask gives every conversation other names than the process before.
+	m->model.remembers = m->options.key && *m->options.key && (m->options.limit >= 0 || m->options.limit_clear >= 0);
 	m->leaks = tdm_leaks_new();
 	return m->leaks ? TDM_OK : tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
 }
