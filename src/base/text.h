@@ -5,8 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// Eight bytes looked at as one: the same byte in each.
+#define TDM_EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
 bool tdm_utf8_valid(const char *text, size_t n);
 bool tdm_utf8_is_ascii(const char *text, size_t n);
+void tdm_lower_ascii(char *text, size_t n); // in place; other bytes stay
 // Decodes one character at text[0..n); returns its length in bytes, 0 when n is 0, and for an invalid byte 1 with *out
 // = 0xFFFD.
 size_t tdm_utf8_next(const char *text, size_t n, uint32_t *out);

@@ -53,10 +53,28 @@ size_t tdm_utf8_next(const char *text, size_t n, uint32_t *out) {
 }
 
 bool tdm_utf8_is_ascii(const char *text, size_t n) {
-	unsigned char any = 0;
-	for (size_t i = 0; i < n; i++)
+	uint64_t any = 0, eight;
+	size_t i = 0;
+	for (; n - i >= sizeof eight; i += sizeof eight) {
+		memcpy(&eight, text + i, sizeof eight);
+		any |= eight;
+	}
+	for (; i < n; i++)
 		any |= (unsigned char)text[i];
-	return any < 0x80;
+	return !(any & TDM_EACH(0x80));
+}
+
+// Eight at a time: a byte without its highest bit that is at least 'A', and no more than 'Z', takes 0x20.
+void tdm_lower_ascii(char *text, size_t n) {
+	size_t i = 0;
+	for (uint64_t eight; n - i >= sizeof eight; i += sizeof eight) {
+		memcpy(&eight, text + i, sizeof eight);
+		uint64_t low = eight & TDM_EACH(0x7f), capital = (low + TDM_EACH(0x80 - 'A')) & ~(low + TDM_EACH(0x7f - 'Z'));
+		eight |= (capital & ~eight & TDM_EACH(0x80)) >> 2;
+		memcpy(text + i, &eight, sizeof eight);
+	}
+	for (; i < n; i++)
+		text[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + 32 : text[i]);
 }
 
 bool tdm_utf8_valid(const char *text, size_t n) {

@@ -123,9 +123,8 @@ int tdm_view_make(struct tdm_arena *arena, const char *text, size_t n, bool fold
 	out->text = tdm_arena_copy(arena, text, n);
 	if (!out->text)
 		return tdm_fail(err, TDM_ENOMEM, "text of %zu bytes: no memory to search it", n);
-	for (size_t i = 0; fold && i < n; i++)
-		if (out->text[i] >= 'A' && out->text[i] <= 'Z')
-			out->text[i] += 32;
+	if (fold)
+		tdm_lower_ascii(out->text, n);
 	return TDM_OK;
 }
 

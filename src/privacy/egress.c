@@ -67,8 +67,8 @@ static int normalise(struct look *k, const char *text, size_t n) {
 	} else {
 		tdm_bytes_add(&k->plain, text, n);
 		tdm_bytes_add(&k->folded, text, n);
-		for (size_t i = 0; i < k->folded.len; i++)
-			k->folded.data[i] = small(k->folded.data[i]);
+		if (k->folded.data)
+			tdm_lower_ascii(k->folded.data, k->folded.len);
 	}
 	if (status != TDM_OK || k->plain.failed || k->folded.failed)
 		return no_memory(k, n);

@@ -295,8 +295,23 @@ static size_t put_apart(struct decoder *d, size_t start) {
 	return i + last;
 }
 
+// Letters set apart have the same separator behind two of them: whether that may be so where text[i..i + 8) stand.
+// Letters of the lower case are no separators; what is told may be too much, never too little.
+static bool may_be_apart(const char *t, size_t i) {
+	uint64_t behind, next;
+	memcpy(&behind, t + i + 1, sizeof behind);
+	memcpy(&next, t + i + 3, sizeof next);
+	uint64_t differ = behind ^ next,
+	         others = ((differ & TDM_EACH(0x7f)) + TDM_EACH(0x7f)) | differ | (behind << 1 & behind << 2);
+	return ~others & TDM_EACH(0x80);
+}
+
 static void join_letters(struct decoder *d) {
 	for (size_t i = 0; i + 2 * SHORTEST_APART - 2 < d->n;) {
+		if (i + 11 <= d->n && !may_be_apart(d->text, i)) {
+			i += 8;
+			continue;
+		}
 		char s = d->text[i + 1];
 		bool here = (s == ' ' || s == '-' || s == '.' || s == '_') && d->text[i + 3] == s &&
 		            (alnum(d->text[i]) || d->text[i] == '+') && (i == 0 || !alnum(d->text[i - 1]));
