@@ -249,6 +249,11 @@ static bool region_goes_on(const struct street *s, size_t i) {
 	return line_ends(s, i) || postcode(s, i) > i || countries(s, i) > i;
 }
 
+static bool year(const struct street *s, size_t i) {
+	const char *at = s->text + s->terms[i].start;
+	return plain_number(s, i, 4, 4) && ((at[0] == '1' && at[1] == '9') || (at[0] == '2' && at[1] == '0'));
+}
+
 static size_t region(const struct street *s, size_t i) { // "CA", "Ontario", "United Kingdom"
 	if (i >= s->n)
 		return i;
@@ -309,6 +314,16 @@ static bool short_code(const struct street *s, size_t i, bool apart) { // "101 R
 	return listed_city(s, i + 1) > i + 1 || (apart && (line_ends(s, i + 1) || (s->terms[i].line && capital(s, i + 1))));
 }
 
+// A word of another language for a flat, and its number, where the line or the clause ends: "top 5", "dør 12".
+static size_t unit_abroad(const struct street *s, size_t i) {
+	bool name = word(s, i) && s->terms[i].letters <= 6 && s->terms[i].digits == 0 && s->terms[i].caps != TDM_CAPS_ALL &&
+	            !is(s, i, STREET_NEVER | STREET_AND | STREET_MONTH);
+	size_t k = after_dot(s, i + 1);
+	bool number =
+	    name && !(k < s->n && s->terms[k].line) && house_number(s, k) && s->terms[k].digits <= 4 && !year(s, k);
+	return number && (line_ends(s, k + 1) || !word(s, k + 1) || capital(s, k + 1)) ? k + 1 : i;
+}
+
 static size_t part(const struct street *s, size_t i, bool apart) {
 	size_t end = unit(s, i);
 	if (end == i)
@@ -319,7 +334,9 @@ static size_t part(const struct street *s, size_t i, bool apart) {
 		end = region(s, i);
 	if (end == i)
 		end = listed_city(s, i);
-	return end > i ? end : other_city(s, i, apart);
+	if (end == i)
+		end = other_city(s, i, apart);
+	return end > i ? end : unit_abroad(s, i);
 }
 
 // What follows the street at i belongs to the address, part by part. Returns the end; *parts counts them.
@@ -356,11 +373,6 @@ static size_t name_after_number(const struct street *s, size_t k) {
 	if (!end)
 		end = name_with_ending(s, k);
 	return end ? second_number(s, end) : 0;
-}
-
-static bool year(const struct street *s, size_t i) {
-	const char *at = s->text + s->terms[i].start;
-	return plain_number(s, i, 4, 4) && ((at[0] == '1' && at[1] == '9') || (at[0] == '2' && at[1] == '0'));
 }
 
 // Whether the part at i is a town or a country of the lists, or a code.
@@ -529,6 +541,37 @@ static size_t from_region(const struct street *s, size_t i) {
 	return code && listed_city(s, i + 1) > i + 1 && capital(s, i + 1) ? rest(s, i + 1, &parts) : 0;
 }
 
+// A street, perhaps with its number before or behind: words with capitals (small ones: two at most).
+static size_t name_at_corner(const struct street *s, size_t i) {
+	size_t k = i, small = 0;
+	for (; k < i + 6 && k < s->n && !is(s, k, STREET_AND); k = after_dot(s, k + 1)) {
+		bool between = is(s, k, STREET_SMALL) || house_number(s, k) || ordinal(s, k);
+		small += !between && !capital(s, k);
+		if (!between && (!may_be_name(s, k) || small > 2 || (small && capital(s, k))))
+			break;
+	}
+	return k > i && sign(s, k - 1, '.') ? k - 1 : k; // of the sentence
+}
+
+// "corner of Oak and Pine": two names, of which no word need be one for a street.
+static size_t from_corner(const struct street *s, size_t i) {
+	int parts;
+	size_t k = i + 1 + (is(s, i + 1, STREET_SMALL | STREET_AT) || (i + 1 < s->n && s->terms[i + 1].letters == 2));
+	if (!is(s, i, STREET_CORNER))
+		return 0;
+	size_t first = name_at_corner(s, k);
+	if (first == k || !(is(s, first, STREET_AND) || sign(s, first, '&') || sign(s, first, '/')))
+		return 0;
+	size_t second = name_at_corner(s, first + 1);
+	return second > first + 1 ? rest(s, second, &parts) : 0;
+}
+
+// "pizza near 90210": five digits behind a word for a place that count nothing.
+static size_t from_code_alone(const struct street *s, size_t i) {
+	bool place = i > 0 && is(s, i - 1, STREET_NEAR) && !s->terms[i].line && plain_number(s, i, 5, 5);
+	return place && (line_ends(s, i + 1) || !word(s, i + 1)) ? i + 1 : 0;
+}
+
 static size_t from_code_word(const struct street *s, size_t *first) { // "zip code: 12345"
 	size_t k = *first + 1, i;
 	if (!is(s, *first, STREET_CODE))
@@ -563,6 +606,8 @@ static size_t from_word(const struct street *s, size_t *first) {
 		end = from_name(s, *first);
 	if (!end)
 		end = from_code_word(s, first);
+	if (!end && (end = from_corner(s, *first)) && *first > 0 && s->terms[*first - 1].letters == 3)
+		--*first; // "the"
 	return end ? end : from_street(s, *first);
 }
 
@@ -572,6 +617,8 @@ int tdm_street_find(const char *text, const struct tdm_terms *terms, tdm_street_
 	pthread_once(&once, fill);
 	for (size_t i = 0; i < s.n && status == TDM_OK; i++) {
 		size_t first = i, end = s.terms[i].digits ? from_number(&s, i) : 0;
+		if (!end && s.terms[i].digits)
+			end = from_code_alone(&s, i);
 		if (!end && s.terms[i].letters)
 			end = from_word(&s, &first);
 		if (!end && (end = from_region(&s, i)) && is(&s, i, STREET_STATE))

@@ -22,6 +22,9 @@ enum {
 	STREET_CONTEXT = 65536, // speaks of addresses
 	STREET_AT = 131072,
 	STREET_UNIT_ALONE = 262144, // of a flat, without a street too
+	STREET_CORNER = 524288,     // "the corner of Oak and Pine"
+	STREET_AND = 1048576,
+	STREET_NEAR = 2097152, // before a postcode that stands alone
 };
 
 static const struct {
@@ -102,6 +105,9 @@ static const struct {
      "lieferadresse "
      "dirección direccion domicilio vive vivo vivimos habite habitons réside indirizzo abita abito residente spedire"},
     {STREET_AT, "at to from near in an nach chez à en a presso"},
+    {STREET_CORNER, "corner intersection junction crossroads ecke esquina coin angolo hoek"},
+    {STREET_AND, "and und et y e en"},
+    {STREET_NEAR, "in near around within nearby"},
     {STREET_MONTH,
      "january february march april may june july august september october november december jan feb mar apr jun "
      "jul aug sep sept oct nov dec januar februar märz mai juni juli oktober dezember janvier février mars "

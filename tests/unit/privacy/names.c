@@ -274,6 +274,16 @@ static void common_words_months_and_products_stay(void **state) {
 	assert_hidden(3, -1000, "12 345 6789", "12 345 6789"); // numbers are never names
 }
 
+static void corners_codes_and_flats_are_addresses(void **state) {
+	assert_hidden(2, 0, "We met at the corner of Oak Street and Pine Avenue.", "We met at [ADDRESS].");
+	assert_hidden(2, 0, "the corner of 12 Elm Road and Hauptstr. 5, please", "[ADDRESS], please");
+	assert_hidden(2, 0, "at the intersection of elm and main", "at [ADDRESS]");
+	assert_hidden(2, 0, "pizza near 90210, or in 10115", "pizza near [ADDRESS], or in [ADDRESS]");
+	assert_hidden(2, 0, "in 10000 steps, the corner of the box and the lid",
+	              "in 10000 steps, the corner of the box and the lid");
+	assert_hidden(2, 0, "Hauptstr. 12 top 5", "[ADDRESS]");
+}
+
 static void a_word_of_another_script_is_hidden(void **state) {
 	assert_hidden(2, 0, "please write to 张伟 today", "please write to [PERSON] today");
 	assert_hidden(2, 0, "the angle α is small", "the angle α is small");
@@ -316,6 +326,7 @@ int tdm_test_names(void) {
 	    cmocka_unit_test(small_letters_hide_no_name),
 	    cmocka_unit_test(a_name_is_hidden_again_and_so_are_its_parts),
 	    cmocka_unit_test(common_words_months_and_products_stay),
+	    cmocka_unit_test(corners_codes_and_flats_are_addresses),
 	    cmocka_unit_test(a_word_of_another_script_is_hidden),
 	    cmocka_unit_test(a_lower_bias_hides_more),
 	};
