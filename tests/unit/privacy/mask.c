@@ -291,6 +291,39 @@ static void tokens_differ_between_conversations(void **state) {
 	unmake();
 }
 
+// What one process let leave, as its receipt says it, counts in the next one, for the mask of this name and key alone.
+static void a_limit_goes_on_after_a_restart(void **state) {
+	static const char settings[] = "{level: 2, limit: 1, key: \"env:TDM_TEST_KEY\"}";
+	struct tdm_arena kept;
+	struct tdm_value *left;
+	char text[200];
+	tdm_arena_init(&kept, 1 << 16);
+	make(settings);
+	ask_as(NULL, "bob@example.org", 0, "s");
+	const struct tdm_left *shown = &a.run.record->left;
+	snprintf(text, sizeof text, "{\"conversation\":\"%s\",\"values\":[{\"as\":\"token\",\"hash\":\"%s\"},{\"as\":3}]}",
+	         shown->conversation, shown->leaks->hash);
+	assert_int_equal(tdm_json_parse(&kept, text, strlen(text), &left, NULL), TDM_OK);
+	for (int told = 0; told < 2; told++) {
+		unmake();
+		make(settings);
+		assert_true(a.model->remembers);
+		if (told)
+			a.model->ops->recall(a.model, left);
+		ask_as(NULL, told ? "bob@example.org" : "eve@example.org", 0, "s");
+		assert_int_equal(a.status, TDM_OK);
+	}
+	ask_as(NULL, "eve@example.org", 0, "s");
+	assert_int_equal(a.status, TDM_EPRIVACY);
+	ask_as(NULL, "eve@example.org", 0, "another");
+	assert_int_equal(a.status, TDM_OK);
+	unmake();
+	make("{level: 2, limit: 1}"); // without a key nothing is known again
+	assert_false(a.model->remembers);
+	unmake();
+	tdm_arena_release(&kept);
+}
+
 static void a_limit_stops_what_would_show_more(void **state) {
 	make("{level: 2, limit: 1}");
 	ask_as(NULL, "bob@example.org", 0, "s");
@@ -586,6 +619,7 @@ int tdm_test_mask(void) {
 	    cmocka_unit_test(S74_a_forged_token_comes_back_as_it_was),
 	    cmocka_unit_test(tokens_differ_between_conversations),
 	    cmocka_unit_test(a_limit_stops_what_would_show_more),
+	    cmocka_unit_test(a_limit_goes_on_after_a_restart),
 	    cmocka_unit_test(S71_S72_another_tenant_has_other_tokens_for_the_same_session),
 	    cmocka_unit_test(stop_strings_and_system_text_are_masked),
 	    cmocka_unit_test(level_0_is_the_inner_model_and_a_wish_raises_it),
