@@ -260,6 +260,13 @@ static bool look_at_leaf(struct reader *r) {
 // The bytes of a string up to its end, an escape or what no string may hold.
 static void read_run(struct reader *r) {
 	size_t from = r->at;
+	for (uint64_t x; r->n - r->at >= sizeof x; r->at += sizeof x) {
+		memcpy(&x, r->text + r->at, sizeof x);
+		uint64_t quote = x ^ TDM_EACH('"'), escape = x ^ TDM_EACH('\\');
+		uint64_t any = (quote - TDM_EACH(1)) | (escape - TDM_EACH(1)) | (x - TDM_EACH(' '));
+		if (any & ~x & TDM_EACH(0x80)) // one of the three is among the eight
+			break;
+	}
 	while (r->at < r->n && r->text[r->at] != '"' && r->text[r->at] != '\\' && (unsigned char)r->text[r->at] >= ' ')
 		r->at++;
 	tdm_bytes_add(&r->leaf, r->text + from, r->at - from);

@@ -203,6 +203,12 @@ static void undo_escapes(struct decoder *d) {
 
 // --- base 64
 
+static bool is_base64(char c) { // every value of base64_value() but -1
+	static const uint64_t which[4] = {UINT64_C(0x03ffa80000000000), UINT64_C(0x07fffffe87fffffe)};
+	unsigned char at = (unsigned char)c;
+	return which[at / 64] >> at % 64 & 1;
+}
+
 static int base64_value(char c) {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';
@@ -253,11 +259,11 @@ static void undo_base64(struct decoder *d) {
 	for (size_t i = SHORTEST_BASE64 - 1, next; i < d->n; i = next) {
 		size_t start = i, end = i;
 		next = i + SHORTEST_BASE64;
-		if (base64_value(d->text[i]) < 0)
+		if (!is_base64(d->text[i]))
 			continue;
-		while (start > 0 && base64_value(d->text[start - 1]) >= 0)
+		while (start > 0 && is_base64(d->text[start - 1]))
 			start--;
-		while (end < d->n && base64_value(d->text[end]) >= 0)
+		while (end < d->n && is_base64(d->text[end]))
 			end++;
 		if (end - start >= SHORTEST_BASE64)
 			put_base64(d, start, end);
