@@ -9,6 +9,7 @@
 #define MAX_GROUPS 8        // without a word of context
 #define MAX_NAMED_GROUPS 26 // beside one: digit by digit
 #define MAX_OF_LENGTH 64
+#define MOST_SHORT 2   // groups like "a1": no number has more of them
 #define LONGEST_WORD 5 // a group of letters alone that is longer is a word, not a part of a number
 #define MAX_WEIGHTS 24
 
@@ -190,18 +191,20 @@ static bool only_a_word(const char *text, size_t start, size_t end, bool last, b
 }
 
 // Reads one group backwards from text[end); false when it cannot belong to the number.
-static bool read_group(struct tdm_compact *k, const char *text, size_t *end) {
+static bool read_group(struct tdm_compact *k, const char *text, size_t *end, int *n_short) {
 	size_t i = *end;
 	int before = k->n;
-	bool any_digit = false, any_small = false;
+	bool any_digit = false, any_letter = false, any_small = false;
 	while (i > 0 && k->n < TDM_COMPACT_BYTES && (digit(text[i - 1]) || letter(text[i - 1]))) {
 		char c = text[--i];
 		any_digit = any_digit || digit(c);
+		any_letter = any_letter || letter(c);
 		any_small = any_small || c >= 'a';
 		take(k, c, i);
 	}
 	bool whole = i < *end && (i == 0 || !(digit(text[i - 1]) || letter(text[i - 1])));
-	if (!whole || (!any_digit && only_a_word(text, i, *end, before == 0, any_small))) {
+	*n_short += any_digit && any_letter && *end - i < 3;
+	if (!whole || *n_short > MOST_SHORT || (!any_digit && only_a_word(text, i, *end, before == 0, any_small))) {
 		k->n = before;
 		k->digits &= (UINT64_C(1) << before) - 1;
 		return false;
@@ -225,11 +228,11 @@ static int most_groups(const char *behind, bool alone) {
 bool tdm_compact_read(struct tdm_candidate *c, bool alone) {
 	struct tdm_compact *k = &c->compact;
 	size_t end = c->anchor - 1;
-	int most = most_groups(c->text + end, alone);
+	int most = most_groups(c->text + end, alone), n_short = 0;
 	k->n = k->groups = 0;
 	k->digits = k->starts = 0;
 	k->separator = 0;
-	while (most && end > 0 && read_group(k, c->text, &end) && k->groups < most && end > 0) {
+	while (most && end > 0 && read_group(k, c->text, &end, &n_short) && k->groups < most && end > 0) {
 		size_t at = end;
 		while (at > 0 && end - at < 3 && separator(c->text[at - 1]))
 			at--;
