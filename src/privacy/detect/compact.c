@@ -190,21 +190,32 @@ static bool only_a_word(const char *text, size_t start, size_t end, bool last, b
 	return end - start > LONGEST_WORD || (any_small && apart);
 }
 
-// Reads one group backwards from text[end); false when it cannot belong to the number.
-static bool read_group(struct tdm_compact *k, const char *text, size_t *end, int *n_short) {
-	size_t i = *end;
-	int before = k->n;
-	bool any_digit = false, any_letter = false, any_small = false;
+struct group {
+	bool digit, letter, small; // has one
+};
+
+// The letters and digits that end at text[end); returns where they begin.
+static size_t take_group(struct tdm_compact *k, const char *text, size_t end, struct group *g) {
+	size_t i = end;
+	*g = (struct group){0};
 	while (i > 0 && k->n < TDM_COMPACT_BYTES && (digit(text[i - 1]) || letter(text[i - 1]))) {
 		char c = text[--i];
-		any_digit = any_digit || digit(c);
-		any_letter = any_letter || letter(c);
-		any_small = any_small || c >= 'a';
+		g->digit = g->digit || digit(c);
+		g->letter = g->letter || letter(c);
+		g->small = g->small || c >= 'a';
 		take(k, c, i);
 	}
+	return i;
+}
+
+// Reads one group backwards from text[end); false when it cannot belong to the number. n_short counts those like "a1".
+static bool read_group(struct tdm_compact *k, const char *text, size_t *end, int *n_short) {
+	struct group g;
+	int before = k->n;
+	size_t i = take_group(k, text, *end, &g);
+	*n_short += g.digit && g.letter && *end - i < 3;
 	bool whole = i < *end && (i == 0 || !(digit(text[i - 1]) || letter(text[i - 1])));
-	*n_short += any_digit && any_letter && *end - i < 3;
-	if (!whole || *n_short > MOST_SHORT || (!any_digit && only_a_word(text, i, *end, before == 0, any_small))) {
+	if (!whole || *n_short > MOST_SHORT || (!g.digit && only_a_word(text, i, *end, before == 0, g.small))) {
 		k->n = before;
 		k->digits &= (UINT64_C(1) << before) - 1;
 		return false;
