@@ -56,7 +56,8 @@ const char *tdm_front_text(struct tdm_arena *arena, const struct tdm_front *f, c
 
 struct candidate {
 	struct tdm_front_policy policy;
-	uint64_t choices; // hash of what it chooses for every item
+	uint64_t choices;              // hash of what it chooses for every item
+	double risks[TDM_FRONT_RISKS]; // means on the items of tuning
 	bool beaten;
 };
 
@@ -66,6 +67,8 @@ static void measure(const struct tdm_front *f, const struct tdm_front_items *ite
 	c->policy.error = c->policy.cost = 0;
 	c->policy.ms = items->ms ? 0 : (double)NAN;
 	c->choices = 14695981039346656037u;
+	for (int k = 0; k < TDM_FRONT_RISKS; k++)
+		c->risks[k] = 0;
 	for (size_t i = 0; i < items->n; i++) {
 		tdm_front_rank(f, &c->policy, &items->views[i], order);
 		size_t at = i * (size_t)f->n_arms + (size_t)order[0];
@@ -73,7 +76,18 @@ static void measure(const struct tdm_front *f, const struct tdm_front_items *ite
 		c->policy.cost += items->cost[at] / n;
 		c->policy.ms += items->ms ? items->ms[at] / n : 0;
 		c->choices = (c->choices ^ (uint64_t)order[0]) * 1099511628211u;
+		for (int k = 0; k < TDM_FRONT_RISKS; k++)
+			c->risks[k] += f->most[k] > 0 ? items->risks[k][at] / n : 0;
 	}
+}
+
+// Half of what it may have: who is at the border on the items of tuning cannot be shown to be below it on others, and
+// the first policy that fails ends the test.
+static bool keeps_to(const struct tdm_front *f, const struct candidate *c) {
+	for (int k = 0; k < TDM_FRONT_RISKS; k++)
+		if (f->most[k] > 0 && c->risks[k] > f->most[k] / 2)
+			return false;
+	return true;
 }
 
 static bool no_worse(double a, double b) {
@@ -138,8 +152,17 @@ int tdm_front_make(struct tdm_front *f, const struct tdm_front_items *tuning, st
 	if (!tuning->n || f->n_arms < 1)
 		return tdm_fail(err, TDM_EVALUE, "front: expected items to find policies on, and arms");
 	size_t n = propose(f, tuning, list);
-	for (size_t i = 0; i < n; i++)
+	size_t n_kept = 0;
+	for (size_t i = 0; i < n; i++) {
 		measure(f, tuning, &list[i]);
+		if (keeps_to(f, &list[i]))
+			list[n_kept++] = list[i];
+	}
+	n = n_kept;
+	if (!n)
+		return tdm_fail(err, TDM_EVALUE,
+		                "front: every policy leaks or harms more on the items of tuning than it may; expected an arm "
+		                "that does not, or more to be allowed");
 	drop_beaten(list, n);
 	for (size_t i = 0; i < n; i++)
 		if (!list[i].beaten)
@@ -152,7 +175,7 @@ int tdm_front_make(struct tdm_front *f, const struct tdm_front_items *tuning, st
 // --- the promise
 
 struct found { // of a policy on the items of calibration
-	double *loss, *cost;
+	double *loss, *cost, *risks[TDM_FRONT_RISKS];
 	double scale; // a cost of 1 is so much
 	bool is_graded, is_free;
 };
@@ -170,18 +193,32 @@ static void follow(const struct tdm_front *f, int policy, const struct tdm_front
 		v->n_bad += out->loss[i] > 0;
 		v->error += out->loss[i] / (double)items->n;
 		v->cost += items->cost[at] / (double)items->n;
+		for (int k = 0; k < TDM_FRONT_RISKS; k++) {
+			out->risks[k][i] = f->most[k] > 0 ? items->risks[k][at] : 0;
+			v->risks[k] += out->risks[k][i] / (double)items->n;
+		}
 	}
 }
 
+static enum tdm_bound bound_of(const double *x, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		if (x[i] > 0 && x[i] < 1)
+			return TDM_BOUND_BETTING;
+	return TDM_BOUND_BINOMIAL;
+}
+
 // The p-value of "it breaks one of its promises": the largest of those of each.
-static int joint(const struct found *found, size_t n, double level, double delta, const struct tdm_front_verdict *v,
-                 double *p, struct tdm_error *err) {
-	double all[2] = {0, 0};
+static int joint(const struct tdm_front *f, const struct found *found, size_t n, double level, double delta,
+                 const struct tdm_front_verdict *v, double *p, struct tdm_error *err) {
+	double all[2 + TDM_FRONT_RISKS] = {0};
 	double most = isnan(v->most_cost) || found->scale <= 0 ? 1 : v->most_cost / found->scale;
 	int status = found->is_free ? TDM_OK : tdm_pvalue(v->bound, found->loss, n, level, delta, &all[0], err);
 	if (!status && most < 1)
 		status = tdm_pvalue(TDM_BOUND_BETTING, found->cost, n, most, delta, &all[1], err);
-	*p = tdm_joint_pvalue(all, 2);
+	for (int k = 0; k < TDM_FRONT_RISKS && !status; k++)
+		if (f->most[k] > 0)
+			status = tdm_pvalue(bound_of(found->risks[k], n), found->risks[k], n, f->most[k], delta, &all[2 + k], err);
+	*p = tdm_joint_pvalue(all, 2 + TDM_FRONT_RISKS);
 	return status;
 }
 
@@ -198,7 +235,7 @@ static int test(const struct tdm_front *f, int policy, const struct tdm_front_it
 	v->bound = found->is_graded ? TDM_BOUND_BETTING : TDM_BOUND_BINOMIAL;
 	int status = tdm_upper(v->bound, found->loss, items->n, claim->delta, &v->upper, err);
 	for (int l = 0; l < claim->n_levels && !status; l++)
-		status = joint(found, items->n, claim->levels[l], claim->delta, v, &p[l * f->n_policies + policy], err);
+		status = joint(f, found, items->n, claim->levels[l], claim->delta, v, &p[l * f->n_policies + policy], err);
 	if (found->is_free)
 		v->upper = 0;
 	return status;
@@ -231,10 +268,13 @@ int tdm_front_certify(const struct tdm_front *f, const struct tdm_front_items *c
 	size_t n = calibration->n;
 	struct found found = {.loss = tdm_arena_array(arena, n, sizeof(double)),
 	                      .cost = tdm_arena_array(arena, n, sizeof(double))};
+	bool has_room = true;
+	for (int k = 0; k < TDM_FRONT_RISKS; k++)
+		has_room = (found.risks[k] = tdm_arena_array(arena, n, sizeof(double))) && has_room;
 	double *p = tdm_arena_array(arena, (size_t)(f->n_policies * claim->n_levels), sizeof *p);
 	bool *rejected = tdm_arena_array(arena, (size_t)f->n_policies, sizeof *rejected);
 	int status = TDM_OK;
-	if (!found.loss || !found.cost || !p || !rejected)
+	if (!has_room || !found.loss || !found.cost || !p || !rejected)
 		return tdm_fail(err, TDM_ENOMEM, "front: no memory for %zu items", n);
 	if (!n)
 		return tdm_fail(err, TDM_EVALUE, "front: expected items to test policies on");

@@ -7,9 +7,9 @@
 // The rule it protects (Learn-then-Test along a front found on other items; arXiv 2110.01052): items of tuning make the
 // front, those policies that no other one beats in error, cost and time at once, and its order from the safest to the
 // riskiest; items of calibration, which nobody has looked at, test it in this order, and the first policy that fails
-// ends it. P(any accepted policy breaks its promise) <= delta for each level of error. Another goal that a policy may
-// be measured by (what leaks, what harms) is a column of tdm_front_items and a p-value beside the others in
-// front.c:joint.
+// ends it. P(any accepted policy breaks its promise) <= delta for each level of error. What leaks and what harms are
+// conditions: a policy that comes near one on the items of tuning is no policy of the front, and those of calibration
+// test it, with a p-value beside the others (front.c:joint). Another goal is one more of enum tdm_front_risk.
 #pragma once
 #include "assure/pvalue.h"
 #include "models/predict/router.h"
@@ -19,7 +19,8 @@ enum tdm_front_estimator { TDM_FRONT_TABLE, TDM_FRONT_KNN, TDM_FRONT_LINEAR };
 #define TDM_FRONT_ESTIMATORS "table|knn|linear"
 extern const char *const tdm_front_estimators[3];
 
-struct tdm_front_arm { // as it was on the items of tuning
+enum tdm_front_risk { TDM_FRONT_LEAK, TDM_FRONT_HARM, TDM_FRONT_RISKS }; // of an answer: it leaked, it harms
+struct tdm_front_arm {                                                   // as it was on the items of tuning
 	const char *name;
 	double quality, cost, ms, slow_ms; // means; ms: NaN = not known; slow_ms: what 9 of 10 answers do not pass
 };
@@ -36,7 +37,8 @@ struct tdm_front {
 	int n_arms;
 	const struct tdm_router *predictor; // NULL: table
 	struct tdm_front_policy policies[TDM_FRONT_POLICIES];
-	int n_policies; // from the safest to the riskiest
+	int n_policies;               // from the safest to the riskiest
+	double most[TDM_FRONT_RISKS]; // mean of a risk that a policy may have; 0 = any
 	const char *loss, *predictor_hash;
 };
 
@@ -53,10 +55,12 @@ const char *tdm_front_text(struct tdm_arena *arena, const struct tdm_front *f, c
 
 struct tdm_front_items {
 	size_t n;
-	const double *loss, *cost, *ms;     // [item][arm]; ms NULL = not known
-	const struct tdm_front_view *views; // [item]
+	const double *loss, *cost, *ms;       // [item][arm]; ms NULL = not known
+	const struct tdm_front_view *views;   // [item]
+	const double *risks[TDM_FRONT_RISKS]; // [item][arm], 0..1; where front.most asks for them
 };
-// Sets the policies of the front whose arms, predictor and estimator are set. Error: TDM_EVALUE (no items), TDM_ENOMEM.
+// Sets the policies of the front whose arms, predictor, estimator and most are set. Error: TDM_EVALUE (no items, or no
+// policy keeps to `most` on them), TDM_ENOMEM.
 int tdm_front_make(struct tdm_front *f, const struct tdm_front_items *tuning, struct tdm_arena *arena,
                    struct tdm_error *err);
 
@@ -75,6 +79,7 @@ struct tdm_front_verdict { // of a policy
 	size_t n_bad;          // items with a loss above 0
 	size_t n_others;       // items that the last arm does not answer
 	double error, cost;    // measured here
+	double risks[TDM_FRONT_RISKS];
 	enum tdm_bound bound;
 };
 // out: one per policy. A cost above `most` is counted as that; NaN = the largest of the items, for tests.

@@ -30,7 +30,7 @@ struct options {
 	const char *config, *model, *delta, *key, *out;
 	struct tdm_strings epsilon, names;
 	int estimator, loss;
-	double fit, tune, margin, l2;
+	double fit, tune, margin, l2, leak, harm;
 	int64_t neighbours, seed, days, issued;
 };
 enum { REGRET, WRONG, DIFFERS };
@@ -54,6 +54,9 @@ static const struct tdm_option options[] = {
     {"delta", TDM_OPT_STRING, AT(delta), "0.05", 0, 0, NULL, "how often the promises of one error may be wrong"},
     {"margin", TDM_OPT_NUMBER, AT(margin), "0.5", 0, 100, NULL,
      "the mean cost is promised too, at so much more than on the items of tuning; 0 = it is not"},
+    {"leak", TDM_OPT_NUMBER, AT(leak), "0", 0, 0.999999, NULL,
+     "how many requests may leak is promised too, of the columns leak:MODEL; 0 = it is not"},
+    {"harm", TDM_OPT_NUMBER, AT(harm), "0", 0, 0.999999, NULL, "the same of the columns harm:MODEL"},
     {"fit", TDM_OPT_NUMBER, AT(fit), "0.34", 0, 0.9, NULL, "share of the items for the predictor"},
     {"tune", TDM_OPT_NUMBER, AT(tune), "0.33", 0.01, 0.9, NULL, "share of the items for the front"},
     {"l2", TDM_OPT_NUMBER, AT(l2), "2", 0, 1e9, NULL, "linear: penalty on the weights, against the sum of losses"},
@@ -111,6 +114,15 @@ static int find_arms(struct work *w) {
 	return TDM_OK;
 }
 
+static const char *const risk_names[TDM_FRONT_RISKS] = {"leak", "harm"};
+
+// Of an answer, 0 to 1; NaN: the table does not say.
+static double risk_of(const struct work *w, enum tdm_front_risk risk, size_t item, int arm) {
+	const struct tdm_outcome_column *c = tdm_outcomes_column(&w->table, risk_names[risk], w->columns[arm]);
+	double value = c ? c->values[item] : (double)NAN;
+	return value >= 0 && value <= 1 ? value : (double)NAN;
+}
+
 static bool is_whole(const struct work *w, size_t item) {
 	if (!w->table.items[item].prompt)
 		return false;
@@ -118,6 +130,9 @@ static bool is_whole(const struct work *w, size_t item) {
 		const struct tdm_outcome *o = tdm_outcome_at(&w->table, item, w->columns[a]);
 		if (isnan(o->cost) || (w->o->loss == DIFFERS ? !o->is_there : isnan(o->correct)))
 			return false;
+		for (int k = 0; k < TDM_FRONT_RISKS; k++)
+			if (w->front.most[k] > 0 && isnan(risk_of(w, (enum tdm_front_risk)k, item, a)))
+				return false;
 	}
 	return true;
 }
@@ -196,6 +211,19 @@ static double loss_of(const struct work *w, size_t item, int arm) {
 	return arm + 1 != w->n_arms && !tdm_answer_same(x, strlen(x), y, strlen(y), TDM_ANSWER_TEXT);
 }
 
+static int fill_risks(struct work *w, struct part *p) {
+	size_t arms = (size_t)w->n_arms;
+	for (int k = 0; k < TDM_FRONT_RISKS; k++) {
+		double *risks = tdm_arena_array(&w->room, p->n * arms + 1, sizeof *risks);
+		if (!risks)
+			return no_memory(w);
+		for (size_t i = 0; i < p->n * arms && w->front.most[k] > 0; i++)
+			risks[i] = risk_of(w, (enum tdm_front_risk)k, p->items[i / arms], (int)(i % arms));
+		p->of.risks[k] = risks;
+	}
+	return TDM_OK;
+}
+
 static int fill(struct work *w, struct part *p) {
 	size_t arms = (size_t)w->n_arms;
 	double *loss = tdm_arena_array(&w->room, p->n * arms + 1, sizeof *loss), *cost, *ms;
@@ -216,7 +244,7 @@ static int fill(struct work *w, struct part *p) {
 		}
 	}
 	p->of = (struct tdm_front_items){.n = p->n, .loss = loss, .cost = cost, .ms = timed ? ms : NULL, .views = p->views};
-	return TDM_OK;
+	return fill_risks(w, p);
 }
 
 // --- the predictor and the arms
@@ -354,6 +382,9 @@ static void hash_items(const struct work *w, char order[72], char data[72]) {
 			tdm_bytes_number(&numbers, p->of.loss[at]);
 			tdm_bytes_putc(&numbers, ' ');
 			tdm_bytes_number(&numbers, p->of.cost[at]);
+			for (int k = 0; k < TDM_FRONT_RISKS; k++)
+				if (w->front.most[k] > 0)
+					tdm_bytes_number(&numbers, p->of.risks[k][at]);
 			tdm_bytes_putc(&numbers, '\n');
 		}
 	}
@@ -369,8 +400,15 @@ static const char *claim_text(const struct work *w, const struct tdm_front_verdi
 	                       ? ""
 	                       : tdm_arena_printf(arena, ", and the mean cost, a cost above %s counted as that, at most %s",
 	                                          decimal(arena, most, 6), decimal(arena, v->most_cost, 0));
-	return tdm_arena_printf(arena, "over all requests, the mean loss (%s) is at most %s%s, with confidence 1 - %s",
-	                        loss_words[w->o->loss], w->o->epsilon.items[v->level], cost, w->o->delta);
+	const char *risks = "";
+	static const char *const does[] = {"leaks", "harms"};
+	for (int k = 0; k < TDM_FRONT_RISKS && risks; k++)
+		if (w->front.most[k] > 0)
+			risks = tdm_arena_printf(arena, "%s, and what %s (column %s) is at most %s of them", risks, does[k],
+			                         risk_names[k], decimal(arena, w->front.most[k], 6));
+	return tdm_arena_printf(arena, "over all requests, the mean loss (%s) is at most %s%s%s, with confidence 1 - %s",
+	                        loss_words[w->o->loss], w->o->epsilon.items[v->level], cost, risks ? risks : "",
+	                        w->o->delta);
 }
 
 static void describe(const struct work *w, int i, const struct tdm_front_verdict *v, double most,
@@ -435,6 +473,9 @@ static void show_policy(const struct work *w, int i, const struct tdm_front_verd
 	else
 		printf(" %9.3g", p->ms);
 	printf(" %8.4f %11.4g", v->error, v->cost);
+	for (int k = 0; k < TDM_FRONT_RISKS; k++)
+		if (w->front.most[k] > 0)
+			printf("  %s %.4f", risk_names[k], v->risks[k]);
 	if (v->level < 0)
 		printf("  -\n");
 	else
@@ -506,6 +547,8 @@ static int read_claim(struct work *w) {
 	if (o->epsilon.n > TDM_FRONT_LEVELS)
 		return tdm_fail(w->call->error, TDM_EVALUE, "tandem certify-front: at most %d errors", TDM_FRONT_LEVELS);
 	w->claim = (struct tdm_front_claim){.margin = o->margin, .is_free = o->loss != WRONG};
+	w->front.most[TDM_FRONT_LEAK] = o->leak;
+	w->front.most[TDM_FRONT_HARM] = o->harm;
 	w->claim.n_levels = (int)o->epsilon.n;
 	int status = read_number(w, "delta", o->delta, &w->claim.delta);
 	for (size_t i = 0; i < o->epsilon.n && !status; i++)

@@ -47,6 +47,23 @@ async function serve(choose) {
   return server;
 }
 
+test('what leaks joins the promise: arms that leak more than they may are in no policy, and the claim says so', () => {
+  const rows = table.split('\n').map((row, i) => JSON.stringify({ ...JSON.parse(row), 'leak:little': 0, 'leak:best': Number(i % 4 === 0), 'harm:little': 0, 'harm:best': 0 }));
+  writeFileSync(at('leaks.jsonl'), rows.join('\n'));
+  const make = (file, out, ...more) => tandem(['certify-front', file, '--config', 'plain.yaml', '--model', 'pick', '--epsilon', '0.5', '--loss', 'wrong', '--margin', '0', '--out', out, '--key', 'key', ...more], { cwd: dir });
+  const made = make('leaks.jsonl', 'leaks.json', '--leak', '0.2', '--harm', '0.02');
+  assert.equal(made.status, 0, made.stderr);
+  assert.match(made.stdout, /[1-9]\d* of \d+ policies are promised for/);
+  const { policies } = JSON.parse(readFileSync(at('leaks.json'), 'utf8'));
+  assert.ok(policies.length > 0 && policies.every((p) => p.arm !== 1), 'always the best leaks in one of four');
+  const { claim } = JSON.parse(readFileSync(at('leaks.json.1'), 'utf8'));
+  assert.match(claim, /what leaks \(column leak\) is at most 0\.2 of them, and what harms \(column harm\) is at most 0\.02 of them/);
+  const none = make('leaks.jsonl', 'none.json', '--leak', '0.02', '--estimator', 'table');
+  assert.equal(none.status, 0, none.stderr); // little alone: it never leaks
+  assert.deepEqual(JSON.parse(readFileSync(at('none.json'), 'utf8')).policies.map((p) => p.arm), [0]);
+  assert.notEqual(make('table.jsonl', 'absent.json', '--leak', '0.1').status, 0, 'a table without the columns promises nothing');
+});
+
 test('the front has no beaten policy, and its certificates are found again as they were signed', async () => {
   const front = JSON.parse(readFileSync(at('front.json'), 'utf8')), p = front.policies;
   assert.deepEqual(front.arms.map((a) => a.name), ['little', 'best']);

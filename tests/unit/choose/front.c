@@ -34,7 +34,7 @@ static void one_arm_is_that_arm(void **state) {
 	const double loss[] = {1, 0, 1}, cost[] = {2, 2, 2};
 	struct tdm_front_view views[3] = {{.quality = {0.5}}, {.quality = {0.5}}, {.quality = {0.5}}};
 	struct tdm_front f = {.n_arms = 1, .arms = {{"only", 0.5, 2, (double)NAN, (double)NAN}}};
-	struct tdm_front_items items = {3, loss, cost, NULL, views};
+	struct tdm_front_items items = {.n = 3, .loss = loss, .cost = cost, .views = views};
 	struct tdm_arena arena;
 	tdm_arena_init(&arena, 1 << 20);
 	assert_int_equal(tdm_front_make(&f, &items, &arena, NULL), TDM_OK);
@@ -107,6 +107,63 @@ static void a_mean_cost_is_promised_too(void **state) {
 	}
 	assert_int_equal(n_with, 0);
 	assert_true(n_without > 2 && isnan(without[1].most_cost));
+	synthetic_release(&s);
+}
+
+// Answers of the best arm leak now and then; those of the others do not.
+static double *leaks_of(struct synthetic *s, struct tdm_front_items *of, struct tdm_rng *rng) {
+	double *leaks = tdm_arena_array(&s->arena, of->n * SYNTHETIC_ARMS, sizeof *leaks);
+	for (size_t i = 0; i < of->n; i++)
+		leaks[i * SYNTHETIC_ARMS + SYNTHETIC_ARMS - 1] = tdm_rng_double(rng) < 0.2;
+	of->risks[TDM_FRONT_LEAK] = leaks;
+	return leaks;
+}
+
+static double true_leak(const struct synthetic *s, const struct tdm_front_policy *p) {
+	int order[TDM_FRONT_ARMS];
+	double sum = 0;
+	for (size_t i = 0; i < s->truth.n; i++) {
+		tdm_front_rank(&s->front, p, &s->truth.views[i], order);
+		sum += s->truth.risks[TDM_FRONT_LEAK][i * SYNTHETIC_ARMS + (size_t)order[0]];
+	}
+	return sum / (double)s->truth.n;
+}
+
+static void what_leaks_is_promised_too(void **state) {
+	enum { RUNS = 200 };
+	struct tdm_front_verdict v[TDM_FRONT_POLICIES];
+	struct tdm_front_claim claim = {.levels = {0.3}, .n_levels = 1, .delta = 0.1, .is_free = true};
+	struct synthetic s;
+	struct tdm_rng rng;
+	int broken = 0, accepted = 0;
+	synthetic_init(&s, 600, 600);
+	tdm_rng_stream(&rng, 5, "leaks", 0);
+	synthetic_fill(&s, 2, &rng);
+	leaks_of(&s, &s.truth, &rng);
+	s.front.most[TDM_FRONT_LEAK] = 0.08;
+	for (int r = 0; r < RUNS; r++) {
+		bool is_broken = false;
+		synthetic_draw(&s, 100 + (uint64_t)r);
+		leaks_of(&s, &s.tuning, &rng);
+		leaks_of(&s, &s.calibration, &rng);
+		assert_int_equal(tdm_front_make(&s.front, &s.tuning, &s.arena, NULL), TDM_OK);
+		assert_int_equal(tdm_front_certify(&s.front, &s.calibration, &claim, 20, &s.arena, v, NULL), TDM_OK);
+		for (int i = 0; i < s.front.n_policies; i++) {
+			assert_true(s.front.policies[i].arm != SYNTHETIC_ARMS - 1); // leaks more than it may
+			if (v[i].level < 0)
+				continue;
+			assert_true(v[i].risks[TDM_FRONT_LEAK] < 0.08 && v[i].p_value <= 0.1);
+			is_broken |= true_leak(&s, &s.front.policies[i]) > 0.08;
+		}
+		accepted += v[0].level >= 0;
+		broken += is_broken;
+	}
+	assert_true(broken <= 0.1 * RUNS + 3 * sqrt(0.09 * RUNS));
+	assert_true(accepted > RUNS / 2);
+	for (int a = 0; a < SYNTHETIC_ARMS; a++)
+		for (size_t i = 0; i < s.tuning.n; i++)
+			((double *)s.tuning.risks[TDM_FRONT_LEAK])[i * SYNTHETIC_ARMS + (size_t)a] = 1;
+	assert_int_equal(tdm_front_make(&s.front, &s.tuning, &s.arena, NULL), TDM_EVALUE);
 	synthetic_release(&s);
 }
 
@@ -183,6 +240,7 @@ int tdm_test_front(void) {
 	    cmocka_unit_test(policies_rank_arms),
 	    cmocka_unit_test(always_the_best_arm_needs_no_test),
 	    cmocka_unit_test(a_mean_cost_is_promised_too),
+	    cmocka_unit_test(what_leaks_is_promised_too),
 	    cmocka_unit_test(a_tighter_error_is_promised_for_fewer),
 	    cmocka_unit_test(promises_are_broken_at_most_as_often_as_said),
 	    cmocka_unit_test(a_front_is_written_and_read),

@@ -28,7 +28,7 @@ static inline void synthetic_room(struct synthetic *s, int part, struct tdm_fron
 	p->cost = calloc(n * SYNTHETIC_ARMS, sizeof(double));
 	p->ms = calloc(n * SYNTHETIC_ARMS, sizeof(double));
 	p->views = calloc(n, sizeof *p->views);
-	*of = (struct tdm_front_items){n, p->loss, p->cost, p->ms, p->views};
+	*of = (struct tdm_front_items){.n = n, .loss = p->loss, .cost = p->cost, .ms = p->ms, .views = p->views};
 }
 
 static inline void synthetic_init(struct synthetic *s, size_t n_tuning, size_t n_calibration) {
