@@ -39,7 +39,7 @@ static int read_list(const struct tdm_command_call *call, const char *path, stru
 int tdm_looking_open(const struct tdm_command_call *call, const char *who, const struct tdm_looking *o,
                      struct tdm_detector *out) {
 	struct tdm_detector_lists lists = {
-	    .detect = o->detect, .bias = o->bias, .weights = o->weights, .embedded = tdm_embedded};
+	    .detect = o->detect, .packs = o->packs, .bias = o->bias, .weights = o->weights, .embedded = tdm_embedded};
 	int status = read_list(call, o->deny, &lists.deny);
 	if (status == TDM_OK)
 		status = read_list(call, o->allow, &lists.allow);

@@ -7,7 +7,7 @@
 struct tdm_looking { // options
 	int64_t level;
 	const char *deny, *allow, *patterns, *weights;
-	struct tdm_strings detect;
+	struct tdm_strings detect, packs;
 	double bias;
 };
 // Of what finds values; for a command with a level of its own.
@@ -31,10 +31,18 @@ struct tdm_looking { // options
 	     "file of regular expressions of what is private, one a line"},                                             \
 	    {"detect", TDM_OPT_LIST, offsetof(type, member.detect),     "rules", 0,                                     \
 	     0,        NULL,         "rules, tagger (names, addresses)"},                                               \
+	    {"packs",                                                                                                   \
+	     TDM_OPT_LIST,                                                                                              \
+	     offsetof(type, member.packs),                                                                              \
+	     NULL,                                                                                                      \
+	     0,                                                                                                         \
+	     0,                                                                                                         \
+	     NULL,                                                                                                      \
+	     "numbers of which countries: us, uk, de and so on; without it of all"},                                    \
 	    {"weights", TDM_OPT_STRING, offsetof(type, member.weights),           "embedded:tagger", 0,                 \
 	     0,         NULL,           "of the tagger: a file, or embedded:NAME"},                                     \
 	{                                                                                                               \
-		"bias", TDM_OPT_NUMBER, offsetof(type, member.bias), "-60", -1000, 1000, NULL,                              \
+		"bias", TDM_OPT_NUMBER, offsetof(type, member.bias), "-80", -1000, 1000, NULL,                              \
 		    "of the tagger: lower hides more"                                                                       \
 	}
 #define TDM_LOOKING_OPTIONS(type, member)                                                                  \

@@ -321,8 +321,8 @@ static void judge_row(const struct tdm_detector *detector, const struct row *row
 	free(sent);
 }
 
-#define N_POINTS 12
-static const double biases[N_POINTS] = {20, 0, -20, -40, -60, -80, -100, -130, -160, -200, -260, -340};
+#define N_POINTS 14
+static const double biases[N_POINTS] = {20, 0, -20, -40, -60, -80, -100, -130, -160, -200, -240, -280, -340, -450};
 
 static void write_plot(const char *path, const double *x, const double *y) {
 	static const char *const series[] = {"mask, level 3, rules and tagger"};

@@ -7,12 +7,19 @@
 #include <string.h>
 
 #define MAGIC "TDMTAG" TDM_TAGGER_VERSION
-#define COMMON_SMALL .1f // shares of the bias
-#define LISTED_SMALL .3f // "mark"
-#define COMMON_FIRST .2f
-#define COMMON_CAPITAL .8f
-#define UNKNOWN_MIXED .6f
+// Shares of the bias, by what a word looks like. Their order is the rule; how large they are was set on PUPA's queries.
+#define COMMON_SMALL .03f  // "table"
+#define LISTED_SMALL .15f  // "mark"
+#define COMMON_FIRST .15f  // of a sentence
+#define COMMON_HEADING .3f // of a line where most words have a capital
+#define COMMON_SEEN .2f    // the text has it in small letters too
+#define COMMON_ALL .4f     // "TABLE"
+#define COMMON_CAPITAL .6f // "Table"
+#define LISTED_FIRST .5f   // "Mark", first of a sentence
+#define UNKNOWN_MIXED .2f  // "getName"
+#define UNKNOWN_FIRST .2f  // small letters where a capital belongs
 #define UNKNOWN_FOREIGN .2f
+#define UNKNOWN_DIGITS .5f // "x86"
 #define N_FLOATS (1 + TDM_N_TAGS + TDM_N_TAGS * TDM_N_TAGS)
 #define HEAD_BYTES (8 + 8 + 4 * N_FLOATS)
 
@@ -215,9 +222,24 @@ static float share_of_common(const struct tdm_term *t, bool heading) {
 	if (t->caps == TDM_CAPS_NONE)
 		return is_listed(t) ? LISTED_SMALL : COMMON_SMALL;
 	if (is_listed(t))
+		return t->first ? LISTED_FIRST : 1;
+	if (t->first)
+		return COMMON_FIRST;
+	if (heading)
+		return COMMON_HEADING;
+	if (t->memory & TDM_MEMORY_SMALL)
+		return COMMON_SEEN;
+	return t->caps == TDM_CAPS_ALL ? COMMON_ALL : COMMON_CAPITAL;
+}
+
+static float share_of_unknown(const struct tdm_term *t, bool foreign) {
+	if (t->digits)
+		return UNKNOWN_DIGITS;
+	if (is_listed(t) || t->caps == TDM_CAPS_FIRST || t->caps == TDM_CAPS_ALL)
 		return 1;
-	bool usual = t->first || heading || t->memory & TDM_MEMORY_SMALL;
-	return usual ? COMMON_FIRST : COMMON_CAPITAL;
+	if (t->first && t->caps == TDM_CAPS_NONE)
+		return UNKNOWN_FIRST;
+	return foreign ? UNKNOWN_FOREIGN : t->caps == TDM_CAPS_MIXED ? UNKNOWN_MIXED : 1;
 }
 
 // How much of the bias a word takes: one that everybody uses, where it looks like one, is no likelier to be a name
@@ -226,11 +248,7 @@ static float share_of_common(const struct tdm_term *t, bool heading) {
 static float share_of_bias(const struct tdm_term *t, bool heading, bool foreign) {
 	if (t->letters == 0 || on(t, TDM_LIST_ALLOW) || (t->digits && t->letters <= 2))
 		return 0;
-	if (on(t, TDM_LIST_WORD))
-		return share_of_common(t, heading);
-	if (is_listed(t) || t->caps == TDM_CAPS_FIRST || t->caps == TDM_CAPS_ALL)
-		return 1;
-	return foreign ? UNKNOWN_FOREIGN : t->caps == TDM_CAPS_MIXED ? UNKNOWN_MIXED : 1;
+	return on(t, TDM_LIST_WORD) ? share_of_common(t, heading) : share_of_unknown(t, foreign);
 }
 
 // A line where most words begin with a capital.
