@@ -58,7 +58,7 @@ def load(folder):
         except Exception:
             left.append(name)
             continue
-        if r.supported_language == "en" and "Spacy" not in name:
+        if r.supported_language == "en" and "SpaCy" not in r.name and "Spacy" not in name:
             recognizers.append(r)
     return recognizers, sorted(set(l.split(".")[-1] for l in left))
 
