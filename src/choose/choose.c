@@ -6,7 +6,8 @@
 // alone and never from the text; the first arm that is not dropped answers, and if that is not the policy's own choice
 // the receipt says `uncertified` and why. A policy whose promise was withdrawn is passed by. Without any that promises
 // enough the model in role `fallback` answers, or nobody: it fails closed. Without a front the order of the arms, or
-// their price, is the policy, and nothing is promised.
+// their price, is the policy, and nothing is promised. A request that is drawn to be explored, so that the outcomes of
+// other arms stay known, goes to one that fits, each equally likely; never one that wishes a quality, or is strict.
 //
 // What an arm can promise is read from its tree: nothing leaves, or everything that leaves passes a mask (a mask works
 // at the level of the objective when that is higher than its own); every source is behind a guard. The cost is an upper
@@ -28,7 +29,7 @@ enum { MOST_TRUST = 1 };                                  // trust that a guard 
 struct options {
 	int prefer;
 	const char *front, *signer;
-	double quality, audit;
+	double quality, audit, explore;
 };
 enum { BY_ORDER, BY_COST };
 
@@ -163,6 +164,7 @@ struct turn {             // what came of one
 	int policy;           // -1: none, the order is of the settings
 	const struct tdm_certified *promise;
 	bool is_asked_for; // the request wishes a quality itself
+	bool is_explored;
 };
 
 static double least_quality(const struct choose *c, const struct tdm_objective *o) {
@@ -229,6 +231,27 @@ static int find_policy(const struct choose *c, struct tdm_run *run, struct turn 
 	return TDM_OK;
 }
 
+static size_t draw_below(size_t n) {
+	size_t drawn = 0;
+	for (size_t i = 1; i < n; i++)
+		if (tdm_certified_toss(1.0 / (double)(i + 1)))
+			drawn = i;
+	return drawn;
+}
+
+// One of the arms that fit comes first, each equally likely; the others stay in order behind it.
+static void explore(const struct choose *c, struct tdm_run *run, const struct view *v, struct turn *t) {
+	if (t->is_asked_for || run->objective.strict || v->n_fit < 2 || !tdm_certified_toss(c->o.explore))
+		return;
+	size_t left = draw_below(v->n_fit), at = 0;
+	while (v->dropped[t->order[at]] || left-- > 0)
+		at++;
+	int drawn = t->order[at];
+	memmove(t->order + 1, t->order, at * sizeof *t->order);
+	t->order[0] = drawn;
+	t->is_explored = true;
+}
+
 static int rank(const struct choose *c, struct tdm_run *run, const struct tdm_request *request, struct view *v,
                 struct turn *t) {
 	*t = (struct turn){.policy = -1, .is_asked_for = !isnan(run->objective.quality)};
@@ -236,10 +259,13 @@ static int rank(const struct choose *c, struct tdm_run *run, const struct tdm_re
 	int status = c->front ? expect(c, run, request, v) : TDM_OK;
 	if (!status && c->front)
 		status = find_policy(c, run, t);
-	if (status || t->policy < 0)
+	if (status || (c->front && t->policy < 0))
 		return status;
-	t->promise = c->promises[t->policy];
-	tdm_front_rank(c->front, &c->front->policies[t->policy], &v->expected, t->order);
+	if (t->policy >= 0) {
+		t->promise = c->promises[t->policy];
+		tdm_front_rank(c->front, &c->front->policies[t->policy], &v->expected, t->order);
+	}
+	explore(c, run, v, t);
 	return TDM_OK;
 }
 
@@ -267,6 +293,8 @@ static const char *describe(const struct choose *c, struct tdm_run *run, const s
 	if (c->fallback)
 		put_arm(&b, c->fallback, v, c->n, false);
 	tdm_bytes_printf(&b, "; %zu of %zu fit", v->n_fit, c->n);
+	if (t->is_explored)
+		tdm_bytes_printf(&b, "; explored with probability %g, 1 of %zu", c->o.explore, v->n_fit);
 	if (t->policy >= 0)
 		tdm_bytes_join(&b, "; policy ", tdm_certified_of(t->promise)->lambda, "");
 	if (uncertified)
@@ -301,6 +329,8 @@ static void record(const struct choose *c, struct tdm_run *run, const struct vie
 static const char *reason(const struct choose *c, struct tdm_run *run, const struct view *v, const struct turn *t,
                           int place) {
 	int first = t->order[0];
+	if (t->policy >= 0 && t->is_explored)
+		return "explored";
 	if (place == 0 || t->policy < 0)
 		return NULL;
 	const char *why = v->dropped[first] ? v->dropped[first] : "failed";
@@ -456,6 +486,10 @@ static const struct tdm_option table[] = {
      "public key, 64 hexadecimal digits, that must have signed the certificates; absent = any"},
     {"audit", TDM_OPT_NUMBER, AT(audit), "0", 0, 1, NULL,
      "share of the answers that are compared with the last arm's; needs a front whose loss is differs"},
+    {"explore", TDM_OPT_NUMBER, AT(explore), "0", 0, 0.05, NULL,
+     "share of the requests without a wished quality that go to any arm that fits, under no promise, so that the "
+     "ledger "
+     "knows what the others would answer"},
 };
 
 const struct tdm_kind tdm_kind_choose = {

@@ -40,6 +40,7 @@ static const struct {
     {"certificate", OWN},
     {"front", OWN},
     {"quality", OWN},
+    {"explore", OWN},
     {"signer", NOTHING},
     {"audit", NOTHING},
     {"price", NOTHING},

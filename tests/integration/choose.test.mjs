@@ -112,6 +112,21 @@ test('a bound of the request forbids the policy its arm: the next one answers, u
   await server.stop();
 });
 
+test('what is explored goes under no promise, and only where no quality is wished', async () => {
+  const server = await serve(', front: front.json, explore: 0.05');
+  const answers = await Promise.all(Array.from({ length: 400 }, (_, i) => server.ask(`how many apples are ${i} and one`)));
+  const explored = answers.filter((a) => a.row.detail.includes('explored'));
+  assert.ok(explored.length > 0 && explored.length < 100, `${explored.length} of 400`); // 20 expected, none once in 10^8
+  for (const a of explored) {
+    assert.match(a.row.detail, /; explored with probability 0\.05, 1 of 2; policy .*; uncertified: explored$/);
+    assert.deepEqual([a.under.held, a.warnings], [false, ['uncertified']]);
+  }
+  assert.ok(answers.every((a) => a.text === 'from little' || a.row.detail.includes('explored')));
+  const wished = await Promise.all(Array.from({ length: 100 }, () => server.ask(easy, { quality: 0.9 })));
+  assert.ok(wished.every((a) => a.text === 'from little' && a.under.held && !a.row.detail.includes('explored')));
+  await server.stop();
+});
+
 test('a promise that is withdrawn is passed by; the next safer one takes over, and without any the fallback', async () => {
   const server = await serve(', front: front.json');
   const first = await server.ask(easy);

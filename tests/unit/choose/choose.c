@@ -73,6 +73,31 @@ static void order_decides_without_a_wish(void **state) {
 	asked_done(&a);
 }
 
+// Of 4,000 requests 200 are explored, and half of those go to the second arm: 100, with a standard deviation of 10.
+static void some_requests_are_explored(void **state) {
+	struct asked a;
+	int n = 0;
+	assert_int_equal(make(&a, "{explore: 0.05}", (int[]){CLOUD, LOCAL}, 2), TDM_OK);
+	for (int i = 0; i < 4000; i++) {
+		bool is_local = !strcmp(pick(&a, wish(0, (double)NAN), 10), "local");
+		n += is_local;
+		const char *detail = a.run.record->decisions->detail;
+		assert_true(!is_local || strstr(detail, "; 2 of 2 fit; explored with probability 0.05, 1 of 2"));
+	}
+	assert_in_range(n, 45, 155);
+	struct tdm_objective wished = wish(0, (double)NAN), strict = wished;
+	wished.quality = 0;
+	strict.strict = true;
+	for (int i = 0; i < 1000; i++) {
+		assert_string_equal(pick(&a, wished, 10), "cloud");
+		assert_string_equal(pick(&a, strict, 10), "cloud");
+		assert_string_equal(pick(&a, wish(4, (double)NAN), 10), "local"); // what may not answer is not tried
+	}
+	asked_done(&a);
+	assert_int_equal(make(&a, "{explore: 0.06}", (int[]){CLOUD, LOCAL}, 2), TDM_ECONFIG);
+	asked_done(&a);
+}
+
 static void privacy_drops_arms_that_let_out(void **state) {
 	static const struct {
 		int arm;
@@ -225,6 +250,7 @@ int tdm_test_choose(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(tools_drop_arms_that_cannot_call_them),
 	    cmocka_unit_test(order_decides_without_a_wish),
+	    cmocka_unit_test(some_requests_are_explored),
 	    cmocka_unit_test(privacy_drops_arms_that_let_out),
 	    cmocka_unit_test(cost_drops_dear_arms),
 	    cmocka_unit_test(cheapest_is_preferred_when_told),
