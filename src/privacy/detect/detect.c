@@ -350,7 +350,7 @@ static int round_of(struct search *s, bool first, bool *any) {
 	return status == TDM_OK ? settle(s, any) : status;
 }
 
-// --- a value that goes on in what the user says next
+// --- a value that goes on in the next text of its strand
 
 #define REACH 128 // bytes of the end of one text and the beginning of the next
 
@@ -439,15 +439,17 @@ static int scan_seam(struct seam *k) {
 	return status;
 }
 
-// Neighbouring texts of the user, joined with a blank and without one. Runs last: what is found already is blank.
+// Neighbouring texts of a strand, joined with a blank and without one. Runs last: what is found already is blank.
 static int scan_seams(struct search *s) {
 	struct leaf *before = NULL;
 	bool any = false;
 	int status = TDM_OK;
 	for (size_t i = 0; i < s->n_leaves && status == TDM_OK; i++) {
 		struct seam k = {.search = s, .first = before, .second = &s->leaves[i]};
-		if (!k.second->all->spoken)
+		if (!k.second->all->strand)
 			continue;
+		if (before && before->all->strand != k.second->all->strand)
+			k.first = NULL;
 		before = k.second;
 		while (k.skip < k.second->plain.n && blank(k.second->plain.text[k.skip]))
 			k.skip++;

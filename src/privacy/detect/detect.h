@@ -25,7 +25,7 @@ struct tdm_finds { // of one text, in order, never overlapping
 	struct tdm_find *items;
 	size_t n, cap;
 	const char *field; // set by the caller: the name of what holds the text, which speaks for its types; NULL = none
-	bool spoken;       // set by the caller: the user's words, so that a value may go on in the next text of this sort
+	int strand;        // set by the caller: a value may go on in the next text of the same strand; 0 = in no other one
 };
 
 struct tdm_detector {

@@ -12,19 +12,27 @@ struct tdm_document {
 
 struct list {
 	struct tdm_arena *arena;
-	struct tdm_bytes items; // of struct tdm_text
-	struct tdm_bytes names; // of const char *
-	const char *name;       // of the field that is being read
+	struct tdm_bytes items;   // of struct tdm_text
+	struct tdm_bytes names;   // of const char *
+	struct tdm_bytes strands; // of int
+	const char *name;         // of the field that is being read
+	int strand;               // what is being read belongs to
 };
+enum { STRAND_USER = 1, STRAND_CALLS }; // and those of further calls
 
 static void add(struct list *l, const char *text, size_t n) {
 	struct tdm_text item = {text ? text : "", text ? n : 0};
 	tdm_bytes_add(&l->items, &item, sizeof item);
 	tdm_bytes_add(&l->names, &l->name, sizeof l->name);
+	tdm_bytes_add(&l->strands, &l->strand, sizeof l->strand);
 }
 
+// What stands alone.
 static void add_string(struct list *l, const char *text) {
+	int strand = l->strand;
+	l->strand = 0;
 	add(l, text, text ? strlen(text) : 0);
+	l->strand = strand;
 }
 
 // --- documents
@@ -118,22 +126,41 @@ static size_t count_documents(const struct tdm_request *r) {
 }
 
 static void collect_texts(struct list *l, const struct tdm_request *r) {
-	for (size_t i = 0; i < r->n_messages; i++)
-		add(l, r->messages[i].text, r->messages[i].len);
+	for (size_t i = 0; i < r->n_messages; i++) {
+		const struct tdm_message *m = &r->messages[i];
+		l->strand = m->from == TDM_FROM_USER ? STRAND_USER : 0;
+		add(l, m->text, m->len);
+		for (size_t k = 0; k < m->n_calls; k++)
+			add_string(l, m->calls[k].name);
+	}
+	l->strand = 0;
 	for (size_t i = 0; i < r->n_stop; i++)
 		add_string(l, r->stop[i]);
-	for (size_t i = 0; i < r->tools.n; i++)
+	for (size_t i = 0; i < r->tools.n; i++) {
+		add_string(l, r->tools.items[i].name);
 		add_string(l, r->tools.items[i].description);
+	}
+	add_string(l, r->tools.chosen);
 	if (has_schema(r))
 		add(l, r->form->text, r->form->len);
 }
 
 static void collect_documents(struct list *l, struct tdm_document *d, const struct tdm_request *r) {
+	l->strand = STRAND_CALLS;
 	for (size_t i = 0; i < r->n_messages; i++)
-		for (size_t k = 0; k < r->messages[i].n_calls; k++)
+		for (size_t k = 0; k < r->messages[i].n_calls; k++, l->strand++)
 			collect_document(l, d++, r->messages[i].calls[k].arguments, r->messages[i].calls[k].len);
+	l->strand = 0;
 	for (size_t i = 0; i < r->tools.n; i++)
 		collect_document(l, d++, r->tools.items[i].parameters, r->tools.items[i].len);
+}
+
+static void *keep(struct tdm_arena *arena, struct tdm_bytes *list) {
+	void *own = list->failed ? NULL : tdm_arena_alloc(arena, list->len + 1);
+	if (own && list->len)
+		memcpy(own, list->data, list->len);
+	tdm_bytes_release(list);
+	return own;
 }
 
 int tdm_fields_collect(struct tdm_fields *f, struct tdm_arena *arena, const struct tdm_request *request) {
@@ -144,25 +171,22 @@ int tdm_fields_collect(struct tdm_fields *f, struct tdm_arena *arena, const stru
 		return TDM_ENOMEM;
 	tdm_bytes_init(&l.items, arena->limit_bytes);
 	tdm_bytes_init(&l.names, arena->limit_bytes);
+	tdm_bytes_init(&l.strands, arena->limit_bytes);
 	collect_texts(&l, request);
+	f->n_whole = l.items.len / sizeof *f->texts;
 	collect_documents(&l, f->documents, request);
 	f->n = l.items.len / sizeof *f->texts;
-	f->texts = tdm_arena_array(arena, f->n + 1, sizeof *f->texts);
-	f->names = tdm_arena_array(arena, f->n + 1, sizeof *f->names);
-	bool ok = f->texts && f->names && !l.items.failed && !l.names.failed;
-	if (ok && f->n) {
-		memcpy(f->texts, l.items.data, l.items.len);
-		memcpy(f->names, l.names.data, l.names.len);
-	}
-	tdm_bytes_release(&l.items);
-	tdm_bytes_release(&l.names);
-	return ok ? TDM_OK : TDM_ENOMEM;
+	f->texts = keep(arena, &l.items);
+	f->names = keep(arena, &l.names);
+	f->strands = keep(arena, &l.strands);
+	return f->texts && f->names && f->strands ? TDM_OK : TDM_ENOMEM;
 }
 
 struct builder {
 	struct tdm_arena *arena;
 	const struct tdm_document *document; // the next one
 	struct replacing texts, leaves;      // what comes next
+	bool has_secret_name;                // a tool has one
 };
 
 static const struct tdm_text *next_text(struct builder *b) {
@@ -170,11 +194,21 @@ static const struct tdm_text *next_text(struct builder *b) {
 	return b->texts.after++;
 }
 
+// Of a tool. A token may be one, the mark of a secret is none.
+static const char *next_name(struct builder *b, const char *name) {
+	const struct tdm_text *text = next_text(b);
+	if (!name)
+		return NULL;
+	b->has_secret_name |= strchr(text->text, '[') != NULL;
+	return text->text;
+}
+
 static int build_calls(struct builder *b, struct tdm_message *m) {
 	struct tdm_tool_call *calls = tdm_arena_array(b->arena, m->n_calls + 1, sizeof *calls);
 	int status = calls ? TDM_OK : TDM_ENOMEM;
 	for (size_t i = 0; i < m->n_calls && !status; i++) {
 		calls[i] = m->calls[i];
+		calls[i].name = next_name(b, m->calls[i].name);
 		status = build_document(b->arena, b->document++, &b->leaves, &calls[i].arguments, &calls[i].len);
 	}
 	m->calls = calls;
@@ -207,8 +241,9 @@ static int build_tools(struct builder *b, struct tdm_request *out) {
 	struct tdm_tool *tools = tdm_arena_array(b->arena, out->tools.n + 1, sizeof *tools);
 	int status = tools ? TDM_OK : TDM_ENOMEM;
 	for (size_t i = 0; i < out->tools.n && !status; i++) {
-		const struct tdm_text *description = next_text(b);
 		tools[i] = out->tools.items[i];
+		tools[i].name = next_name(b, tools[i].name);
+		const struct tdm_text *description = next_text(b);
 		if (tools[i].description)
 			tools[i].description = description->text;
 		bool has_parameters = tools[i].parameters != NULL;
@@ -217,6 +252,7 @@ static int build_tools(struct builder *b, struct tdm_request *out) {
 			tools[i].parameters = NULL;
 	}
 	out->tools.items = tools;
+	out->tools.chosen = next_name(b, out->tools.chosen);
 	return status;
 }
 
@@ -242,13 +278,14 @@ static int build_form(struct builder *b, struct tdm_request *out, struct tdm_err
 int tdm_fields_build(const struct tdm_fields *f, struct tdm_arena *arena, const struct tdm_text *masked,
                      struct tdm_request *out, struct tdm_error *err) {
 	const struct tdm_request *r = f->request;
-	size_t n_texts = r->n_messages + r->n_stop + r->tools.n + has_schema(r);
-	struct builder b = {arena, f->documents, {f->texts, masked}, {f->texts + n_texts, masked + n_texts}};
+	struct builder b = {arena, f->documents, {f->texts, masked}, {f->texts + f->n_whole, masked + f->n_whole}, false};
 	*out = *r;
 	int status = build_messages(&b, out);
 	if (!status)
 		status = build_stop(&b, out);
 	if (!status)
 		status = build_tools(&b, out);
+	if (!status && b.has_secret_name)
+		status = tdm_fail_param(err, TDM_EPRIVACY, "tools", "mask: the name of a tool is a secret; nothing was sent");
 	return !status && has_schema(r) ? build_form(&b, out, err) : status;
 }

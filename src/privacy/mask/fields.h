@@ -8,9 +8,10 @@ struct tdm_document; // a JSON text whose strings, numbers and keys are looked a
 
 struct tdm_fields {
 	const struct tdm_request *request;
-	struct tdm_text *texts; // the messages' first, in their order
-	const char **names;     // of each text: the key of the JSON that holds it, NULL = none
-	size_t n;
+	struct tdm_text *texts;
+	const char **names; // of each text: the key of the JSON that holds it, NULL = none
+	int *strands;       // of each text: what the user says is one, and the strings of one call's arguments are
+	size_t n, n_whole;  // the first n_whole are no parts of documents
 	struct tdm_document *documents; // arguments of calls, then parameters of tools; NULL-safe when there are none
 	size_t n_documents;
 };
@@ -18,6 +19,6 @@ struct tdm_fields {
 // TDM_OK or TDM_ENOMEM. Everything lives in the arena or the request.
 int tdm_fields_collect(struct tdm_fields *f, struct tdm_arena *arena, const struct tdm_request *request);
 // *out: the request with masked[i] in the place of texts[i]. Once for each collect. TDM_ENOMEM, or TDM_EPRIVACY for a
-// schema that holds a private value outside of its strings.
+// schema that holds a private value outside of its strings, and a tool whose name is a secret.
 int tdm_fields_build(const struct tdm_fields *f, struct tdm_arena *arena, const struct tdm_text *masked,
                      struct tdm_request *out, struct tdm_error *err);

@@ -106,7 +106,8 @@ static int verify_tokens(struct tdm_hiding *h, struct tdm_error *err) {
 	for (size_t i = 0; i < h->n; i++) {
 		struct tdm_restore stream;
 		struct tdm_link link = {.learns = &h->restorer.links};
-		tdm_restore_init(&stream, &h->restorer, h->finds[i].n ? &link : NULL, false);
+		bool has_links = h->finds[i].n && memchr(h->masked[i].text, '/', h->masked[i].n);
+		tdm_restore_init(&stream, &h->restorer, has_links ? &link : NULL, false);
 		tdm_bytes_clear(&out);
 		tdm_restore_put(&stream, h->masked[i].text, h->masked[i].n, &out);
 		tdm_restore_end(&stream, &out);
@@ -138,8 +139,8 @@ int tdm_hide(struct tdm_hiding *h, const uint8_t key[TDM_SESSION_KEY_BYTES], str
 		return out_of_memory(err);
 	for (size_t i = 0; h->names && i < h->n; i++)
 		h->finds[i].field = h->names[i];
-	for (size_t i = 0; i < h->n_spoken; i++)
-		h->finds[i].spoken = h->spoken[i];
+	for (size_t i = 0; h->strands && i < h->n; i++)
+		h->finds[i].strand = h->strands[i];
 	int status = tdm_detect(h->detector, h->arena, h->texts, h->n, h->level, h->finds, &h->protect, err);
 	for (size_t i = 0; i < h->n && status == TDM_OK; i++)
 		status = rewrite(h, vault, i, err);

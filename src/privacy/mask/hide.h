@@ -15,9 +15,8 @@ struct tdm_hiding {
 	void (*seen)(void *arg, const struct tdm_find *find, const struct tdm_spelling *token);
 	void *arg;
 	// what becomes of them
-	size_t n_spoken;          // the first so many texts are told apart by `spoken`
 	const char *const *names; // of the fields that hold the texts, or NULLs; NULL = not known
-	const bool *spoken;       // whether they are the user's own words
+	const int *strands;       // of the texts (tdm_finds.strand); NULL = none
 	struct tdm_finds *finds;
 	struct tdm_text *masked; // texts[i] itself where nothing was found
 	struct tdm_dictionary protect;

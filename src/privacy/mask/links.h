@@ -1,11 +1,11 @@
-// Links: whether a stream stands inside an address that a page would load, or a click would open: what stands there goes
-// to somebody else.
+// Links: whether a stream stands inside an address that a page would load, or a click would open: what stands there
+// goes to somebody else.
 //
-// A value belongs there when the operator lists the origin of the address, or when the same address, up to and with this
-// value, stood in the request: then whoever wrote it knew the value. What an address is, is read widely: schemes with
-// and without their slashes, "//host" where markup holds an address, what encodes a character ("&#"), with the escapes
-// of Markdown and JSON. Paths count as queries do, for they reach the same host. Addresses end at a blank, but inside
-// quotation marks of attributes and angle brackets of Markdown at their end, as blanks do not end them there.
+// A value belongs there when the operator lists the origin of the address, or when the same address, up to and with
+// this value, stood in the request: then whoever wrote it knew the value. What an address is, is read widely: schemes
+// with and without their slashes, "//host" where markup holds an address, what encodes a character ("&#"), with the
+// escapes of Markdown and JSON. Paths count as queries do, for they reach the same host. Addresses end at a blank, but
+// inside quotation marks of attributes and angle brackets of Markdown at their end, as blanks do not end them there.
 #pragma once
 #include "base/arena.h"
 #include "base/option.h"
@@ -14,7 +14,7 @@
 
 #define TDM_ORIGIN_BYTES 288 // of a scheme, a name of a host and a port, with what ends them
 
-struct tdm_links { // those of a request
+struct tdm_links {                     // those of a request
 	const struct tdm_strings *origins; // where values may go, "https://host[:port]"; "*": anywhere; NULL = none
 	struct tdm_arena *arena;           // of known
 	uint64_t secret;                   // of fingerprints: nobody outside can find two addresses with the same one
@@ -36,14 +36,14 @@ struct tdm_link { // one stream; all zero at its beginning, but for the first th
 	size_t n_origin;
 
 	// outside: what stands right before
-	char word[8];      // letters and dots in a row, small, the first eight
-	size_t n_word;     // at most 8
-	bool has_colon;    // the word, and then slashes at most
-	size_t n_slashes;  // in a row
-	char before;       // the word and the slashes
-	char last, solid;  // the last one; the last one that is neither blank nor slash
-	char holder;       // what ends the attribute or the angle brackets the stream is in; 0 = it is in none
-	char escape[6];    // of JSON, as far as it was read
+	char word[8];     // letters and dots in a row, small, the first eight
+	size_t n_word;    // at most 8
+	bool has_colon;   // the word, and then slashes at most
+	size_t n_slashes; // in a row
+	char before;      // the word and the slashes
+	char last, solid; // the last one; the last one that is neither blank nor slash
+	char holder;      // what ends the attribute or the angle brackets the stream is in; 0 = it is in none
+	char escape[6];   // of JSON, as far as it was read
 	size_t n_escape;
 };
 void tdm_link_put(struct tdm_link *l, const char *text, size_t n); // what goes out as it is

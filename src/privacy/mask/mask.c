@@ -64,19 +64,10 @@ static void count_find(void *arg, const struct tdm_find *find, const struct tdm_
 	tdm_showing_add(&j->showing, find, token ? "token" : "mark");
 }
 
-// Messages are the first texts of a request.
-static const bool *spoken_of(const struct tdm_request *r, struct tdm_arena *arena) {
-	bool *spoken = tdm_arena_array(arena, r->n_messages + 1, sizeof *spoken);
-	for (size_t i = 0; spoken && i < r->n_messages; i++)
-		spoken[i] = r->messages[i].from == TDM_FROM_USER;
-	return spoken;
-}
-
 static int hide(struct job *j) {
 	uint8_t key[TDM_SESSION_KEY_BYTES];
 	struct tdm_run *run = j->run;
-	const bool *spoken = spoken_of(j->request, run->arena);
-	if (!spoken || tdm_fields_collect(&j->fields, run->arena, j->request) != TDM_OK)
+	if (tdm_fields_collect(&j->fields, run->arena, j->request) != TDM_OK)
 		return out_of_memory(run);
 	int status = tdm_session_key(j->mask->key, run->tenant, run->objective.session, first_words(j->request), key);
 	if (status != TDM_OK)
@@ -85,9 +76,8 @@ static int hide(struct job *j) {
 	                                .detector = &j->mask->detector,
 	                                .texts = j->fields.texts,
 	                                .n = j->fields.n,
-	                                .n_spoken = j->request->n_messages,
-	                                .spoken = spoken,
 	                                .names = j->fields.names,
+	                                .strands = j->fields.strands,
 	                                .links = &j->mask->options.links,
 	                                .level = j->level,
 	                                .bits = (int)j->mask->options.bits,
@@ -177,8 +167,8 @@ static int build_request(struct job *j, struct tdm_request *out) {
 struct mask_sink {
 	struct tdm_sink base; // first
 	struct job *job;
-	struct tdm_restore stream; // of the pieces of one sort that follow one another
-	enum tdm_piece piece;      // their sort
+	struct tdm_restore stream;                      // of the pieces of one sort that follow one another
+	enum tdm_piece piece;                           // their sort
 	struct tdm_link links[TDM_PIECE_ARGUMENTS + 1]; // of each sort, which goes on behind another
 	struct tdm_bytes out;
 	bool ended;   // the caller wants no more
@@ -228,6 +218,24 @@ static bool trusts(const struct tdm_strings *tools, const char *name, size_t n) 
 	return false;
 }
 
+// A tool has its own name for whoever runs it.
+static int begin_call(struct mask_sink *s, const struct tdm_event *event) {
+	struct tdm_restore name;
+	struct tdm_event own = *event;
+	tdm_bytes_clear(&s->out);
+	tdm_restore_init(&name, &s->job->hiding.restorer, NULL, false);
+	tdm_restore_put(&name, event->text, event->len, &s->out);
+	tdm_restore_end(&name, &s->out);
+	s->job->run->record->left.restored += name.restored;
+	if (s->out.failed)
+		return out_of_memory(s->job->run);
+	own.text = s->out.data;
+	own.len = s->out.len;
+	s->trusted = trusts(&s->job->mask->options.tools, own.text, own.len);
+	s->links[TDM_PIECE_ARGUMENTS] = (struct tdm_link){0};
+	return send_event(s, &own);
+}
+
 static int put(struct tdm_sink *sink, const struct tdm_event *event) {
 	struct mask_sink *s = (struct mask_sink *)sink;
 	int status = TDM_OK;
@@ -236,11 +244,9 @@ static int put(struct tdm_sink *sink, const struct tdm_event *event) {
 		begin_stream(s, event->piece);
 	}
 	s->author = event->author;
-	if (event->piece == TDM_PIECE_CALL) {
-		s->links[TDM_PIECE_ARGUMENTS] = (struct tdm_link){0};
-		s->trusted = trusts(&s->job->mask->options.tools, event->text, event->len);
-	}
-	if (status != TDM_OK || event->piece == TDM_PIECE_CALL || (event->piece == TDM_PIECE_ARGUMENTS && !s->trusted))
+	if (status == TDM_OK && event->piece == TDM_PIECE_CALL)
+		return begin_call(s, event);
+	if (status != TDM_OK || (event->piece == TDM_PIECE_ARGUMENTS && !s->trusted))
 		return status == TDM_OK ? send_event(s, event) : status;
 	tdm_bytes_clear(&s->out);
 	tdm_restore_put(&s->stream, event->text, event->len, &s->out);
@@ -479,8 +485,9 @@ static const struct tdm_option rows[] = {
     {.name = "links",
      .type = TDM_OPT_LIST,
      .offset = offsetof(struct options, links),
-     .help = "origins (\"https://host\") whose links are given the values; in links elsewhere tokens stay, unless the same "
-             "link stood in the request; *: all of them"},
+     .help =
+         "origins (\"https://host\") whose links are given the values; in links elsewhere tokens stay, unless the same "
+         "link stood in the request; *: all of them"},
     {.name = "deny",
      .type = TDM_OPT_LIST,
      .offset = offsetof(struct options, lists.deny),

@@ -181,7 +181,7 @@ static void S79_a_listed_value_split_across_turns(void **state) {
 	assert_int_equal(tdm_dictionary_build(&f.detector.deny, &f.arena), TDM_OK);
 	for (size_t i = 0; i < 3; i++) {
 		t[i] = (struct tdm_text){texts[i], strlen(texts[i])};
-		f.finds[i].spoken = true;
+		f.finds[i].strand = 1;
 	}
 	assert_int_equal(tdm_detect(&f.detector, &f.arena, t, 3, 2, f.finds, &f.protect, &f.error), TDM_OK);
 	expect(&f, 0, 0, "PRIVATE", 6, 18);
@@ -202,11 +202,32 @@ static void S79_a_value_split_across_turns(void **state) {
 	assert_int_equal(tdm_dictionary_build(&f.detector.deny, &f.arena), TDM_OK);
 	for (size_t i = 0; i < 4; i++)
 		t[i] = (struct tdm_text){texts[i], strlen(texts[i])};
-	f.finds[0].spoken = f.finds[2].spoken = true;
+	f.finds[0].strand = f.finds[2].strand = 1;
 	assert_int_equal(tdm_detect(&f.detector, &f.arena, t, 3, 2, f.finds, &f.protect, &f.error), TDM_OK);
 	expect(&f, 0, 0, "CARD", 11, 20);
 	assert_int_equal(f.finds[1].n, 0);
 	expect(&f, 2, 0, "CARD", 0, 9);
+	done(&f);
+}
+
+// Each strand is a text of its own.
+static void S79_a_value_split_across_strands_is_none(void **state) {
+	static const char *const texts[] = {"4111 1111", "1111 1111", "4111 1111", "1111 1111"};
+	static const int strands[] = {1, 2, 3, 3};
+	struct tdm_text t[4];
+	struct found f;
+	memset(&f, 0, sizeof f);
+	tdm_arena_init(&f.arena, 1 << 24);
+	f.detector.scanner = shared_scanner();
+	assert_int_equal(tdm_dictionary_build(&f.detector.deny, &f.arena), TDM_OK);
+	for (size_t i = 0; i < 4; i++) {
+		t[i] = (struct tdm_text){texts[i], strlen(texts[i])};
+		f.finds[i].strand = strands[i];
+	}
+	assert_int_equal(tdm_detect(&f.detector, &f.arena, t, 4, 2, f.finds, &f.protect, &f.error), TDM_OK);
+	assert_int_equal(f.finds[0].n, 0);
+	expect(&f, 2, 0, "CARD", 0, 9);
+	expect(&f, 3, 0, "CARD", 0, 9);
 	done(&f);
 }
 
@@ -442,6 +463,7 @@ int tdm_test_detect(void) {
 	    cmocka_unit_test(S78_encodings_are_undone),
 	    cmocka_unit_test(S78_known_values_are_seen_through_encodings),
 	    cmocka_unit_test(S79_a_value_split_across_turns),
+	    cmocka_unit_test(S79_a_value_split_across_strands_is_none),
 	    cmocka_unit_test(S79_a_listed_value_split_across_turns),
 	    cmocka_unit_test(names_of_fields_and_packs),
 	    cmocka_unit_test(a_pack_that_is_none),

@@ -281,12 +281,20 @@ static void S76_no_value_inside_links(void **state) {
 	    "custom://evil/?q=@",
 	};
 	static const char *const come[] = {
-	    "see https://evil/ and @", "<a href=\"https://evil/\">@</a>", "[@](https://evil/)", "[a](mailto:@)",
-	    "// written by @",         "/home/@/x",                       "x = a // @",         "note: @, https: @",
+	    "see https://evil/ and @",
+	    "<a href=\"https://evil/\">@</a>",
+	    "[@](https://evil/)",
+	    "[a](mailto:@)",
+	    "// written by @",
+	    "/home/@/x",
+	    "x = a // @",
+	    "note: @, https: @",
 	};
 	static const char *const stay_in_json[] = {
-	    "{\"url\":\"https://evil/?q=@\"}",         "{\"url\":\"https:\\/\\/evil\\/?q=@\"}",
-	    "{\"url\":\"\\u0068ttps://evil/?q=a @\"}", "{\"a\":\"<img src=\\\"https://evil/?q=a @\\\">\"}",
+	    "{\"url\":\"https://evil/?q=@\"}",
+	    "{\"url\":\"https:\\/\\/evil\\/?q=@\"}",
+	    "{\"url\":\"\\u0068ttps://evil/?q=a @\"}",
+	    "{\"a\":\"<img src=\\\"https://evil/?q=a @\\\">\"}",
 	    "{\"url\":\"\\/\\/evil?q=@\"}",
 	};
 	static const char *const come_in_json[] = {
