@@ -131,19 +131,29 @@ static void put_slash(struct tdm_link *l) {
 	// else it may be Markdown's escape of the next one: a word before it stays
 }
 
-static void put_mark(struct tdm_link *l, char c) {
+// A scheme without slashes, or what encodes a character. NULL: neither.
+static const char *head_of(const struct tdm_link *l, char c) {
 	static const char *const schemes[] = {"http", "https", "ws", "wss", "ftp"};
-	static const char *const written[] = {"colon", "sol", "bsol"}; // entities of HTML
+	static const char *const entities[] = {"colon", "sol", "bsol"};
 	if (c == ':' && is_any_word(l, schemes, 5))
-		begin(l, ":");
-	else if ((c == '#' && l->last == '&') || (c == ';' && l->before == '&' && is_any_word(l, written, 3)))
-		begin(l, "&");
-	else if ((c == '"' || c == '\'') && l->solid == '=')
+		return ":";
+	return (c == '#' && l->last == '&') || (c == ';' && l->before == '&' && is_any_word(l, entities, 3)) ? "&" : NULL;
+}
+
+static void put_holder(struct tdm_link *l, char c) {
+	if ((c == '"' || c == '\'') && l->solid == '=')
 		l->holder = c;
 	else if (c == l->holder)
 		l->holder = 0;
 	else if (!l->holder && c == '<' && (l->solid == '(' || l->solid == ':'))
 		l->holder = '>';
+}
+
+static void put_mark(struct tdm_link *l, char c) {
+	const char *head = head_of(l, c);
+	if (head)
+		begin(l, head);
+	put_holder(l, c);
 	l->has_colon = c == ':' && l->n_word > 0; // "other://"
 	if (!l->has_colon)
 		l->n_word = 0;

@@ -29,19 +29,19 @@ struct tdm_link { // one stream; all zero at its beginning, but for the first th
 	struct tdm_links *learns; // the stream is of the request, and its addresses become known; NULL = of an answer
 	bool in_json;
 
-	bool inside; // of an address
-	char closer; // what ends it; 0 = a blank
-	uint64_t fingerprint;
+	bool inside;                   // of an address
+	char closer;                   // what ends it; 0 = a blank
+	uint64_t fingerprint;          // of what was read of it, with its tokens
 	char origin[TDM_ORIGIN_BYTES]; // how it begins
 	size_t n_origin;
 
-	// outside: what stands right before
-	char word[8];     // letters and dots in a row, small, the first eight
-	size_t n_word;    // at most 8
-	bool has_colon;   // the word, and then slashes at most
-	size_t n_slashes; // in a row
-	char before;      // the word and the slashes
-	char last, solid; // the last one; the last one that is neither blank nor slash
+	// what was read last, outside of addresses: word, colon, slashes
+	char word[8]; // letters and dots in a row, small; of longer ones the beginning
+	size_t n_word;
+	bool has_colon;
+	size_t n_slashes;
+	char before;      // the character before the word, or before the slashes where there is none
+	char last, solid; // the last character; the last one that is neither blank nor slash
 	char holder;      // what ends the attribute or the angle brackets the stream is in; 0 = it is in none
 	char escape[6];   // of JSON, as far as it was read
 	size_t n_escape;
