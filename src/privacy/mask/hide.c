@@ -106,8 +106,7 @@ static int verify_tokens(struct tdm_hiding *h, struct tdm_error *err) {
 	for (size_t i = 0; i < h->n; i++) {
 		struct tdm_restore stream;
 		struct tdm_link link = {.learns = &h->restorer.links};
-		bool has_links = h->finds[i].n && memchr(h->masked[i].text, '/', h->masked[i].n);
-		tdm_restore_init(&stream, &h->restorer, has_links ? &link : NULL, false);
+		tdm_restore_init(&stream, &h->restorer, h->finds[i].n ? &link : NULL, false);
 		tdm_bytes_clear(&out);
 		tdm_restore_put(&stream, h->masked[i].text, h->masked[i].n, &out);
 		tdm_restore_end(&stream, &out);
