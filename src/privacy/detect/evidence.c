@@ -162,6 +162,22 @@ static float passed(const struct tdm_candidate *c, bool context) {
 	return c->compact.groups > 1 ? .45f : .59f;
 }
 
+// Numbers one after the other, such as "47 50 70 38 85 15": identifiers are not written in groups that are mostly of
+// one or two digits and never of more than three; of those that few numbers pass by chance, not in these alone.
+static bool is_list(const struct tdm_candidate *c) {
+	const struct tdm_compact *k = &c->compact;
+	int longest = 0, small = 0, groups = 0, from = 0;
+	for (int i = 0; i < k->n && k->at[TDM_COMPACT_BYTES - 1 - i] >= c->start; i++)
+		if (k->starts >> i & 1) {
+			int length = i + 1 - from;
+			longest = length > longest ? length : longest;
+			small += length <= 2;
+			groups++;
+			from = i + 1;
+		}
+	return k->separator == ' ' && groups > 2 && longest <= (c->entity->bare ? 2 : 3) && 2 * small > groups;
+}
+
 static bool in_context(struct choice *best, const struct tdm_candidate *c) {
 	if (best->hard || (best->near->scan->n_words == 0 && !best->near->scan->named))
 		return false;
@@ -188,7 +204,8 @@ static float score_number(const struct tdm_candidate *c, enum tdm_check verdict,
 
 static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdict, bool embedded) {
 	struct choice *best = arg;
-	bool alone = c->compact.groups == 1 && only_digits(&c->compact) && !c->entity->bare;
+	bool one_group = c->compact.groups == 1 && !c->entity->bare;
+	bool alone = only_digits(&c->compact) && (one_group || is_list(c));
 	bool needed = embedded || alone || c->entity->flags & TDM_ENTITY_CONTEXT;
 	bool context = in_context(best, c), off = best->near->scan->off && lists(best->near->scan->off, c->entity);
 	float score = score_number(c, verdict, context ? worth_of_words(best->near->scan, c->entity) : 0, needed);

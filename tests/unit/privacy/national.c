@@ -149,6 +149,26 @@ static void left_alone(void **state) {
 	}
 }
 
+// Numbers one after the other, as in a table or a puzzle. Some read as a telephone number with its trunk 0.
+static void lists_are_left_alone(void **state) {
+	static const char *const between[] = {" ", ", ", ",", "\n", "; "};
+	struct tdm_rng rng;
+	tdm_rng_init(&rng, 11);
+	for (size_t k = 0; k < sizeof between / sizeof *between; k++) {
+		int found = 0;
+		for (int i = 0; i < 5000; i++) {
+			char text[256] = "in order: ";
+			size_t n = strlen(text);
+			for (uint64_t left = 4 + (tdm_rng_u64(&rng) >> 32) % 5; left > 0; left--)
+				n += (size_t)snprintf(text + n, sizeof text - n, "%d%s", (int)((tdm_rng_u64(&rng) >> 32) % 100),
+				                      between[k]);
+			found += look(text, NULL).score > 0;
+		}
+		if (found > 50)
+			fail_msg("\"%s\": something was found in %d of 5,000 lists", between[k], found);
+	}
+}
+
 static size_t made_up(struct tdm_rng *rng, const char *shape, char *out) {
 	size_t n = 0;
 	for (const char *p = shape; *p && *p != ' ';) {
@@ -216,6 +236,7 @@ int tdm_test_national(void) {
 	    cmocka_unit_test(the_page_has_the_table),
 	    cmocka_unit_test(a_wrong_check_digit_is_a_number),
 	    cmocka_unit_test(left_alone),
+	    cmocka_unit_test(lists_are_left_alone),
 	    cmocka_unit_test(every_check_tells_numbers_apart),
 	};
 	return cmocka_run_group_tests_name("national", tests, NULL, NULL);
