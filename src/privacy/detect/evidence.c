@@ -178,6 +178,13 @@ static bool is_list(const struct tdm_candidate *c) {
 	return k->separator == ' ' && groups > 2 && longest <= (c->entity->bare ? 2 : 3) && 2 * small > groups;
 }
 
+// "1958-1968"
+static bool is_years(const struct tdm_candidate *c) {
+	const char *last = c->compact.text + TDM_COMPACT_BYTES - 4, *first = last - 4;
+	bool two_fours = c->compact.at[TDM_COMPACT_BYTES - 8] == c->start && (c->compact.starts & 0xff) == 0x88;
+	return two_fours && (*last == '1' || !strncmp(last, "20", 2)) && (*first == '1' || !strncmp(first, "20", 2));
+}
+
 static bool in_context(struct choice *best, const struct tdm_candidate *c) {
 	if (best->hard || (best->near->scan->n_words == 0 && !best->near->scan->named))
 		return false;
@@ -205,7 +212,7 @@ static float score_number(const struct tdm_candidate *c, enum tdm_check verdict,
 static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdict, bool embedded) {
 	struct choice *best = arg;
 	bool one_group = c->compact.groups == 1 && !c->entity->bare;
-	bool alone = only_digits(&c->compact) && (one_group || is_list(c));
+	bool alone = only_digits(&c->compact) && (one_group || is_list(c) || is_years(c));
 	bool needed = embedded || alone || c->entity->flags & TDM_ENTITY_CONTEXT;
 	bool context = in_context(best, c), off = best->near->scan->off && lists(best->near->scan->off, c->entity);
 	float score = score_number(c, verdict, context ? worth_of_words(best->near->scan, c->entity) : 0, needed);

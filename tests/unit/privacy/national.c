@@ -140,6 +140,8 @@ static void left_alone(void **state) {
 	    "12 15 18 22 31 45 61 77 12 15 18 22 31",
 	    "page 12345 of 67890",
 	    "2024 as well as 2025",
+	    "at General Electric (1958-1968), and",
+	    "pieces of 1908 \342\200\223 1923",
 	    "0x1234567890",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
