@@ -230,8 +230,7 @@ struct look { // one text
 	struct vicinity near;
 	struct tdm_candidate c;
 	uint32_t claimed[64 * TDM_ENTITY_SETS]; // per row: the end of its last span; an anchor inside it brings nothing new
-	uint8_t of_digits[MAX_OF_DIGITS];       // those of the rows where digits end that are wanted
-	size_t n_of_digits;
+	uint32_t of_digits;                     // a bit for each row where digits end that is wanted
 	int level;
 	bool hard;
 	tdm_evidence_fn *found;
@@ -298,32 +297,27 @@ static int try_anchors(struct look *k) {
 
 // --- numbers: wherever digits end
 
-// Rows whose pattern is '#', in chains that share one; a chain is tried by what stands before the last digits.
+// Rows whose pattern is '#', a bit for each: those that share a pattern are tried by what stands before the last digits.
 static struct {
-	struct {
-		uint16_t row;
-		uint8_t chain; // a bit
-	} rows[MAX_OF_DIGITS];
+	uint16_t rows[MAX_OF_DIGITS];
 	size_t n_rows;
-	uint8_t anywhere, before[256]; // chains
+	uint32_t anywhere, before[256], without_words; // the last: those that need no context
 } of_digits;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void find_rows_of_digits(void) {
-	uint8_t chain = 0, next = 1;
+	const char *pattern = "";
 	for (size_t i = 0; i < tdm_n_entities && of_digits.n_rows < MAX_OF_DIGITS; i++) {
-		const char *pattern = tdm_entities[i].pattern;
-		if (pattern) {
-			chain = *pattern == '#' ? next : 0;
-			next = (uint8_t)(chain ? next << 1 : next);
-			of_digits.anywhere |= chain && !pattern[1] ? chain : 0;
-			for (const char *p = pattern + 1; chain && *p; p++)
-				of_digits.before[(unsigned char)*p] |= chain;
-		}
-		if (chain) {
-			of_digits.rows[of_digits.n_rows].row = (uint16_t)i;
-			of_digits.rows[of_digits.n_rows++].chain = chain;
-		}
+		const struct tdm_entity *row = &tdm_entities[i];
+		uint32_t bit = UINT32_C(1) << of_digits.n_rows;
+		pattern = row->pattern ? row->pattern : pattern;
+		if (*pattern != '#')
+			continue;
+		of_digits.rows[of_digits.n_rows++] = (uint16_t)i;
+		of_digits.anywhere |= pattern[1] ? 0 : bit;
+		of_digits.without_words |= row->flags & TDM_ENTITY_CONTEXT ? 0 : bit;
+		for (const char *p = pattern + 1; *p; p++)
+			of_digits.before[(unsigned char)*p] |= bit;
 	}
 }
 
@@ -385,13 +379,13 @@ static bool short_abroad(const struct look *k) {
 static int try_digits(struct look *k, size_t start, size_t end) {
 	int status = TDM_OK;
 	tdm_number_append(&k->c.number, k->c.text, start, end);
-	uint8_t chains = start > 0 ? of_digits.before[(unsigned char)k->c.text[start - 1]] : 0;
+	uint32_t rows = start > 0 ? of_digits.before[(unsigned char)k->c.text[start - 1]] : 0;
 	if (k->c.number.n >= 7 || short_abroad(k))
-		chains |= of_digits.anywhere;
+		rows |= of_digits.anywhere;
 	k->c.anchor = end + 1;
-	for (size_t i = 0; chains && i < k->n_of_digits && status == TDM_OK; i++)
-		if (of_digits.rows[k->of_digits[i]].chain & chains)
-			status = try_row(k, of_digits.rows[k->of_digits[i]].row);
+	for (rows &= k->near.any ? k->of_digits : k->of_digits & of_digits.without_words; rows && status == TDM_OK;
+	     rows &= rows - 1)
+		status = try_row(k, of_digits.rows[__builtin_ctz(rows)]);
 	return status == TDM_OK ? try_codes(k, end) : status;
 }
 
@@ -415,8 +409,8 @@ static int try_numbers(struct look *k) {
 	k->near.first = k->near.last = 0;
 	k->near.known = false;
 	for (size_t i = 0; i < of_digits.n_rows; i++)
-		if (wanted(k->near.scan, &tdm_entities[of_digits.rows[i].row], k->level, k->hard))
-			k->of_digits[k->n_of_digits++] = (uint8_t)i;
+		if (wanted(k->near.scan, &tdm_entities[of_digits.rows[i]], k->level, k->hard))
+			k->of_digits |= UINT32_C(1) << i;
 	for (size_t i = next_digit(text, 0, k->c.n); i < k->c.n && status == TDM_OK; i = next_digit(text, i, k->c.n)) {
 		size_t start = i;
 		while (digit(text[i]))
