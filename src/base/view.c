@@ -77,8 +77,28 @@ static size_t take_cluster(struct maker *m, size_t i) {
 	return i;
 }
 
-static bool next_is_ascii(const struct maker *m, size_t i) {
-	return i + 1 >= m->n || (unsigned char)m->text[i + 1] < 0x80;
+// Where the ASCII that begins at text[i] ends, less a last character with which a mark may combine.
+static size_t ascii_end(const struct maker *m, size_t i) {
+	size_t end = i;
+	while (end < m->n && (unsigned char)m->text[end] < 0x80)
+		end++;
+	return end > i && end < m->n ? end - 1 : end;
+}
+
+static size_t take_ascii(struct maker *m, size_t i, size_t end) {
+	size_t n = end - i, from = m->out.len;
+	char *at = tdm_bytes_room(&m->at, n * sizeof(uint32_t));
+	tdm_bytes_add(&m->out, m->text + i, n);
+	if (!at || m->out.failed)
+		return end;
+	if (m->fold)
+		tdm_lower_ascii(m->out.data + from, n);
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t origin = (uint32_t)i + k;
+		memcpy(at + k * sizeof origin, &origin, sizeof origin);
+	}
+	tdm_bytes_took(&m->at, n * sizeof(uint32_t));
+	return end;
 }
 
 static int make_slow(struct tdm_arena *arena, struct maker *m, struct tdm_view *out, struct tdm_error *err) {
@@ -87,12 +107,8 @@ static int make_slow(struct tdm_arena *arena, struct maker *m, struct tdm_view *
 	tdm_bytes_init(&m->at, (limit + 1) * sizeof(uint32_t));
 	tdm_bytes_init(&m->part, 1 << 16);
 	for (size_t i = 0; i < m->n;) {
-		if ((unsigned char)m->text[i] < 0x80 && next_is_ascii(m, i)) {
-			char c = m->text[i];
-			c = m->fold && c >= 'A' && c <= 'Z' ? c + 32 : c;
-			append(m, &c, 1, i++);
-		} else
-			i = take_cluster(m, i);
+		size_t end = ascii_end(m, i);
+		i = end > i ? take_ascii(m, i, end) : take_cluster(m, i);
 	}
 	uint32_t end = (uint32_t)m->n;
 	tdm_bytes_add(&m->at, &end, sizeof end);

@@ -225,6 +225,9 @@ static size_t decimals(const char *t, size_t start, size_t end) {
 // A number with four decimals or more that ends at text[*i); moves *i to its first character. False when it is none.
 static bool number_before(const char *t, size_t *i, double *out) {
 	size_t end = *i;
+	for (size_t k = 1; k <= 4; k++)
+		if (k > end || !digit(t[end - k]))
+			return false;
 	while (*i > 0 && number_character(t[*i - 1]) && end - *i < 24)
 		--*i;
 	if (end - *i < 6 || decimals(t, *i, end) < 4)

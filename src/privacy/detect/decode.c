@@ -14,11 +14,20 @@ struct decoder {
 	struct tdm_bytes *out, *at;
 };
 
+// Says where the last n bytes came from: all from one place (step 0), or one behind the other.
+static void put_origins(struct decoder *d, size_t n, size_t origin, uint32_t step) {
+	char *room = d->at ? tdm_bytes_room(d->at, n * sizeof(uint32_t)) : NULL;
+	for (uint32_t i = 0; room && i < n; i++) {
+		uint32_t from = (uint32_t)origin + i * step;
+		memcpy(room + i * sizeof from, &from, sizeof from);
+	}
+	if (room)
+		tdm_bytes_took(d->at, n * sizeof(uint32_t));
+}
+
 static void put(struct decoder *d, const char *bytes, size_t n, size_t origin) {
-	uint32_t from = (uint32_t)origin;
 	tdm_bytes_add(d->out, bytes, n);
-	for (size_t i = 0; d->at && i < n; i++)
-		tdm_bytes_add(d->at, &from, sizeof from);
+	put_origins(d, n, origin, 0);
 }
 
 static void take_back(struct decoder *d, size_t len, size_t at_len) {
@@ -30,10 +39,7 @@ static void take_back(struct decoder *d, size_t len, size_t at_len) {
 // As it stands.
 static size_t put_run(struct decoder *d, size_t at, size_t n) {
 	tdm_bytes_add(d->out, d->text + at, n);
-	for (uint32_t i = 0; d->at && i < n; i++) {
-		uint32_t from = (uint32_t)at + i;
-		tdm_bytes_add(d->at, &from, sizeof from);
-	}
+	put_origins(d, n, at, 1);
 	return n;
 }
 
@@ -132,10 +138,14 @@ static char look_alike(uint32_t c) {
 static bool mixed_word(const struct decoder *d, size_t at, size_t *end) {
 	bool ascii = false, alike = false;
 	uint32_t c;
-	for (; at < d->n && (unsigned char)d->text[at] > ' ';) {
+	while (at < d->n && (unsigned char)d->text[at] > ' ') {
+		if ((unsigned char)d->text[at] < 0x80) {
+			ascii = ascii || alnum(d->text[at]);
+			at++;
+			continue;
+		}
 		size_t step = tdm_utf8_next(d->text + at, d->n - at, &c);
-		ascii = ascii || (c < 0x80 && alnum((char)c));
-		alike = alike || (c >= 0x80 && look_alike(c));
+		alike = alike || look_alike(c);
 		at += step;
 	}
 	*end = at;
@@ -143,10 +153,10 @@ static bool mixed_word(const struct decoder *d, size_t at, size_t *end) {
 }
 
 // One character as it is, or as what it looks like. Returns its bytes.
-static size_t put_character(struct decoder *d, size_t at, bool fold, bool *any) {
+static size_t put_character(struct decoder *d, size_t at, bool *any) {
 	uint32_t c;
 	size_t step = tdm_utf8_next(d->text + at, d->n - at, &c);
-	char plain = fold && c >= 0x80 ? look_alike(c) : 0;
+	char plain = c >= 0x80 ? look_alike(c) : 0;
 	*any = *any || plain;
 	if (plain)
 		put(d, &plain, 1, at);
@@ -169,36 +179,48 @@ static bool any_escape(const struct decoder *d) {
 	return false;
 }
 
+// Where the text goes on as it stands: up to an escape or, where words may hold look-alikes, to the end of this one.
+struct plain {
+	size_t escape, word;
+	bool fold; // this word
+};
+
+static size_t put_plain(struct decoder *d, size_t i, bool ascii, struct plain *p, bool *any) {
+	if (p->fold)
+		return put_character(d, i, any);
+	p->escape = i < p->escape ? p->escape : i + without_escape(d->text + i);
+	return put_run(d, i, (ascii || p->escape < p->word ? p->escape : p->word) - i);
+}
+
+static void put_escape(struct decoder *d, size_t i, uint32_t c, bool raw) {
+	char bytes[4] = {(char)c};
+	put(d, bytes, raw ? 1 : tdm_utf8_put(bytes, c), i);
+}
+
 // The whole text without its escapes; nothing when it has none.
 static void undo_escapes(struct decoder *d) {
-	size_t word_end = 0, before = d->out->len, before_at = d->at ? d->at->len : 0;
-	bool any = false, fold = false, raw, ascii = tdm_utf8_is_ascii(d->text, d->n);
+	size_t before = d->out->len, before_at = d->at ? d->at->len : 0;
+	struct plain p = {0};
+	bool any = false, raw, ascii = tdm_utf8_is_ascii(d->text, d->n);
 	if (ascii && !any_escape(d))
 		return;
-	for (size_t i = 0; i < d->n;) {
+	for (size_t i = 0, step; i < d->n; i += step) {
 		uint32_t c = 0;
-		char bytes[4];
-		size_t step = read_escape(d->text + i, &c, &raw);
-		if (!ascii && i >= word_end)
-			fold = mixed_word(d, i, &word_end);
-		if (i == word_end)
-			word_end++;
+		step = read_escape(d->text + i, &c, &raw);
+		if (!ascii && i >= p.word)
+			p.fold = mixed_word(d, i, &p.word);
+		if (i == p.word)
+			p.word++;
 		any = any || step;
-		if (step && raw) {
-			bytes[0] = (char)c;
-			put(d, bytes, 1, i);
-		} else if (step) {
-			put(d, bytes, tdm_utf8_put(bytes, c), i);
-		} else {
-			step = ascii ? put_run(d, i, without_escape(d->text + i)) : put_character(d, i, fold, &any);
-		}
-		i += step;
+		if (step)
+			put_escape(d, i, c, raw);
+		else
+			step = put_plain(d, i, ascii, &p, &any);
 	}
-	if (any) {
+	if (any)
 		put(d, "\n", 1, d->n);
-		return;
-	}
-	take_back(d, before, before_at);
+	else
+		take_back(d, before, before_at);
 }
 
 // --- base 64

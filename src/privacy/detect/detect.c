@@ -153,7 +153,7 @@ static int decode(struct search *s) {
 	if (leaf->encoded) {
 		uint32_t *from = (uint32_t *)(void *)tdm_arena_copy(s->arena, at.data, at.len);
 		s->decoded = (struct tdm_view){tdm_arena_copy(s->arena, text.data, text.len), text.len, from};
-		for (size_t i = 0; from && i < at.len / sizeof *from; i++)
+		for (size_t i = 0; from && leaf->plain.at && i < at.len / sizeof *from; i++)
 			from[i] = (uint32_t)tdm_view_origin(&leaf->plain, from[i]);
 		if (!s->decoded.text || !from)
 			status = tdm_fail(s->error, TDM_ENOMEM, "mask: no memory to undo encodings; nothing was sent");

@@ -16,9 +16,11 @@
 struct vicinity {
 	const struct tdm_scan *scan;
 	size_t first, last; // the words in reach
+	bool any;           // there are some, or a name
+	size_t from, to;    // the words whose rows are known, see rows_near()
 	uint64_t rows[TDM_ENTITY_SETS];
-	bool any, known; // known: rows are those of first and last
 };
+#define STRIDE 8
 #define VICINITY_BEFORE 192 // of an anchor: the longest span, and what lies before it
 #define VICINITY_AFTER 160
 
@@ -44,7 +46,7 @@ static bool in_reach(const struct tdm_word *word, const struct tdm_candidate *c)
 	return before || (word->start >= c->end && word->end <= c->end + AFTER_BYTES);
 }
 
-static void add_rows(uint64_t rows[TDM_ENTITY_SETS], const uint64_t more[TDM_ENTITY_SETS]) {
+static inline void add_rows(uint64_t *restrict rows, const uint64_t *restrict more) {
 	for (int i = 0; i < TDM_ENTITY_SETS; i++)
 		rows[i] |= more[i];
 }
@@ -119,16 +121,26 @@ static void vicinity_move(struct vicinity *v, size_t anchor) {
 		first++;
 	while (last < scan->n_words && scan->words[last].start < anchor + VICINITY_AFTER)
 		last++;
-	if (v->known && first == v->first && last == v->last)
-		return;
-	v->known = true;
 	v->first = first;
 	v->last = last;
-	for (int k = 0; k < TDM_ENTITY_SETS; k++)
-		v->rows[k] = scan->named ? scan->named[k] : 0;
 	v->any = scan->named || first < last;
-	for (size_t i = first; i < last; i++)
-		add_rows(v->rows, scan->words[i].rows);
+}
+
+// Those of the words in reach and of a few around them, so that they stay the same for some anchors: whether a word is
+// near enough is asked again for what is found.
+static const uint64_t *rows_near(struct vicinity *v) {
+	uint64_t all[TDM_ENTITY_SETS] = {0};
+	size_t from = v->first / STRIDE * STRIDE, to = (v->last / STRIDE + 1) * STRIDE;
+	if (from == v->from && to == v->to)
+		return v->rows;
+	v->from = from;
+	v->to = to;
+	if (v->scan->named)
+		add_rows(all, v->scan->named);
+	for (size_t i = from; i < to && i < v->scan->n_words; i++)
+		add_rows(all, v->scan->words[i].rows);
+	memcpy(v->rows, all, sizeof all);
+	return v->rows;
 }
 
 // What speaks best for one number of letters and digits.
@@ -258,20 +270,23 @@ static int tell(const struct look *k, const struct tdm_candidate *c, float score
 	return tdm_beside_card(c, on_beside, &(struct beside){c, k->found, k->arg});
 }
 
+static int weigh(struct look *k, size_t row, enum tdm_check verdict) {
+	struct tdm_candidate *c = &k->c;
+	k->claimed[row] = (uint32_t)c->end;
+	float score = score_of(&k->near, c, verdict, k->hard);
+	return score >= c->entity->threshold ? tell(k, c, score, verdict) : TDM_OK;
+}
+
 // One row that is wanted at the anchor in k->c.
-static int try_row(struct look *k, size_t row) {
+static inline int try_row(struct look *k, size_t row) {
 	struct tdm_candidate *c = &k->c;
 	c->entity = &tdm_entities[row];
 	if (c->anchor <= k->claimed[row])
 		return TDM_OK;
-	if (c->entity->flags & TDM_ENTITY_CONTEXT && !(k->near.any && lists(k->near.rows, c->entity)))
+	if (c->entity->flags & TDM_ENTITY_CONTEXT && !(k->near.any && lists(rows_near(&k->near), c->entity)))
 		return TDM_OK;
 	enum tdm_check verdict = check(c);
-	if (verdict == TDM_CHECK_NONE)
-		return TDM_OK;
-	k->claimed[row] = (uint32_t)c->end;
-	float score = score_of(&k->near, c, verdict, k->hard);
-	return score >= c->entity->threshold ? tell(k, c, score, verdict) : TDM_OK;
+	return verdict == TDM_CHECK_NONE ? TDM_OK : weigh(k, row, verdict);
 }
 
 // A row and those behind it that share its anchor.
@@ -297,7 +312,8 @@ static int try_anchors(struct look *k) {
 
 // --- numbers: wherever digits end
 
-// Rows whose pattern is '#', a bit for each: those that share a pattern are tried by what stands before the last digits.
+// Rows whose pattern is '#', a bit for each: those that share a pattern are tried by what stands before the last
+// digits.
 static struct {
 	uint16_t rows[MAX_OF_DIGITS];
 	size_t n_rows;
@@ -338,7 +354,8 @@ static int try_compact(struct look *k, size_t end) {
 	best.hard = k->hard;
 	best.start = best.end = 0;
 	best.score = 0;
-	tdm_compact_match(&k->c, k->level, k->hard ? TDM_ENTITY_HARD : 0, alone ? NULL : k->near.rows, on_compact, &best);
+	tdm_compact_match(&k->c, k->level, k->hard ? TDM_ENTITY_HARD : 0, alone ? NULL : rows_near(&k->near), on_compact,
+	                  &best);
 	if (best.score <= 0)
 		return TDM_OK;
 	k->c.entity = best.entity;
@@ -364,6 +381,8 @@ static int try_codes(struct look *k, size_t end) {
 	if (letter(text[end]))
 		return joined ? try_compact(k, joined) : TDM_OK;
 	status = try_compact(k, end);
+	if (text[end] && text[end + 1] && !letter(text[end + 1]) && !letter(text[end + 2])) // most often: no letters behind
+		return status;
 	while (apart - end < 2 && tdm_separator(text[apart]))
 		apart++;
 	apart = apart > end ? letters_end(text, apart, 3) : 0;
@@ -407,7 +426,6 @@ static int try_numbers(struct look *k) {
 	const char *text = k->c.text;
 	int status = TDM_OK;
 	k->near.first = k->near.last = 0;
-	k->near.known = false;
 	for (size_t i = 0; i < of_digits.n_rows; i++)
 		if (wanted(k->near.scan, &tdm_entities[of_digits.rows[i]], k->level, k->hard))
 			k->of_digits |= UINT32_C(1) << i;

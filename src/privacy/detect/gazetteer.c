@@ -29,14 +29,17 @@ void tdm_gazetteer_add(uint8_t *blocks, uint32_t n_blocks, enum tdm_list list, u
 		block[(bits & 511) >> 3] |= (uint8_t)(1 << (bits & 7));
 }
 
-unsigned tdm_gazetteer_find(const struct tdm_gazetteer *g, uint64_t lower) {
+static unsigned find(const struct tdm_gazetteer *g, uint64_t lower, unsigned wanted) {
 	unsigned found = 0;
-	if (g->n_blocks == 0)
-		return 0;
 	const uint8_t *block = block_of(g, lower);
 	for (int list = 0; list < TDM_N_LISTS; list++)
-		found |= (unsigned)has(block, lower, (enum tdm_list)list) << list;
+		if (wanted >> list & 1)
+			found |= (unsigned)has(block, lower, (enum tdm_list)list) << list;
 	return found;
+}
+
+unsigned tdm_gazetteer_find(const struct tdm_gazetteer *g, uint64_t lower) {
+	return g->n_blocks ? find(g, lower, ~0u) : 0;
 }
 
 uint64_t tdm_gazetteer_pair(uint64_t lower, uint64_t next) {
@@ -120,22 +123,37 @@ static bool has_owner(const char *text, const struct tdm_term *t) {
 	       (text[t->end - 2] == '\'' || (n > 5 && (unsigned char)text[t->end - 2] == 0x99));
 }
 
+static unsigned lists_of(const struct tdm_gazetteer *g, const char *text, const struct tdm_term *t) {
+	unsigned found = tdm_gazetteer_find(g, t->lower);
+	if (has_owner(text, t))
+		found |= tdm_gazetteer_find(g, without_owner(text, t));
+	if (!(found >> TDM_LIST_WORD & 1) && is_form(g, text, t))
+		found |= 1u << TDM_LIST_WORD;
+	return found;
+}
+
+#define KNOWN 512 // words whose lists are remembered: most words of a text stand there more than once
+
 void tdm_gazetteer_mark(const struct tdm_gazetteer *g, const char *text, struct tdm_term *terms, size_t n) {
 	const unsigned pairs = 1 << TDM_LIST_CITY | 1 << TDM_LIST_COUNTRY | 1 << TDM_LIST_FIRM;
+	struct {
+		uint64_t lower;
+		unsigned lists;
+	} known[KNOWN] = {{0}};
 	for (size_t i = 0; i < n && g->n_blocks; i++)
 		terms[i].lists = 0;
 	for (size_t i = 0; i < n && g->n_blocks; i++) {
 		struct tdm_term *t = &terms[i];
+		size_t at = tdm_term_mix(t->lower) % KNOWN;
 		if (t->letters == 0)
 			continue;
-		unsigned found = tdm_gazetteer_find(g, t->lower);
-		if (has_owner(text, t))
-			found |= tdm_gazetteer_find(g, without_owner(text, t));
-		if (!(found >> TDM_LIST_WORD & 1) && is_form(g, text, t))
-			found |= 1u << TDM_LIST_WORD;
-		t->lists |= (uint8_t)found;
+		if (known[at].lower != t->lower) {
+			known[at].lower = t->lower;
+			known[at].lists = lists_of(g, text, t);
+		}
+		t->lists |= (uint8_t)known[at].lists;
 		if (i + 1 < n && terms[i + 1].letters) {
-			unsigned both = tdm_gazetteer_find(g, tdm_gazetteer_pair(t->lower, terms[i + 1].lower)) & pairs;
+			unsigned both = find(g, tdm_gazetteer_pair(t->lower, terms[i + 1].lower), pairs);
 			t->lists |= (uint8_t)both;
 			terms[i + 1].lists |= (uint8_t)both;
 		}

@@ -14,15 +14,19 @@ static bool letter(char c) {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+static bool joint(char c) {
+	return c == '.' || c == ',' || c == '/' || c == ':' || c == '-';
+}
+
 // Whether the digits of text[start..end) are a number of their own: no part of a decimal, a date, a code.
 static bool on_its_own(const char *t, size_t start, size_t end) {
 	char before = start > 0 ? t[start - 1] : 0;
 	if (letter(before) || before == '_' || letter(t[end]) || t[end] == '_' || t[end] == '%')
 		return false;
-	bool joined = before && strchr(".,/:-", before) && start > 1 && digit(t[start - 2]);
+	bool joined = joint(before) && start > 1 && digit(t[start - 2]);
 	if (joined && !(start > 2 && letter(t[start - 3]))) // but "cvv2:123"
 		return false;
-	return !(t[end] && strchr(".,/:-", t[end]) && digit(t[end + 1]));
+	return !(joint(t[end]) && digit(t[end + 1]));
 }
 
 struct group {
@@ -92,10 +96,14 @@ static size_t expiry_at(const char *t, size_t start) {
 	return whole && on_its_own(t, start, i) ? i : 0;
 }
 
+static bool of_expiry(char c) {
+	return digit(c) || c == ' ' || c == '/' || c == '-';
+}
+
 // The anchor ends behind the year.
 enum tdm_check tdm_check_expiry(struct tdm_candidate *c) {
 	size_t end = c->anchor - 1, start = end;
-	while (start > 0 && end - start < 9 && c->text[start - 1] && strchr("0123456789 /-", c->text[start - 1]))
+	while (start > 0 && end - start < 9 && of_expiry(c->text[start - 1]))
 		start--;
 	for (; start < end; start++) {
 		bool first = digit(c->text[start]) && (start == 0 || !digit(c->text[start - 1]));

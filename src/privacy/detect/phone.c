@@ -71,7 +71,7 @@ static bool letter(char c) {
 static size_t extension_end(const char *t, size_t end) {
 	static const char *const words[] = {"extension", "ext",     "extn", "poste", "durchwahl",
 	                                    "interno",   "toestel", "x",    "#"};
-	if (!letter(t[end]) && !(t[end] && strchr(", #", t[end])))
+	if (!letter(t[end]) && t[end] != ',' && t[end] != ' ' && t[end] != '#')
 		return end;
 	size_t at = end + (t[end] == ',');
 	at += t[at] == ' ';

@@ -33,6 +33,7 @@ TDM_LIBRARY(lib, TDM_SO_hs, CALLS);
 
 struct word {
 	char text[64];
+	size_t n;
 	uint64_t rows[TDM_ENTITY_SETS];
 };
 
@@ -83,12 +84,13 @@ static bool add_pattern(struct patterns *p, const char *text, unsigned flags, un
 
 static struct word *find_word(struct tdm_scanner *s, const char *text, size_t n) {
 	for (size_t i = 0; i < s->n_words; i++)
-		if (strlen(s->words[i].text) == n && memcmp(s->words[i].text, text, n) == 0)
+		if (s->words[i].n == n && memcmp(s->words[i].text, text, n) == 0)
 			return &s->words[i];
 	if (s->n_words == MAX_PATTERNS || n >= sizeof s->words[0].text)
 		return NULL;
 	struct word *word = &s->words[s->n_words++];
 	memcpy(word->text, text, n);
+	word->n = n;
 	return word;
 }
 
@@ -299,7 +301,7 @@ static bool letter_at(const struct visit *v, size_t i) {
 
 static int on_word(struct visit *v, const struct word *word, size_t end) {
 	struct tdm_scan *out = v->out;
-	size_t start = end - strlen(word->text);
+	size_t start = end - word->n;
 	if ((start > 0 && letter_at(v, start - 1)) || letter_at(v, end))
 		return 0;
 	if (!grow((void **)&out->words, out->n_words, &out->cap_words, sizeof *out->words))
@@ -334,31 +336,33 @@ static int on_match(unsigned id, unsigned long long from, unsigned long long to,
 	return 0;
 }
 
-static void *copy_of(const void *items, size_t bytes) {
-	void *out = bytes ? malloc(bytes) : NULL;
-	return out ? memcpy(out, items, bytes) : NULL;
+static bool copy_list(const void *from, size_t n, size_t item_bytes, void **to, size_t *n_to, size_t *cap) {
+	*n_to = 0;
+	if (n > *cap) {
+		void *new = realloc(*to, n * item_bytes);
+		if (!new)
+			return false;
+		*to = new;
+		*cap = n;
+	}
+	if (n)
+		memcpy(*to, from, n * item_bytes);
+	*n_to = n;
+	return true;
 }
 
+// Into lists that may have room already.
 static bool copy_scan(const struct tdm_scan *from, struct tdm_scan *to) {
-	*to = (struct tdm_scan){.n_anchors = from->n_anchors,
-	                        .cap_anchors = from->n_anchors,
-	                        .n_words = from->n_words,
-	                        .cap_words = from->n_words,
-	                        .n_own = from->n_own,
-	                        .cap_own = from->n_own};
-	to->anchors = copy_of(from->anchors, from->n_anchors * sizeof *to->anchors);
-	to->words = copy_of(from->words, from->n_words * sizeof *to->words);
-	to->own = copy_of(from->own, from->n_own * sizeof *to->own);
-	if ((to->anchors || !to->n_anchors) && (to->words || !to->n_words) && (to->own || !to->n_own))
-		return true;
-	tdm_scan_release(to);
-	return false;
+	return copy_list(from->anchors, from->n_anchors, sizeof *to->anchors, (void **)&to->anchors, &to->n_anchors,
+	                 &to->cap_anchors) &&
+	       copy_list(from->words, from->n_words, sizeof *to->words, (void **)&to->words, &to->n_words,
+	                 &to->cap_words) &&
+	       copy_list(from->own, from->n_own, sizeof *to->own, (void **)&to->own, &to->n_own, &to->cap_own);
 }
 
 // What was found is remembered as long as it is small.
 static void remember(struct room *r, const struct tdm_scan *found, size_t n, const uint8_t hash[TDM_SHA256_BYTES]) {
 	size_t most = MAX_KNOWN;
-	tdm_scan_release(&r->found);
 	r->n = 0;
 	if (found->n_anchors > most || found->n_words > most || found->n_own > most || !copy_scan(found, &r->found))
 		return;
@@ -389,7 +393,9 @@ int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct t
 	if (!room)
 		return tdm_fail(err, TDM_ENOMEM, "recognisers: no memory to scan %zu bytes", n);
 	int status = TDM_OK;
-	if (!hashed || !knows(room, n, hash) || !copy_scan(&room->found, out)) {
+	bool known = hashed && knows(room, n, hash) && copy_scan(&room->found, out);
+	if (!known) {
+		tdm_scan_release(out);
 		status = scan_text(s, room->scratch, text, n, out, err);
 		if (status == TDM_OK && hashed)
 			remember(room, out, n, hash);

@@ -166,22 +166,30 @@ void tdm_tagger_path(const float (*scores)[TDM_N_TAGS], size_t n, const float (*
 		tags[i] = (uint8_t)last;
 }
 
-typedef int8_t bytes16 __attribute__((vector_size(16)));
-typedef int16_t shorts16 __attribute__((vector_size(32)));
+typedef int8_t bytes8 __attribute__((vector_size(8)));
+typedef int16_t shorts8 __attribute__((vector_size(16)));
+
+static void fetch_weights(const struct tdm_tagger *t, const uint64_t *features, int n) {
+	for (int k = 0; k < n; k++)
+		__builtin_prefetch(t->weights + tdm_tagger_slot(t->log2_slots, features[k]));
+}
 
 // Sums of the weights of all features for the 17 tags of one word.
 static void sum_weights(const struct tdm_tagger *t, const uint64_t *features, int n, int sums[TDM_N_TAGS]) {
-	shorts16 sum = {0};
+	shorts8 low = {0}, high = {0};
 	int last = 0;
 	for (int k = 0; k < n; k++) {
 		const int8_t *w = t->weights + tdm_tagger_slot(t->log2_slots, features[k]);
-		bytes16 part;
-		memcpy(&part, w, sizeof part);
-		sum += __builtin_convertvector(part, shorts16);
+		bytes8 part[2];
+		memcpy(part, w, sizeof part);
+		low += __builtin_convertvector(part[0], shorts8);
+		high += __builtin_convertvector(part[1], shorts8);
 		last += w[16];
 	}
-	for (int i = 0; i < 16; i++)
-		sums[i] = sum[i];
+	for (int i = 0; i < 8; i++) {
+		sums[i] = low[i];
+		sums[i + 8] = high[i];
+	}
 	sums[16] = last;
 }
 
@@ -275,13 +283,19 @@ static bool is_foreign(const struct tdm_terms *terms) {
 
 static int find_in_sentence(struct finder *f, const struct tdm_term *terms, size_t n) {
 	const struct tdm_tagger *t = f->tagger;
-	uint64_t features[TDM_TAGGER_FEATURES];
-	int sums[TDM_N_TAGS];
+	uint64_t features[2][TDM_TAGGER_FEATURES]; // of a word, and of the next one, whose weights are on their way
+	int n_features[2], sums[TDM_N_TAGS];
 	bool heading = is_heading(terms, n);
 	for (size_t i = 0; i < n; i++)
 		tdm_facts_read(f->text, &terms[i], &f->facts[i]);
+	n_features[0] = tdm_features_of(f->facts, n, 0, features[0]);
 	for (size_t i = 0; i < n; i++) {
-		sum_weights(t, features, tdm_features_of(f->facts, n, i, features), sums);
+		size_t now = i % 2, next = !now;
+		if (i + 1 < n) {
+			n_features[next] = tdm_features_of(f->facts, n, i + 1, features[next]);
+			fetch_weights(t, features[next], n_features[next]);
+		}
+		sum_weights(t, features[now], n_features[now], sums);
 		for (int tag = 0; tag < TDM_N_TAGS; tag++)
 			f->scores[i][tag] = t->scale * (float)sums[tag] + t->bias[tag];
 		f->scores[i][TDM_TAG_O] += f->bias * share_of_bias(&terms[i], heading, f->foreign);
