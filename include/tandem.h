@@ -115,12 +115,18 @@ void tdm_seq_close(struct tdm_seq *s);
 // The same tokens, shared until one of the two writes; no rows.
 int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error *err);
 void tdm_seq_use(struct tdm_seq *s, const struct tdm_adapter *a); // NULL: none; a change empties the sequence
+// To the embeddings of its first n tokens, vectors [n][width] are added: they outlive it and its forks. Empties the
+// sequence, which is not remembered then. NULL: nothing is added any more.
+void tdm_seq_add(struct tdm_seq *s, const float *vectors, int n);
 int tdm_seq_length(const struct tdm_seq *s);
 void tdm_seq_rewind(struct tdm_seq *s, int length); // keeps the first `length` tokens; no rows
 // Appends n tokens in one go. wanted: a flag for each token; NULL = logits for the last one. Error: TDM_ECONTEXT,
 // TDM_EVALUE, TDM_EGONE, TDM_ENOMEM; then the sequence is as before and has no rows.
 int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const tdm_flag *cancelled,
                  struct tdm_error *err);
+// The same without logits: out [n][width] gets the hidden state of each token, the last layer after the final norm.
+int tdm_seq_states(struct tdm_seq *s, const int32_t *tokens, int n, float *out, const tdm_flag *cancelled,
+                   struct tdm_error *err);
 // Starts again with n tokens, logits for the last. What the engine has computed for an earlier sequence of the tenant
 // (NULL: of nobody's) and adapter is taken over in steps of 16 tokens (*reused, may be NULL), and this sequence is
 // remembered likewise. Errors as tdm_seq_eval, but the sequence is empty then.

@@ -7,7 +7,7 @@ extern const struct tdm_command tdm_command_ask, tdm_command_chat, tdm_command_m
     tdm_command_quantize, tdm_command_perplexity, tdm_command_bench, tdm_command_ledger, tdm_command_certify,
     tdm_command_certify_front, tdm_command_replay, tdm_command_scan, tdm_command_mask, tdm_command_unmask,
     tdm_command_leaks, tdm_command_certify_leak, tdm_command_index;
-extern const struct tdm_command tdm_command_fit_tagger;
+extern const struct tdm_command tdm_command_fit_tagger, tdm_command_fit_states;
 
 // one line each
 // clang-format off
@@ -38,6 +38,7 @@ const struct tdm_command *const tdm_commands[] = {
     &tdm_command_fit,
     &tdm_command_fit_router,
     &tdm_command_fit_tagger,
+    &tdm_command_fit_states,
     &tdm_command_quantize,
     &tdm_command_index,
     &tdm_command_perplexity,

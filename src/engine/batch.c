@@ -59,7 +59,11 @@ static void take_rows(struct pass *pass, struct tdm_request *r, int limit) {
 		                        .n_layers = s->n_layers};
 		if (r->tree)
 			place_in_tree(row, r->tree, s->n_held, at);
-		if (r->wanted ? r->wanted[at] != 0 : at == r->n - 1) {
+		if (row->position < s->n_added)
+			row->added = s->added + (size_t)row->position * (size_t)s->engine->info.width;
+		if (r->states) {
+			row->hidden = r->states + (size_t)at * (size_t)s->engine->info.width;
+		} else if (r->wanted ? r->wanted[at] != 0 : at == r->n - 1) {
 			row->logits = s->logits + (size_t)r->n_rows * tdm_row_floats(s->engine->info.n_vocab);
 			row->hidden = s->hidden + (size_t)r->n_rows++ * tdm_row_floats(s->engine->info.width);
 		}

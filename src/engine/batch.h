@@ -23,6 +23,7 @@ struct tdm_request {
 	const struct tdm_tree *tree; // NULL: the tokens follow each other
 	const int32_t *tokens;
 	const uint8_t *wanted; // one for each token, or NULL: the last
+	float *states; // [n][width]: the hidden state of each token goes here, and no row is written; NULL: it does not
 	const atomic_bool *cancelled;
 	bool is_prompt;        // of a new answer, whose first token somebody waits for
 	int n, n_done, n_rows; // tokens; those whose pass is over; rows written
@@ -73,6 +74,8 @@ struct tdm_seq {
 	bool is_new;                       // no answer has begun: its next evaluation is a prompt
 	struct tdm_tree *tree;             // NULL: none is open
 	const struct tdm_adapter *adapter; // NULL: none
+	const float *added;                // to the embeddings of the first n_added tokens; NULL: nothing
+	int n_added;
 	int cap_rows;
 	float *logits, *hidden; // [cap_rows][padded n_vocab], [cap_rows][padded width]
 };

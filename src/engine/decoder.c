@@ -126,6 +126,8 @@ static void embed(struct tdm_decoder *d, const void *what, int row) {
 	tdm_matrix_row(&d->w->embedding, rows[row].token, x);
 	if (d->w->shape.family->traits & TDM_SCALED_EMBEDDING)
 		tdm_rows_scale(x, sqrtf((float)width), width);
+	for (int i = 0; rows[row].added && i < width; i++)
+		x[i] += rows[row].added[i];
 }
 
 // From what one half of a layer computed to what the next one reads.
@@ -191,18 +193,19 @@ static int depth_of(const struct tdm_decoder *d, const struct tdm_row *row) {
 	return row->n_layers ? row->n_layers : d->w->shape.n_layers;
 }
 
-// Logits of the rows that have come to their end after so many layers. d->y is lost.
+// States and logits of the rows that have come to their end after so many layers. d->y is lost.
 static void finish(struct tdm_decoder *d, const struct tdm_row *rows, int n, int depth) {
 	const struct tdm_shape *s = &d->w->shape;
 	float *out[TDM_MAX_ROWS];
 	int n_wanted = 0;
 	for (int i = 0; i < n; i++) {
-		if (!rows[i].logits || depth_of(d, &rows[i]) != depth)
+		if (!rows[i].hidden || depth_of(d, &rows[i]) != depth)
 			continue;
 		float *y = d->y + (size_t)n_wanted * d->width;
 		d->w->kernels->normalize(d->x + (size_t)i * d->width, d->w->output_norm, s->width, s->epsilon, y);
-		memcpy(rows[i].hidden, y, d->width * sizeof *y);
-		out[n_wanted++] = rows[i].logits;
+		memcpy(rows[i].hidden, y, (size_t)s->width * sizeof *y);
+		if (rows[i].logits)
+			out[n_wanted++] = rows[i].logits;
 	}
 	if (n_wanted)
 		tdm_decoder_multiply_to(d, d->y, d->width, n_wanted, &d->w->output, out);

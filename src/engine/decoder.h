@@ -16,7 +16,9 @@ struct tdm_row {
 	int n_layers;                      // only so many of the first layers, then the head; 0: all
 	int n_keys;                        // of the sequence that it sees; 0: those up to its own
 	const struct tdm_adapter *adapter; // NULL: none
-	float *logits, *hidden;            // NULL, or room for n_vocab and width, each padded to a multiple of 32
+	const float *added;                // to its embedding, width floats; NULL: nothing
+	float *logits;                     // NULL, or room for n_vocab, padded to a multiple of 32; then hidden too
+	float *hidden;                     // NULL, or room for width
 };
 
 struct tdm_decoder; // buffers of one pass; one pass at a time

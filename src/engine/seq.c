@@ -123,6 +123,8 @@ int tdm_seq_fork(const struct tdm_seq *s, struct tdm_seq **out, struct tdm_error
 	fork->is_new = s->is_new;
 	fork->root = s->root;
 	fork->adapter = s->adapter;
+	fork->added = s->added;
+	fork->n_added = s->n_added;
 	fork->n_layers = s->n_layers;
 	fork->n_known = s->n_known;
 	*out = fork;
@@ -151,6 +153,13 @@ void tdm_seq_use(struct tdm_seq *s, const struct tdm_adapter *a) {
 	tdm_seq_rewind(s, 0);
 	s->root = 0;
 	s->adapter = a;
+}
+
+void tdm_seq_add(struct tdm_seq *s, const float *vectors, int n) {
+	tdm_seq_rewind(s, 0);
+	s->root = 0;
+	s->added = vectors;
+	s->n_added = vectors ? n : 0;
 }
 
 int tdm_seq_length(const struct tdm_seq *s) {
@@ -236,8 +245,10 @@ static int piece_of(const struct tdm_seq *s, int n) {
 	return s->engine->cache.window && n > PIECE_TOKENS ? PIECE_TOKENS : n;
 }
 
-// Computes the next n of its tokens. The rows wanted follow the sequence's rows; what is computed stays on an error.
-static int compute(struct tdm_seq *s, int n, const uint8_t *wanted, const tdm_flag *cancelled, struct tdm_error *err) {
+// Computes the next n of its tokens. The rows wanted follow the sequence's rows; states (NULL: not wanted) get the
+// hidden state of each token instead; what is computed stays on an error.
+static int compute(struct tdm_seq *s, int n, const uint8_t *wanted, float *states, const tdm_flag *cancelled,
+                   struct tdm_error *err) {
 	static const uint8_t none[PIECE_TOKENS];
 	int here, status = TDM_OK;
 	for (int at = 0; at < n && status == TDM_OK; at += here) {
@@ -247,6 +258,7 @@ static int compute(struct tdm_seq *s, int n, const uint8_t *wanted, const tdm_fl
 		                              .wanted = wanted          ? wanted + at
 		                                        : at + here < n ? none
 		                                                        : NULL,
+		                              .states = states ? states + (size_t)at * (size_t)s->engine->info.width : NULL,
 		                              .cancelled = cancelled,
 		                              .is_prompt = s->is_new && here == n,
 		                              .n = here,
@@ -270,29 +282,40 @@ int tdm_seq_restore(struct tdm_seq *s, const tdm_flag *cancelled, struct tdm_err
 	uint8_t *none = calloc((size_t)n + 1, 1);
 	if (!none)
 		return tdm_fail(err, TDM_ENOMEM, "no memory to compute %d tokens again", n);
-	status = compute(s, n, none, cancelled, err);
+	status = compute(s, n, none, NULL, cancelled, err);
 	free(none);
 	return status;
 }
 
-int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const tdm_flag *cancelled,
-                 struct tdm_error *err) {
+static int append(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, float *states,
+                  const tdm_flag *cancelled, struct tdm_error *err) {
 	tdm_seq_rewind(s, s->length);
 	int length = s->length, status = tdm_seq_check(s, tokens, n, err);
-	if (status == TDM_OK && (!grow_room(s, length + n) || !reserve_rows(s, count_wanted(wanted, n))))
+	int n_rows = states ? 0 : count_wanted(wanted, n);
+	if (status == TDM_OK && (!grow_room(s, length + n) || !reserve_rows(s, n_rows)))
 		status = tdm_fail(err, TDM_ENOMEM, "no memory for %d more tokens of a sequence of %d", n, length);
 	if (status == TDM_OK)
 		status = tdm_seq_restore(s, cancelled, err);
 	if (status != TDM_OK)
 		return status;
 	memcpy(s->tokens + length, tokens, (size_t)n * sizeof *tokens);
-	status = compute(s, n, wanted, cancelled, err);
+	status = compute(s, n, wanted, states, cancelled, err);
 	s->length = s->n_held;
 	if (status != TDM_OK)
 		tdm_seq_rewind(s, length);
 	else
 		s->is_new = false;
 	return status;
+}
+
+int tdm_seq_eval(struct tdm_seq *s, const int32_t *tokens, int n, const uint8_t *wanted, const tdm_flag *cancelled,
+                 struct tdm_error *err) {
+	return append(s, tokens, n, wanted, NULL, cancelled, err);
+}
+
+int tdm_seq_states(struct tdm_seq *s, const int32_t *tokens, int n, float *out, const tdm_flag *cancelled,
+                   struct tdm_error *err) {
+	return append(s, tokens, n, NULL, out, cancelled, err);
 }
 
 // The tokens but for a last few, then these together with what the tail gives: all the time before is there for the
@@ -318,7 +341,7 @@ int tdm_seq_prompt_and(struct tdm_seq *s, const char *tenant, const int32_t *tok
                        const tdm_flag *cancelled, int *reused, struct tdm_error *err) {
 	tdm_seq_rewind(s, 0);
 	s->is_new = true;
-	s->root = s->n_layers ? 0 : tdm_prefix_root(tenant, s->adapter ? s->adapter->id : 0);
+	s->root = s->n_layers || s->added ? 0 : tdm_prefix_root(tenant, s->adapter ? s->adapter->id : 0);
 	int status = tdm_seq_check(s, tokens, n, err);
 	if (status != TDM_OK)
 		return status;

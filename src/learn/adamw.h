@@ -1,6 +1,7 @@
 // AdamW: from gradients to new parameters (Loshchilov and Hutter 2019), with warm-up, cosine schedule and clipping.
 #pragma once
 #include "learn/net.h"
+#include "learn/rows.h"
 
 struct tdm_adamw {
 	double lr, min_lr; // highest and last learning rate
@@ -12,6 +13,8 @@ struct tdm_adamw {
 };
 
 double tdm_adamw_lr(const struct tdm_adamw *o, int64_t step); // step counts from 1
-// Updates the parameters first..last-1 of the blocks. norm: of the whole gradient.
+// Of one step, without decay. norm: of the whole gradient.
+struct tdm_adamw_rates tdm_adamw_rates_at(const struct tdm_adamw *o, double norm, int64_t step);
+// Updates the parameters first..last-1 of the blocks.
 void tdm_adamw_step(const struct tdm_adamw *o, const struct tdm_shape *shape, float *params, float *m, float *v,
                     const float *gradient, size_t first, size_t last, double norm, int64_t step);

@@ -25,7 +25,7 @@ int tdm_checkpoint_write(const struct tdm_checkpoint *c, const struct tdm_shape 
 	memcpy(h.magic, MAGIC, sizeof(MAGIC));
 	h.shape = *shape;
 	h.at = c->at;
-	h.n_params = tdm_shape_n_params(shape);
+	h.n_params = c->n_params;
 	h.curve_bytes = c->curve->len;
 	size_t n = bytes_of(&h), block = (size_t)h.n_params * sizeof(float);
 	char *data = malloc(n), *p = data;
@@ -46,13 +46,13 @@ int tdm_checkpoint_write(const struct tdm_checkpoint *c, const struct tdm_shape 
 	return status;
 }
 
-static int check(const struct tdm_mapping *file, const struct tdm_shape *shape, struct header *h, const char *path,
-                 struct tdm_error *err) {
+static int check(const struct tdm_checkpoint *c, const struct tdm_mapping *file, const struct tdm_shape *shape,
+                 struct header *h, const char *path, struct tdm_error *err) {
 	uint8_t hash[TDM_SHA256_BYTES];
 	if (file->n < sizeof(*h) + TDM_SHA256_BYTES || memcmp(file->data, MAGIC, sizeof(MAGIC)))
 		return tdm_fail(err, TDM_EFORMAT, "%s: not a checkpoint of this program", path);
 	memcpy(h, file->data, sizeof(*h));
-	if (memcmp(&h->shape, shape, sizeof(*shape)) || h->n_params != tdm_shape_n_params(shape))
+	if (memcmp(&h->shape, shape, sizeof(*shape)) || h->n_params != c->n_params)
 		return tdm_fail(err, TDM_EFORMAT, "%s: checkpoint of another shape (width %d, %d layers, vocabulary %d)", path,
 		                h->shape.width, h->shape.n_layers, h->shape.n_vocab);
 	if (h->curve_bytes > file->n || bytes_of(h) != file->n)
@@ -71,7 +71,7 @@ int tdm_checkpoint_read(struct tdm_checkpoint *c, const struct tdm_shape *shape,
 	int status = tdm_map_open(path, &file, err);
 	if (status)
 		return status;
-	status = check(&file, shape, &h, path, err);
+	status = check(c, &file, shape, &h, path, err);
 	if (!status) {
 		size_t block = (size_t)h.n_params * sizeof(float);
 		const char *p = (const char *)file.data + sizeof(h);

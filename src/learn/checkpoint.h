@@ -15,6 +15,7 @@ struct tdm_progress_of_training {
 
 struct tdm_checkpoint {
 	struct tdm_progress_of_training at;
+	size_t n_params;
 	float *params, *m, *v;   // [n_params], the caller's
 	struct tdm_bytes *curve; // the curve file's text so far
 };

@@ -222,6 +222,8 @@ int tdm_pass_forward(struct tdm_pass *pass, const struct tdm_batch *b, struct td
 	if (status)
 		return status;
 	tdm_embed_forward(pass->layers[0].x, b->tokens, w.embedding, b->n, s->width);
+	if (pass->added)
+		tdm_rows()->add(pass->layers[0].x, pass->added, (size_t)b->n * (size_t)s->width);
 	for (int layer = 0; layer < s->n_layers; layer++) {
 		bool last = layer == s->n_layers - 1;
 		attend_forward(pass, layer, b);
@@ -286,4 +288,5 @@ void tdm_pass_backward(struct tdm_pass *pass, const struct tdm_batch *b, float *
 		attend_backward(pass, layer, b, gradient);
 	}
 	tdm_embed_backward(g.embedding, b->tokens, k->dx, b->n, s->width);
+	pass->input_gradient = k->dx;
 }

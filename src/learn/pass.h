@@ -30,8 +30,10 @@ struct tdm_pass {
 	struct tdm_gemm_space space; // its bf16 may be set after init
 	float *memory;
 	size_t n_memory;
-	float *logits; // [n_rows, n_vocab] after forward; backward reads the gradient of the loss from here
-	float *final;  // [n_rows, width]: before the head, after the final norm
+	float *logits;               // [n_rows, n_vocab] after forward; backward reads the gradient of the loss from here
+	float *final;                // [n_rows, width]: before the head, after the final norm
+	const float *added;          // [n, width]: to the embeddings; NULL: nothing
+	const float *input_gradient; // [n, width] after backward: of the embeddings and what is added to them
 	struct tdm_pass_layer *layers;
 	struct tdm_pass_work *work;
 };

@@ -179,7 +179,8 @@ static int open_trainer(struct run *r) {
 
 static struct tdm_checkpoint checkpoint_of(struct run *r) {
 	struct tdm_trainer *t = &r->trainer;
-	return (struct tdm_checkpoint){.at = r->at, .params = t->net.params, .m = t->m, .v = t->v, .curve = &r->curve};
+	return (struct tdm_checkpoint){
+	    .at = r->at, .n_params = t->net.n_params, .params = t->net.params, .m = t->m, .v = t->v, .curve = &r->curve};
 }
 
 static int open_state(struct run *r) {

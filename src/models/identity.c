@@ -24,6 +24,7 @@ static const struct {
     {"adapter", FILE_OF_MODEL},
     {"weights", FILE_OF_MODEL},
     {"file", FILE_OF_MODEL},
+    {"projection", FILE_OF_MODEL},
     {"url", MODEL},
     {"model", MODEL},
     {"answers", MODEL},

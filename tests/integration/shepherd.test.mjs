@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
-import { chatStream, startTandem, streamedText, user, withoutPair as skip } from './lib.mjs';
+import { chatStream, startTandem, streamedText, tandem, tempDir, user, weights, withoutPair as skip, writeTemp } from './lib.mjs';
 import { jsonAnswer, startUpstream, wholeStream } from './upstream.mjs';
 
 const question = 'Sort ascending: 5 1 8 3 6 2 9 4 7';
@@ -169,4 +169,47 @@ test('F small model down: the large one writes its points', async () => {
   assert.equal(a.status, 200);
   assert.ok(a.text.startsWith(`1. Hens\n${plan}\n\n2. Ducks`));
   assert.deepEqual(a.warnings, [['model_out', 'down']]);
+});
+
+test('states: a projection is fitted, the large model reads and the small one writes; zeros are the small one alone', { skip }, async () => {
+  const dir = tempDir(), at = (name) => path.join(dir, name);
+  const fit = (name, ...more) => tandem(['fit-states', '--small', weights('small'), '--large', weights('large'), '--data', at('data.jsonl'),
+    '--valid', at('data.jsonl'), '--out', at(name), '--hidden', '32', '--batch-tokens', '512', ...more]);
+  assert.equal(tandem(['gym', '--split', 'train', '--seed', '5', '--n', '200', '--out', at('data.jsonl')]).status, 0);
+  for (const done of [fit('zero.gguf', '--steps', '1', '--lr', '0'),
+    fit('some.gguf', '--steps', '20', '--lr', '0.05', '--warmup', '1', '--layers', '3', '--checkpoint', at('state'))]) {
+    assert.equal(done.status, 0, done.stderr);
+    assert.match(done.stderr, /states\.valid step=0 states=no loss=\d\.\d+ exact=0\.\d+ answers=\d+/);
+  }
+  const made = await startTandem(`
+models:
+  small: {kind: local, path: "embedded:small", cache_type: f32, price: {in: 0.1, out: 0.4}}
+  large: {kind: local, path: "embedded:large", cache_type: f32, price: {in: 2.5, out: 10}}
+  zero: {kind: shepherd, small: small, large: large, part: states, projection: "${at('zero.gguf')}"}
+  some: {kind: shepherd, small: small, large: large, part: states, projection: "${at('some.gguf')}"}
+`);
+  for (const temperature of [0, 0.9]) {
+    const [small, zero] = await Promise.all(['small', 'zero']
+      .map((model) => ask(model, { to: made, text: question, temperature, seed: 4, max_tokens: 60 })));
+    assert.equal(zero.text, small.text);
+    assert.equal(zero.json.usage.completion_tokens, small.json.usage.completion_tokens);
+  }
+  const some = await ask('some', { to: made, text: question, temperature: 0, max_tokens: 60 });
+  assert.deepEqual(some.calls.map((c) => [c.model, c.purpose, c.status]), [['large', 'states', 'ok'], ['small', 'answer', 'ok']]);
+  assert.equal(some.calls[0].completion_tokens, 0);
+  assert.equal(some.calls[0].prompt_tokens, some.json.usage.prompt_tokens);
+  assert.ok(Math.abs(some.calls[0].cost - some.calls[0].prompt_tokens * 2.5e-6) < 1e-12);
+  assert.equal(some.rows[0].choice, 'states');
+  assert.match(some.rows[0].detail, /^large read \d+ tokens; large wrote 0 tokens \(none wanted\), share 0\.000; cost \S+, large alone \S+$/);
+  const { events } = await chatStream(made, { model: 'some', messages: user(question), temperature: 0, max_tokens: 60, tandem: { trace: true } });
+  assert.equal(streamedText(events), some.text);
+  for (const e of events) for (const c of e.choices ?? []) if (c.delta?.content) assert.equal(e.tandem.author, 'small');
+  await made.stop();
+  const swapped = tandem(['ask', '--model', 'herd', '--config', writeTemp('swapped.yaml', `models:
+  small: {kind: local, path: "embedded:small"}
+  large: {kind: local, path: "embedded:large"}
+  herd: {kind: shepherd, small: large, large: small, part: states, projection: "${at('some.gguf')}"}
+`), 'Hello']);
+  assert.notEqual(swapped.status, 0);
+  assert.match(swapped.stderr + swapped.stdout, /some\.gguf was made for another model than large: for the weights sha256:\w+, not sha256:\w+/);
 });

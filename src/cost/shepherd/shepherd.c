@@ -1,22 +1,24 @@
 // shepherd: the large model writes a part of the answer, its beginning, a sketch or its skeleton, and the small one
-// writes the rest.
+// writes the rest; or it only reads the question, and the small one writes with what it made of it.
 //
 // The rule it protects: the large model is asked for as much as was planned and no more. A gate may say that no help is
 // needed; how much is asked for is a share of the answer's expected length, a number of tokens, or what a predictor
 // finds worth its price. A hint of no tokens is the small model alone, one as long as the answer the large one alone.
 //
-// Here are the kind's row, the gate and the plan; hint.c has the beginning, points.c sketch and skeleton. A new part: a
-// row in `parts`, a choice.
+// Here are the kind's row, the gate and the plan; hint.c has the beginning, points.c sketch and skeleton, states.c the
+// states. A new part: a row in `parts`, a choice.
 #include "cost/shepherd/shepherd.h"
 #include "base/clock.h"
 #include "cost/kinds.h"
 #include "models/gate.h"
+#include "models/local/local.h"
+#include "models/local/projection.h"
 #include "models/promise.h"
 #include "models/sources.h"
 #include <stdio.h>
 
-const char *const tdm_part_names[] = {"prefix", "sketch", "skeleton"};
-static int (*const parts[])(struct tdm_herd *h) = {tdm_herd_prefix, tdm_herd_points, tdm_herd_points};
+const char *const tdm_part_names[] = {"prefix", "sketch", "skeleton", "states"};
+static int (*const parts[])(struct tdm_herd *h) = {tdm_herd_prefix, tdm_herd_points, tdm_herd_points, tdm_herd_states};
 
 // --- what all parts share
 
@@ -209,6 +211,8 @@ static int predict(struct tdm_herd *h) {
 
 static int plan(struct tdm_herd *h) {
 	const struct tdm_shepherd_options *o = &h->c->o;
+	if (o->part == TDM_PART_STATES)
+		return TDM_OK;
 	h->expected = h->has_draft ? h->draft.result.completion_tokens : o->expected;
 	if (h->c->predictor)
 		return predict(h);
@@ -238,7 +242,9 @@ static void record(const struct tdm_herd *h) {
 	double cost = tdm_record_cost(h->run->record) - h->cost_before;
 	double alone = ((double)h->prompt_tokens * price.in + (double)h->written * price.out) / 1e6;
 	char wanted[80] = "";
-	if (h->wanted == TDM_WHOLE_ANSWER)
+	if (c->o.part == TDM_PART_STATES)
+		snprintf(wanted, sizeof wanted, "none wanted");
+	else if (h->wanted == TDM_WHOLE_ANSWER)
 		snprintf(wanted, sizeof wanted, "all wanted");
 	else if (c->predictor)
 		snprintf(wanted, sizeof wanted, "%lld wanted, right with %.3f", (long long)h->wanted, h->quality);
@@ -253,9 +259,13 @@ static void record(const struct tdm_herd *h) {
 
 // --- one request
 
-// Words that a form, a raw prompt or calls are made of cannot be divided between two models.
-static bool is_divisible(const struct tdm_request *request) {
-	return !tdm_wants_tools(request) && !request->form && !request->raw;
+// Words that a form, a raw prompt or calls are made of cannot be divided between two models. With states the small one
+// writes them all.
+static bool is_divisible(const struct tdm_herd *h) {
+	const struct tdm_request *request = h->request;
+	if (h->c->o.part == TDM_PART_STATES)
+		return !tdm_wants_tools(request) && !(request->raw && request->raw->echo);
+	return h->wanted == 0 || (!tdm_wants_tools(request) && !request->form && !request->raw);
 }
 
 static int answer(struct tdm_herd *h) {
@@ -267,7 +277,7 @@ static int answer(struct tdm_herd *h) {
 		return status;
 	if (alone)
 		return tdm_herd_alone(h, h->c->small);
-	if (is_divisible(h->request) || h->wanted == 0)
+	if (is_divisible(h))
 		return parts[h->c->o.part](h);
 	h->why = "not divisible";
 	return tdm_herd_alone(h, h->c->large);
@@ -280,7 +290,7 @@ static void finish(struct tdm_herd *h) {
 	r->prompt_tokens = h->prompt_tokens;
 	r->completion_tokens = h->written;
 	r->served = both ? h->c->model.name : b ? b->name : a ? a->name : r->served;
-	if (b)
+	if (b && h->c->o.part != TDM_PART_STATES)
 		r->mean_logprob = (double)NAN;
 	if (h->seam.stop) {
 		r->finish = TDM_FINISH_STOP;
@@ -377,11 +387,29 @@ static int read_predictor(const struct tdm_build *b, struct tdm_shepherd *c) {
 	return read_hints(b, c);
 }
 
+static int read_projection(const struct tdm_build *b, struct tdm_shepherd *c) {
+	bool is_states = c->o.part == TDM_PART_STATES;
+	if (is_states != (c->o.projection != NULL))
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: part: states and projection come together: a file of tandem fit-states", b->where);
+	int status = is_states ? tdm_projection_open(b, c->o.projection, c->small, c->large, &c->projection) : TDM_OK;
+	if (status || !is_states)
+		return status;
+	struct tdm_engine *small = tdm_local_engine(c->small), *large = tdm_local_engine(c->large);
+	bool is_same = tdm_vocab_id(tdm_engine_vocab(small)) == tdm_vocab_id(tdm_engine_vocab(large)) &&
+	               tdm_engine_chat(small) == tdm_engine_chat(large);
+	return is_same ? TDM_OK
+	               : tdm_fail(b->error, TDM_ECONFIG,
+	                          "%s: states need one vocabulary and one chat format, which models %s and %s do not share",
+	                          b->where, c->small->name, c->large->name);
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	static const struct tdm_model_ops ops = {.generate = generate};
 	struct tdm_model *small = tdm_build_role(b, "small"), *large = tdm_build_role(b, "large");
 	const struct tdm_shepherd_options *o = options;
-	unsigned both = o->part == TDM_PART_PREFIX ? TDM_CAN_LOGPROBS : 0;
+	bool has_logprobs = o->part == TDM_PART_PREFIX || o->part == TDM_PART_STATES;
+	unsigned both = has_logprobs ? TDM_CAN_LOGPROBS : 0;
 	unsigned can = TDM_CAN_TEXT | (small->can & large->can & both) | (large->can & TDM_CAN_TOOLS);
 	struct tdm_shepherd *c = tdm_build_model(b, sizeof *c, &ops, can);
 	if (!c)
@@ -394,21 +422,27 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 		return tdm_fail(b->error, TDM_ECONFIG,
 		                "%s: samples are chosen by log-probabilities, which model %s does not give", b->where,
 		                small->name);
-	if (o->samples > 1 && o->part == TDM_PART_PREFIX)
+	if (o->samples > 1 && has_logprobs)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: samples belong to part: sketch or skeleton", b->where);
 	int status = read_gate(b, c);
-	return status ? status : read_predictor(b, c);
+	if (!status)
+		status = read_predictor(b, c);
+	return status ? status : read_projection(b, c);
 }
 
 static const struct tdm_role roles[] = {
     {"small", TDM_CAN_TEXT, 1, 1, "writes the rest, and what needs no help"},
-    {"large", TDM_CAN_TEXT, 1, 1, "writes the beginning, the sketch or the skeleton"},
+    {"large", TDM_CAN_TEXT, 1, 1, "writes the beginning, the sketch or the skeleton, or reads the question"},
 };
 
 #define AT(field) offsetof(struct tdm_shepherd_options, field)
 static const struct tdm_option table[] = {
-    {"part", TDM_OPT_CHOICE, AT(part), "prefix", 0, 0, "prefix|sketch|skeleton",
-     "what the large model writes: the beginning, a few sentences that are made paragraphs, or a list of points"},
+    {"part", TDM_OPT_CHOICE, AT(part), "prefix", 0, 0, "prefix|sketch|skeleton|states",
+     "what the large model writes: the beginning, a few sentences that are made paragraphs, or a list of points; "
+     "states: "
+     "nothing, the small one reads its states of the question"},
+    {"projection", TDM_OPT_STRING, AT(projection), NULL, 0, 0, NULL,
+     "file of tandem fit-states for these two models (states)"},
     {"gate", TDM_OPT_CHOICE, AT(gate), "none", 0, 0, "none|linear|logprob|least|margin|entropy|scorer",
      "is help needed? none: always; linear: by the question; the others: by the small model's own answer, as in a "
      "cascade"},
@@ -446,7 +480,7 @@ const struct tdm_kind tdm_kind_shepherd = {
     .family = TDM_STRATEGY,
     .goal = TDM_GOAL_COST,
     .leaf = "A1b",
-    .source = "arXiv 2601.22132, 2501.09367, 2307.15337",
+    .source = "arXiv 2601.22132, 2501.09367, 2307.15337, 2402.16844",
     .roles = roles,
     .n_roles = TDM_COUNT(roles),
     .options = table,

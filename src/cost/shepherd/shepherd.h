@@ -1,17 +1,17 @@
-// Shepherd, inside: what shepherd.c (the settings, the gate, the plan), hint.c (a beginning that is continued) and
-// points.c (points that are written apart) share.
+// Shepherd, inside: what shepherd.c (the settings, the gate, the plan), hint.c (a beginning that is continued),
+// points.c (points that are written apart) and states.c (a prompt that is read for another) share.
 #pragma once
 #include "cost/cascade/cascade.h"
 #include "models/predict/router.h"
 
 struct tdm_shepherd_options {
 	int part, gate, continues;
-	const char *weights, *predictor;
+	const char *weights, *predictor, *projection;
 	const struct tdm_value *threshold, *hints;
 	double share, good, willingness_to_pay, temperature;
 	int64_t tokens, expected, parallel, samples, points, wait_ms;
 };
-enum { TDM_PART_PREFIX, TDM_PART_SKETCH, TDM_PART_SKELETON };
+enum { TDM_PART_PREFIX, TDM_PART_SKETCH, TDM_PART_SKELETON, TDM_PART_STATES };
 enum { TDM_CONTINUES_AUTO, TDM_CONTINUES_YES, TDM_CONTINUES_NO };
 extern const char *const tdm_part_names[];
 
@@ -21,9 +21,10 @@ struct tdm_shepherd {
 	struct tdm_model model;
 	struct tdm_shepherd_options o;
 	struct tdm_model *small, *large;
-	const struct tdm_gate *gate;  // of the small one's own answer; NULL: none, or one of the question
-	struct tdm_linear *scorer;    // of a question or an answer; NULL: the gate needs none
-	struct tdm_router *predictor; // NULL: `share` or `tokens` say how long a hint is
+	const struct tdm_gate *gate;             // of the small one's own answer; NULL: none, or one of the question
+	struct tdm_linear *scorer;               // of a question or an answer; NULL: the gate needs none
+	const struct tdm_projection *projection; // of part: states
+	struct tdm_router *predictor;            // NULL: `share` or `tokens` say how long a hint is
 	int64_t hints[TDM_ROUTER_MODELS];
 	double threshold;
 };
@@ -58,12 +59,13 @@ struct tdm_herd { // one request
 	const char *choice, *why;           // for the record; why: NULL = as planned
 	bool one_is_out;                    // one of the two has failed: nobody takes over from the other one
 	const struct tdm_model *authors[2]; // that wrote something: the last two
-	char detail[64];                    // of points
+	char detail[64];                    // of points and states
 	double cost_before;
 };
 
 int tdm_herd_prefix(struct tdm_herd *h);
 int tdm_herd_points(struct tdm_herd *h);
+int tdm_herd_states(struct tdm_herd *h);
 // One model alone, with the request as it came; if it fails before a word, the other one.
 int tdm_herd_alone(struct tdm_herd *h, struct tdm_model *m);
 // Does what the objective's max_cost leaves pay for so many calls of m?

@@ -177,6 +177,31 @@ static int session_prompt(struct tdm_session *s, struct tdm_run *run, const stru
 	return prompt_silently(of(s), run, rq, tail);
 }
 
+int tdm_local_states(struct tdm_session *session, struct tdm_run *run, const struct tdm_request *rq, float **states) {
+	struct local_session *s = of(session);
+	struct prompt prompt = {0};
+	*states = NULL;
+	int status = tdm_spend_check(run, session->model, rq);
+	if (status)
+		return status;
+	tdm_run_saw(run, session->model, rq);
+	status = render(s->local, run, rq, &prompt);
+	if (status)
+		return status;
+	*states = malloc((size_t)prompt.n * (size_t)session->width * sizeof **states);
+	if (!*states)
+		return tdm_fail(&run->error, TDM_ENOMEM, "model %s: no memory for the states of %d tokens",
+		                session->model->name, prompt.n);
+	tdm_seq_rewind(s->seq, 0);
+	session->prompt_tokens = prompt.n;
+	session->cached_tokens = 0;
+	return tdm_seq_states(s->seq, prompt.tokens, prompt.n, *states, run->cancelled, &run->error);
+}
+
+void tdm_local_add(struct tdm_session *s, const float *vectors, int n) {
+	tdm_seq_add(of(s)->seq, vectors, n);
+}
+
 static int session_eval(struct tdm_session *s, struct tdm_run *run, const int32_t *tokens, const int *parents, int n) {
 	int status = tdm_run_check(run);
 	if (status)

@@ -21,3 +21,4 @@ int tdm_test_defer(void);
 int tdm_test_climb(void);
 int tdm_test_checks(void);
 int tdm_test_shepherd(void);
+int tdm_test_states(void);

@@ -12,6 +12,7 @@ int tdm_test_batch(void);
 int tdm_test_prefix(void);
 int tdm_test_branch(void);
 int tdm_test_shallow(void);
+int tdm_test_added(void);
 int tdm_test_window(void);
 int tdm_test_adapter(void);
 int tdm_test_families(void);

@@ -293,15 +293,22 @@ static void whole_net(void **state) {
 	add_random(&rng, &w.batch, 9, 5);
 	add_random(&rng, &w.batch, 2, 1);
 	add_random(&rng, &w.batch, 12, 1);
-	float *gradient = tdm_floats(w.net.n_params);
+	size_t n_added = (size_t)w.batch.n * (size_t)SMALL.width;
+	float *gradient = tdm_floats(w.net.n_params), *added = tdm_floats(n_added), *of_added = tdm_floats(n_added);
+	fill(&rng, added, n_added, 0.35);
+	w.pass.added = added;
 	loss_gradient(&w, gradient);
+	memcpy(of_added, w.pass.input_gradient, n_added * sizeof *added);
 	struct probe p = {whole_value, &w, 4e-2f};
 	for (size_t i = 0; i < tdm_shape_n_tensors(&SMALL); i++) {
 		struct tdm_net_tensor t;
 		tdm_shape_tensor(&SMALL, i, &t);
 		check(&p, t.name, w.net.params + t.offset, gradient + t.offset, t.n, t.n > 100 ? 7 : 1, 4e-3);
 	}
+	check(&p, "added", added, of_added, n_added, 7, 4e-3);
 	free(gradient);
+	free(added);
+	free(of_added);
 	close_whole(&w);
 }
 

@@ -7,3 +7,4 @@ int tdm_test_fit(void);
 int tdm_test_fit_probe(void);
 int tdm_test_router_fit(void);
 int tdm_test_fit_tagger(void);
+int tdm_test_fit_states(void);

@@ -232,7 +232,7 @@ static void exported_file_is_the_net(void **state) {
 	float *params = tdm_floats(net.n_params), *m = tdm_floats(net.n_params), *v = tdm_floats(net.n_params);
 	struct tdm_bytes curve;
 	tdm_bytes_init(&curve, 1 << 20);
-	struct tdm_checkpoint c = {.params = params, .m = m, .v = v, .curve = &curve};
+	struct tdm_checkpoint c = {.n_params = net.n_params, .params = params, .m = m, .v = v, .curve = &curve};
 	struct tdm_error err = {0};
 	if (tdm_checkpoint_read(&c, &net.shape, at("a.state"), &err))
 		fail_msg("%s", err.text);
