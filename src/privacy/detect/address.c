@@ -208,8 +208,14 @@ static bool ip6_run(struct tdm_candidate *c) {
 	return true;
 }
 
+// "list[::2]": a part of a list in a program.
+static bool is_slice(const struct tdm_candidate *c) {
+	const char *t = c->text;
+	return c->start > 1 && t[c->start - 1] == '[' && (alnum(t[c->start - 2]) || strchr("_)]\"'", t[c->start - 2]));
+}
+
 enum tdm_check tdm_check_ip6(struct tdm_candidate *c) {
-	if (!ip6_run(c) || c->end - c->start < 3 || alnum(c->text[c->end]))
+	if (!ip6_run(c) || is_slice(c) || c->end - c->start < 3 || alnum(c->text[c->end]))
 		return TDM_CHECK_NONE;
 	if (!ip6_valid(c->text + c->start, c->end - c->start))
 		return TDM_CHECK_NONE;

@@ -103,10 +103,10 @@ static size_t name_end(const char *t, size_t start) {
 	return i;
 }
 
-// A call, a path or a part behind the name.
+// A call, a path, a part or a definition behind the name.
 static bool of_a_program(const char *behind) {
 	bool joins = (*behind == '.' || *behind == ':') && alnum(behind[1]);
-	return joins || (*behind && strchr("(/@{[", *behind));
+	return joins || (*behind && strchr("(/@{[", *behind)) || (*behind == ' ' && (behind[1] == ':' || behind[1] == '='));
 }
 
 // "@name" that is no mark of a programming language and no part of an address.
@@ -164,6 +164,14 @@ enum tdm_check tdm_check_user_name(struct tdm_candidate *c) {
 }
 
 // The part behind /home/, /Users/ or \Users\ is somebody's name.
+// "https://host/home/page"; files have paths too.
+static bool in_address(const struct tdm_candidate *c) {
+	size_t i = c->anchor;
+	while (i > 0 && c->anchor - i < 200 && (unsigned char)c->text[i - 1] > ' ' && !strchr("\"'(<`", c->text[i - 1]))
+		i--;
+	return !strncasecmp(c->text + i, "http://", 7) || !strncasecmp(c->text + i, "https://", 8);
+}
+
 enum tdm_check tdm_check_path(struct tdm_candidate *c) {
 	static const char *const nobody[] = {"shared",   "public", "default", "user",    "username",  "runner",    "you",
 	                                     "yourname", "ubuntu", "node",    "app",     "admin",     "root",      "guest",
@@ -174,7 +182,8 @@ enum tdm_check tdm_check_path(struct tdm_candidate *c) {
 		c->start++;
 	c->end = name_end(c->text, c->start);
 	n = c->end - c->start;
-	return n >= 2 && n <= 40 && !listed(nobody, c->text + c->start, n) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
+	bool named = n >= 2 && n <= 40 && !listed(nobody, c->text + c->start, n);
+	return named && !in_address(c) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }
 
 // --- devices and places

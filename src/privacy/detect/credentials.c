@@ -198,9 +198,17 @@ enum tdm_check tdm_check_header(struct tdm_candidate *c) {
 	return (named || random) && !stands_for_another(c->text + c->start, n) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }
 
-// The anchor ends behind the colon of "-u name:"; the option belongs to a program that asks over the network.
-enum tdm_check tdm_check_user_option(struct tdm_candidate *c) {
+// Whether a line of text, up to the option, is of a program that asks over the network.
+static bool asks_over_net(const char *text, size_t line, size_t option) {
 	static const char *const programs[] = {"curl", "wget", "http", NULL};
+	for (size_t k = 0; programs[k]; k++)
+		if (holds(text, line, option, programs[k]))
+			return true;
+	return false;
+}
+
+// The anchor ends behind the colon of "-u name:", which is no "-u https://host".
+enum tdm_check tdm_check_user_option(struct tdm_candidate *c) {
 	size_t i = c->anchor - 1, line;
 	while (i > 0 && (unsigned char)c->text[i - 1] > ' ' && !strchr("\"'=", c->text[i - 1]))
 		i--;
@@ -210,11 +218,10 @@ enum tdm_check tdm_check_user_option(struct tdm_candidate *c) {
 	c->end = c->anchor;
 	while (c->end < c->n && (unsigned char)c->text[c->end] > ' ' && !strchr("\"'`", c->text[c->end]))
 		c->end++;
-	bool any = false;
-	for (size_t k = 0; programs[k]; k++)
-		any = any || holds(c->text, line, i, programs[k]);
-	bool more = c->end > c->anchor && !stands_for_another(c->text + c->anchor, c->end - c->anchor);
-	return any && more ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
+	const char *password = c->text + c->anchor;
+	bool more =
+	    c->end > c->anchor && strncmp(password, "//", 2) != 0 && !stands_for_another(password, c->end - c->anchor);
+	return more && asks_over_net(c->text, line, i) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }
 
 enum tdm_check tdm_check_environment(struct tdm_candidate *c) {

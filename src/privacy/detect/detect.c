@@ -269,6 +269,14 @@ static size_t join(struct tdm_find *items, size_t n) {
 	return kept;
 }
 
+static bool stays(const struct tdm_find *find) {
+	bool letters = true;
+	for (size_t i = 0; letters && i < find->n_folded; i++)
+		letters = find->folded[i] >= 'a' && find->folded[i] <= 'z';
+	return find->stay || find->entity->flags & TDM_ENTITY_STAY || (find->entity->flags & TDM_ENTITY_WORD && letters) ||
+	       find->entity == tdm_entity_deny;
+}
+
 static int protect_value(struct search *s, const struct tdm_view *folded, struct tdm_find *find) {
 	size_t start = tdm_view_find(folded, find->start), end = tdm_view_find(folded, find->end);
 	find->n_folded = end - start;
@@ -280,7 +288,7 @@ static int protect_value(struct search *s, const struct tdm_view *folded, struct
 	                                     : NULL;
 	if (known) // one number, one name, however it is written
 		find->entity = known;
-	if (find->stay || find->entity->flags & TDM_ENTITY_STAY || find->entity == tdm_entity_deny)
+	if (stays(find))
 		return TDM_OK;
 	if (s->protect->n > TDM_MAX_VALUES)
 		return tdm_fail(s->error, TDM_EGUARD, "mask: more than %d private values in one conversation; nothing was sent",

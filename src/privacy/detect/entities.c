@@ -15,6 +15,7 @@
 #define CASELESS TDM_ENTITY_CASELESS
 #define KEEP TDM_ENTITY_KEEP
 #define STAY TDM_ENTITY_STAY
+#define WORD TDM_ENTITY_WORD
 #define PASSPORT_WORDS "passport travel|document passeport reisepass pass pasaporte passaporto paspoort"
 #define DRIVER_WORDS "driver driver's driving licence license dl dmv"
 #define VAT_WORDS                                                                                                      \
@@ -164,11 +165,12 @@ const struct tdm_entity tdm_entities[] = {
     ROW("MAC", "MAC", 2, CASELESS, .50f, MAC_PATTERN, tdm_check_mac, "mac ethernet"),
     ROW("POSITION", "POSITION", 2, CASELESS, .50f, "#.", tdm_check_position,
         "gps location coordinates latitude longitude"),
-    ROW("USERNAME", "USERNAME", 2, CASELESS, .50f, "@[a-z0-9_]{2}", tdm_check_handle,
+    ROW("USERNAME", "USERNAME", 2, CASELESS | WORD, .50f, "@[a-z0-9_]{2}", tdm_check_handle,
         "username user login handle account"),
-    ROW("USERNAME", "USERNAME", 2, CASELESS, .50f, USER_PATTERN, tdm_check_user_name,
+    ROW("USERNAME", "USERNAME", 2, CASELESS | WORD, .50f, USER_PATTERN, tdm_check_user_name,
         "username user login handle account"),
-    ROW("FILE_PATH", "USERNAME", 2, 0, .50f, "(?:/home/|[/\\\\]Users[/\\\\]{1,2})[A-Za-z0-9_]", tdm_check_path, NULL),
+    ROW("FILE_PATH", "USERNAME", 2, WORD, .50f, "(?:/home/|[/\\\\]Users[/\\\\]{1,2})[A-Za-z0-9_]", tdm_check_path,
+        NULL),
     ROW("DOB", "DOB", 2, CONTEXT, .50f, DATE_PATTERN, tdm_check_numeric_date, BIRTH_WORDS),
     ROW("DATE", "DATE", 3, STAY, .50f, NULL, tdm_check_numeric_date, NULL),
     ROW("DOB", "DOB", 2, CONTEXT | CASELESS, .50f, MONTH_PATTERN, tdm_check_named_date, BIRTH_WORDS),

@@ -76,6 +76,7 @@ enum tdm_entity_flag {
 	TDM_ENTITY_STAY = 16,     // not searched for elsewhere in the conversation
 	TDM_ENTITY_CASELESS = 32, // the pattern ignores the case of ASCII letters
 	TDM_ENTITY_KEEP = 128,    // a wrong check digit says nothing: there are numbers without one
+	TDM_ENTITY_WORD = 256,    // not searched for elsewhere where it is of letters alone: it may be any word
 };
 
 struct tdm_entity {

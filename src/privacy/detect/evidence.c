@@ -190,11 +190,25 @@ static bool is_list(const struct tdm_candidate *c) {
 	return k->separator == ' ' && groups > 2 && longest <= (c->entity->bare ? 2 : 3) && 2 * small > groups;
 }
 
-// "1958-1968"
-static bool is_years(const struct tdm_candidate *c) {
-	const char *last = c->compact.text + TDM_COMPACT_BYTES - 4, *first = last - 4;
-	bool two_fours = c->compact.at[TDM_COMPACT_BYTES - 8] == c->start && (c->compact.starts & 0xff) == 0x88;
-	return two_fours && (*last == '1' || !strncmp(last, "20", 2)) && (*first == '1' || !strncmp(first, "20", 2));
+static int two_digits(const char *s) {
+	return (s[0] - '0') * 10 + s[1] - '0';
+}
+
+static bool is_year(const char *s) {
+	return *s == '1' || two_digits(s) == 20;
+}
+
+// "1958-1968", "2017-01-29", "29.1.2017" with its zeros: the starts of the groups, from the end.
+static bool is_date(const struct tdm_candidate *c) {
+	const char *s = c->compact.text + TDM_COMPACT_BYTES - 8;
+	unsigned starts = (unsigned)c->compact.starts & 0xff;
+	if (c->compact.n < 8 || c->compact.at[TDM_COMPACT_BYTES - 8] != c->start)
+		return false;
+	if (starts == 0x88)
+		return is_year(s) && is_year(s + 4);
+	int month = two_digits(starts == 0x8a ? s + 4 : s + 2), day = two_digits(starts == 0x8a ? s + 6 : s);
+	bool ordered = month <= 12 && day <= 31, turned = starts == 0xa8 && day <= 12 && month <= 31;
+	return (starts == 0x8a || starts == 0xa8) && is_year(starts == 0x8a ? s : s + 4) && (ordered || turned);
 }
 
 static bool in_context(struct choice *best, const struct tdm_candidate *c) {
@@ -224,7 +238,7 @@ static float score_number(const struct tdm_candidate *c, enum tdm_check verdict,
 static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdict, bool embedded) {
 	struct choice *best = arg;
 	bool one_group = c->compact.groups == 1 && !c->entity->bare;
-	bool alone = only_digits(&c->compact) && (one_group || is_list(c) || is_years(c));
+	bool alone = only_digits(&c->compact) && (one_group || is_list(c) || is_date(c));
 	bool needed = embedded || alone || c->entity->flags & TDM_ENTITY_CONTEXT;
 	bool context = in_context(best, c), off = best->near->scan->off && lists(best->near->scan->off, c->entity);
 	float score = score_number(c, verdict, context ? worth_of_words(best->near->scan, c->entity) : 0, needed);

@@ -285,7 +285,14 @@ enum tdm_check tdm_check_phone(struct tdm_candidate *c) {
 
 #define MOST_BARE 14
 
+// "2026-01-28"
+static bool is_date(const struct tdm_number *d) {
+	const uint8_t *s = d->digit;
+	return (d->starts & 0xff) == 0x8a && d->n >= 8 && ((s[7] == 2 && s[6] == 0) || (s[7] == 1 && s[6] == 9)) &&
+	       s[3] <= 1 && s[1] <= 3;
+}
+
 enum tdm_check tdm_check_bare_phone(struct tdm_candidate *c) {
 	int n = tdm_number_groups(&c->number, MOST_BARE);
-	return n >= 7 ? span(c, n, TDM_CHECK_ABSTAIN) : TDM_CHECK_NONE;
+	return n >= 7 && !is_date(&c->number) ? span(c, n, TDM_CHECK_ABSTAIN) : TDM_CHECK_NONE;
 }
