@@ -5,9 +5,10 @@
 // (front.h) the cheapest certified policy that promises the wanted quality ranks the arms, found from the objective
 // alone and never from the text; the first arm that is not dropped answers, and if that is not the policy's own choice
 // the receipt says `uncertified` and why. A policy whose promise was withdrawn is passed by. Without any that promises
-// enough the model in role `fallback` answers, or nobody: it fails closed. Without a front the order of the arms, or
-// their price, is the policy, and nothing is promised. A request that is drawn to be explored, so that the outcomes of
-// other arms stay known, goes to one that fits, each equally likely; never one that wishes a quality, or is strict.
+// enough the model in role `fallback` answers, or nobody: it fails closed. Without a front the order of the arms,
+// their price or their risk is the policy, and nothing is promised. A request that is drawn to be explored, so that the
+// outcomes of other arms stay known, goes to one that fits, each equally likely; never one that wishes a quality, or is
+// strict.
 //
 // What an arm can promise is read from its tree: nothing leaves, or everything that leaves passes a mask (a mask works
 // at the level of the objective when that is higher than its own); every source is behind a guard. The cost is an upper
@@ -29,9 +30,9 @@ enum { MOST_TRUST = 1 };                                  // trust that a guard 
 struct options {
 	int prefer;
 	const char *front, *signer;
-	double quality, audit, explore;
+	double quality, audit, explore, risk;
 };
-enum { BY_ORDER, BY_COST };
+enum { BY_ORDER, BY_COST, BY_RISK };
 
 struct choose {
 	struct tdm_model model;
@@ -81,20 +82,24 @@ static double estimate(const struct tdm_model *m, const struct tdm_request *requ
 struct view {                                   // of the arms that a request sees; the last one is the fallback
 	const char *dropped[MOST_ARMS + 1];         // because; NULL: it may answer
 	double cost[MOST_ARMS + 1];                 // at most
+	double risk[MOST_ARMS + 1];                 // of a leak; NaN = not estimated
 	size_t n_private, n_trusted, n_paid, n_fit; // that can call wanted tools and meet privacy; also trust; cost; all
 	double least_cost;                          // of those that meet privacy and trust
+	double least_risk;                          // of those that were dropped for it
 	struct tdm_front_view expected;
 	bool has_expected, is_late; // is_late: no arm keeps the wished latency, and none was dropped for it
 };
 
 // The first condition that the arm does not meet.
 static const char *failing(const struct choose *c, size_t arm, const struct tdm_model *m, const struct tdm_objective *o,
-                           const struct tdm_request *request, double cost) {
+                           const struct tdm_request *request, double cost, double risk) {
 	double slow_ms = c->front && arm < c->n ? c->front->arms[arm].slow_ms : (double)NAN;
 	if (tdm_wants_tools(request) && !(m->can & TDM_CAN_TOOLS))
 		return "tools";
 	if (!meets_privacy(m, o))
 		return "privacy";
+	if (risk > c->o.risk)
+		return "risk";
 	if (!meets_trust(m, o))
 		return "trust";
 	if (cost > o->max_cost)
@@ -118,27 +123,46 @@ static void forgive_latency(const struct choose *c, const struct tdm_objective *
 		}
 }
 
-static void look(const struct choose *c, const struct tdm_objective *o, const struct tdm_request *request,
-                 struct view *v) {
-	*v = (struct view){.least_cost = INFINITY};
+static bool is_but(const char *dropped, const char *reason) {
+	return !dropped || strcmp(dropped, reason) != 0;
+}
+
+// An arm that fails a condition meets those that are asked before.
+static void count_arm(struct view *v, size_t i, bool is_arm) {
+	const char *why = v->dropped[i];
+	bool is_private = is_but(why, "tools") && is_but(why, "privacy") && is_but(why, "risk");
+	bool is_trusted = is_private && is_but(why, "trust");
+	v->n_private += is_private;
+	v->n_trusted += is_trusted;
+	v->n_paid += is_trusted && (!why || is_over_latency(why));
+	v->n_fit += !why && is_arm;
+	if (is_trusted)
+		v->least_cost = fmin(v->least_cost, v->cost[i]);
+	if (!is_but(why, "risk"))
+		v->least_risk = fmin(v->least_risk, v->risk[i]);
+}
+
+static void look(const struct choose *c, struct tdm_run *run, const struct tdm_request *request, struct view *v) {
+	const struct tdm_objective *o = &run->objective;
+	bool estimates = c->o.risk < 1 || c->o.prefer == BY_RISK;
+	*v = (struct view){.least_cost = INFINITY, .least_risk = INFINITY};
 	for (size_t i = 0; i < c->n + (c->fallback != NULL); i++) {
-		const struct tdm_model *m = i < c->n ? c->arms[i] : c->fallback;
+		struct tdm_model *m = i < c->n ? c->arms[i] : c->fallback;
 		v->cost[i] = estimate(m, request);
-		const char *why = v->dropped[i] = failing(c, i, m, o, request, v->cost[i]);
-		bool is_private = !why || (strcmp(why, "tools") != 0 && strcmp(why, "privacy") != 0);
-		bool is_trusted = is_private && (!why || strcmp(why, "trust") != 0);
-		v->n_private += is_private;
-		v->n_trusted += is_trusted;
-		v->n_paid += is_trusted && (!why || is_over_latency(why));
-		v->n_fit += !why && i < c->n;
-		if (is_trusted)
-			v->least_cost = fmin(v->least_cost, v->cost[i]);
+		v->risk[i] = estimates ? tdm_leak_risk(m, run, request) : (double)NAN;
+		v->dropped[i] = failing(c, i, m, o, request, v->cost[i], v->risk[i]);
+		count_arm(v, i, i < c->n);
 	}
 	forgive_latency(c, o, v);
 }
 
 static int refuse(const struct choose *c, struct tdm_run *run, const struct view *v) {
 	const struct tdm_objective *o = &run->objective;
+	if (v->n_private == 0 && v->least_risk <= 1)
+		return tdm_fail(&run->error, TDM_EPRIVACY,
+		                "%s: every model to choose from would let a private value leave with a probability of %.2f or "
+		                "more, by estimate, and %.2f is allowed (risk)",
+		                c->model.name, v->least_risk, c->o.risk);
 	if (v->n_private == 0)
 		return tdm_fail(
 		    &run->error, TDM_EPRIVACY,
@@ -206,9 +230,10 @@ static int expect(const struct choose *c, struct tdm_run *run, const struct tdm_
 }
 
 static void order_by_settings(const struct choose *c, const struct view *v, struct turn *t) {
+	const double *by = c->o.prefer == BY_RISK ? v->risk : v->cost;
 	for (int i = 0; i < (int)c->n; i++) {
 		int at = i;
-		for (; at > 0 && c->o.prefer == BY_COST && v->cost[i] < v->cost[t->order[at - 1]]; at--)
+		for (; at > 0 && c->o.prefer != BY_ORDER && by[i] < by[t->order[at - 1]]; at--)
 			t->order[at] = t->order[at - 1];
 		t->order[at] = i;
 	}
@@ -279,6 +304,8 @@ static void put_arm(struct tdm_bytes *b, const struct tdm_model *m, const struct
 			tdm_bytes_printf(b, " %.3g ms", v->expected.ms[i]);
 	}
 	tdm_bytes_printf(b, " at most %.3g", v->cost[i]);
+	if (!isnan(v->risk[i]))
+		tdm_bytes_printf(b, " risk %.3g", v->risk[i]);
 	if (v->dropped[i])
 		tdm_bytes_join(b, ", dropped: ", v->dropped[i], "");
 }
@@ -388,7 +415,7 @@ static int generate(struct tdm_model *m, struct tdm_run *run, const struct tdm_r
 	const struct choose *c = (const struct choose *)m;
 	struct view v;
 	struct turn t;
-	look(c, &run->objective, request, &v);
+	look(c, run, request, &v);
 	if (!v.n_fit && !(c->fallback && !v.dropped[c->n]))
 		return refuse(c, run, &v);
 	int status = rank(c, run, request, &v, &t);
@@ -476,8 +503,9 @@ static const struct tdm_role roles[] = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct tdm_option table[] = {
-    {"prefer", TDM_OPT_CHOICE, AT(prefer), "order", 0, 0, "order|cheapest",
-     "which of the arms that fit: the first listed, or the cheapest by estimate; a front decides instead"},
+    {"prefer", TDM_OPT_CHOICE, AT(prefer), "order", 0, 0, "order|cheapest|safest",
+     "which of the arms that fit: the first listed, the cheapest by estimate, or the one with the least risk; a front "
+     "decides instead"},
     {"front", TDM_OPT_STRING, AT(front), NULL, 0, 0, NULL,
      "file of policies, made by tandem certify-front, with its certificates beside it"},
     {"quality", TDM_OPT_NUMBER, AT(quality), "0", 0, 1, NULL,
@@ -490,6 +518,8 @@ static const struct tdm_option table[] = {
      "share of the requests without a wished quality that go to any arm that fits, under no promise, so that the "
      "ledger "
      "knows what the others would answer"},
+    {"risk", TDM_OPT_NUMBER, AT(risk), "1", 0, 1, NULL,
+     "how likely an arm may be, by the estimate of its masks, to let a private value leave in clear; 1 = any"},
 };
 
 const struct tdm_kind tdm_kind_choose = {

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/value.h"
 #include "cli/texts.h"
+#include "privacy/mask/risk.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,8 @@ struct options {
 #define AT(field) offsetof(struct options, field)
 static const struct tdm_option options[] = {
     {"levels", TDM_OPT_LIST, AT(levels), "3,2,1", 0, 0, NULL,
-     "settings in the order of testing, the strictest first: LEVEL, or LEVEL:BIAS of the tagger"},
+     "settings in the order of testing, the strictest first: LEVEL, LEVEL:BIAS of the tagger, LEVEL@RISK or "
+     "LEVEL:BIAS@RISK: what is likelier than that to leak is not sent"},
     {"types", TDM_OPT_LIST, AT(types), NULL, 0, 0, NULL, "only spans with these labels are private; absent: all"},
     {"epsilon", TDM_OPT_NUMBER, AT(epsilon), "0.05", 1e-9, 1, NULL, "share of leaking documents that is promised"},
     {"delta", TDM_OPT_NUMBER, AT(delta), "0.05", 1e-9, 1, NULL, "how often such a promise may be wrong"},
@@ -49,7 +51,8 @@ struct table {
 	size_t n_bare;              // without a private span: left out
 };
 struct outcome {                   // of one setting
-	const char *level;             // with its bias, if it has one
+	const char *level;             // with its bias and its risk, if it has them
+	int64_t kept;                  // documents that are not sent
 	int64_t n, leaks, spans, lost; // documents, those that leak; spans, those not wholly hidden
 	int64_t words, over;           // words outside of spans, those hidden
 	double upper;
@@ -208,52 +211,73 @@ static void count_words(const struct document *d, const struct tdm_finds *finds,
 	}
 }
 
-static int look_at(const struct tdm_detector *detector, int level, const struct document *d, struct outcome *o,
-                   struct tdm_error *err) {
+struct setting {
+	struct tdm_detector detector; // of the same scanner and weights as the others
+	int level;
+	float risk; // above it nothing is sent
+};
+
+static int look_at(const struct setting *s, const struct document *d, struct outcome *o, struct tdm_error *err) {
 	struct tdm_arena arena;
 	struct tdm_text text = {d->text, d->n};
 	struct tdm_finds finds = {0};
 	struct tdm_dictionary protect = {0};
 	tdm_arena_init(&arena, (size_t)4 << 30);
-	int status = tdm_detect(detector, &arena, &text, 1, level, &finds, &protect, err);
+	double risk = 0;
+	int status = tdm_detect(&s->detector, &arena, &text, 1, s->level, &finds, &protect, err);
+	if (status == TDM_OK && s->risk < 1)
+		status = tdm_risk_estimate(&s->detector, &arena, &text, 1, s->level, &finds, &risk, err);
 	int64_t before = o->lost;
-	for (size_t i = 0; status == TDM_OK && i < d->n_spans; i++) {
+	bool is_sent = status == TDM_OK && risk <= s->risk;
+	for (size_t i = 0; is_sent && i < d->n_spans; i++) {
 		o->spans++;
 		o->lost += is_lost(d, &d->spans[i], &finds);
 	}
 	o->n++;
+	o->kept += !is_sent;
 	o->leaks += o->lost > before;
-	if (status == TDM_OK)
+	if (is_sent)
 		count_words(d, &finds, o);
 	tdm_arena_release(&arena);
 	return status;
 }
 
-// "3" or "3:-4.5".
-static int read_setting(const struct tdm_command_call *call, const char *text, struct tdm_detector *detector,
-                        int *level) {
+// What stands behind a mark; false: no number does.
+static bool read_number(const char **at, char mark, float *out) {
+	char *end;
+	if (**at != mark)
+		return true;
+	const char *from = *at + 1;
+	*out = strtof(from, &end);
+	*at = end;
+	return end > from;
+}
+
+// "3", "3:-4.5", "3@0.1" or "3:-4.5@0.1".
+static int read_setting(const struct tdm_command_call *call, const char *text, struct setting *s) {
 	const struct options *o = call->options;
-	char *end = NULL;
-	detector->bias = (float)o->look.bias;
-	*level = text[0] - '0';
-	if (text[0] && text[1] == ':')
-		detector->bias = strtof(text + 2, &end);
-	if (*level < 1 || *level > 3 || (text[1] && (!end || end == text + 2 || *end)))
+	const char *at = text + (*text != 0);
+	s->detector.bias = (float)o->look.bias;
+	s->risk = 1;
+	s->level = text[0] - '0';
+	if (s->level < 1 || s->level > 3 || !read_number(&at, ':', &s->detector.bias) || !read_number(&at, '@', &s->risk) ||
+	    *at)
 		return tdm_fail(call->error, TDM_EVALUE,
-		                "tandem certify leak: --levels: \"%.20s\", expected 1, 2 or 3, or 3:-4", text);
+		                "tandem certify leak: --levels: \"%.20s\", expected 1, 2 or 3, or 3:-4, 3@0.1, 3:-4@0.1", text);
 	return TDM_OK;
 }
 
-static int test(const struct tdm_command_call *call, const struct table *t, struct tdm_detector *detector,
+static int test(const struct tdm_command_call *call, const struct table *t, const struct tdm_detector *detector,
                 struct outcome *o) {
 	const struct options *opt = call->options;
 	const struct document *d = (const struct document *)(const void *)t->documents.data;
 	size_t n = t->documents.len / sizeof *d;
-	int level, status = read_setting(call, o->level, detector, &level);
+	struct setting s = {.detector = *detector};
+	int status = read_setting(call, o->level, &s);
 	if (status == TDM_OK && !n)
 		status = tdm_fail(call->error, TDM_EVALUE, "tandem certify leak: no document has a private span");
 	for (size_t i = 0; status == TDM_OK && i < n; i++)
-		status = look_at(detector, level, &d[i], o, call->error);
+		status = look_at(&s, &d[i], o, call->error);
 	if (status == TDM_OK)
 		status = tdm_binomial_upper(o->leaks, o->n, opt->delta, &o->upper, call->error);
 	o->holds = status == TDM_OK && o->upper <= opt->epsilon;
@@ -269,11 +293,11 @@ static double share(int64_t part, int64_t whole) {
 static void write_text(struct tdm_bytes *out, const struct options *opt, const struct outcome *o, size_t n,
                        const struct table *t) {
 	size_t held = 0;
-	tdm_bytes_puts(out, "level    documents  leak  share %  at most %  spans lost %  over-mask %  promise\n");
+	tdm_bytes_puts(out, "level    documents  kept  leak  share %  at most %  spans lost %  over-mask %  promise\n");
 	for (size_t i = 0; i < n; i++) {
 		held = o[i].holds ? i + 1 : held;
-		tdm_bytes_printf(out, "%-7s %10" PRId64 " %5" PRId64 " %8.2f %10.2f %13.2f %12.2f  %s\n", o[i].level, o[i].n,
-		                 o[i].leaks, 100 * share(o[i].leaks, o[i].n), 100 * o[i].upper,
+		tdm_bytes_printf(out, "%-7s %10" PRId64 " %5" PRId64 " %5" PRId64 " %8.2f %10.2f %13.2f %12.2f  %s\n",
+		                 o[i].level, o[i].n, o[i].kept, o[i].leaks, 100 * share(o[i].leaks, o[i].n), 100 * o[i].upper,
 		                 100 * share(o[i].lost, o[i].spans), 100 * share(o[i].over, o[i].words),
 		                 o[i].holds ? "shown" : "not shown");
 	}
@@ -294,9 +318,9 @@ static void write_json(struct tdm_bytes *out, const struct options *opt, const s
 	                 t->n_bare);
 	for (size_t i = 0; i < n; i++) {
 		held = o[i].holds ? o[i].level : held;
-		tdm_bytes_printf(out,
-		                 "%s{\"level\":\"%s\",\"documents\":%" PRId64 ",\"leaks\":%" PRId64 ",\"upper\":", i ? "," : "",
-		                 o[i].level, o[i].n, o[i].leaks);
+		tdm_bytes_printf(
+		    out, "%s{\"level\":\"%s\",\"documents\":%" PRId64 ",\"kept\":%" PRId64 ",\"leaks\":%" PRId64 ",\"upper\":",
+		    i ? "," : "", o[i].level, o[i].n, o[i].kept, o[i].leaks);
 		tdm_bytes_number(out, o[i].upper);
 		tdm_bytes_printf(out, ",\"spans\":%" PRId64 ",\"lost\":%" PRId64 ",\"words\":%" PRId64 ",\"over\":%" PRId64,
 		                 o[i].spans, o[i].lost, o[i].words, o[i].over);
@@ -306,7 +330,7 @@ static void write_json(struct tdm_bytes *out, const struct options *opt, const s
 	tdm_bytes_puts(out, held ? "\"}\n" : "}\n");
 }
 
-static int test_all(const struct tdm_command_call *call, const struct table *t, struct tdm_detector *detector) {
+static int test_all(const struct tdm_command_call *call, const struct table *t, const struct tdm_detector *detector) {
 	const struct options *o = call->options;
 	struct outcome outcomes[MOST_SETTINGS] = {{0}};
 	struct tdm_bytes out;

@@ -129,6 +129,8 @@ static void put_left(struct tdm_bytes *out, const struct tdm_left *left, bool le
 	put_integer(out, "},\"restored\":", left->restored);
 	put_integer(out, ",\"missed_restores\":", left->missed_restores);
 	put_integer(out, ",\"damaged\":", left->damaged);
+	if (!isnan(left->risk))
+		put_number(out, "risk", left->risk);
 	if (leaks && left->conversation)
 		put_leaks(out, left);
 	tdm_bytes_putc(out, '}');

@@ -21,6 +21,7 @@ void tdm_record_init(struct tdm_record *r, struct tdm_arena *arena) {
 	r->created_wall_us = tdm_wall_us();
 	r->objective.quality = r->objective.max_cost = NAN;
 	r->left.method = "none";
+	r->left.risk = NAN;
 	r->last_call = &r->calls;
 	r->last_decision = &r->decisions;
 	r->last_verdict = &r->verdicts;
@@ -135,6 +136,7 @@ static void join_left(struct tdm_record *r, const struct tdm_left *part) {
 	left->restored += part->restored;
 	left->missed_restores += part->missed_restores;
 	left->damaged += part->damaged;
+	left->risk = fmax(left->risk, part->risk); // of two numbers, where one is none the other
 	left->conversation = part->conversation ? part->conversation : left->conversation;
 	for (const struct tdm_leak *k = part->leaks; k; k = k->next)
 		tdm_record_leak(r, k->type, k->as, k->hash, k->n);

@@ -62,6 +62,7 @@ struct tdm_left { // what left the machine
 	int level;
 	const char *method; // none mask sketch rewrite delegate perturb
 	int64_t restored, missed_restores, damaged;
+	double risk;              // that a private value left in clear, as a mask estimates it; NaN = none did
 	const char *conversation; // keyed hash; NULL = no mask was in the way
 	struct tdm_leak *leaks;
 };

@@ -133,6 +133,8 @@ struct tdm_model_ops {
 	// A text as a guard sees what goes in, whatever its settings say. NULL: it guards nothing.
 	int (*look)(struct tdm_model *m, struct tdm_run *run, const char *text, size_t len, struct tdm_look *out);
 	int (*open)(struct tdm_model *m, struct tdm_run *run, struct tdm_session **out); // NULL without TDM_CAN_STEP
+	// The estimated probability that a private value of the request would leave in clear. NULL: that of its parts.
+	int (*risk)(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request, double *out);
 	// What an earlier process let leave: the part "left" of a receipt, before the first request. For who remembers.
 	void (*recall)(struct tdm_model *m, const struct tdm_value *left);
 	void (*destroy)(struct tdm_model *m); // NULL = nothing to free

@@ -2,6 +2,7 @@
 // max_cost are conditions: a request that cannot be served within them is refused before anything runs.
 #include "models/promise.h"
 #include "models/kind.h"
+#include <math.h>
 #include <string.h>
 
 #define BYTES_PER_TOKEN 2 // a safe lower bound for the length of a prompt in tokens
@@ -19,6 +20,21 @@ bool tdm_leaves_below(const struct tdm_model *m, int level) {
 		if (tdm_leaves_below(m->parts[i], level))
 			return true;
 	return false;
+}
+
+double tdm_leak_risk(struct tdm_model *m, struct tdm_run *run, const struct tdm_request *request) {
+	double most = 0;
+	if (!m->leaves)
+		return 0;
+	if (m->ops->risk) {
+		bool is_known = m->ops->risk(m, run, request, &most) == TDM_OK;
+		if (!is_known)
+			run->error = (struct tdm_error){0};
+		return is_known ? most : 1;
+	}
+	for (size_t i = 0; i < m->n_parts; i++)
+		most = fmax(most, tdm_leak_risk(m->parts[i], run, request));
+	return m->n_parts ? most : 1;
 }
 
 static int check_privacy(const struct tdm_model *m, int level, struct tdm_error *err) {

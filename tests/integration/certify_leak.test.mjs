@@ -54,9 +54,15 @@ test('biases of the tagger are settings too, in the order given', () => {
   assert.deepEqual(settings.map((s) => [s.level, s.leaks, s.shown]), [['2:-4', 0, true], ['2:500', 30, false]]);
 });
 
+test('what is too likely to leak is not sent, and does not leak', () => {
+  const list = Array.from({ length: 60 }, (_, i) => doc(i % 3 ? `mail user${i}@example.org` : 'pay DE89 3704 0044 0532 0130 01 today', i % 3 ? [`user${i}@example.org`, 'EMAIL'] : ['DE89 3704 0044 0532 0130 01', 'IBAN']));
+  const { settings } = JSON.parse(run(lines(list), '--levels', '2@0.1,2', '--epsilon', '0.1', '--json').stdout);
+  assert.deepEqual(settings.map((s) => [s.level, s.documents, s.kept, s.leaks, s.shown]), [['2@0.1', 60, 20, 0, true], ['2', 60, 0, 20, false]]);
+});
+
 test('what cannot be read is named', () => {
   for (const [text, args, wanted] of [['{"text":1}', [], /expected text/], ['{', [], /line 1: no JSON/], ['', [], /no document has/],
-    ['{"text":"a","spans":[{"start":3}]}', [], /span 1: expected start and end/], [lines(many(2, 0)), ['--levels', '7'], /expected 1, 2 or 3/], [lines(many(2, 0)), ['--levels', '2:x'], /expected 1, 2 or 3/]]) {
+    ['{"text":"a","spans":[{"start":3}]}', [], /span 1: expected start and end/], [lines(many(2, 0)), ['--levels', '7'], /expected 1, 2 or 3/], [lines(many(2, 0)), ['--levels', '2:x'], /expected 1, 2 or 3/], [lines(many(2, 0)), ['--levels', '2@'], /expected 1, 2 or 3/]]) {
     const { status, stderr } = run(text, ...args);
     assert.ok(status !== 0 && wanted.test(stderr), stderr);
   }

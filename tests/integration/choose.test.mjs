@@ -220,3 +220,28 @@ test('F an arm that is down is followed by the next one, uncertified; audits wit
   assert.ok(withdrawn > 0 && withdrawn < 60, `withdrawn after ${withdrawn}`);
   await auditing.stop();
 });
+
+test('an arm that is likelier to leak than it may does not answer; the one with the least risk can be the first', async () => {
+  const server = await startTandem(`
+models:
+  far: {kind: remote, url: "${upstream.url}", model: big}
+  masked: {kind: mask, inner: far, level: 2}
+  home: {kind: script, answers: ["from home"]}
+  bounded: {kind: choose, arms: [masked, home], risk: 0.1}
+  safest: {kind: choose, arms: [far, masked], prefer: safest}
+  nobody: {kind: choose, arms: [far, masked], risk: 0.05}
+`);
+  const ask = async (model, text) => {
+    const { status, json } = await server.chat({ model, messages: user(text) });
+    return { status, choice: json.tandem?.decisions?.[0]?.choice, detail: json.tandem?.decisions?.[0]?.detail, error: json.error };
+  };
+  assert.deepEqual((await ask('bounded', 'hello')).choice, 'masked');
+  const doubtful = await ask('bounded', 'pay DE89 3704 0044 0532 0130 01 today'); // nearly an IBAN
+  assert.equal(doubtful.choice, 'home');
+  assert.match(doubtful.detail, /masked: at most 0 risk 0\.123, dropped: risk; home: at most 0 risk 0;/);
+  assert.equal((await ask('safest', 'hello')).choice, 'masked');
+  const { status, error } = await ask('nobody', 'hello');
+  assert.deepEqual([status, error.code], [403, 'privacy_refused']);
+  assert.match(error.message, /probability of 0\.07 or more, by estimate, and 0\.05 is allowed/);
+  await server.stop();
+});

@@ -132,6 +132,7 @@ static int add_own(struct search *s, const struct tdm_scan *scan, const struct t
 static void speak_for(const struct search *s, struct tdm_scan *scan, const uint64_t *named) {
 	scan->named = named;
 	scan->off = s->detector->some_off ? s->detector->off : NULL;
+	scan->lack = s->detector->lack;
 }
 
 // --- what the text says once its encodings are undone

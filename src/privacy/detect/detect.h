@@ -36,6 +36,7 @@ struct tdm_detector {
 	uint64_t off[TDM_ENTITY_SETS];
 	struct tdm_tagger tagger; // finds names; without weights they are left alone
 	float bias;               // see names.h
+	float lack;               // see scan.h; 0 but for estimates
 };
 // Whether text[0..n) is on the list of what recognisers leave alone, in any letter case of ASCII.
 bool tdm_detector_allows(const struct tdm_detector *detector, const char *text, size_t n);

@@ -242,7 +242,7 @@ static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdic
 	bool needed = embedded || alone || c->entity->flags & TDM_ENTITY_CONTEXT;
 	bool context = in_context(best, c), off = best->near->scan->off && lists(best->near->scan->off, c->entity);
 	float score = score_number(c, verdict, context ? worth_of_words(best->near->scan, c->entity) : 0, needed);
-	if (off || score <= best->score || score < c->entity->threshold)
+	if (off || score <= best->score || score < c->entity->threshold - best->near->scan->lack)
 		return;
 	best->score = score;
 	best->from = c->start;
@@ -288,7 +288,7 @@ static int weigh(struct look *k, size_t row, enum tdm_check verdict) {
 	struct tdm_candidate *c = &k->c;
 	k->claimed[row] = (uint32_t)c->end;
 	float score = score_of(&k->near, c, verdict, k->hard);
-	return score >= c->entity->threshold ? tell(k, c, score, verdict) : TDM_OK;
+	return score >= c->entity->threshold - k->near.scan->lack ? tell(k, c, score, verdict) : TDM_OK;
 }
 
 // One row that is wanted at the anchor in k->c.

@@ -25,6 +25,7 @@ struct tdm_scan { // what a scan found, in order of `end`; heap
 	// Set by the caller before it weighs the evidence; sets of rows, NULL = none.
 	const uint64_t *named; // for which the name of the field speaks that holds the text
 	const uint64_t *off;   // of packs that are not wanted
+	float lack;            // of score that a span may have and still counts
 };
 
 // Compiles every row once, and the operator's own patterns (own[0..n_own), Vectorscan's syntax, any letter case; all of

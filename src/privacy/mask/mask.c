@@ -12,6 +12,7 @@
 #include "privacy/kinds.h"
 #include "privacy/leaks.h"
 #include "privacy/mask/mask.h"
+#include "privacy/mask/risk.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct options {
 	struct tdm_strings links; // origins that are given them
 	const char *key;
 	int64_t bits, limit, limit_clear;
+	double risk;
 	bool watch;
 };
 
@@ -91,14 +93,47 @@ static int hide(struct job *j) {
 	return status;
 }
 
-// Many harmless values of one person are not harmless together. *home: the conversation has shown what it may, and the
-// model at home answers instead.
+// *home: the model in the role `local` answers instead. false: there is none.
+static bool stay_home(struct job *j, const char *signal, double score, double threshold, bool *home) {
+	const struct mask *m = j->mask;
+	*home = m->local != NULL;
+	tdm_record_decision(j->run->record, &(struct tdm_decision){.by = m->model.name,
+	                                                           .kind = "mask",
+	                                                           .choice = *home ? "local" : "refuse",
+	                                                           .signal = signal,
+	                                                           .score = score,
+	                                                           .threshold = threshold});
+	return *home;
+}
+
+static int within_risk(struct job *j, bool *home) {
+	const struct mask *m = j->mask;
+	struct tdm_run *run = j->run;
+	double risk;
+	if (m->options.risk < 0)
+		return TDM_OK;
+	int status = tdm_risk_estimate(&m->detector, run->arena, j->fields.texts, j->fields.n, j->level, j->hiding.finds,
+	                               &risk, &run->error);
+	if (status != TDM_OK)
+		return status;
+	if (risk <= m->options.risk) {
+		run->record->left.risk = fmax(run->record->left.risk, risk);
+		return TDM_OK;
+	}
+	return stay_home(j, "risk", risk, m->options.risk, home)
+	           ? TDM_OK
+	           : tdm_fail(&run->error, TDM_EPRIVACY,
+	                      "%s: this request holds a private value that was not found with a probability of %.2f, by "
+	                      "estimate, and %.2f is allowed (risk); nothing was sent",
+	                      m->model.name, risk, m->options.risk);
+}
+
+// Many harmless values of one person are not harmless together.
 static int within_limit(struct job *j, bool *home) {
 	const struct mask *m = j->mask;
 	const struct tdm_leak_limit limit = {m->options.limit, m->options.limit_clear};
 	struct tdm_run *run = j->run;
 	struct tdm_leak_count over = {0, -1, NULL};
-	*home = false;
 	if (j->showing.failed)
 		return out_of_memory(run);
 	if ((limit.all < 0 && limit.clear < 0) || tdm_leaks_allow(m->leaks, &j->showing, limit, &over)) {
@@ -107,19 +142,13 @@ static int within_limit(struct job *j, bool *home) {
 	}
 	if (over.limit < 0)
 		return out_of_memory(run);
-	*home = m->local != NULL;
-	tdm_record_decision(run->record, &(struct tdm_decision){.by = m->model.name,
-	                                                        .kind = "mask",
-	                                                        .choice = *home ? "local" : "refuse",
-	                                                        .signal = over.what,
-	                                                        .score = (double)over.n,
-	                                                        .threshold = (double)over.limit});
-	return *home ? TDM_OK
-	             : tdm_fail(&run->error, TDM_EPRIVACY,
-	                        "%s: with this request the conversation would have shown %lld different private values, "
-	                        "%lld are allowed (%s); nothing was sent",
-	                        m->model.name, (long long)over.n, (long long)over.limit,
-	                        strcmp(over.what, "values") ? "limit_clear" : "limit");
+	return stay_home(j, over.what, (double)over.n, (double)over.limit, home)
+	           ? TDM_OK
+	           : tdm_fail(&run->error, TDM_EPRIVACY,
+	                      "%s: with this request the conversation would have shown %lld different private values, "
+	                      "%lld are allowed (%s); nothing was sent",
+	                      m->model.name, (long long)over.n, (long long)over.limit,
+	                      strcmp(over.what, "values") ? "limit_clear" : "limit");
 }
 
 static int look_before_leaving(struct job *j) {
@@ -312,6 +341,8 @@ static int embed_masked(struct job *j, struct tdm_words *texts, size_t n, const 
 	bool home = false;
 	int status = hide(j);
 	if (status == TDM_OK)
+		status = within_risk(j, &home);
+	if (status == TDM_OK && !home)
 		status = within_limit(j, &home);
 	if (status == TDM_OK && home) // what gives vectors at home is another model with other vectors
 		status = tdm_fail(&run->error, TDM_EPRIVACY, "%s: the conversation has shown what it may; nothing was sent",
@@ -365,12 +396,35 @@ static int generate(struct tdm_model *model, struct tdm_run *run, const struct t
 	bool home = false;
 	status = hide(&j);
 	if (status == TDM_OK)
+		status = within_risk(&j, &home);
+	if (status == TDM_OK && !home)
 		status = within_limit(&j, &home);
 	if (status == TDM_OK && home)
 		return tdm_generate(m->local, run, request, sink, result);
 	if (status == TDM_OK)
 		status = look_before_leaving(&j);
 	return status == TDM_OK ? ask(&j, sink, result) : status;
+}
+
+// Looks as generate() would, and sends nothing.
+static int risk(struct tdm_model *model, struct tdm_run *run, const struct tdm_request *request, double *out) {
+	struct mask *m = (struct mask *)model;
+	struct tdm_fields f;
+	struct tdm_dictionary protect = {0};
+	int level = level_of(m, run);
+	*out = 1;
+	if (level == 0)
+		return TDM_OK;
+	if (tdm_fields_collect(&f, run->arena, request) != TDM_OK)
+		return out_of_memory(run);
+	struct tdm_finds *finds = tdm_arena_array(run->arena, f.n + 1, sizeof *finds);
+	if (!finds)
+		return out_of_memory(run);
+	for (size_t i = 0; i < f.n; i++)
+		finds[i] = (struct tdm_finds){.field = f.names[i], .strand = f.strands[i]};
+	int status = tdm_detect(&m->detector, run->arena, f.texts, f.n, level, finds, &protect, &run->error);
+	return status == TDM_OK ? tdm_risk_estimate(&m->detector, run->arena, f.texts, f.n, level, finds, out, &run->error)
+	                        : status;
 }
 
 static void recall(struct tdm_model *model, const struct tdm_value *left) {
@@ -385,7 +439,7 @@ static void destroy(struct tdm_model *model) {
 }
 
 static const struct tdm_model_ops ops = {
-    .generate = generate, .embed_all = embed, .recall = recall, .destroy = destroy};
+    .generate = generate, .embed_all = embed, .risk = risk, .recall = recall, .destroy = destroy};
 
 const struct tdm_detector *tdm_mask_detector(const struct tdm_model *m, int *level) {
 	const struct mask *mask = (const struct mask *)m;
@@ -482,6 +536,14 @@ static const struct tdm_option rows[] = {
      .offset = offsetof(struct options, tools),
      .standard = "*",
      .help = "tools that are given the values in the arguments of their calls; the others get tokens; *: all of them"},
+    {.name = "risk",
+     .type = TDM_OPT_NUMBER,
+     .offset = offsetof(struct options, risk),
+     .standard = "-1",
+     .min = -1,
+     .max = 1,
+     .help = "how likely a request may be, by estimate, to hold a private value that is not found: above it `local` "
+             "answers, or nobody; 1: it is only estimated; -1: not even that"},
     {.name = "links",
      .type = TDM_OPT_LIST,
      .offset = offsetof(struct options, links),

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "privacy/egress.h"
 #include "privacy/kinds.h"
+#include "models/promise.h"
 #include "models/form.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,6 +293,39 @@ static void tokens_differ_between_conversations(void **state) {
 }
 
 // What one process let leave, as its receipt says it, counts in the next one, for the mask of this name and key alone.
+// A number that is nearly an IBAN leaves in clear: each such span adds to the odds.
+static void a_doubtful_request_is_not_sent(void **state) {
+	static const char *const plain = "hello, you", *const doubtful = "pay DE89 3704 0044 0532 0130 01 today";
+	make("{level: 2, risk: 0.1}");
+	ask(plain);
+	assert_int_equal(a.status, TDM_OK);
+	assert_float_equal(a.run.record->left.risk, .07 / 1.07, 1e-9);
+	int calls = inner.calls;
+	ask(doubtful);
+	assert_int_equal(a.status, TDM_EPRIVACY);
+	assert_int_equal(inner.calls, calls);
+	assert_string_equal(a.run.record->decisions->signal, "risk");
+	assert_float_equal(a.run.record->decisions->score, .14 / 1.14, 1e-9);
+	unmake();
+	make("{level: 2, risk: 1}");
+	assert_string_equal(ask(doubtful), doubtful);
+	assert_float_equal(a.run.record->left.risk, .14 / 1.14, 1e-9);
+	unmake();
+	make("{level: 2}");
+	ask(doubtful);
+	assert_true(isnan(a.run.record->left.risk));
+	struct tdm_message m = {.from = TDM_FROM_USER, .text = doubtful, .len = strlen(doubtful)};
+	struct tdm_request r;
+	tdm_request_init(&r);
+	r.messages = &m;
+	r.n_messages = 1;
+	assert_float_equal(tdm_leak_risk(a.model, &a.run, &r), .14 / 1.14, 1e-9);
+	assert_float_equal(tdm_leak_risk(&inner.model, &a.run, &r), 1, 0); // nobody looks
+	inner.model.leaves = false;
+	assert_float_equal(tdm_leak_risk(&inner.model, &a.run, &r), 0, 0);
+	unmake();
+}
+
 static void a_limit_goes_on_after_a_restart(void **state) {
 	static const char settings[] = "{level: 2, limit: 1, key: \"env:TDM_TEST_KEY\"}";
 	struct tdm_arena kept;
@@ -618,6 +652,7 @@ int tdm_test_mask(void) {
 	    cmocka_unit_test(secrets_are_one_way),
 	    cmocka_unit_test(S74_a_forged_token_comes_back_as_it_was),
 	    cmocka_unit_test(tokens_differ_between_conversations),
+	    cmocka_unit_test(a_doubtful_request_is_not_sent),
 	    cmocka_unit_test(a_limit_stops_what_would_show_more),
 	    cmocka_unit_test(a_limit_goes_on_after_a_restart),
 	    cmocka_unit_test(S71_S72_another_tenant_has_other_tokens_for_the_same_session),
