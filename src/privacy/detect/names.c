@@ -9,6 +9,7 @@
 #define SCORE .60f        // of the tagger: more than a form alone, less than a check digit
 #define STREET_SCORE .70f // of a rigid grammar
 #define FEWEST_LETTERS 3
+#define CODE_BIAS (-120.f) // whoever wants to hide more than at this bias also hides words of programs
 
 static const struct tdm_entity *row_of(const char *id) {
 	for (size_t i = 0; i < tdm_n_entities; i++)
@@ -109,12 +110,48 @@ static bool is_house(const struct search *s, const struct tdm_term *first) {
 	       !year;
 }
 
+static bool is_keyword(const char *text, const struct tdm_term *t) {
+	static const char words[] = " def elif return lambda import const func function struct enum False True None null ";
+	char word[16];
+	size_t n = t->end - t->start;
+	if (n + 3 > sizeof word)
+		return false;
+	snprintf(word, sizeof word, " %.*s ", (int)n, text + t->start);
+	return strstr(words, word) != NULL;
+}
+
+// "largest =", "depth +="
+static bool is_set(const char *behind) {
+	while (*behind == ' ')
+		behind++;
+	return *behind == '=' || (*behind && strchr("+-*!", *behind) && behind[1] == '=');
+}
+
+// A word of a program: "max_depth", "elem2", "len(", "text.split", "largest =".
+static bool is_code(const char *text, const struct tdm_term *t) {
+	const char *behind = text + t->end;
+	bool part = *behind == '.' && (behind[1] | 32) >= 'a' && (behind[1] | 32) <= 'z';
+	bool numbered = t->letters && t->digits && text[t->start] >= 'a' && text[t->start] <= 'z';
+	bool joined = numbered || memchr(text + t->start, '_', t->end - t->start);
+	return joined || part || *behind == '(' || *behind == '[' || is_set(behind) || is_keyword(text, t);
+}
+
+static bool has_code(const char *text, const struct tdm_term *first, const struct tdm_term *last) {
+	for (const struct tdm_term *t = first; t <= last; t++)
+		if (is_code(text, t))
+			return true;
+	return false;
+}
+
 static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *first, const struct tdm_term *last) {
 	static const char *const ids[TDM_N_TAG_KINDS] = {"PERSON", "PLACE", "ORG", "GROUP"};
 	while (first < last && first->letters == 0)
 		first++;
 	while (first < last && last->letters == 0)
 		last--;
+	const struct search *s = arg;
+	if (s->names->bias > CODE_BIAS && has_code(s->text, first, last))
+		return TDM_OK;
 	if (kind == TDM_TAG_PER)
 		first = with_title(arg, first);
 	if ((kind == TDM_TAG_LOC || kind == TDM_TAG_PER) && is_house(arg, first) && !is_nobody(first, last))

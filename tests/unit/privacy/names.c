@@ -289,6 +289,13 @@ static void a_word_of_another_script_is_hidden(void **state) {
 	assert_hidden(2, 0, "the angle α is small", "the angle α is small");
 }
 
+static void words_of_programs_stay(void **state) {
+	const char *text =
+	    "def largest_divisor(n):\n    maxlen = len(lst)\n    elem2 += is_prime(n)\n    return txt.split()\n";
+	assert_hidden(2, -80, text, text);
+	assert_hidden(2, -80, "# for Oluwaseun Adebayo\nmaxlen = len(lst)", "# for [PERSON]\nmaxlen = len(lst)");
+}
+
 static size_t hidden_at(float bias) {
 	static const char text[] =
 	    "ask the wolf in harbour street about barclays or jane, then call Mark and the bright team";
@@ -328,6 +335,7 @@ int tdm_test_names(void) {
 	    cmocka_unit_test(common_words_months_and_products_stay),
 	    cmocka_unit_test(corners_codes_and_flats_are_addresses),
 	    cmocka_unit_test(a_word_of_another_script_is_hidden),
+	    cmocka_unit_test(words_of_programs_stay),
 	    cmocka_unit_test(a_lower_bias_hides_more),
 	};
 	return cmocka_run_group_tests_name("names", tests, open_weights, close_weights);
