@@ -45,6 +45,8 @@ static int put_item(const struct tdm_eval *e, size_t i, struct tdm_bytes *out, s
 		put_number(out, "correct", e->options.models[m]->name, o->right);
 		put_number(out, "cost", e->options.models[m]->name, o->cost);
 		put_number(out, "ms", e->options.models[m]->name, (double)o->us / 1000);
+		put_number(out, "leak", e->options.models[m]->name, o->leaked || o->left);
+		put_number(out, "harm", e->options.models[m]->name, e->items[i].is_refuse && !o->status && !o->refused);
 		put_answer(out, e->options.models[m]->name, o);
 	}
 	tdm_bytes_puts(out, status ? "" : "}\n");

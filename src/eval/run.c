@@ -237,6 +237,7 @@ static void answer(struct round *r, size_t model) {
 			keep_answer(w, &text->text, out);
 	}
 	out->leaked = sight.leaked;
+	out->left = sight.left;
 	out->exposed = sight.exposed;
 	if (out->status && out->status != TDM_EFILTERED)
 		keep_failure(w, model, &run.error);

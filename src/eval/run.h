@@ -44,6 +44,7 @@ struct tdm_eval_outcome { // of one model on one item
 	bool equal;    // byte for byte the baseline's answer
 	bool leaked;   // a protected value reached a source that only masks lead to
 	bool exposed;  // a protected value reached another source
+	bool left;     // a protected value reached a source that is not on this machine
 	bool restored; // the protected values that a right answer needs are in the answer
 	bool served_by_baseline, called_baseline;
 	int64_t us;

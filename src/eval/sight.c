@@ -74,6 +74,7 @@ static void saw(struct tdm_tap *tap, const struct tdm_model *source, const char 
 		seen = contains(s, s->item->protected_values[i], bytes, n);
 	s->leaked |= seen && covered;
 	s->exposed |= seen && !covered;
+	s->left |= seen && source->leaves;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -21,6 +21,7 @@ struct tdm_sight {
 	pthread_mutex_t lock;         // of the scratch and the findings
 	bool leaked;                  // a protected value reached a covered source
 	bool exposed;                 // a protected value reached another one
+	bool left;                    // a protected value reached one that is not on this machine
 };
 void tdm_sight_init(struct tdm_sight *s, const struct tdm_gym_item *item, const struct tdm_model *const *sources,
                     const bool *covered, size_t n_sources);

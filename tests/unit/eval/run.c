@@ -348,6 +348,41 @@ static void test_reports(void **state) {
 	close_cast(&c);
 }
 
+static size_t count_of(const struct tdm_bytes *text, const char *what) {
+	size_t n = 0;
+	for (const char *at = text->data; (at = strstr(at, what)); at++)
+		n++;
+	return n;
+}
+
+// What leaked is what reached a source behind a mask, or one elsewhere; what harms is an answer to what should be
+// declined.
+static void test_outcomes_of_leaks_and_harm(void **state) {
+	size_t n_protected = 0, n_refuse = 0;
+	struct cast c;
+	struct tdm_bytes text;
+	make_cast(&c);
+	c.small.model.leaves = true;
+	c.small.every = N_ITEMS; // what it is asked it answers, but for the first item, wrongly
+	run_cast(&c);
+	for (int i = 0; i < N_ITEMS; i++) {
+		n_protected += bank[i].n_protected > 0;
+		n_refuse += c.eval.items[i].is_refuse;
+	}
+	assert_true(n_protected && n_refuse);
+	tdm_bytes_init(&text, LIMIT);
+	assert_int_equal(tdm_report_outcomes(&c.eval, &text, &c.err), TDM_OK);
+	assert_int_equal(count_of(&text, "\"leak:sieve\":1"), n_protected);
+	assert_int_equal(count_of(&text, "\"leak:small\":1"), n_protected);
+	assert_int_equal(count_of(&text, "\"leak:large\":1"), 0);
+	assert_int_equal(count_of(&text, "\"leak:mask\":1"), 0);
+	assert_int_equal(count_of(&text, "\"harm:small\":1"), n_refuse);
+	assert_int_equal(count_of(&text, "\"harm:large\":1"), 0);
+	assert_int_equal(count_of(&text, "\"harm:fails\":1"), 0);
+	tdm_bytes_release(&text);
+	close_cast(&c);
+}
+
 // A value counts as seen also in other letters and without its separators; a way around the mask uncovers a source.
 static void test_sight(void **state) {
 	static const char *const values[] = {"Ann.Lee@example.org", "4111 1111-1111 1111"};
@@ -409,11 +444,17 @@ static int close_bank(void **state) {
 
 int tdm_test_run(void) {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_accuracy),         cmocka_unit_test(test_shares_and_cost),
-	    cmocka_unit_test(test_privacy),          cmocka_unit_test(test_refusals_and_failures),
-	    cmocka_unit_test(test_equality),         cmocka_unit_test(test_jobs_and_families),
-	    cmocka_unit_test(test_answers_are_kept), cmocka_unit_test(test_bad_options),
-	    cmocka_unit_test(test_reports),          cmocka_unit_test(test_sight),
+	    cmocka_unit_test(test_accuracy),
+	    cmocka_unit_test(test_shares_and_cost),
+	    cmocka_unit_test(test_privacy),
+	    cmocka_unit_test(test_refusals_and_failures),
+	    cmocka_unit_test(test_equality),
+	    cmocka_unit_test(test_jobs_and_families),
+	    cmocka_unit_test(test_answers_are_kept),
+	    cmocka_unit_test(test_bad_options),
+	    cmocka_unit_test(test_reports),
+	    cmocka_unit_test(test_sight),
+	    cmocka_unit_test(test_outcomes_of_leaks_and_harm),
 	    cmocka_unit_test(test_median),
 	};
 	return cmocka_run_group_tests_name("run", tests, open_bank, close_bank);
