@@ -25,6 +25,11 @@ static void put_number(struct tdm_bytes *out, const char *key, double value) {
 	tdm_bytes_number(out, value);
 }
 
+// To 12 places: what sums of doubles leave behind them is no money.
+static double money(double value) {
+	return round(value * 1e12) / 1e12;
+}
+
 static void put_integer(struct tdm_bytes *out, const char *before, int64_t value) { // before: punctuation and key
 	tdm_bytes_puts(out, before);
 	tdm_bytes_integer(out, value);
@@ -53,7 +58,7 @@ static void put_call(struct tdm_bytes *out, const struct tdm_call *c) {
 	put_integer(out, ",\"completion_tokens\":", c->completion_tokens);
 	put_integer(out, ",\"cached_tokens\":", c->cached_tokens);
 	tdm_bytes_puts(out, c->estimated ? ",\"estimated\":true" : ",\"estimated\":false");
-	put_number(out, "cost", c->cost);
+	put_number(out, "cost", money(c->cost));
 	put_integer(out, ",\"us\":", c->us);
 	tdm_bytes_putc(out, ',');
 	put_field(out, "upstream_model", c->upstream_model);
@@ -197,11 +202,11 @@ static void put_totals(struct tdm_bytes *out, const struct tdm_record *r) {
 	tdm_bytes_putc(out, ',');
 	put_field(out, "cache", r->cache);
 	tdm_bytes_puts(out, ",\"cost\":{\"total\":");
-	tdm_bytes_number(out, total);
+	tdm_bytes_number(out, money(total));
 	tdm_bytes_putc(out, ',');
 	put_field(out, "currency", r->currency ? r->currency : "USD");
-	put_number(out, "baseline", r->baseline_cost);
-	put_number(out, "saved", r->baseline_cost - total);
+	put_number(out, "baseline", money(r->baseline_cost));
+	put_number(out, "saved", money(r->baseline_cost - total));
 	put_integer(out, "},\"timing_us\":{\"queue\":", r->queue_us);
 	put_integer(out, ",\"first\":", r->first_us);
 	put_integer(out, ",\"total\":", r->total_us);
