@@ -382,25 +382,27 @@ static int show(struct run *r, bool with_states) {
 
 // --- the loop
 
-// Steps of the projection, and of the small model where it learns too, at a rate of its own.
-static void update(struct run *r) {
+static void step(struct run *r, double lr, double norm, size_t first, size_t n) {
 	const struct tdm_fit_states_options *o = r->o;
-	struct tdm_adamw how = {.lr = o->lr,
-	                        .min_lr = o->min_lr,
-	                        .warmup = o->warmup,
-	                        .steps = o->steps,
-	                        .clip = o->clip,
-	                        .beta1 = 0.9,
-	                        .beta2 = o->beta2,
-	                        .eps = 1e-8};
-	size_t first = r->n_matrices, n = o->small_out ? r->n : first;
-	double norm = sqrt(tdm_rows()->square_sum(r->gradient, n));
+	const struct tdm_adamw how = {.lr = lr,
+	                              .min_lr = o->min_lr < lr ? o->min_lr : lr,
+	                              .warmup = o->warmup,
+	                              .steps = o->steps,
+	                              .clip = o->clip,
+	                              .beta1 = 0.9,
+	                              .beta2 = o->beta2,
+	                              .eps = 1e-8};
 	struct tdm_adamw_rates rates = tdm_adamw_rates_at(&how, norm, (int64_t)r->at.step);
-	tdm_rows()->adamw(r->params, r->m, r->v, r->gradient, first, &rates);
-	if (n == first)
-		return;
-	rates.lr *= (float)(o->small_lr / o->lr);
-	tdm_rows()->adamw(r->params + first, r->m + first, r->v + first, r->gradient + first, n - first, &rates);
+	tdm_rows()->adamw(r->params + first, r->m + first, r->v + first, r->gradient + first, n, &rates);
+}
+
+// The projection, and the small model where it learns too, at a rate of its own.
+static void update(struct run *r) {
+	size_t first = r->n_matrices, n = r->o->small_out ? r->n : first;
+	double norm = sqrt(tdm_rows()->square_sum(r->gradient, n));
+	step(r, r->o->lr, norm, 0, first);
+	if (n > first)
+		step(r, r->o->small_lr, norm, first, n - first);
 }
 
 static int one_step(struct run *r, double *loss) {
