@@ -12,7 +12,6 @@
 #include "cost/kinds.h"
 #include "models/gate.h"
 #include "models/local/local.h"
-#include "models/local/projection.h"
 #include "models/promise.h"
 #include "models/sources.h"
 #include <stdio.h>
@@ -387,25 +386,33 @@ static int read_predictor(const struct tdm_build *b, struct tdm_shepherd *c) {
 	return read_hints(b, c);
 }
 
+// NULL: the engine of a model of another kind, which the projection refuses.
+static bool share_tokens(const struct tdm_engine *a, const struct tdm_engine *b) {
+	return !a || !b ||
+	       (tdm_vocab_id(tdm_engine_vocab(a)) == tdm_vocab_id(tdm_engine_vocab(b)) &&
+	        tdm_engine_chat(a) == tdm_engine_chat(b));
+}
+
 static int read_projection(const struct tdm_build *b, struct tdm_shepherd *c) {
 	bool is_states = c->o.part == TDM_PART_STATES;
 	if (is_states != (c->o.projection != NULL))
 		return tdm_fail(b->error, TDM_ECONFIG,
 		                "%s: part: states and projection come together: a file of tandem fit-states", b->where);
-	int status = is_states ? tdm_projection_open(b, c->o.projection, c->small, c->large, &c->projection) : TDM_OK;
-	if (status || !is_states)
-		return status;
-	struct tdm_engine *small = tdm_local_engine(c->small), *large = tdm_local_engine(c->large);
-	bool is_same = tdm_vocab_id(tdm_engine_vocab(small)) == tdm_vocab_id(tdm_engine_vocab(large)) &&
-	               tdm_engine_chat(small) == tdm_engine_chat(large);
-	return is_same ? TDM_OK
-	               : tdm_fail(b->error, TDM_ECONFIG,
-	                          "%s: states need one vocabulary and one chat format, which models %s and %s do not share",
-	                          b->where, c->small->name, c->large->name);
+	if (!is_states)
+		return TDM_OK;
+	if (!share_tokens(tdm_local_engine(c->small), tdm_local_engine(c->large)))
+		return tdm_fail(b->error, TDM_ECONFIG,
+		                "%s: states need one vocabulary and one chat format, which models %s and %s do not share",
+		                b->where, c->small->name, c->large->name);
+	return tdm_projector_open(b, c->o.projection, c->small, c->large, &c->projector);
+}
+
+static void destroy(struct tdm_model *m) {
+	tdm_projector_release(&((struct tdm_shepherd *)m)->projector);
 }
 
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
-	static const struct tdm_model_ops ops = {.generate = generate};
+	static const struct tdm_model_ops ops = {.generate = generate, .destroy = destroy};
 	struct tdm_model *small = tdm_build_role(b, "small"), *large = tdm_build_role(b, "large");
 	const struct tdm_shepherd_options *o = options;
 	bool has_logprobs = o->part == TDM_PART_PREFIX || o->part == TDM_PART_STATES;

@@ -2,6 +2,7 @@
 // points.c (points that are written apart) and states.c (a prompt that is read for another) share.
 #pragma once
 #include "cost/cascade/cascade.h"
+#include "models/local/projection.h"
 #include "models/predict/router.h"
 
 struct tdm_shepherd_options {
@@ -21,10 +22,10 @@ struct tdm_shepherd {
 	struct tdm_model model;
 	struct tdm_shepherd_options o;
 	struct tdm_model *small, *large;
-	const struct tdm_gate *gate;             // of the small one's own answer; NULL: none, or one of the question
-	struct tdm_linear *scorer;               // of a question or an answer; NULL: the gate needs none
-	const struct tdm_projection *projection; // of part: states
-	struct tdm_router *predictor;            // NULL: `share` or `tokens` say how long a hint is
+	const struct tdm_gate *gate;    // of the small one's own answer; NULL: none, or one of the question
+	struct tdm_linear *scorer;      // of a question or an answer; NULL: the gate needs none
+	struct tdm_projector projector; // of part: states
+	struct tdm_router *predictor;   // NULL: `share` or `tokens` say how long a hint is
 	int64_t hints[TDM_ROUTER_MODELS];
 	double threshold;
 };

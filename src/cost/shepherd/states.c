@@ -15,7 +15,7 @@
 static int open_large(struct tdm_herd *h, struct tdm_session **out) {
 	struct tdm_model *large = h->c->large;
 	struct tdm_session *whole = NULL;
-	int layers = h->c->projection->layers, status = large->ops->open(large, h->run, &whole);
+	int layers = h->c->projector.layers, status = large->ops->open(large, h->run, &whole);
 	*out = whole;
 	if (status || !layers)
 		return status;
@@ -26,7 +26,7 @@ static int open_large(struct tdm_herd *h, struct tdm_session **out) {
 
 // What the small one's embeddings are changed by: *vectors [*n][its width], to be freed.
 static int read_prompt(struct tdm_herd *h, float **vectors, int *n) {
-	const struct tdm_projection *p = h->c->projection;
+	const struct tdm_projector *p = &h->c->projector;
 	int64_t started_us = tdm_now_us();
 	struct tdm_session *s = NULL;
 	float *states = NULL;
@@ -41,7 +41,7 @@ static int read_prompt(struct tdm_herd *h, float **vectors, int *n) {
 		status = *vectors ? TDM_OK : tdm_fail(&h->run->error, TDM_ENOMEM, "%s: no memory for states", h->c->model.name);
 	}
 	if (!status)
-		tdm_projection_apply(p, states, *n, *vectors);
+		status = tdm_projector_apply(p, states, *n, *vectors, &h->run->error);
 	free(states);
 	tdm_joint_record(h->run, s, "states", status, 0, tdm_now_us() - started_us);
 	s->ops->close(s);

@@ -4,29 +4,80 @@
 #include "engine/gguf.h"
 #include "models/local/local.h"
 #include "models/predict/linear.h"
+#include <stdlib.h>
 #include <string.h>
 
 #define ARCHITECTURE "projection"
-enum { MOST_WIDTH = 1 << 14, FILE_LIMIT_MB = 1024 };
+enum { MOST_WIDTH = 1 << 16, FILE_LIMIT_MB = 1024, N_CHUNK = 64 };
 
-// out[n_out] += x[n_in] w[n_in, n_out]
-static void add_rows(float *out, const float *x, const float *w, int n_in, int n_out) {
-	for (int i = 0; i < n_in; i++, w += n_out)
+// --- the product
+
+// The kernels want a row of inputs for each output.
+static int pack(struct tdm_projector *p, struct tdm_matrix *m, const float *w, int n_in, int n_out,
+                struct tdm_error *err) {
+	float *rows = malloc((size_t)n_in * (size_t)n_out * sizeof *rows);
+	if (!rows)
+		return tdm_fail(err, TDM_ENOMEM, "no memory for a projection of %d to %d", n_in, n_out);
+	for (int i = 0; i < n_in; i++)
 		for (int k = 0; k < n_out; k++)
-			out[k] += x[i] * w[k];
+			rows[(size_t)k * (size_t)n_in + (size_t)i] = w[(size_t)i * (size_t)n_out + (size_t)k];
+	int status = tdm_matrix_pack(m, &p->store, p->kernels, TDM_F32, rows, n_out, n_in, err);
+	free(rows);
+	return status;
 }
 
-void tdm_projection_apply(const struct tdm_projection *p, const float *states, int n, float *out) {
-	float hidden[MOST_WIDTH];
-	for (int i = 0; i < n; i++) {
-		float *to = out + (size_t)i * (size_t)p->n_out;
-		memset(hidden, 0, (size_t)p->n_hidden * sizeof *hidden);
-		memset(to, 0, (size_t)p->n_out * sizeof *to);
-		add_rows(hidden, states + (size_t)i * (size_t)p->n_in, p->inner, p->n_in, p->n_hidden);
-		for (int k = 0; k < p->n_hidden; k++)
-			hidden[k] = hidden[k] > 0 ? hidden[k] : 0;
-		add_rows(to, hidden, p->outer, p->n_hidden, p->n_out);
+static uint64_t packed_bytes(int n_in, int n_out) {
+	return (uint64_t)tdm_pad(n_in, 4) * (uint64_t)tdm_pad(n_out, TDM_LANES) * sizeof(float);
+}
+
+int tdm_projector_init(struct tdm_projector *out, const struct tdm_projection *p, struct tdm_error *err) {
+	*out = (struct tdm_projector){.layers = p->layers, .n_in = p->n_in, .n_hidden = p->n_hidden, .n_out = p->n_out};
+	int status = tdm_kernels_find(NULL, &out->kernels, err);
+	if (!status)
+		status = tdm_store_init(&out->store, packed_bytes(p->n_in, p->n_hidden) + packed_bytes(p->n_hidden, p->n_out),
+		                        2, err);
+	if (!status)
+		status = pack(out, &out->inner, p->inner, p->n_in, p->n_hidden, err);
+	if (!status)
+		status = pack(out, &out->outer, p->outer, p->n_hidden, p->n_out, err);
+	return status;
+}
+
+void tdm_projector_release(struct tdm_projector *p) {
+	tdm_store_release(&p->store);
+}
+
+static void multiply(const struct tdm_projector *p, const struct tdm_matrix *m, const float *x, size_t stride, int n,
+                     float *out, size_t out_stride) {
+	struct tdm_columns columns = {.n = n, .stride = stride, .x = x};
+	float *rows[N_CHUNK];
+	for (int i = 0; i < n; i++)
+		rows[i] = out + (size_t)i * out_stride;
+	p->kernels->multiply(m, 0, m->n_groups, &columns, rows);
+}
+
+int tdm_projector_apply(const struct tdm_projector *p, const float *states, int n, float *out, struct tdm_error *err) {
+	size_t n_in = (size_t)tdm_pad(p->n_in, 2 * TDM_LANES), n_hidden = (size_t)tdm_pad(p->n_hidden, 2 * TDM_LANES);
+	size_t n_out = (size_t)tdm_pad(p->n_out, 2 * TDM_LANES),
+	       bytes = N_CHUNK * (n_in + n_hidden + n_out) * sizeof(float);
+	float *x = aligned_alloc(64, bytes);
+	if (!x)
+		return tdm_fail(err, TDM_ENOMEM, "no memory to project %d states", n);
+	float *hidden = x + N_CHUNK * n_in, *y = hidden + N_CHUNK * n_hidden;
+	memset(x, 0, bytes); // the kernels read the padding
+	for (int at = 0; at < n; at += N_CHUNK) {
+		int here = n - at < N_CHUNK ? n - at : N_CHUNK;
+		for (int i = 0; i < here; i++)
+			memcpy(x + (size_t)i * n_in, states + (size_t)(at + i) * (size_t)p->n_in, (size_t)p->n_in * sizeof *x);
+		multiply(p, &p->inner, x, n_in, here, hidden, n_hidden);
+		for (size_t i = 0; i < (size_t)here * n_hidden; i++)
+			hidden[i] = hidden[i] > 0 ? hidden[i] : 0;
+		multiply(p, &p->outer, hidden, n_hidden, here, y, n_out);
+		for (int i = 0; i < here; i++)
+			memcpy(out + (size_t)(at + i) * (size_t)p->n_out, y + (size_t)i * n_out, (size_t)p->n_out * sizeof *out);
 	}
+	free(x);
+	return TDM_OK;
 }
 
 // --- the file
@@ -61,7 +112,7 @@ static bool is_matrix(const struct tdm_tensor *t) {
 }
 
 // The name of what is missing or wrong in the file; NULL when nothing is.
-static const char *fill(struct tdm_arena *arena, const struct tdm_gguf *g, struct tdm_projection *p) {
+static const char *fill(const struct tdm_gguf *g, struct tdm_projection *p) {
 	const struct tdm_tensor *inner = tdm_gguf_tensor(g, "inner"), *outer = tdm_gguf_tensor(g, "outer");
 	uint64_t layers;
 	if (!read_hash(g, "projection.small", p->small) || !read_hash(g, "projection.large", p->large))
@@ -75,8 +126,8 @@ static const char *fill(struct tdm_arena *arena, const struct tdm_gguf *g, struc
 	p->n_in = (int)inner->dims[1];
 	p->n_hidden = (int)inner->dims[0];
 	p->n_out = (int)outer->dims[0];
-	p->inner = tdm_arena_array(arena, n_inner, sizeof *p->inner);
-	p->outer = tdm_arena_array(arena, n_outer, sizeof *p->outer);
+	p->inner = malloc(n_inner * sizeof *p->inner);
+	p->outer = malloc(n_outer * sizeof *p->outer);
 	if (!p->inner || !p->outer)
 		return "room in memory";
 	tdm_dequantize(inner->type, inner->data, n_inner, p->inner);
@@ -90,7 +141,7 @@ static int read_file(const struct tdm_build *b, const char *name, struct tdm_pro
 	int status = tdm_linear_file(b, name, (size_t)FILE_LIMIT_MB << 20, &file, why);
 	if (status == TDM_OK)
 		status = tdm_gguf_memory(name, file.data, file.len, &g, why);
-	const char *wrong = status ? NULL : fill(b->arena, g, p);
+	const char *wrong = status ? NULL : fill(g, p);
 	if (wrong)
 		status = tdm_fail(why, TDM_EFORMAT, "%s: a projection is expected to have %s", name, wrong);
 	if (g)
@@ -141,21 +192,31 @@ static int check_model(const struct tdm_build *b, const char *name, const struct
 	                                                    b->where, name, width, m->name, tdm_local_info(m)->width);
 }
 
-int tdm_projection_open(const struct tdm_build *b, const char *name, const struct tdm_model *small,
-                        const struct tdm_model *large, const struct tdm_projection **out) {
-	struct tdm_projection *p = tdm_arena_alloc(b->arena, sizeof *p);
-	struct tdm_error why = {0};
-	if (!p)
-		return TDM_ENOMEM;
-	int status = read_file(b, name, p, &why);
-	if (status)
-		return tdm_fail(b->error, TDM_ECONFIG, "%s: %s", b->where, why.text);
-	status = check_model(b, name, small, p->small, p->n_out);
+static int check_pair(const struct tdm_build *b, const char *name, const struct tdm_projection *p,
+                      const struct tdm_model *small, const struct tdm_model *large) {
+	int status = check_model(b, name, small, p->small, p->n_out);
 	if (!status)
 		status = check_model(b, name, large, p->large, p->n_in);
 	if (!status && p->layers >= tdm_local_info(large)->n_layers)
 		status = tdm_fail(b->error, TDM_ECONFIG, "%s: %s reads layer %d of model %s, which has %d", b->where, name,
 		                  p->layers, large->name, tdm_local_info(large)->n_layers);
-	*out = p;
+	return status;
+}
+
+int tdm_projector_open(const struct tdm_build *b, const char *name, const struct tdm_model *small,
+                       const struct tdm_model *large, struct tdm_projector *out) {
+	struct tdm_projection p = {0};
+	struct tdm_error why = {0};
+	int status = read_file(b, name, &p, &why);
+	if (status)
+		status = tdm_fail(b->error, TDM_ECONFIG, "%s: %s", b->where, why.text);
+	else
+		status = check_pair(b, name, &p, small, large);
+	if (!status)
+		status = tdm_projector_init(out, &p, b->error);
+	if (status)
+		tdm_projector_release(out);
+	free(p.inner);
+	free(p.outer);
 	return status;
 }

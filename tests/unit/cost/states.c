@@ -186,6 +186,8 @@ static void files_of_others_are_refused(void **state) {
 	    {"small: two, large: one, part: states, projection: bad.gguf", "bad.gguf"},
 	    {"small: two, large: one, part: states, projection: none.gguf", "none.gguf"},
 	    {"small: two, large: one, part: states, projection: wide.gguf", "reads layer 2 of model one, which has 2"},
+	    {"small: two, large: other, part: states, projection: some.gguf",
+	     "states need one vocabulary and one chat format, which models two and other do not share"},
 	    {"small: two, large: herd, part: states, projection: some.gguf",
 	     "a projection is for models of kind local, which herd is not"},
 	};
@@ -200,7 +202,8 @@ static void files_of_others_are_refused(void **state) {
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		snprintf(text, sizeof text,
 		         "models:\n  one: {kind: local, path: toy-one.gguf}\n  two: {kind: local, path: toy-two.gguf}\n"
-		         "  herd: {kind: shepherd, small: one, large: two}\n  made: {kind: shepherd, %s}\n",
+		         "  other: {kind: local, path: toy-other.gguf}\n  herd: {kind: shepherd, small: one, large: two}\n  "
+		         "made: {kind: shepherd, %s}\n",
 		         rows[i].options);
 		tdm_error_clear(&err);
 		assert_true(tdm_tree_load("states.yaml", t.folder, text, strlen(text), kinds, NULL, &tree, &err) < 0);

@@ -156,6 +156,7 @@ static void read_matrix(const struct tdm_gguf *g, const char *name, float **out,
 // The vectors of a prompt, of the large model's states through the file.
 static float *vectors_of(const char *path, const char *large, const int32_t *tokens, int n) {
 	struct tdm_projection p = {0};
+	struct tdm_projector projector;
 	struct tdm_gguf *g;
 	struct tdm_engine *e;
 	struct tdm_seq *s;
@@ -167,7 +168,9 @@ static float *vectors_of(const char *path, const char *large, const int32_t *tok
 	assert_int_equal(tdm_seq_open(e, &s, NULL), 0);
 	float *states = malloc((size_t)(n * p.n_in) * sizeof *states), *out = malloc((size_t)(n * p.n_out) * sizeof *out);
 	assert_int_equal(tdm_seq_states(s, tokens, n, states, NULL, NULL), 0);
-	tdm_projection_apply(&p, states, n, out);
+	assert_int_equal(tdm_projector_init(&projector, &p, NULL), TDM_OK);
+	assert_int_equal(tdm_projector_apply(&projector, states, n, out, NULL), TDM_OK);
+	tdm_projector_release(&projector);
 	tdm_seq_close(s);
 	tdm_engine_close(e);
 	free(states);
