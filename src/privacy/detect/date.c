@@ -231,6 +231,25 @@ enum tdm_check tdm_check_named_date(struct tdm_candidate *c) {
 	                                                                                 : TDM_CHECK_NONE;
 }
 
+// "a 1998 film", but "a 1998 word essay": behind "a" and "the" a year stands before what it describes.
+static bool describes(const char *t, size_t start, size_t end) {
+	static const char *const units[] = {"word", "dollar", "euro", "meter", "metre", "mile", "km",  "calorie", "people",
+	                                    "year", "day",    "hour", "page",  "kg",    "lb",   "mah", "kcal",    "pound"};
+	size_t word = start - 1;
+	while (word > 0 && letter(t[word - 1]))
+		word--;
+	size_t n = start - 1 - word;
+	static const char *const before[] = {"a", "an", "the", "his", "her", "their", "its"};
+	for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+		if (strlen(before[i]) == n && strncasecmp(t + word, before[i], n) == 0) {
+			for (size_t k = 0; k < sizeof units / sizeof *units; k++)
+				if (strncasecmp(t + end + 1, units[k], strlen(units[k])) == 0)
+					return false;
+			return t[end] == ' ' && letter(t[end + 1]);
+		}
+	return true;
+}
+
 // The match ends with the year; another one may follow: "2010-2015".
 enum tdm_check tdm_check_year(struct tdm_candidate *c) {
 	const char *t = c->text;
@@ -240,7 +259,7 @@ enum tdm_check tdm_check_year(struct tdm_candidate *c) {
 		end += 5;
 	c->end = end;
 	bool goes_on = letter(t[end]) || (t[end] && strchr(".,-/:", t[end]) && digit(t[end + 1]));
-	return goes_on ? TDM_CHECK_NONE : TDM_CHECK_ABSTAIN;
+	return goes_on || !describes(t, c->start, end) ? TDM_CHECK_NONE : TDM_CHECK_ABSTAIN;
 }
 
 enum tdm_check tdm_check_weekday(struct tdm_candidate *c) {

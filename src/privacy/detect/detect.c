@@ -4,6 +4,7 @@
 #include "privacy/detect/decode.h"
 #include "privacy/detect/evidence.h"
 #include "privacy/detect/names.h"
+#include "privacy/detect/table.h"
 #include "privacy/mask/token.h"
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,9 @@ struct leaf { // one text while it is searched
 	struct tdm_view plain, folded;
 	struct tdm_finds fresh; // found in this round
 	struct tdm_finds *all;
-	bool changed; // blanked since the last scan
-	bool encoded; // says more than it says as it stands
+	struct tdm_cells cells; // whose name says what they hold
+	bool changed;           // blanked since the last scan
+	bool encoded;           // says more than it says as it stands
 };
 
 struct search {
@@ -128,9 +130,10 @@ static int add_own(struct search *s, const struct tdm_scan *scan, const struct t
 	return status;
 }
 
-// What the caller of the evidence knows: the name of the field, the packs that are wanted.
-static void speak_for(const struct search *s, struct tdm_scan *scan, const uint64_t *named) {
-	scan->named = named;
+// What the caller of the evidence knows: the names of cells, the packs that are wanted.
+static void speak_for(const struct search *s, struct tdm_scan *scan, const struct tdm_cells *cells) {
+	scan->cells = cells ? cells->items : NULL;
+	scan->n_cells = cells ? cells->n : 0;
 	scan->off = s->detector->some_off ? s->detector->off : NULL;
 	scan->lack = s->detector->lack;
 }
@@ -204,14 +207,28 @@ static int scan_decoded(struct search *s) {
 	return status == TDM_OK ? search_decoded(s) : status;
 }
 
+// The field that holds the whole text, or the tables in it.
+static int find_cells(struct search *s) {
+	struct leaf *leaf = s->leaf;
+	struct tdm_scanner *scanner = s->detector->scanner;
+	if (!leaf->all->field)
+		return tdm_table_find(scanner, s->arena, leaf->plain.text, leaf->plain.n, &leaf->cells, s->error);
+	struct tdm_cell *cell = tdm_arena_alloc(s->arena, sizeof *cell);
+	uint64_t *rows = tdm_arena_array(s->arena, TDM_ENTITY_SETS, sizeof *rows);
+	if (!cell || !rows)
+		return tdm_fail(s->error, TDM_ENOMEM, "mask: no memory for the name of a field; nothing was sent");
+	memset(rows, 0, TDM_ENTITY_SETS * sizeof *rows);
+	*cell = (struct tdm_cell){0, (uint32_t)leaf->plain.n, rows};
+	leaf->cells = (struct tdm_cells){cell, 1, 1};
+	return tdm_scanner_name(scanner, leaf->all->field, rows, s->error);
+}
+
 static int scan_leaf(struct search *s, bool first) {
 	struct leaf *leaf = s->leaf;
 	struct tdm_scan scan;
-	uint64_t rows[TDM_ENTITY_SETS] = {0};
-	const char *named = leaf->all->field;
 	int status = first ? find_literals(s) : TDM_OK;
-	if (status == TDM_OK && named)
-		status = tdm_scanner_name(s->detector->scanner, named, rows, s->error);
+	if (status == TDM_OK && first)
+		status = find_cells(s);
 	if (status == TDM_OK)
 		status = tdm_dictionary_search(&s->detector->deny, leaf->folded.text, leaf->folded.n, on_known_value, s);
 	if (status != TDM_OK)
@@ -219,12 +236,12 @@ static int scan_leaf(struct search *s, bool first) {
 	status = tdm_scanner_scan(s->detector->scanner, leaf->plain.text, leaf->plain.n, &scan, s->error);
 	if (status != TDM_OK)
 		return status;
-	speak_for(s, &scan, named ? rows : NULL);
+	speak_for(s, &scan, &leaf->cells);
 	status = tdm_evidence(&scan, leaf->plain.text, leaf->plain.n, s->level, false, on_evidence, s);
 	if (status == TDM_OK)
 		status = add_own(s, &scan, &leaf->plain);
 	if (status == TDM_OK && first && s->names)
-		status = tdm_names_find(s->names, leaf->plain.text, leaf->plain.n, on_name, s, s->error);
+		status = tdm_names_find(s->names, leaf->plain.text, leaf->plain.n, &leaf->cells, on_name, s, s->error);
 	tdm_scan_release(&scan);
 	return status == TDM_OK ? scan_decoded(s) : status;
 }

@@ -64,15 +64,18 @@
 #define BIRTH_WORDS                                                                                                     \
 	"born dob birth birthday birthdate date|of|birth date_of_birth birth_date geboren geb geburtsdatum geburtstag né " \
 	"née nacido nacida nacimiento nato nata nascita nascido nascida nascimento geboortedatum naissance"
-#define YEAR_PATTERN                                                                                                   \
-	"\\b(?:in|since|until|till|during|year|before|after|circa|summer|winter|spring|autumn|fall|seit|depuis|desde|dal|" \
-	"en|nel|im|jahr|año|année) (?:of )?(?:19|20)[0-9]{2}\\b"
+#define YEAR_PATTERN                                                                                                    \
+	"\\b(?:in|since|until|till|during|year|before|after|circa|summer|winter|spring|autumn|fall|seit|depuis|desde|dal|"  \
+	"en|nel|im|jahr|año|année|(?:act|law|treaty|class|war|crisis|census|revolution|constitution|election) of) (?:of " \
+	")?"                                                                                                                \
+	"(?:19|20)[0-9]{2}\\b|\\b(?:a|an|the|his|her|their|its) (?:19[0-9][1-9]|19[1-9]0|20[0-2][1-9]|20[12]0)\\b"
 #define WEEKDAY_PATTERN                                                                                                  \
 	"\\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag|"      \
 	"lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche|miércoles|jueves|viernes|sábado|lunedì|martedì|mercoledì|" \
 	"giovedì|venerdì|maandag|dinsdag|woensdag|donderdag|vrijdag|zaterdag|zondag)\\b"
-#define BARE_AGE_PATTERN                                                                                \
-	"\\b(?:i'm|i am|he is|he's|she is|she's|who is|turn(?:ed|s|ing)|ich bin|j'ai|tengo) [0-9]{1,2}\\b|" \
+#define BARE_AGE_PATTERN                                                                                             \
+	"\\b(?:i'm|i am|he is|he's|she is|she's|who is|turn(?:ed|s|ing)|(?:'ll|will|to|they|we|i|when) turn|"            \
+	"(?:when|since|until) (?:he|she|i|they|we|you) (?:was|were|is|am|are|turned)|ich bin|j'ai|tengo) [0-9]{1,2}\\b|" \
 	"[a-z], [0-9]{2},"
 #define AGE_PATTERN                                                                                       \
 	"(?:years?[ -]old|years of age|yrs?[ -]old|y/o|yo|jahre alt|años de edad|anni di età|jaar oud)\\b|" \

@@ -16,8 +16,10 @@
 struct vicinity {
 	const struct tdm_scan *scan;
 	size_t first, last; // the words in reach
-	bool any;           // there are some, or a name
+	size_t cell;        // the first that ends at or behind the anchor
+	bool inside, any;   // the anchor is inside of that cell; there are words, or a cell
 	size_t from, to;    // the words whose rows are known, see rows_near()
+	size_t of_cell;     // and the cell
 	uint64_t rows[TDM_ENTITY_SETS];
 };
 #define STRIDE 8
@@ -51,11 +53,18 @@ static inline void add_rows(uint64_t *restrict rows, const uint64_t *restrict mo
 		rows[i] |= more[i];
 }
 
+// The rows for which the name of the cell speaks that holds all of the span; NULL = none.
+static const uint64_t *named(const struct vicinity *v, const struct tdm_candidate *c) {
+	const struct tdm_cell *cell = v->inside ? &v->scan->cells[v->cell] : NULL;
+	return cell && cell->start <= c->start && c->end <= cell->end ? cell->rows : NULL;
+}
+
 // The rows for which a word stands within reach of the span.
 static void context_of(const struct vicinity *v, const struct tdm_candidate *c, uint64_t rows[TDM_ENTITY_SETS]) {
 	const struct tdm_scan *scan = v->scan;
-	if (scan->named)
-		memcpy(rows, scan->named, TDM_ENTITY_SETS * sizeof *rows);
+	const uint64_t *by_name = named(v, c);
+	if (by_name)
+		memcpy(rows, by_name, TDM_ENTITY_SETS * sizeof *rows);
 	else
 		memset(rows, 0, TDM_ENTITY_SETS * sizeof *rows);
 	for (size_t i = first_near(v, c); i < scan->n_words && scan->words[i].end <= c->end + AFTER_BYTES; i++)
@@ -70,7 +79,8 @@ static bool lists(const uint64_t rows[TDM_ENTITY_SETS], const struct tdm_entity 
 
 static bool has_context(const struct vicinity *v, const struct tdm_candidate *c) {
 	const struct tdm_scan *scan = v->scan;
-	if (scan->named && lists(scan->named, c->entity))
+	const uint64_t *by_name = named(v, c);
+	if (by_name && lists(by_name, c->entity))
 		return true;
 	for (size_t i = first_near(v, c); i < scan->n_words && scan->words[i].end <= c->end + AFTER_BYTES; i++)
 		if (lists(scan->words[i].rows, c->entity) && in_reach(&scan->words[i], c))
@@ -78,9 +88,10 @@ static bool has_context(const struct vicinity *v, const struct tdm_candidate *c)
 	return false;
 }
 
-// The name of the field says more than a word somewhere near.
-static float worth_of_words(const struct tdm_scan *scan, const struct tdm_entity *row) {
-	return scan->named && lists(scan->named, row) ? .50f : .35f;
+// The name of the field or column says more than a word somewhere near.
+static float worth_of_words(const struct vicinity *v, const struct tdm_candidate *c) {
+	const uint64_t *by_name = named(v, c);
+	return by_name && lists(by_name, c->entity) ? .50f : .35f;
 }
 
 static unsigned why_of(enum tdm_check verdict) {
@@ -100,7 +111,7 @@ static float score_of(const struct vicinity *v, struct tdm_candidate *c, enum td
 		return score;
 	if (!hard && has_context(v, c)) {
 		c->why |= TDM_WHY_WORD;
-		score += worth_of_words(v->scan, row);
+		score += worth_of_words(v, c);
 		return score < .40f ? .40f : score > 1.f ? 1.f : score;
 	}
 	return needed && score > .30f ? .30f : score;
@@ -116,14 +127,18 @@ static enum tdm_check check(struct tdm_candidate *c) {
 
 static void vicinity_move(struct vicinity *v, size_t anchor) {
 	const struct tdm_scan *scan = v->scan;
-	size_t first = v->first, last = v->last;
+	size_t first = v->first, last = v->last, cell = v->cell;
 	while (first < scan->n_words && scan->words[first].end + VICINITY_BEFORE < anchor)
 		first++;
 	while (last < scan->n_words && scan->words[last].start < anchor + VICINITY_AFTER)
 		last++;
+	while (cell < scan->n_cells && scan->cells[cell].end + 1 < anchor)
+		cell++;
 	v->first = first;
 	v->last = last;
-	v->any = scan->named || first < last;
+	v->cell = cell;
+	v->inside = cell < scan->n_cells && scan->cells[cell].start < anchor;
+	v->any = v->inside || first < last;
 }
 
 // Those of the words in reach and of a few around them, so that they stay the same for some anchors: whether a word is
@@ -131,12 +146,14 @@ static void vicinity_move(struct vicinity *v, size_t anchor) {
 static const uint64_t *rows_near(struct vicinity *v) {
 	uint64_t all[TDM_ENTITY_SETS] = {0};
 	size_t from = v->first / STRIDE * STRIDE, to = (v->last / STRIDE + 1) * STRIDE;
-	if (from == v->from && to == v->to)
+	size_t cell = v->inside ? v->cell + 1 : 0;
+	if (from == v->from && to == v->to && cell == v->of_cell)
 		return v->rows;
 	v->from = from;
 	v->to = to;
-	if (v->scan->named)
-		add_rows(all, v->scan->named);
+	v->of_cell = cell;
+	if (v->inside)
+		add_rows(all, v->scan->cells[v->cell].rows);
 	for (size_t i = from; i < to && i < v->scan->n_words; i++)
 		add_rows(all, v->scan->words[i].rows);
 	memcpy(v->rows, all, sizeof all);
@@ -212,7 +229,7 @@ static bool is_date(const struct tdm_candidate *c) {
 }
 
 static bool in_context(struct choice *best, const struct tdm_candidate *c) {
-	if (best->hard || (best->near->scan->n_words == 0 && !best->near->scan->named))
+	if (best->hard || !best->near->any)
 		return false;
 	if (best->start != c->start || best->end != c->end) {
 		context_of(best->near, c, best->context);
@@ -241,7 +258,7 @@ static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdic
 	bool alone = only_digits(&c->compact) && (one_group || is_list(c) || is_date(c));
 	bool needed = embedded || alone || c->entity->flags & TDM_ENTITY_CONTEXT;
 	bool context = in_context(best, c), off = best->near->scan->off && lists(best->near->scan->off, c->entity);
-	float score = score_number(c, verdict, context ? worth_of_words(best->near->scan, c->entity) : 0, needed);
+	float score = score_number(c, verdict, context ? worth_of_words(best->near, c) : 0, needed);
 	if (off || score <= best->score || score < c->entity->threshold - best->near->scan->lack)
 		return;
 	best->score = score;
@@ -439,7 +456,7 @@ static size_t next_digit(const char *text, size_t at, size_t n) {
 static int try_numbers(struct look *k) {
 	const char *text = k->c.text;
 	int status = TDM_OK;
-	k->near.first = k->near.last = 0;
+	k->near.first = k->near.last = k->near.cell = 0;
 	for (size_t i = 0; i < of_digits.n_rows; i++)
 		if (wanted(k->near.scan, &tdm_entities[of_digits.rows[i]], k->level, k->hard))
 			k->of_digits |= UINT32_C(1) << i;

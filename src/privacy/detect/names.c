@@ -2,6 +2,7 @@
 // numbers are never names, and a word in another script than the conversation's own is hidden.
 #include "privacy/detect/names.h"
 #include "base/text.h"
+#include "privacy/detect/cues.h"
 #include "privacy/detect/street.h"
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #define STREET_SCORE .70f // of a rigid grammar
 #define FEWEST_LETTERS 3
 #define CODE_BIAS (-120.f) // whoever wants to hide more than at this bias also hides words of programs
+#define SHORTEST_BYTES 4   // of a name in another script that is looked for elsewhere: more than these
 
 static const struct tdm_entity *row_of(const char *id) {
 	for (size_t i = 0; i < tdm_n_entities; i++)
@@ -159,6 +161,13 @@ static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *fir
 	return is_nobody(first, last) ? TDM_OK : tell(arg, row_of(ids[kind]), first, last, SCORE);
 }
 
+// Of scripts without blanks a name is a part of a term. One character is too little to be looked for elsewhere.
+static int on_cue(void *arg, const struct tdm_term *first, const struct tdm_term *last, size_t start, size_t end) {
+	struct search *s = arg;
+	struct tdm_name name = {row_of("PERSON"), start, end, SCORE, end - start <= SHORTEST_BYTES, first, last};
+	return name.entity->level <= s->names->level ? s->found(s->arg, &name) : TDM_OK;
+}
+
 static int on_street(void *arg, const struct tdm_term *first, const struct tdm_term *last) {
 	return tell(arg, row_of("ADDRESS"), first, last, STREET_SCORE);
 }
@@ -187,8 +196,47 @@ static int find_foreign(struct search *s) {
 	return status;
 }
 
-int tdm_names_find(struct tdm_names *names, const char *text, size_t n, tdm_names_fn *found, void *arg,
-                   struct tdm_error *err) {
+// Which name the column says that its cells hold.
+static const struct tdm_entity *named(const uint64_t *rows) {
+	static const char *const ids[] = {"PERSON", "ADDRESS", "ORG", "PLACE", "GROUP", "AGE"};
+	for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+		const struct tdm_entity *row = row_of(ids[i]);
+		size_t k = (size_t)(row - tdm_entities);
+		if (rows[k / 64] >> k % 64 & 1)
+			return row;
+	}
+	return NULL;
+}
+
+// "n/a", "-" and bare numbers are nobody; a postcode and an age are numbers.
+static bool is_value(const struct tdm_entity *row, const struct tdm_term *first, const struct tdm_term *last) {
+	bool letters = false, digits = false;
+	for (const struct tdm_term *t = first; t <= last; t++) {
+		letters = letters || t->letters > 1;
+		digits = digits || t->digits > (row->level > 2 ? 0 : 3);
+	}
+	bool number = strcmp(row->id, "AGE") == 0 || (strcmp(row->id, "ADDRESS") == 0 && !letters);
+	return (number ? digits && !letters : letters) && !(first == last && on(first, TDM_LIST_ALLOW));
+}
+
+static int find_cells(struct search *s, const struct tdm_cells *cells) {
+	const struct tdm_terms *terms = &s->names->terms;
+	int status = TDM_OK;
+	for (size_t i = 0, t = 0; i < cells->n && status == TDM_OK; i++) {
+		const struct tdm_entity *row = named(cells->items[i].rows);
+		while (t < terms->n && terms->items[t].start < cells->items[i].start)
+			t++;
+		size_t first = t;
+		while (t < terms->n && terms->items[t].end <= cells->items[i].end)
+			t++;
+		if (row && t > first && is_value(row, &terms->items[first], &terms->items[t - 1]))
+			status = tell(s, row, &terms->items[first], &terms->items[t - 1], STREET_SCORE);
+	}
+	return status;
+}
+
+int tdm_names_find(struct tdm_names *names, const char *text, size_t n, const struct tdm_cells *cells,
+                   tdm_names_fn *found, void *arg, struct tdm_error *err) {
 	struct search s = {names, text, found, arg};
 	names->terms.n = 0;
 	int status = tdm_terms_cut(text, n, &names->terms, err);
@@ -196,7 +244,11 @@ int tdm_names_find(struct tdm_names *names, const char *text, size_t n, tdm_name
 		status = tdm_tagger_find(names->tagger, text, &names->terms, names->bias, names->seen, on_name, &s);
 	if (status == TDM_OK)
 		status = tdm_street_find(text, &names->terms, on_street, &s);
-	return status == TDM_OK ? find_foreign(&s) : status;
+	if (status == TDM_OK)
+		status = find_foreign(&s);
+	if (status == TDM_OK)
+		status = tdm_cues_find(text, &names->terms, on_cue, &s);
+	return status == TDM_OK ? find_cells(&s, cells) : status;
 }
 
 void tdm_names_release(struct tdm_names *names) {

@@ -1,6 +1,6 @@
 // Names: what the tagger, the grammar of addresses and the script of a word find in the texts of one conversation.
 #pragma once
-#include "privacy/detect/entities.h"
+#include "privacy/detect/table.h"
 #include "privacy/detect/tagger.h"
 
 struct tdm_name {
@@ -22,10 +22,11 @@ struct tdm_names { // zero-initialise, set the first three
 };
 
 void tdm_names_count(struct tdm_names *names, const char *text, size_t n); // every text of the conversation, before
-// Called for every name of text[0..n) that the level hides. Negative: stops, and tdm_names_find returns it.
+// Called for every name of text[0..n) that the level hides, and for what stands in a cell that is said to hold one.
+// Negative: stops, and tdm_names_find returns it.
 typedef int tdm_names_fn(void *arg, const struct tdm_name *name);
-int tdm_names_find(struct tdm_names *names, const char *text, size_t n, tdm_names_fn *found, void *arg,
-                   struct tdm_error *err);
+int tdm_names_find(struct tdm_names *names, const char *text, size_t n, const struct tdm_cells *cells,
+                   tdm_names_fn *found, void *arg, struct tdm_error *err);
 // Whether this word of a person's name is worth finding alone: no title, no common word.
 bool tdm_names_part(const struct tdm_term *term);
 void tdm_names_release(struct tdm_names *names);

@@ -232,8 +232,10 @@ static bool local_groups(const struct tdm_number *d, const struct groups *g) {
 	       ((g->size[0] == 3 && g->size[1] == 4 && !year) || (g->size[0] == 2 && g->size[1] == 6));
 }
 
-static bool threes(const struct groups *g) { // "612 345 678", "22 345 678"
-	return g->n == 3 && g->size[0] >= 2 && g->size[0] <= 3 && g->size[1] == 3 && g->size[2] == 3;
+// "612 345 678", "22 345 678", "22 345 67 89".
+static bool threes(const struct groups *g) {
+	bool pairs = g->n == 4 && g->size[0] == 2 && g->size[1] == 3 && g->size[2] == 2 && g->size[3] == 2;
+	return pairs || (g->n == 3 && g->size[0] >= 2 && g->size[0] <= 3 && g->size[1] == 3 && g->size[2] == 3);
 }
 
 // "12-34-56-78": three groups and more of two to four digits that are no date and no SSN.

@@ -17,15 +17,20 @@ struct tdm_word { // a context word
 struct tdm_own { // where a pattern of the operator's own stands
 	uint32_t start, end;
 };
+struct tdm_cell { // what stands here has a name of its own: of the field that holds it, of the column of a table
+	uint32_t start, end;
+	const uint64_t *rows; // for which the name speaks
+};
 struct tdm_scan { // what a scan found, in order of `end`; heap
 	struct tdm_anchor *anchors;
 	struct tdm_word *words;
 	struct tdm_own *own;
 	size_t n_anchors, cap_anchors, n_words, cap_words, n_own, cap_own;
-	// Set by the caller before it weighs the evidence; sets of rows, NULL = none.
-	const uint64_t *named; // for which the name of the field speaks that holds the text
-	const uint64_t *off;   // of packs that are not wanted
-	float lack;            // of score that a span may have and still counts
+	// Set by the caller before it weighs the evidence:
+	const struct tdm_cell *cells; // in order, never overlapping
+	size_t n_cells;
+	const uint64_t *off; // rows of packs that are not wanted; NULL = none
+	float lack;          // of score that a span may have and still counts
 };
 
 // Compiles every row once, and the operator's own patterns (own[0..n_own), Vectorscan's syntax, any letter case; all of

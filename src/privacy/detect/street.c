@@ -324,6 +324,38 @@ static size_t unit_abroad(const struct street *s, size_t i) {
 	return number && (line_ends(s, k + 1) || !word(s, k + 1) || capital(s, k + 1)) ? k + 1 : i;
 }
 
+// A code of three to five digits, or "696 81", "53-320", "1319 ck", where a clause ends.
+static size_t code_at_end(const struct street *s, size_t i) {
+	size_t end = postcode(s, i);
+	if (end == i && plain_number(s, i, 3, 5))
+		end = i + 1;
+	if (end == i + 1 && plain_number(s, end, 2, 3) && !s->terms[end].line)
+		end++;
+	else if (end == i + 1 && word(s, end) && s->terms[end].letters == 2 && s->terms[end].digits == 0)
+		end++;
+	return end > i && (line_ends(s, end) || !word(s, end)) ? end : i;
+}
+
+static size_t words_before_comma(const struct street *s, size_t i, size_t most) { // the comma; i: there is none
+	size_t k = i;
+	while (k < i + most && word(s, k) && s->terms[k].digits == 0 && (k == i || !s->terms[k].line) &&
+	       !is(s, k, STREET_NEVER))
+		k = after_dot(s, k + 1);
+	return k > i && sign(s, k, ',') ? k : i;
+}
+
+// ", zielona góra, 65-119": a town of any letter case between the street and its code.
+static size_t town_before_code(const struct street *s, size_t i) {
+	size_t comma = words_before_comma(s, i, 6), end = comma > i ? code_at_end(s, comma + 1) : 0;
+	return end > comma + 1 ? end : i;
+}
+
+// "12 rue victor" goes on with "hugo, la petite ville, 78700".
+static size_t name_before_town(const struct street *s, size_t i) {
+	size_t comma = words_before_comma(s, i, 3), end = comma > i ? town_before_code(s, comma + 1) : 0;
+	return end > comma + 1 ? end : i;
+}
+
 static size_t part(const struct street *s, size_t i, bool apart) {
 	size_t end = unit(s, i);
 	if (end == i)
@@ -336,6 +368,8 @@ static size_t part(const struct street *s, size_t i, bool apart) {
 		end = listed_city(s, i);
 	if (end == i)
 		end = other_city(s, i, apart);
+	if (end == i)
+		end = apart ? town_before_code(s, i) : name_before_town(s, i);
 	return end > i ? end : unit_abroad(s, i);
 }
 
@@ -503,13 +537,29 @@ static size_t from_street(const struct street *s, size_t i) {
 	return whole ? rest(s, end, &parts) : 0;
 }
 
+// "ul. polna 42, zielona góra": in small letters the number and the town behind it must say so.
+static size_t from_small_name(const struct street *s, size_t i) {
+	size_t k = after_dot(s, i + 1), first = k;
+	int parts;
+	if (!is(s, i, STREET_FIRST) || capital(s, i))
+		return 0;
+	while (k < first + 4 && may_be_name(s, k) && !capital(s, k) && !s->terms[k].line)
+		k++;
+	if (k == first || !house_number(s, k) || s->terms[k].line || !sign(s, k + 1, ','))
+		return 0;
+	size_t end = rest(s, k + 1, &parts);
+	return parts ? end : 0;
+}
+
 static size_t from_name(const struct street *s, size_t i) {
 	int parts;
 	size_t end = name_after_type(s, i, false);
 	if (!end && (capital(s, i) || street_ending(s, i)))
 		end = name_with_ending(s, i);
-	if (!end)
-		return name_and_number(s, i);
+	if (!end) {
+		end = from_small_name(s, i);
+		return end ? end : name_and_number(s, i);
+	}
 	size_t k = end + sign(s, end, ',');
 	k = is(s, k, STREET_NUMBER) ? after_dot(s, k + 1) : k;
 	return house_number(s, k) && !s->terms[k].line ? rest(s, after_fraction(s, k + 1), &parts) : 0;

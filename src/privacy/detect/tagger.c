@@ -1,6 +1,7 @@
 // Tagger: see tagger.h. The rule it protects: the same file and text give the same tags on every machine; products are
 // sums of whole numbers, only transitions and biases are added as floats, in a fixed order.
 #include "privacy/detect/tagger.h"
+#include "privacy/detect/cues.h"
 #include "base/crypto.h"
 #include "base/file.h"
 #include <math.h>
@@ -19,6 +20,7 @@
 #define UNKNOWN_MIXED .2f  // "getName"
 #define UNKNOWN_FIRST .2f  // small letters where a capital belongs
 #define UNKNOWN_FOREIGN .2f
+#define UNPARTED .15f      // of a script without blanks between words
 #define UNKNOWN_DIGITS .5f // "x86"
 #define N_FLOATS (1 + TDM_N_TAGS + TDM_N_TAGS * TDM_N_TAGS)
 #define HEAD_BYTES (8 + 8 + 4 * N_FLOATS)
@@ -241,6 +243,8 @@ static float share_of_common(const struct tdm_term *t, bool heading) {
 }
 
 static float share_of_unknown(const struct tdm_term *t, bool foreign) {
+	if (tdm_cues_know(t))
+		return UNPARTED;
 	if (t->digits)
 		return UNKNOWN_DIGITS;
 	if (is_listed(t) || t->caps == TDM_CAPS_FIRST || t->caps == TDM_CAPS_ALL)

@@ -4,24 +4,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum script { LATIN, GREEK, CYRILLIC, ARMENIAN, HEBREW, ARABIC, INDIC, THAI, GEORGIAN, HANGUL, HAN, KHMER, ETHIOPIC };
-
 uint8_t tdm_script_of(uint32_t c) {
 	static const struct {
 		uint32_t first, last;
-		enum script script;
+		enum tdm_script script;
 	} ranges[] = {
-	    {0x370, 0x3FF, GREEK},      {0x400, 0x52F, CYRILLIC}, {0x530, 0x58F, ARMENIAN},   {0x590, 0x5FF, HEBREW},
-	    {0x600, 0x8FF, ARABIC},     {0x900, 0xDFF, INDIC},    {0xE00, 0xEFF, THAI},       {0x1000, 0x109F, KHMER},
-	    {0x10A0, 0x10FF, GEORGIAN}, {0x1100, 0x11FF, HANGUL}, {0x1200, 0x137F, ETHIOPIC}, {0x1780, 0x17FF, KHMER},
-	    {0x1F00, 0x1FFF, GREEK},    {0x2E80, 0x312F, HAN},    {0x3130, 0x318F, HANGUL},   {0x31A0, 0x9FFF, HAN},
-	    {0xAC00, 0xD7FF, HANGUL},   {0xF900, 0xFAFF, HAN},    {0xFB50, 0xFDFF, ARABIC},   {0xFE70, 0xFEFF, ARABIC},
-	    {0xFF66, 0xFF9F, HAN},      {0x20000, 0x323AF, HAN},
+	    {0x370, 0x3FF, TDM_SCRIPT_GREEK},      {0x400, 0x52F, TDM_SCRIPT_CYRILLIC},
+	    {0x530, 0x58F, TDM_SCRIPT_ARMENIAN},   {0x590, 0x5FF, TDM_SCRIPT_HEBREW},
+	    {0x600, 0x8FF, TDM_SCRIPT_ARABIC},     {0x900, 0xDFF, TDM_SCRIPT_INDIC},
+	    {0xE00, 0xEFF, TDM_SCRIPT_THAI},       {0x1000, 0x109F, TDM_SCRIPT_KHMER},
+	    {0x10A0, 0x10FF, TDM_SCRIPT_GEORGIAN}, {0x1100, 0x11FF, TDM_SCRIPT_HANGUL},
+	    {0x1200, 0x137F, TDM_SCRIPT_ETHIOPIC}, {0x1780, 0x17FF, TDM_SCRIPT_KHMER},
+	    {0x1F00, 0x1FFF, TDM_SCRIPT_GREEK},    {0x2E80, 0x312F, TDM_SCRIPT_HAN},
+	    {0x3130, 0x318F, TDM_SCRIPT_HANGUL},   {0x31A0, 0x9FFF, TDM_SCRIPT_HAN},
+	    {0xAC00, 0xD7FF, TDM_SCRIPT_HANGUL},   {0xF900, 0xFAFF, TDM_SCRIPT_HAN},
+	    {0xFB50, 0xFDFF, TDM_SCRIPT_ARABIC},   {0xFE70, 0xFEFF, TDM_SCRIPT_ARABIC},
+	    {0xFF66, 0xFF9F, TDM_SCRIPT_HAN},      {0x20000, 0x323AF, TDM_SCRIPT_HAN},
 	};
 	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
 		if (c >= ranges[i].first && c <= ranges[i].last)
 			return (uint8_t)ranges[i].script;
-	return LATIN;
+	return TDM_SCRIPT_LATIN;
 }
 
 static bool is_digit(uint32_t c) {

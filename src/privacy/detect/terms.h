@@ -16,7 +16,7 @@ struct tdm_term {
 	uint64_t lower;      // hash of the word in small letters
 	uint8_t caps;        // enum tdm_caps
 	uint8_t letters, digits;
-	uint8_t script; // of its letters, 0 = Latin or none
+	uint8_t script; // of its letters, enum tdm_script
 	bool first;     // of its sentence
 	bool line;      // of its line
 	uint8_t lists;  // of the gazetteer, filled by the tagger
@@ -39,7 +39,22 @@ static inline bool tdm_terms_break(const struct tdm_terms *terms, size_t i) { //
 int tdm_term_lower(const char *text, const struct tdm_term *term, uint32_t out[TDM_TERM_LETTERS]);
 // The hash that tdm_term.lower is, of a whole text in small letters.
 uint64_t tdm_term_hash(const char *lower, size_t n);
-uint8_t tdm_script_of(uint32_t c); // 0 = Latin and what belongs to no script
+enum tdm_script {
+	TDM_SCRIPT_LATIN, // and what belongs to none
+	TDM_SCRIPT_GREEK,
+	TDM_SCRIPT_CYRILLIC,
+	TDM_SCRIPT_ARMENIAN,
+	TDM_SCRIPT_HEBREW,
+	TDM_SCRIPT_ARABIC,
+	TDM_SCRIPT_INDIC,
+	TDM_SCRIPT_THAI,
+	TDM_SCRIPT_GEORGIAN,
+	TDM_SCRIPT_HANGUL,
+	TDM_SCRIPT_HAN, // and Kana
+	TDM_SCRIPT_KHMER,
+	TDM_SCRIPT_ETHIOPIC
+};
+uint8_t tdm_script_of(uint32_t c);
 #define TDM_TERM_SEED UINT64_C(0xcbf29ce484222325)
 static inline uint64_t tdm_term_step(uint64_t hash, uint32_t c) { // FNV-1a over characters
 	return (hash ^ c) * UINT64_C(0x100000001b3);

@@ -193,6 +193,8 @@ static void addresses_of_many_countries_are_found_whole(void **state) {
 	    "4 Iolkou\nNicosia\nCyprus",
 	    "Via Nazario Sauro, 133\n20090 Segrate (MI",
 	    "14 lower bridge st, unit 9, portland, or 97201",
+	    "40 rue victor hugo, la petite ville, 78700",
+	    "ul. polna 42, zielona dolina, 65-119",
 	};
 	for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
 		assert_streets(whole[i], whole[i]);
@@ -296,6 +298,63 @@ static void words_of_programs_stay(void **state) {
 	assert_hidden(2, -80, "# for Oluwaseun Adebayo\nmaxlen = len(lst)", "# for [PERSON]\nmaxlen = len(lst)");
 }
 
+// Scripts with blanks between words: titles, words that introduce a name, patronymics, initials.
+static void persons_in_cyrillic_greek_and_arabic(void **state) {
+	static const char *const rows[][2] = {
+	    {"Меня зовут Иван Петров, и мне нужна помощь.", "Меня зовут [PERSON], и мне нужна помощь."},
+	    {"меня зовут ольга смирнова и мне нужна помощь", "меня зовут [PERSON] и мне нужна помощь"},
+	    {"ФИО: Лебедев Олег", "ФИО: [PERSON]"},
+	    {"Με λένε Γιώργος Παπαδόπουλος και μένω εδώ.", "Με λένε [PERSON] και μένω εδώ."},
+	    {"Ο κύριος Νικόλαος Δημητρίου ήρθε.", "Ο κύριος [PERSON] ήρθε."},
+	    {"اسمي محمد الأحمد وأعيش هنا.", "اسمي [PERSON] وأعيش هنا."},
+	    {"السيد خالد بن سعيد في المكتب.", "السيد [PERSON] في المكتب."},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		assert_hidden(2, 1000, rows[i][0], rows[i][1]); // the bias leaves them to the cues
+	assert_hidden(2, 1000, "Вчера приехал Сергей Николаевич Кузнецов.", "Вчера приехал [PERSON].");
+	assert_hidden(2, 1000, "Это написал А. В. Соколов.", "Это написал [PERSON].");
+	assert_hidden(2, 1000, "Как проверить новый договор и план работы?", "Как проверить новый договор и план работы?");
+}
+
+// Scripts without: a surname of the list before a title, or what stands behind the words for "my name is".
+static void persons_in_han_kana_and_hangul(void **state) {
+	static const char *const rows[][2] = {
+	    {"我叫张伟，今年三十岁。", "我叫[PERSON]，今年三十岁。"},
+	    {"请联系王小明先生或者李女士。", "请联系[PERSON]先生或者[PERSON]女士。"},
+	    {"姓名：欧阳娜娜 电话", "姓名：[PERSON] 电话"},
+	    {"我是学生。我是刘德华。", "我是学生。我是[PERSON]。"},
+	    {"私の名前は田中太郎です。", "私の名前は[PERSON]です。"},
+	    {"佐藤さんと鈴木花子様が来ました。お客様は皆さん元気です。",
+	     "[PERSON]さんと[PERSON]様が来ました。お客様は皆さん元気です。"},
+	    {"リンダさんは氏名：山田花子", "[PERSON]さんは氏名：[PERSON]"},
+	    {"私は学生です。私は高橋一郎と申します。", "私は学生です。私は[PERSON]と申します。"},
+	    {"제 이름은 김민수입니다.", "제 이름은 [PERSON]입니다."},
+	    {"이영희 씨는 어제 왔습니다. 박지성님께 보냅니다.", "[PERSON] 씨는 어제 왔습니다. [PERSON]님께 보냅니다."},
+	    {"저는 변호사입니다. 저는 최수진입니다.", "저는 변호사입니다. 저는 [PERSON]입니다."},
+	    {"성명: 홍길동", "성명: [PERSON]"},
+	    {"선생님, 고객님 안녕하세요. 아저씨가 왔다.", "선생님, 고객님 안녕하세요. 아저씨가 왔다."},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		assert_hidden(2, 1000, rows[i][0], rows[i][1]);
+}
+
+// The name of a column says what its cells hold; "Name" alone does so beside a column about people.
+static void columns_of_tables_name_their_cells(void **state) {
+	static const char *const rows[][2] = {
+	    {"Name | SSN | Order\n--- | --- | ---\nAnn Lee | 536904399 | 12345678\n",
+	     "Name | SSN | Order\n--- | --- | ---\n[PERSON] | [US_SSN] | 12345678\n"},
+	    {"first_name,lastName,phoneNumber,notes\nwill,stone,5552671,called\n",
+	     "first_name,lastName,phoneNumber,notes\n[PERSON],[PERSON],[PHONE],called\n"},
+	    {"Patient\tMRN\n\"Green, Joy\"\t7741223\nn/a\t9938112", "Patient\tMRN\n\"[PERSON]\"\t[MRN]\nn/a\t[MRN]"},
+	    {"Name | Type | Default\n---|---|---\nwill | integer | 30000000\n",
+	     "Name | Type | Default\n---|---|---\nwill | integer | 30000000\n"},
+	    {"I can, of course, call\nyou may, of course, write", "I can, of course, call\nyou may, of course, write"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		assert_hidden(2, 40, rows[i][0], rows[i][1]);
+	assert_hidden(3, 40, "Age;Email\n34;a@b.org\n", "Age;Email\n[AGE];[EMAIL]\n");
+}
+
 static size_t hidden_at(float bias) {
 	static const char text[] =
 	    "ask the wolf in harbour street about barclays or jane, then call Mark and the bright team";
@@ -336,6 +395,9 @@ int tdm_test_names(void) {
 	    cmocka_unit_test(corners_codes_and_flats_are_addresses),
 	    cmocka_unit_test(a_word_of_another_script_is_hidden),
 	    cmocka_unit_test(words_of_programs_stay),
+	    cmocka_unit_test(persons_in_cyrillic_greek_and_arabic),
+	    cmocka_unit_test(persons_in_han_kana_and_hangul),
+	    cmocka_unit_test(columns_of_tables_name_their_cells),
 	    cmocka_unit_test(a_lower_bias_hides_more),
 	};
 	return cmocka_run_group_tests_name("names", tests, open_weights, close_weights);
