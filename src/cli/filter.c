@@ -182,9 +182,9 @@ static int read_originals(struct filter *f) {
 }
 
 static void tell(const struct filter *f, const struct tdm_restore *s) {
-	if (s->damaged)
-		fprintf(stderr, "%s: %ld restored, %ld in the shape of a token stay as they are\n", f->who, s->restored,
-		        s->damaged);
+	if (s->damaged || s->missed)
+		fprintf(stderr, "%s: %ld restored, %ld in the shape of a token stay as they are, %ld in links\n", f->who,
+		        s->restored, s->damaged, s->missed);
 }
 
 // As it comes: what may go out goes out at once.
@@ -237,6 +237,7 @@ static void unmask_leaf(const struct filter *f, const struct tdm_leaf *leaf, str
 	tdm_restore_end(&s, value);
 	sum->restored += s.restored;
 	sum->damaged += s.damaged;
+	sum->missed += s.missed;
 }
 
 static int unmask_document(struct filter *f, const struct tdm_bytes *input, struct tdm_bytes *out) {

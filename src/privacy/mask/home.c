@@ -2,6 +2,7 @@
 // text that is about to leave, however it is written there. What a search needs is freed after it: there may be
 // thousands.
 #include "privacy/mask/home.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "privacy/mask/mask.h"
 #include <stdlib.h>
@@ -331,17 +332,41 @@ static int detect_own(struct tdm_home *h, struct tdm_arena *scratch, struct tdm_
 	return status == TDM_OK || h->run->error.status ? status : no_memory(h->run);
 }
 
-static int keep_values(struct tdm_home *h, const struct tdm_finds *finds) {
+// Whether the value, and not its slot, goes where the stream is.
+static bool link_takes(struct tdm_link *link, const struct tdm_home_value *v) {
+	return tdm_link_token(link, &(struct tdm_spelling){v->text, v->slot, v->n, strlen(v->slot), NULL, NULL});
+}
+
+// The values of one text, and the links that they stand in.
+static int keep_values_of(struct tdm_home *h, const struct tdm_text *text, const struct tdm_finds *finds) {
+	struct tdm_link link = {.links = &h->links, .learns = &h->links};
 	int status = TDM_OK;
-	for (size_t i = 0; i < h->n_texts && status == TDM_OK; i++)
-		for (size_t k = 0; k < finds[i].n && status == TDM_OK; k++) {
-			struct tdm_home_value *value;
-			status = value_of(h, &h->texts[i], &finds[i].items[k], &value);
-			if (status == TDM_OK)
-				value->asked = true;
-		}
-	h->n_asked = h->n_values;
+	size_t at = 0;
+	for (size_t k = 0; k < finds->n && status == TDM_OK; k++) {
+		struct tdm_home_value *value;
+		const struct tdm_find *find = &finds->items[k];
+		status = value_of(h, text, find, &value);
+		if (status != TDM_OK)
+			break;
+		value->asked = true;
+		tdm_link_put(&link, text->text + at, find->start - at);
+		link_takes(&link, value);
+		at = find->end;
+	}
 	return status;
+}
+
+static int keep_values(struct tdm_home *h, const struct tdm_finds *finds) {
+	int status = tdm_system_random(&h->links.secret, sizeof h->links.secret);
+	if (status != TDM_OK)
+		return tdm_fail(&h->run->error, status, "the system gave no random number; nothing was sent");
+	h->links.secret >>= 4;
+	h->links.arena = h->run->arena;
+	for (size_t i = 0; i < h->n_texts && status == TDM_OK; i++)
+		status = keep_values_of(h, &h->texts[i], &finds[i]);
+	tdm_links_sort(&h->links);
+	h->n_asked = h->n_values;
+	return status == TDM_OK && h->links.failed ? no_memory(h->run) : status;
 }
 
 static int arm_egress(struct tdm_home *h) {
@@ -451,18 +476,22 @@ static const struct tdm_home_value *slot_at(const struct tdm_home *h, const char
 
 const char *tdm_home_fill(const struct tdm_home *h, const char *text, size_t n, size_t *n_out) {
 	struct tdm_bytes b;
+	struct tdm_link link = {.links = &h->links};
 	tdm_bytes_init(&b, TEXT_LIMIT_BYTES);
 	for (size_t at = 0; at < n;) {
-		const char *open = memchr(text + at, '[', n - at);
-		size_t before = open ? (size_t)(open - text) - at : n - at;
-		tdm_bytes_add(&b, text + at, before);
-		at += before;
-		const struct tdm_home_value *v = at < n ? slot_at(h, text + at, n - at) : NULL;
-		if (v)
+		const struct tdm_home_value *v = slot_at(h, text + at, n - at);
+		const char *open = v ? NULL : memchr(text + at + 1, '[', n - at - 1);
+		size_t plain = v ? strlen(v->slot) : open ? (size_t)(open - text) - at : n - at;
+		if (v && link_takes(&link, v)) {
 			tdm_bytes_add(&b, v->text, v->n);
-		else if (at < n)
-			tdm_bytes_putc(&b, text[at]);
-		at += v ? strlen(v->slot) : at < n;
+		} else {
+			tdm_bytes_add(&b, text + at, plain);
+			if (v)
+				h->run->record->left.missed_restores++;
+			else
+				tdm_link_put(&link, text + at, plain);
+		}
+		at += plain;
 	}
 	*n_out = b.len;
 	char *out = b.failed ? NULL : tdm_arena_copy(h->run->arena, b.data ? b.data : "", b.len);

@@ -44,6 +44,7 @@ struct tdm_home {
 	bool has_all;
 	struct tdm_dictionary protect;
 	struct tdm_restorer no_tokens;
+	struct tdm_links links; // of the request, with slots
 	struct tdm_guarded_egress egress;
 };
 
@@ -68,7 +69,8 @@ enum { TDM_HOME_CONTEXT = 1, TDM_HOME_WHOLE = 2 }; // copied is also: a run of u
 int tdm_home_clean(struct tdm_home *h, struct tdm_words *texts, size_t n, unsigned copies, struct tdm_home_look *look);
 // For documents that come as one message: what stands before its last empty line becomes a part, if there is none yet.
 int tdm_home_split(struct tdm_home *h);
-// text with the values in the place of slots, as a NUL-terminated string in the run's arena; NULL: no memory.
+// text with the values in the place of slots, but inside links (links.h), as a NUL-terminated string in the run's
+// arena; NULL: no memory.
 const char *tdm_home_fill(const struct tdm_home *h, const char *text, size_t n, size_t *n_out);
 // tdm_generate on the way out: messages are scanned first, the final bytes by what `m` sends them with.
 int tdm_home_send(struct tdm_home *h, struct tdm_model *m, const struct tdm_request *asked, struct tdm_sink *sink,

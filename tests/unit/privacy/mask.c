@@ -31,6 +31,8 @@ static void write_down(struct inner *in, const struct tdm_request *r) {
 		tdm_bytes_json(&in->seen, r->messages[i].text, r->messages[i].len);
 		tdm_bytes_putc(&in->seen, '\n');
 		for (size_t k = 0; k < r->messages[i].n_calls; k++)
+			tdm_bytes_join(&in->seen, "call ", r->messages[i].calls[k].name, " ");
+		for (size_t k = 0; k < r->messages[i].n_calls; k++)
 			tdm_bytes_add(&in->seen, r->messages[i].calls[k].arguments, r->messages[i].calls[k].len);
 	}
 	for (size_t i = 0; i < r->tools.n; i++)
@@ -54,8 +56,11 @@ static int inner_generate(struct tdm_model *m, struct tdm_run *run, const struct
 	for (struct tdm_egress *e = run->egress; e && in->leak; e = e->next)
 		if ((in->status_of_scan = e->scan(e, in->leak, strlen(in->leak), &run->error)) != TDM_OK)
 			return in->status_of_scan;
-	if (in->calls_back)
-		sink->put(sink, &(struct tdm_event){.piece = TDM_PIECE_CALL, .text = "mail", .len = 4, .call_id = "c"});
+	if (in->calls_back) {
+		const char *name = r->messages->calls->name;
+		sink->put(sink,
+		          &(struct tdm_event){.piece = TDM_PIECE_CALL, .text = name, .len = strlen(name), .call_id = "c"});
+	}
 	while (at < n) {
 		size_t m_bytes = n - at < in->piece ? n - at : in->piece;
 		while (at + m_bytes < n && ((unsigned char)text[at + m_bytes] & 0xC0) == 0x80)
@@ -184,14 +189,16 @@ static void a_schema_is_masked_too(void **state) {
 
 struct log {
 	struct tdm_sink sink;
-	char arguments[500];
+	char arguments[500], name[64];
 	size_t n;
 	int calls;
 };
 
 static int keep_arguments(struct tdm_sink *sink, const struct tdm_event *e) {
 	struct log *log = (struct log *)sink;
-	log->calls += e->piece == TDM_PIECE_CALL && e->len == 4 && !strcmp(e->call_id, "c");
+	if (e->piece == TDM_PIECE_CALL)
+		snprintf(log->name, sizeof log->name, "%.*s", (int)e->len, e->text);
+	log->calls += e->piece == TDM_PIECE_CALL && !strcmp(e->call_id, "c");
 	if (e->piece != TDM_PIECE_ARGUMENTS)
 		return TDM_OK;
 	assert_true(log->n + e->len < sizeof log->arguments);
@@ -235,11 +242,43 @@ static void S77_tools_are_masked_and_restored(void **state) {
 		assert_true(sent("{\"to\":\"EMAIL_") && sent("\":[\"CARD_") && sent("\",1.5,true]") &&
 		            sent("\nmail writes to EMAIL_") && sent("\",\"nobody\"]}"));
 		assert_int_equal(log.calls, 1);
+		assert_string_equal(log.name, "mail");
 		assert_true(is_trusted == !strcmp(log.arguments, restored));
 		assert_true(is_trusted == !strstr(log.arguments, "\"EMAIL_")); // S77: the others get tokens
 		assert_true(a.run.record->left.restored == 4 * is_trusted && a.run.record->left.damaged == 0);
 		unmake();
 	}
+}
+
+// A tool has another name there, the same wherever it stands; a value that goes on in the next string of a call's
+// arguments is hidden in both.
+static void S79_names_of_tools_and_split_arguments(void **state) {
+	static const char arguments[] = "{\"a\":\"4111 1111\",\"n\":7,\"b\":\"1111 1111\"}";
+	static const struct tdm_tool_call call = {"c", "pay_DE89370400440532013000", arguments, sizeof arguments - 1};
+	static const struct tdm_tool tool = {"pay_DE89370400440532013000", NULL, NULL, 0, false};
+	static const struct tdm_tool bad = {"ghp_16C7e42F292c6912E7710c838347Ae178B4a", NULL, NULL, 0, false};
+	const struct tdm_message m = {.from = TDM_FROM_ASSISTANT, .text = "x", .len = 1, .calls = &call, .n_calls = 1};
+	struct tdm_request r;
+	struct log log = {.sink = {keep_arguments, NULL}};
+	make("{level: 2, tools: [pay_DE89370400440532013000]}");
+	inner.calls_back = true;
+	inner.model.can |= TDM_CAN_TOOLS;
+	a.model->can |= TDM_CAN_TOOLS;
+	tdm_request_init(&r);
+	r.messages = &m;
+	r.n_messages = 1;
+	r.tools = (struct tdm_toolbox){.items = &tool, .n = 1, .choice = TDM_TOOLS_ONE, .chosen = tool.name};
+	assert_int_equal(tdm_run_init(&a.run, &a.arena, 1), TDM_OK);
+	assert_int_equal(tdm_generate(a.model, &a.run, &r, &log.sink, &a.result), TDM_OK);
+	assert_false(sent("DE89") || sent("1111"));
+	assert_true(sent("call pay_IBAN_") && sent("\npay_IBAN_"));
+	assert_string_equal(log.name, tool.name);
+	assert_string_equal(log.arguments, arguments); // the list of trusted tools has their own names
+	int calls = inner.calls;
+	r.tools.items = &bad;
+	assert_int_equal(tdm_generate(a.model, &a.run, &r, &log.sink, &a.result), TDM_EPRIVACY);
+	assert_int_equal(inner.calls, calls);
+	unmake();
 }
 
 static void broken_arguments_are_masked_as_text(void **state) {
@@ -648,6 +687,7 @@ int tdm_test_mask(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(hides_and_restores),
 	    cmocka_unit_test(S77_tools_are_masked_and_restored),
+	    cmocka_unit_test(S79_names_of_tools_and_split_arguments),
 	    cmocka_unit_test(broken_arguments_are_masked_as_text),
 	    cmocka_unit_test(secrets_are_one_way),
 	    cmocka_unit_test(S74_a_forged_token_comes_back_as_it_was),
