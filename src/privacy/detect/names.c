@@ -3,6 +3,7 @@
 #include "privacy/detect/names.h"
 #include "base/text.h"
 #include "privacy/detect/cues.h"
+#include "privacy/detect/language.h"
 #include "privacy/detect/street.h"
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #define STREET_SCORE .70f // of a rigid grammar
 #define FEWEST_LETTERS 3
 #define CODE_BIAS (-120.f) // whoever wants to hide more than at this bias also hides words of programs
+#define SENTENCE 80        // terms of one that are looked at, on either side
 #define SHORTEST_BYTES 4   // of a name in another script that is looked for elsewhere: more than these
 
 static const struct tdm_entity *row_of(const char *id) {
@@ -145,6 +147,47 @@ static bool has_code(const char *text, const struct tdm_term *first, const struc
 	return false;
 }
 
+static enum tdm_language language_of(const struct search *s, const struct tdm_term *first) {
+	const struct tdm_terms *terms = &s->names->terms;
+	size_t at = (size_t)(first - terms->items), begin = at, end = at + 1;
+	while (begin > 0 && at - begin < SENTENCE && !tdm_terms_break(terms, begin))
+		begin--;
+	while (end < terms->n && end - at < SENTENCE && !tdm_terms_break(terms, end))
+		end++;
+	return tdm_language_of(terms->items + begin, end - begin);
+}
+
+static bool is_capital(const struct tdm_term *t) {
+	return t->caps != TDM_CAPS_NONE && !tdm_language_word(t);
+}
+
+static bool is_listed_name(const struct tdm_term *t) {
+	unsigned lists = 1u << TDM_LIST_FIRST | 1u << TDM_LIST_SURNAME | 1u << TDM_LIST_CITY | 1u << TDM_LIST_COUNTRY |
+	                 1u << TDM_LIST_FIRM | 1u << TDM_LIST_GROUP;
+	return is_capital(t) && (t->lists & lists) && !on(t, TDM_LIST_WORD);
+}
+
+// What the tagger says of a language that it has not learned counts as far as capitals bear it out; in German, where
+// every noun has one, as far as lists do. False: nothing is left.
+static bool keep_likely(const struct search *s, const struct tdm_term **first, const struct tdm_term **last) {
+	enum tdm_language language = language_of(s, *first);
+	const struct tdm_term *from = *first, *to = *last;
+	bool listed = false;
+	if (language == TDM_LANGUAGE_ENGLISH)
+		return true;
+	while (from < to && !is_capital(from))
+		from++;
+	while (to > from && !is_capital(to))
+		to--;
+	for (const struct tdm_term *t = from; t <= to; t++)
+		listed = listed || is_listed_name(t);
+	*first = from;
+	*last = to;
+	bool begins = from == to && from->first; // its capital may be that of the sentence
+	bool titled = with_title(s, from) != from || (from < to && with_title(s, from + 1) != from + 1);
+	return is_capital(from) && (listed || titled || (language == TDM_LANGUAGE_OTHER && !begins));
+}
+
 static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *first, const struct tdm_term *last) {
 	static const char *const ids[TDM_N_TAG_KINDS] = {"PERSON", "PLACE", "ORG", "GROUP"};
 	while (first < last && first->letters == 0)
@@ -153,6 +196,8 @@ static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *fir
 		last--;
 	const struct search *s = arg;
 	if (s->names->bias > CODE_BIAS && has_code(s->text, first, last))
+		return TDM_OK;
+	if (s->names->bias > CODE_BIAS && !keep_likely(s, &first, &last))
 		return TDM_OK;
 	if (kind == TDM_TAG_PER)
 		first = with_title(arg, first);

@@ -355,6 +355,24 @@ static void columns_of_tables_name_their_cells(void **state) {
 	assert_hidden(3, 40, "Age;Email\n34;a@b.org\n", "Age;Email\n[AGE];[EMAIL]\n");
 }
 
+static void other_languages_keep_their_words(void **state) {
+	static const char *const none[] = {
+	    "Die Sprecherin der Regierung erklärte, dass die neue Verordnung bald kommt.",
+	    "Offensichtlich weiß der Sprecher nicht, wie lange das dauern wird, und wartet auf die Kühe.",
+	    "Veuillez résumer le rapport de la commission sur la situation économique avant jeudi.",
+	    "El gobierno anunció que las nuevas medidas para la vivienda entrarán en vigor mañana.",
+	    "De regering heeft niet besloten of het nieuwe plan nog dit jaar wordt ingevoerd.",
+	};
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		assert_hidden(2, -80, none[i], none[i]);
+	assert_hidden(2, -80, "Ich heiße Heinz Winkler. Bitte schreiben Sie das an Frau Özdemir und nicht an mich.",
+	              "Ich heiße [PERSON]. Bitte schreiben Sie das an [PERSON] und nicht an mich.");
+	assert_hidden(2, -80, "Je m'appelle Jean Dupont et je travaille avec Madame Kowalczyk.",
+	              "Je m'appelle [PERSON] et je travaille avec [PERSON].");
+	assert_hidden(2, -80, "Mijn naam is Pieter de Vries en ik woon niet in het centrum.",
+	              "Mijn naam is [PERSON] en ik woon niet in het centrum.");
+}
+
 static size_t hidden_at(float bias) {
 	static const char text[] =
 	    "ask the wolf in harbour street about barclays or jane, then call Mark and the bright team";
@@ -395,6 +413,7 @@ int tdm_test_names(void) {
 	    cmocka_unit_test(corners_codes_and_flats_are_addresses),
 	    cmocka_unit_test(a_word_of_another_script_is_hidden),
 	    cmocka_unit_test(words_of_programs_stay),
+	    cmocka_unit_test(other_languages_keep_their_words),
 	    cmocka_unit_test(persons_in_cyrillic_greek_and_arabic),
 	    cmocka_unit_test(persons_in_han_kana_and_hangul),
 	    cmocka_unit_test(columns_of_tables_name_their_cells),
