@@ -50,7 +50,8 @@ function masked(r) {
   const types = Object.entries(r.left.entities);
   return (types.length > 0 || r.left.method !== 'none') && section('Hidden from models outside the mask',
     facts([['method', `${r.left.method}, level ${r.left.level}`], ...types.map(([type, n]) => [type, whole(n)]),
-      ['put back', whole(r.left.restored)], ['not put back', r.left.missed_restores || '']]));
+      ['put back', whole(r.left.restored)], ['not put back', r.left.missed_restores || ''],
+      ['risk of something missed', r.left.risk ? `${(100 * r.left.risk).toFixed(0)} %` : '']]));
 }
 
 function wishes({ objective: o }) {
