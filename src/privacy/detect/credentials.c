@@ -325,6 +325,13 @@ static bool looks_random(const struct tdm_candidate *c) {
 	return k.digits > 0 && k.small > 0 && k.capitals > 0 && random_part(c, 4.5);
 }
 
+static bool is_alphabet(const struct tdm_candidate *c) {
+	size_t steps = 0;
+	for (size_t i = c->start + 1; i < c->end; i++)
+		steps += c->text[i] == c->text[i - 1] + 1;
+	return steps > (c->end - c->start) / 2;
+}
+
 enum tdm_check tdm_check_quoted(struct tdm_candidate *c) {
 	const char *t = c->text;
 	c->start = c->anchor - 20;
@@ -332,5 +339,5 @@ enum tdm_check tdm_check_quoted(struct tdm_candidate *c) {
 	while (c->end - c->start <= 200 && (base64(t[c->end]) || (t[c->end] && strchr("_=-", t[c->end]))))
 		c->end++;
 	bool quoted = t[c->end] == t[c->start - 1] && c->end - c->start <= 200;
-	return quoted && looks_random(c) && !sum_of_a_file(c) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
+	return quoted && !is_alphabet(c) && looks_random(c) && !sum_of_a_file(c) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }

@@ -191,11 +191,28 @@ static float passed(const struct tdm_candidate *c, bool context) {
 	return c->compact.groups > 1 ? .45f : .59f;
 }
 
+// "2310.12963", "1.5 2.5 3.5", "1680 - 1.0 / 1188": one decimal, several, a sum.
+static bool has_decimals(const struct tdm_candidate *c) {
+	int points = 0, others = 0, blanks = 0, gap = 0;
+	for (size_t i = c->start; i < c->end; i++) {
+		char at = c->text[i];
+		gap = at >= '0' && at <= '9' ? 0 : gap + 1;
+		if (gap > 1)
+			return true;
+		points += at == '.';
+		blanks += at == ' ';
+		others += gap && at != '.' && at != ' ';
+	}
+	return points && (blanks || (points == 1 && !others));
+}
+
 // Numbers one after the other, such as "47 50 70 38 85 15": identifiers are not written in groups that are mostly of
 // one or two digits and never of more than three; of those that few numbers pass by chance, not in these alone.
 static bool is_list(const struct tdm_candidate *c) {
 	const struct tdm_compact *k = &c->compact;
 	int longest = 0, small = 0, groups = 0, from = 0;
+	if (k->separator && has_decimals(c))
+		return true;
 	for (int i = 0; i < k->n && k->at[TDM_COMPACT_BYTES - 1 - i] >= c->start; i++)
 		if (k->starts >> i & 1) {
 			int length = i + 1 - from;

@@ -134,6 +134,18 @@ static bool no_secret(const char *s, size_t n) {
 	return plain == n || steps > n / 2;
 }
 
+// "token = next->tokens[i]": without quotation marks it is a part of a program.
+static bool is_code(const char *t, size_t start, size_t n) {
+	if (start > 0 && t[start - 1] && strchr("\"'`", t[start - 1]))
+		return false;
+	for (size_t i = start; i + 1 < start + n; i++) {
+		bool arrow = !strncmp(t + i, "->", 2) || !strncmp(t + i, "::", 2);
+		if (arrow || (t[i + 1] == '[' && (letter(t[i]) || digit(t[i]) || t[i] == '_')))
+			return true;
+	}
+	return n > 0 && t[start] == '&';
+}
+
 #define JUDGED_BYTES 64 // the beginning of a value decides; what follows belongs to it
 
 static bool value_character(char c) {
@@ -181,7 +193,9 @@ enum tdm_check tdm_check_assignment(struct tdm_candidate *c) {
 	while (c->end < c->n && c->end - c->start < JUDGED_BYTES && value_character(c->text[c->end]))
 		c->end++;
 	size_t n = c->end - c->start;
-	if (n < 10 || !varied(c->text + c->start, n) || no_secret(c->text + c->start, n) ||
+	while (n > 0 && strchr(")}]", c->text[c->start + n - 1])) // of what stands around it
+		n--;
+	if (n < 10 || !varied(c->text + c->start, n) || no_secret(c->text + c->start, n) || is_code(c->text, c->start, n) ||
 	    tdm_entropy(c->text + c->start, n) < 3.5)
 		return TDM_CHECK_NONE;
 	while (c->end < c->n && value_character(c->text[c->end]))

@@ -144,6 +144,8 @@ static void left_alone(void **state) {
 	    "pieces of 1908 \342\200\223 1923",
 	    "l[::3] = sorted(l[::3]); a[1::2]",
 	    "@number : integer",
+	    "(arXiv 2310.12963, 2110.01052, 2502.19335, 2507.17307)",
+	    "1680 - 1.0 / 1188, and 0.6 0.7 0.8 0.9",
 	    "0x1234567890",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

@@ -37,6 +37,11 @@ static const char *const told[] = {
     "{ghp_nsGAgY0PRSUJWCrFGFKZfPfCjTmsrk35xsgF}",
     NULL};
 static const char *const untold[] = {
+    "max_tokens = request->max_tokens;",
+    "int token = t->all.leaves[i].token;",
+    "auth_key = &state->keys[k2].bytes",
+    "token: tokens_2024[index_5].value",
+    "static const char set[] = \"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\";",
     "the wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY of it",
     "aws secret access key aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "client Q~short",
