@@ -35,6 +35,14 @@ static bool same_digits(const char *s, int n) {
 	return true;
 }
 
+// Whether the two characters are on the list, which has a blank behind each pair: provinces, states, counties.
+static bool is_area(const char *list, const char *s) {
+	for (; *list; list += 3)
+		if (list[0] == s[0] && list[1] == s[1])
+			return true;
+	return false;
+}
+
 enum tdm_check tdm_valid_luhn(const char *s, int n) {
 	return same_digits(s, n) ? TDM_CHECK_NONE : PASS_IF(tdm_luhn_text(s, n));
 }
@@ -135,14 +143,23 @@ enum tdm_check tdm_valid_br_cnpj(const char *s, int n) {
 	return same_digits(s, n) ? TDM_CHECK_NONE : PASS_IF(cnpj_check(s, 12) && cnpj_check(s, 13));
 }
 
+// A department, and six digits that are not all 0.
+enum tdm_check tdm_valid_uy_rut(const char *s, int n) {
+	long department = number(s, 2);
+	return PASS_IF(department >= 1 && department <= 22 && number(s + 2, 6) > 0);
+}
+
 // The alphabet has an N with a tilde behind N, so that letters from O on are one more.
 enum tdm_check tdm_valid_mx_curp(const char *s, int n) {
+	static const char states[] =
+	    "AS BC BS CC CH CL CM CS DF DG GR GT HG JC MC MN MS NE NL NT OC PL QR QT SL SP SR TC TL TS "
+	    "VZ YN ZS ";
 	int sum = 0;
 	if (s[10] != 'H' && s[10] != 'M' && s[10] != 'X')
 		return TDM_CHECK_NONE;
 	for (int i = 0; i < 17; i++)
 		sum += (18 - i) * (value_of(s[i]) + (s[i] > 'N'));
-	return PASS_IF((10 - sum % 10) % 10 == s[17] - '0');
+	return PASS_IF((10 - sum % 10) % 10 == s[17] - '0' && is_area(states, s + 11));
 }
 
 enum tdm_check tdm_valid_cl_rut(const char *s, int n) {
@@ -268,6 +285,15 @@ enum tdm_check tdm_valid_es_nie(const char *s, int n) {
 	return strchr("XYZ", s[0]) ? tdm_valid_es_nif(s, n) : TDM_CHECK_NONE;
 }
 
+// The day of birth, with 40 more for women; letters stand for digits where two people would have one code.
+static bool it_day(const char *two) {
+	static const char letters[] = "LMNPQRSTUV";
+	int day = 0;
+	for (int i = 0; i < 2; i++)
+		day = day * 10 + (digit(two[i]) ? two[i] - '0' : (int)(strchr(letters, two[i]) - letters));
+	return (day >= 1 && day <= 31) || (day >= 41 && day <= 71);
+}
+
 enum tdm_check tdm_valid_it_cf(const char *s, int n) {
 	static const int8_t odd[] = {1,  0,  5, 7, 9, 13, 15, 17, 19, 21, 2,  4,  18,
 	                             20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23};
@@ -279,7 +305,7 @@ enum tdm_check tdm_valid_it_cf(const char *s, int n) {
 		int v = digit(s[i]) ? s[i] - '0' : s[i] - 'A';
 		sum += i % 2 ? v : odd[v];
 	}
-	return strchr("ABCDEHLMPRST", s[8]) ? PASS_IF('A' + sum % 26 == s[15]) : TDM_CHECK_NONE;
+	return strchr("ABCDEHLMPRST", s[8]) ? PASS_IF('A' + sum % 26 == s[15] && it_day(s + 9)) : TDM_CHECK_NONE;
 }
 
 enum tdm_check tdm_valid_nl_bsn(const char *s, int n) {
@@ -295,7 +321,15 @@ enum tdm_check tdm_valid_be_nrn(const char *s, int n) {
 }
 
 enum tdm_check tdm_valid_be_vat(const char *s, int n) {
-	return PASS_IF(97 - number(s, n - 2) % 97 == number(s + n - 2, 2));
+	bool given = n != 10 || *s <= '1'; // numbers of firms begin with 0 or 1
+	return PASS_IF(given && 97 - number(s, n - 2) % 97 == number(s + n - 2, 2));
+}
+
+enum tdm_check tdm_valid_ro_cnp(const char *s, int n) {
+	long county = number(s + 7, 2);
+	bool given = (county >= 1 && county <= 48) || (county >= 51 && county <= 52) || county == 70 ||
+	             (county >= 80 && county <= 83);
+	return PASS_IF(*s != '0' && given);
 }
 
 // DDMMYY, perhaps the letter of the century, three digits, the check character.
@@ -305,7 +339,8 @@ enum tdm_check tdm_valid_fi_hetu(const char *s, int n) {
 		return TDM_CHECK_NONE;
 	memcpy(plain, s, 6);
 	memcpy(plain + 6, s + n - 4, 3);
-	return PASS_IF("0123456789ABCDEFHJKLMNPRSTUVWXY"[number(plain, 9) % 31] == s[n - 1]);
+	bool given = number(plain + 6, 3) >= 2;
+	return PASS_IF(given && "0123456789ABCDEFHJKLMNPRSTUVWXY"[number(plain, 9) % 31] == s[n - 1]);
 }
 
 enum tdm_check tdm_valid_se_pnr(const char *s, int n) {
@@ -341,6 +376,17 @@ enum tdm_check tdm_valid_in_gstin(const char *s, int n) {
 
 enum tdm_check tdm_valid_in_voter(const char *s, int n) {
 	return PASS_IF(tdm_luhn_text(s + 3, n - 3));
+}
+
+enum tdm_check tdm_valid_cn_ric(const char *s, int n) {
+	static const char provinces[] =
+	    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 "
+	    "71 81 82 83 91 ";
+	return PASS_IF(is_area(provinces, s));
+}
+
+enum tdm_check tdm_valid_kr_rrn(const char *s, int n) { // the place where it was registered
+	return PASS_IF(number(s + 7, 2) <= 96);
 }
 
 enum tdm_check tdm_valid_tr_tckn(const char *s, int n) {

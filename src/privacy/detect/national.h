@@ -18,6 +18,7 @@ enum tdm_check tdm_valid_ca_sin(const char *s, int n);
 enum tdm_check tdm_valid_br_cnpj(const char *s, int n);
 enum tdm_check tdm_valid_br_cpf(const char *s, int n);
 enum tdm_check tdm_valid_mx_curp(const char *s, int n);
+enum tdm_check tdm_valid_uy_rut(const char *s, int n);
 
 enum tdm_check tdm_valid_uk_nino(const char *s, int n);
 enum tdm_check tdm_valid_uk_dl(const char *s, int n);
@@ -33,6 +34,7 @@ enum tdm_check tdm_valid_nl_bsn(const char *s, int n);
 enum tdm_check tdm_valid_be_nrn(const char *s, int n);
 enum tdm_check tdm_valid_be_vat(const char *s, int n);
 enum tdm_check tdm_valid_fi_hetu(const char *s, int n);
+enum tdm_check tdm_valid_ro_cnp(const char *s, int n);
 enum tdm_check tdm_valid_se_pnr(const char *s, int n);
 enum tdm_check tdm_valid_cl_rut(const char *s, int n);
 
@@ -40,6 +42,8 @@ enum tdm_check tdm_valid_in_aadhaar(const char *s, int n);
 enum tdm_check tdm_valid_in_pan(const char *s, int n);
 enum tdm_check tdm_valid_in_gstin(const char *s, int n);
 enum tdm_check tdm_valid_in_voter(const char *s, int n);
+enum tdm_check tdm_valid_cn_ric(const char *s, int n);
+enum tdm_check tdm_valid_kr_rrn(const char *s, int n);
 enum tdm_check tdm_valid_tr_tckn(const char *s, int n);
 enum tdm_check tdm_valid_sg_nric(const char *s, int n);
 enum tdm_check tdm_valid_hk_id(const char *s, int n);

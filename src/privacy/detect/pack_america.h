@@ -25,7 +25,7 @@ ID("co", "CO_NIT", "NIT", 1, CONTEXT, .25f, "#*5 #*6 #*7 #*8 #*9 #*10 #*11 #*12 
 ID("pe", "PE_RUC", "RUC", 1, CONTEXT, .25f, "10#*9 15#*9 16#*9 17#*9 20#*9", "5 4 3 2 7 6 5 4 3 2|10987654321", NULL, NULL, "ruc")
 ID("pe", "PE_CUI", "DNI", 1, CONTEXT, .25f, "#*8 #*8X", NULL, NULL, NULL, "cui dni")
 ID("ec", "EC_CI", "CEDULA", 1, CONTEXT, .25f, "#*10 #*13", NULL, NULL, NULL, "ci cédula cedula ruc")
-ID("uy", "UY_RUT", "RUT", 1, CONTEXT, .25f, "#*12", "4 3 2 9 8 7 6 5 4 3 2|0-987654321", NULL, NULL, "rut")
+ID("uy", "UY_RUT", "RUT", 1, CONTEXT, .25f, "#*12", "4 3 2 9 8 7 6 5 4 3 2|0-987654321", NULL, tdm_valid_uy_rut, "rut")
 ID("ve", "VE_RIF", "RIF", 1, CONTEXT, .50f, "A#*9", NULL, NULL, NULL, "rif")
 ID("cr", "CR_CPF", "CEDULA", 1, CONTEXT, .25f, "#*9 #*10 #*11 #*12", NULL, NULL, NULL, "cédula cedula cpf cpj dimex residente")
 ID("do", "DO_CEDULA", "CEDULA", 1, CONTEXT, .25f, "#*11 #*9 A#*10 A#*18 A#*12", NULL, NULL, NULL, "cédula cedula rnc ncf")
