@@ -173,6 +173,10 @@ bench-privacy: $(B)/privacy_sets ## what the mask hides and leaves of labelled t
 	bench/privacy $(B)/privacy_sets "$(DATA)" $(BIAS)
 bench-mask: $(B)/identifiers ## what the mask's patterns cost
 	$(B)/identifiers time
+$(B)/disguise: $(B)/tests/tools/disguise.o $(foreach m,privacy $(USES_privacy),$(call archive,$(m)))
+	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+bench-disguise: $(B)/disguise ## how many values the mask finds in each class of disguise
+	$(B)/disguise
 $(B)/bench_model: $(B)/tests/tools/bench_model.o $(call archive,engine) $(call archive,base) # for bench/engine
 	$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
@@ -275,4 +279,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers egress budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-front bench-certified bench-curves bench-replay bench-routing bench-pupa bench-identifiers bench-mask egress-proof bench-restore restore-proof mutation fuzz clean
+.PHONY: $(UNIT_RUNS) all help libs install unit memory integration exactness soak soak-serve crash compare layers egress budget exports format banned rules pair bench bench-engine bench-serving bench-speculate bench-gateway bench-guarantee bench-front bench-certified bench-curves bench-replay bench-routing bench-pupa bench-identifiers bench-mask bench-disguise egress-proof bench-restore restore-proof mutation fuzz clean

@@ -12,11 +12,19 @@
 
 #define MAX_ROUNDS 5
 
+#define REACH 128 // bytes of the end of one text and the beginning of the next
+
+struct end { // of a text, without the blanks there, as it was before anything was found
+	size_t start, n;
+	const char *text;
+};
+
 struct leaf { // one text while it is searched
 	struct tdm_view plain, folded;
 	struct tdm_finds fresh; // found in this round
 	struct tdm_finds *all;
 	struct tdm_cells cells; // whose name says what they hold
+	struct end begin, end;  // of texts that belong to a strand
 	bool changed;           // blanked since the last scan
 	bool encoded;           // says more than it says as it stands
 };
@@ -378,32 +386,51 @@ static int round_of(struct search *s, bool first, bool *any) {
 
 // --- a value that goes on in the next text of its strand
 
-#define REACH 128 // bytes of the end of one text and the beginning of the next
-
 struct seam {
 	struct search *search;
 	struct leaf *first, *second;
-	size_t from, n_first, gap, skip; // first: n_first bytes from `from` on; then a gap; then the second, less `skip`
-	struct tdm_view folded;          // of what is joined
+	size_t gap;
+	struct tdm_view folded; // of what is joined
 };
 
+// What is not hidden already of text[start..end).
 static int add_part(struct seam *k, struct leaf *leaf, size_t start, size_t end, const struct tdm_candidate *c,
                     float score) {
 	struct search *s = k->search;
+	int status = TDM_OK;
 	s->leaf = leaf;
-	int status = start < end ? add_view_find(s, &leaf->plain, start, end, c->entity, score, c->why) : TDM_OK;
-	if (status == TDM_OK && start < end)
-		leaf->fresh.items[leaf->fresh.n - 1].stay = true; // half a value
+	for (size_t i = start, last; i < end && status == TDM_OK; i = last + 1) {
+		for (last = i; last < end && leaf->plain.text[last] != TDM_VIEW_BLANK;)
+			last++;
+		if (last == i)
+			continue;
+		status = add_view_find(s, &leaf->plain, i, last, c->entity, score, c->why);
+		if (status == TDM_OK)
+			leaf->fresh.items[leaf->fresh.n - 1].stay = true; // half a value
+	}
 	return status;
 }
 
+static bool all_blank(const struct leaf *leaf, size_t start, size_t end) {
+	while (start < end && leaf->plain.text[start] == TDM_VIEW_BLANK)
+		start++;
+	return start == end;
+}
+
+// A half may have been taken for a value by chance; where it is hidden already, only a right check speaks for the
+// whole.
 static int on_seam(void *arg, const struct tdm_candidate *c, float score) {
 	struct seam *k = arg;
-	size_t second = k->n_first + k->gap;
-	if (c->start >= k->n_first || c->end <= second)
+	const struct end *a = &k->first->end, *b = &k->second->begin;
+	size_t second = a->n + k->gap;
+	if (c->start >= a->n || c->end <= second)
 		return TDM_OK;
-	int status = add_part(k, k->first, k->from + c->start, k->from + k->n_first, c, score);
-	return status == TDM_OK ? add_part(k, k->second, k->skip, k->skip + c->end - second, c, score) : status;
+	size_t from = a->start + c->start, to = b->start + c->end - second;
+	bool hidden = all_blank(k->first, from, a->start + a->n) || all_blank(k->second, b->start, to);
+	if (hidden && !(c->why & (TDM_WHY_CHECK | TDM_WHY_LIST | TDM_WHY_OWN | TDM_WHY_AGAIN)))
+		return TDM_OK;
+	int status = add_part(k, k->first, from, a->start + a->n, c, score);
+	return status == TDM_OK ? add_part(k, k->second, b->start, to, c, score) : status;
 }
 
 static int on_seam_value(void *arg, const struct tdm_entity *entity, size_t start, size_t end) {
@@ -442,16 +469,11 @@ static bool blank(char c) {
 static int scan_seam(struct seam *k) {
 	char text[2 * REACH + 2];
 	struct tdm_scan scan;
-	const struct tdm_view *a = &k->first->plain, *b = &k->second->plain;
-	size_t end = a->n, n = b->n - k->skip < REACH ? b->n - k->skip : REACH;
-	while (end > 0 && blank(a->text[end - 1]))
-		end--;
-	k->from = end > REACH ? end - REACH : 0;
-	k->n_first = end - k->from;
-	memcpy(text, a->text + k->from, k->n_first);
-	text[k->n_first] = ' ';
-	memcpy(text + k->n_first + k->gap, b->text + k->skip, n);
-	n += k->n_first + k->gap;
+	const struct end *a = &k->first->end, *b = &k->second->begin;
+	size_t n = a->n + k->gap + b->n;
+	memcpy(text, a->text, a->n);
+	text[a->n] = ' ';
+	memcpy(text + a->n + k->gap, b->text, b->n);
 	text[n] = 0;
 	struct search *s = k->search;
 	int status = tdm_scanner_scan(s->detector->scanner, text, n, &scan, s->error);
@@ -465,7 +487,8 @@ static int scan_seam(struct seam *k) {
 	return status;
 }
 
-// Neighbouring texts of a strand, joined with a blank and without one. Runs last: what is found already is blank.
+// Neighbouring texts of a strand, joined with a blank and without one. Runs last: the rest of a value of which a half
+// was found by itself is still hidden.
 static int scan_seams(struct search *s) {
 	struct leaf *before = NULL;
 	bool any = false;
@@ -477,12 +500,25 @@ static int scan_seams(struct search *s) {
 		if (before && before->all->strand != k.second->all->strand)
 			k.first = NULL;
 		before = k.second;
-		while (k.skip < k.second->plain.n && blank(k.second->plain.text[k.skip]))
-			k.skip++;
 		for (; k.first && k.gap < 2 && status == TDM_OK; k.gap++)
 			status = scan_seam(&k);
 	}
 	return status == TDM_OK ? settle(s, &any) : status;
+}
+
+static int keep_ends(struct search *s, struct leaf *leaf) {
+	const struct tdm_view *view = &leaf->plain;
+	size_t start = 0, end = view->n;
+	while (start < end && blank(view->text[start]))
+		start++;
+	while (end > start && blank(view->text[end - 1]))
+		end--;
+	size_t n = end - start < REACH ? end - start : REACH;
+	leaf->begin = (struct end){start, n, tdm_arena_copy(s->arena, view->text + start, n)};
+	leaf->end = (struct end){end - n, n, tdm_arena_copy(s->arena, view->text + end - n, n)};
+	if (leaf->begin.text && leaf->end.text)
+		return TDM_OK;
+	return tdm_fail(s->error, TDM_ENOMEM, "mask: no memory for the ends of a text; nothing was sent");
 }
 
 static int prepare(struct search *s, const struct tdm_text *texts, struct tdm_finds *finds) {
@@ -494,9 +530,11 @@ static int prepare(struct search *s, const struct tdm_text *texts, struct tdm_fi
 		int status = tdm_view_make(s->arena, texts[i].text, texts[i].n, false, &leaf->plain, s->error);
 		if (status == TDM_OK)
 			status = tdm_view_make(s->arena, texts[i].text, texts[i].n, true, &leaf->folded, s->error);
+		leaf->all = &finds[i];
+		if (status == TDM_OK && leaf->all->strand)
+			status = keep_ends(s, leaf);
 		if (status != TDM_OK)
 			return status;
-		leaf->all = &finds[i];
 	}
 	return TDM_OK;
 }
