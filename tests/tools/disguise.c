@@ -28,7 +28,7 @@ static void email(char *out) {
 	int n = 0;
 	for (int i = 0; i < 14; i++)
 		out[n++] = (char)(i == 5 ? '@' : i == 11 ? '.' : letter());
-	strcpy(out + 12, "org");
+	snprintf(out + 12, 4, "org");
 }
 
 static void card(char *out) {
@@ -49,7 +49,7 @@ static void card(char *out) {
 
 static void iban(char *out) {
 	int rest = 0;
-	strcpy(out, "DE00");
+	snprintf(out, 5, "DE00");
 	for (int i = 4; i < 22; i++)
 		out[i] = digit();
 	out[22] = 0;
@@ -70,7 +70,7 @@ static void ssn(char *out) {
 }
 
 static void key(char *out) {
-	strcpy(out, "ghp_");
+	snprintf(out, 5, "ghp_");
 	for (int i = 4; i < 40; i++)
 		out[i] = i % 3 ? letter() : i % 2 ? digit() : (char)(letter() - 32);
 	out[40] = 0;
@@ -92,7 +92,7 @@ static void between(const char *value, char *out, uint32_t c) {
 }
 
 static void as_written(const char *value, char *out) {
-	strcpy(out, value);
+	snprintf(out, ROOM / 2, "%s", value);
 }
 static void zero_width(const char *value, char *out) {
 	between(value, out, 0x200B);
@@ -161,7 +161,8 @@ static void dotted(const char *value, char *out) {
 static void spaced_twice(const char *value, char *out) {
 	for (; *value; value++) {
 		put(out, (unsigned char)*value);
-		strcat(out, value[1] ? "  " : "");
+		for (int i = 0; i < 2 && value[1]; i++)
+			put(out, ' ');
 	}
 }
 static void rot13(const char *value, char *out) {

@@ -269,12 +269,15 @@ static float score_number(const struct tdm_candidate *c, enum tdm_check verdict,
 	return needed && score > .30f ? .30f : score;
 }
 
+static bool says_little(const struct tdm_candidate *c) { // without a word
+	bool one_group = c->compact.groups == 1 && !c->entity->bare;
+	return only_digits(&c->compact) && (one_group || is_list(c) || is_date(c));
+}
+
 static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdict, bool embedded) {
 	struct choice *best = arg;
-	bool one_group = c->compact.groups == 1 && !c->entity->bare;
-	bool alone = only_digits(&c->compact) && (one_group || is_list(c) || is_date(c));
-	bool needed = embedded || alone || c->entity->flags & TDM_ENTITY_CONTEXT;
 	bool context = in_context(best, c), off = best->near->scan->off && lists(best->near->scan->off, c->entity);
+	bool needed = !context && (embedded || c->entity->flags & TDM_ENTITY_CONTEXT || says_little(c));
 	float score = score_number(c, verdict, context ? worth_of_words(best->near, c) : 0, needed);
 	if (off || score <= best->score || score < c->entity->threshold - best->near->scan->lack)
 		return;
