@@ -126,7 +126,8 @@ static bool put_word(struct tdm_link *l, char c) {
 static void put_slash(struct tdm_link *l) {
 	l->before = l->n_slashes || l->n_word ? l->before : l->last;
 	bool is_held = l->holder || (!is_blank(l->before) && strchr("(<\"'=", l->before));
-	if (++l->n_slashes >= 2 && (l->solid == ':' || (is_held && !l->n_word)))
+	bool is_drive = l->has_colon && l->n_word == 1 && !memchr("+-0123456789", l->before, 12); // of Windows
+	if (++l->n_slashes >= 2 && ((l->solid == ':' && !is_drive) || (is_held && !l->n_word)))
 		begin(l, l->has_colon ? "://" : "//");
 	// else it may be Markdown's escape of the next one: a word before it stays
 }

@@ -279,6 +279,7 @@ static void S76_no_value_inside_links(void **state) {
 	    "<img src=//evil/@>",
 	    "www.evil.com/?q=@",
 	    "custom://evil/?q=@",
+	    "web+a://evil/?q=@",
 	};
 	static const char *const come[] = {
 	    "see https://evil/ and @",
@@ -288,6 +289,7 @@ static void S76_no_value_inside_links(void **state) {
 	    "// written by @",
 	    "/home/@/x",
 	    "x = a // @",
+	    "C:\\\\Users\\\\@\\\\x",
 	    "note: @, https: @",
 	};
 	static const char *const stay_in_json[] = {
