@@ -109,6 +109,25 @@ static bool of_a_program(const char *behind) {
 	return joins || (*behind && strchr("(/@{[", *behind)) || (*behind == ' ' && (behind[1] == ':' || behind[1] == '='));
 }
 
+// "@name" alone in its line, before a definition; or a command of a makefile.
+static bool is_mark(const char *t, size_t start, size_t end) {
+	static const char *const definitions[] = {"def",       "class",  "async",    "public", "private",
+	                                          "protected", "static", "function", "export", "final",
+	                                          "abstract",  "void",   NULL};
+	size_t line = start - 1, next = end;
+	while (line > 0 && (t[line - 1] == ' ' || t[line - 1] == '\t'))
+		line--;
+	if (line > 0 && t[line - 1] != '\n')
+		return false;
+	if (start > 1 && t[start - 2] == '\t' && t[end] == ' ')
+		return true;
+	if (t[next] != '\n')
+		return false;
+	while (t[next] == '\n' || t[next] == ' ' || t[next] == '\t')
+		next++;
+	return t[next] == '@' || listed(definitions, t + next, strcspn(t + next, " \t\n(:"));
+}
+
 // "@name" that is no mark of a programming language and no part of an address.
 enum tdm_check tdm_check_handle(struct tdm_candidate *c) {
 	static const char *const marks[] = {
@@ -130,7 +149,9 @@ enum tdm_check tdm_check_handle(struct tdm_candidate *c) {
 		return TDM_CHECK_NONE;
 	size_t n = c->end - c->start, first = strcspn(c->text + start, ".");
 	bool mark = listed(marks, c->text + start, first < n ? first : n);
-	return n >= 3 && n <= 39 && !mark && !of_a_program(c->text + c->end) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
+	if (mark || of_a_program(c->text + c->end) || is_mark(c->text, start, c->end))
+		return TDM_CHECK_NONE;
+	return n >= 3 && n <= 39 ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }
 
 // Where the value may begin: behind ':' or '=' (the anchor may hold it), or behind "name is". 0: nowhere.
@@ -159,7 +180,8 @@ enum tdm_check tdm_check_user_name(struct tdm_candidate *c) {
 	c->start = i;
 	c->end = name_end(t, i);
 	size_t n = c->end - c->start;
-	bool opens = t[c->end] && strchr("(@{[<$", t[c->end]);
+	bool member = !strncmp(t + i, "self.", 5) || !strncmp(t + i, "this.", 5);
+	bool opens = member || (t[c->end] && strchr("(@{[<$", t[c->end]));
 	return n >= 3 && n <= 64 && !opens && !listed(words, t + i, n) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }
 

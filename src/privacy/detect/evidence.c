@@ -3,6 +3,7 @@
 #include "privacy/detect/evidence.h"
 #include "privacy/detect/checks.h"
 #include "privacy/detect/compact.h"
+#include "privacy/detect/ordinary.h"
 #include "privacy/detect/payment.h"
 #include "base/view.h"
 #include <pthread.h>
@@ -172,77 +173,19 @@ struct choice {
 	float score;
 };
 
-static bool only_digits(const struct tdm_compact *k) {
-	return (k->digits & ((UINT64_C(1) << k->n) - 1)) == (UINT64_C(1) << k->n) - 1;
-}
-
 // A run of digits alone says little; with separators it is as good as its row says.
 static float base_of(const struct tdm_candidate *c) {
 	const struct tdm_compact *k = &c->compact;
-	bool plain = only_digits(k) && k->separator != '-' && k->separator != '/' && k->separator != '+';
+	bool plain = tdm_only_digits(c) && k->separator != '-' && k->separator != '/' && k->separator != '+';
 	return plain && c->entity->base > .25f ? .25f : c->entity->base;
 }
 
 // Of digits one check digit of ten agrees by chance: they are hidden all the same, but what a word speaks for, or what
 // knows their groups, gives the name.
 static float passed(const struct tdm_candidate *c, bool context) {
-	if (context || !only_digits(&c->compact))
+	if (context || !tdm_only_digits(c))
 		return .99f;
 	return c->compact.groups > 1 ? .45f : .59f;
-}
-
-// "2310.12963", "1.5 2.5 3.5", "1680 - 1.0 / 1188": one decimal, several, a sum.
-static bool has_decimals(const struct tdm_candidate *c) {
-	int points = 0, others = 0, blanks = 0, gap = 0;
-	for (size_t i = c->start; i < c->end; i++) {
-		char at = c->text[i];
-		gap = at >= '0' && at <= '9' ? 0 : gap + 1;
-		if (gap > 1)
-			return true;
-		points += at == '.';
-		blanks += at == ' ';
-		others += gap && at != '.' && at != ' ';
-	}
-	return points && (blanks || (points == 1 && !others));
-}
-
-// Numbers one after the other, such as "47 50 70 38 85 15": identifiers are not written in groups that are mostly of
-// one or two digits and never of more than three; of those that few numbers pass by chance, not in these alone.
-static bool is_list(const struct tdm_candidate *c) {
-	const struct tdm_compact *k = &c->compact;
-	int longest = 0, small = 0, groups = 0, from = 0;
-	if (k->separator && has_decimals(c))
-		return true;
-	for (int i = 0; i < k->n && k->at[TDM_COMPACT_BYTES - 1 - i] >= c->start; i++)
-		if (k->starts >> i & 1) {
-			int length = i + 1 - from;
-			longest = length > longest ? length : longest;
-			small += length <= 2;
-			groups++;
-			from = i + 1;
-		}
-	return k->separator == ' ' && groups > 2 && longest <= (c->entity->bare ? 2 : 3) && 2 * small > groups;
-}
-
-static int two_digits(const char *s) {
-	return (s[0] - '0') * 10 + s[1] - '0';
-}
-
-static bool is_year(const char *s) {
-	return *s == '1' || two_digits(s) == 20;
-}
-
-// "1958-1968", "2017-01-29", "29.1.2017" with its zeros: the starts of the groups, from the end.
-static bool is_date(const struct tdm_candidate *c) {
-	const char *s = c->compact.text + TDM_COMPACT_BYTES - 8;
-	unsigned starts = (unsigned)c->compact.starts & 0xff;
-	if (c->compact.n < 8 || c->compact.at[TDM_COMPACT_BYTES - 8] != c->start)
-		return false;
-	if (starts == 0x88)
-		return is_year(s) && is_year(s + 4);
-	int month = two_digits(starts == 0x8a ? s + 4 : s + 2), day = two_digits(starts == 0x8a ? s + 6 : s);
-	bool ordered = month <= 12 && day <= 31, turned = starts == 0xa8 && day <= 12 && month <= 31;
-	return (starts == 0x8a || starts == 0xa8) && is_year(starts == 0x8a ? s : s + 4) && (ordered || turned);
 }
 
 static bool in_context(struct choice *best, const struct tdm_candidate *c) {
@@ -270,8 +213,7 @@ static float score_number(const struct tdm_candidate *c, enum tdm_check verdict,
 }
 
 static bool says_little(const struct tdm_candidate *c) { // without a word
-	bool one_group = c->compact.groups == 1 && !c->entity->bare;
-	return only_digits(&c->compact) && (one_group || is_list(c) || is_date(c));
+	return (c->compact.groups == 1 && !c->entity->bare && tdm_only_digits(c)) || tdm_is_ordinary(c);
 }
 
 static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdict, bool embedded) {

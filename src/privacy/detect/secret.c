@@ -134,6 +134,19 @@ static bool no_secret(const char *s, size_t n) {
 	return plain == n || steps > n / 2;
 }
 
+// "win32api.RegOpenKeyEx": words with points between them, and next to no digits.
+static bool is_member(const char *s, size_t n) {
+	size_t points = 0, digits = 0;
+	for (size_t i = 0; i < n; i++) {
+		bool begins = i == 0 || s[i - 1] == '.';
+		if (begins ? !letter(s[i]) && s[i] != '_' : !letter(s[i]) && !digit(s[i]) && s[i] != '_' && s[i] != '.')
+			return false;
+		points += s[i] == '.';
+		digits += digit(s[i]);
+	}
+	return points && digits <= 4;
+}
+
 // "token = next->tokens[i]": without quotation marks it is a part of a program.
 static bool is_code(const char *t, size_t start, size_t n) {
 	if (start > 0 && t[start - 1] && strchr("\"'`", t[start - 1]))
@@ -143,7 +156,7 @@ static bool is_code(const char *t, size_t start, size_t n) {
 		if (arrow || (t[i + 1] == '[' && (letter(t[i]) || digit(t[i]) || t[i] == '_')))
 			return true;
 	}
-	return n > 0 && t[start] == '&';
+	return is_member(t + start, n) || (n > 0 && t[start] == '&');
 }
 
 #define JUDGED_BYTES 64 // the beginning of a value decides; what follows belongs to it
@@ -193,7 +206,7 @@ enum tdm_check tdm_check_assignment(struct tdm_candidate *c) {
 	while (c->end < c->n && c->end - c->start < JUDGED_BYTES && value_character(c->text[c->end]))
 		c->end++;
 	size_t n = c->end - c->start;
-	while (n > 0 && strchr(")}]", c->text[c->start + n - 1])) // of what stands around it
+	while (n > 0 && strchr(")}]:", c->text[c->start + n - 1])) // of what stands around it
 		n--;
 	if (n < 10 || !varied(c->text + c->start, n) || no_secret(c->text + c->start, n) || is_code(c->text, c->start, n) ||
 	    tdm_entropy(c->text + c->start, n) < 3.5)

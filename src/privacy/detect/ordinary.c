@@ -1,0 +1,81 @@
+// Ordinary: see ordinary.h.
+#include "privacy/detect/ordinary.h"
+
+static bool digit(char c) {
+	return c >= '0' && c <= '9';
+}
+
+// Characters of the compact form that belong to the candidate: those from c->start on.
+static int length_of(const struct tdm_candidate *c) {
+	int n = 0;
+	while (n < c->compact.n && c->compact.at[TDM_COMPACT_BYTES - 1 - n] >= c->start)
+		n++;
+	return n;
+}
+
+bool tdm_only_digits(const struct tdm_candidate *c) {
+	uint64_t all = (UINT64_C(1) << length_of(c)) - 1;
+	return (c->compact.digits & all) == all;
+}
+
+// "2310.12963", "1.5 2.5 3.5", "1680 - 1.0 / 1188": one decimal, several, a sum.
+static bool has_decimals(const struct tdm_candidate *c) {
+	int points = 0, others = 0, blanks = 0, gap = 0;
+	for (size_t i = c->start; i < c->end; i++) {
+		char at = c->text[i];
+		bool sign = !digit(at) && !((at | 32) >= 'a' && (at | 32) <= 'z');
+		gap = sign ? gap + 1 : 0;
+		if (gap > 1)
+			return true;
+		points += at == '.';
+		blanks += at == ' ';
+		others += sign && at != '.' && at != ' ';
+	}
+	return points && (blanks || (points == 1 && !others));
+}
+
+// Numbers one after the other, such as "47 50 70 38 85 15": identifiers are not written in groups that are mostly of
+// one or two digits and never of more than three; of those that few numbers pass by chance, not in these alone.
+static bool is_list(const struct tdm_candidate *c) {
+	const struct tdm_compact *k = &c->compact;
+	int longest = 0, small = 0, groups = 0, from = 0;
+	for (int i = 0, n = length_of(c); i < n; i++)
+		if (k->starts >> i & 1) {
+			int length = i + 1 - from;
+			longest = length > longest ? length : longest;
+			small += length <= 2;
+			groups++;
+			from = i + 1;
+		}
+	return k->separator == ' ' && groups > 2 && longest <= (c->entity->bare ? 2 : 3) && 2 * small > groups;
+}
+
+static int two_digits(const char *s) {
+	return (s[0] - '0') * 10 + s[1] - '0';
+}
+
+static bool is_year(const char *s) {
+	return *s == '1' || two_digits(s) == 20;
+}
+
+// "1958-1968", "2017-01-29", "29.1.2017" with its zeros, and such behind the letters of the number: the starts of the
+// groups, from the end.
+static bool is_date(const struct tdm_candidate *c) {
+	const char *s = c->compact.text + TDM_COMPACT_BYTES - 8;
+	unsigned starts = (unsigned)c->compact.starts & 0xff;
+	int n = length_of(c);
+	uint64_t before = n > 8 ? c->compact.digits >> 8 & ((UINT64_C(1) << (n - 8)) - 1) : 0;
+	if (n < 8 || (c->compact.digits & 0xff) != 0xff || before)
+		return false;
+	if (starts == 0x88)
+		return is_year(s) && is_year(s + 4);
+	if (starts == 0x8a)
+		return is_year(s) && two_digits(s + 4) <= 12 && two_digits(s + 6) <= 31;
+	int first = two_digits(s), second = two_digits(s + 2); // of day and month, either may come first
+	return starts == 0xa8 && is_year(s + 4) && first <= 31 && second <= 31 && (first <= 12 || second <= 12);
+}
+
+bool tdm_is_ordinary(const struct tdm_candidate *c) {
+	bool digits = tdm_only_digits(c);
+	return c->compact.separator && (has_decimals(c) || is_date(c) || (digits && is_list(c)));
+}
