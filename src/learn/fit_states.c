@@ -136,9 +136,9 @@ static int measure_scales(struct run *r) {
 	r->out_scale = (float)sqrt(tdm_rows()->square_sum(r->net.params, n_embedding) / (double)n_embedding);
 	for (size_t i = 0; i < r->data.n_docs && i < 16 && !status; i++) {
 		const struct tdm_document *doc = &r->data.docs[i];
-		size_t n = (size_t)doc->n * (size_t)r->p.n_in;
+		size_t n = (size_t)(doc->n - 1) * (size_t)r->p.n_in; // the last token is no input
 		tdm_seq_rewind(r->seq, 0);
-		status = tdm_seq_states(r->seq, r->data.tokens + doc->start, doc->n, r->rows.states, NULL, r->err);
+		status = tdm_seq_states(r->seq, r->data.tokens + doc->start, doc->n - 1, r->rows.states, NULL, r->err);
 		sum += status ? 0 : tdm_rows()->square_sum(r->rows.states, n);
 		n_states += n;
 	}

@@ -69,6 +69,7 @@ static bool can_go_on(struct tdm_herd *h, struct tdm_model *failed, int status) 
 		return false;
 	tdm_herd_warn_out(h, failed, status);
 	h->why = failed == h->c->small ? "small failed" : "large failed";
+	h->written = 0;
 	return true;
 }
 
