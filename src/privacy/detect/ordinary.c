@@ -1,5 +1,6 @@
 // Ordinary: see ordinary.h.
 #include "privacy/detect/ordinary.h"
+#include <string.h>
 
 static bool digit(char c) {
 	return c >= '0' && c <= '9';
@@ -75,7 +76,15 @@ static bool is_date(const struct tdm_candidate *c) {
 	return starts == 0xa8 && is_year(s + 4) && first <= 31 && second <= 31 && (first <= 12 || second <= 12);
 }
 
+// "ISBN 0-306-40615-2", "978-3-16-148410-0"
+static bool is_book(const struct tdm_candidate *c) {
+	const char *t = c->text + c->start;
+	size_t from = c->start > 8 ? c->start - 8 : 0;
+	bool named = memmem(c->text + from, c->start - from, "ISBN", 4) != NULL;
+	return named || (length_of(c) == 13 && (!strncmp(t, "978-", 4) || !strncmp(t, "979-", 4)));
+}
+
 bool tdm_is_ordinary(const struct tdm_candidate *c) {
 	bool digits = tdm_only_digits(c);
-	return c->compact.separator && (has_decimals(c) || is_date(c) || (digits && is_list(c)));
+	return c->compact.separator && (has_decimals(c) || is_date(c) || is_book(c) || (digits && is_list(c)));
 }

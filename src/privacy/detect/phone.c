@@ -287,14 +287,25 @@ enum tdm_check tdm_check_phone(struct tdm_candidate *c) {
 
 #define MOST_BARE 14
 
-// "2026-01-28"
+static bool is_century(const uint8_t *second) { // the digits of "19" or "20", the later one first
+	return (second[1] == 1 && second[0] == 9) || (second[1] == 2 && second[0] == 0);
+}
+
+// "2026-01-28", "1999-2005"
 static bool is_date(const struct tdm_number *d) {
-	const uint8_t *s = d->digit;
-	return (d->starts & 0xff) == 0x8a && d->n >= 8 && ((s[7] == 2 && s[6] == 0) || (s[7] == 1 && s[6] == 9)) &&
-	       s[3] <= 1 && s[1] <= 3;
+	unsigned starts = d->starts & 0xff;
+	bool day = starts == 0x8a && d->digit[3] <= 1 && d->digit[1] <= 3,
+	     years = starts == 0x88 && is_century(d->digit + 2);
+	return d->n >= 8 && is_century(d->digit + 6) && (day || years);
+}
+
+// "0.000123456"
+static bool is_decimal(const struct tdm_number *d, int n) {
+	return d->digit[n - 1] == 0 && n > 1 && tdm_number_starts(d, n - 2) && d->separator[n - 2] == '.';
 }
 
 enum tdm_check tdm_check_bare_phone(struct tdm_candidate *c) {
 	int n = tdm_number_groups(&c->number, MOST_BARE);
-	return n >= 7 && !is_date(&c->number) ? span(c, n, TDM_CHECK_ABSTAIN) : TDM_CHECK_NONE;
+	return n >= 7 && !is_date(&c->number) && !is_decimal(&c->number, n) ? span(c, n, TDM_CHECK_ABSTAIN)
+	                                                                    : TDM_CHECK_NONE;
 }

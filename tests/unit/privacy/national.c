@@ -147,6 +147,7 @@ static void left_alone(void **state) {
 	    "@total_ordering\nclass Version:\n    @_cached\n    def parts(self):",
 	    "# Copyright (C) 2001-2007, see RFC 3513 2.5.6",
 	    "user=self._handle",
+	    "ISBN 978-3-16-148410-0 and ISBN 0-306-40615-2 are books",
 	    "(arXiv 2310.12963, 2110.01052, 2502.19335, 2507.17307)",
 	    "1680 - 1.0 / 1188, and 0.6 0.7 0.8 0.9",
 	    "0x1234567890",
