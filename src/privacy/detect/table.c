@@ -1,5 +1,6 @@
 // Table: see table.h. A table is a line of short names with the same separator between them, and lines below it with as
-// many cells. Linear in the text: of a line that is no heading only its separators are counted.
+// many cells. Linear in the text, and little work for a byte of it: of a text with very short lines, or very many names
+// of columns, only the beginning is read for tables.
 #include "privacy/detect/table.h"
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +9,9 @@
 #define MOST_COLUMNS 64
 #define LONGEST_NAME 48 // bytes of a column's name
 #define MOST_BLANKS 3   // inside of one
+#define MOST_NAMES 512  // that are read in one text: reading one takes as long as a thousand bytes of text
+#define FEW_LINES 256   // with separators that are read in vain, and one more for so many bytes:
+#define BYTES_A_LINE 64
 
 struct line {
 	size_t start, end;
@@ -23,6 +27,7 @@ struct reader {
 	struct tdm_cells *out;
 	struct tdm_error *error;
 	uint64_t (*rows)[TDM_ENTITY_SETS]; // of the columns
+	size_t n_names, n_lines;           // read so far; lines: in vain
 };
 
 static bool blank(char c) {
@@ -196,13 +201,13 @@ static int add_words(struct reader *r, const char *text, size_t n, uint64_t rows
 	return status;
 }
 
-// Sets the rows of every column. *any: whether one has some.
-static int read_names(struct reader *r, const struct line *line, bool *any) {
+// Sets the rows of every column.
+static int read_names(struct reader *r, const struct line *line) {
 	char name[LONGEST_NAME + 3];
 	size_t at = line->start, start, end;
 	bool people = false;
 	int status = TDM_OK;
-	*any = false;
+	r->n_names += line->n;
 	r->rows = tdm_arena_array(r->arena, line->n, sizeof *r->rows);
 	if (!r->rows)
 		return tdm_fail(r->error, TDM_ENOMEM, "mask: no memory for the columns of a table; nothing was sent");
@@ -212,13 +217,12 @@ static int read_names(struct reader *r, const struct line *line, bool *any) {
 		plain_name(r->text + start, end - start, name);
 		status = add_words(r, r->text + start, end - start, r->rows[i]);
 		people = add_meaning(r->rows[i], name, false) || lists(about_people, name) || people;
-		*any = *any || !is_empty(r->rows[i]);
 	}
 	at = line->start;
 	for (size_t i = 0; i < line->n && people; i++) {
 		next_cell(r->text, &at, line, &start, &end);
 		plain_name(r->text + start, end - start, name);
-		*any = add_meaning(r->rows[i], name, true) || *any;
+		add_meaning(r->rows[i], name, true);
 	}
 	return status;
 }
@@ -241,20 +245,28 @@ static int add_cell(struct reader *r, size_t start, size_t end, const uint64_t *
 	return TDM_OK;
 }
 
+static bool goes_on(const struct reader *r) {
+	return r->n_names < MOST_NAMES && r->n_lines < FEW_LINES + r->n / BYTES_A_LINE;
+}
+
 // The lines below the heading at line; *at: behind the last one that belongs to the table.
 static int read_body(struct reader *r, const struct line *heading, size_t *at) {
 	int status = TDM_OK;
-	while (*at < r->n && status == TDM_OK) {
+	bool any = false;
+	for (size_t i = 0; i < heading->n; i++)
+		any = any || !is_empty(r->rows[i]);
+	while (*at < r->n && status == TDM_OK && goes_on(r)) {
 		struct line line = line_at(r->text, r->n, *at, heading->separator);
 		if (line.n != heading->n)
 			return TDM_OK;
 		size_t from = line.start, start, end;
-		for (size_t i = 0; i < line.n && status == TDM_OK; i++) {
+		for (size_t i = 0; any && i < line.n && status == TDM_OK; i++) {
 			next_cell(r->text, &from, &line, &start, &end);
 			if (start < end && !is_empty(r->rows[i]))
 				status = add_cell(r, start, end, r->rows[i]);
 		}
 		*at = next_line(r->text, r->n, *at);
+		r->n_lines += !any;
 	}
 	return status;
 }
@@ -264,18 +276,18 @@ int tdm_table_find(struct tdm_scanner *scanner, struct tdm_arena *arena, const c
 	struct reader r = {.scanner = scanner, .arena = arena, .text = text, .n = n, .out = out, .error = err};
 	int status = TDM_OK;
 	*out = (struct tdm_cells){0};
-	for (size_t at = 0, below; status == TDM_OK && at < n; at = below) {
+	for (size_t at = 0, below; status == TDM_OK && at < n && goes_on(&r); at = below) {
 		below = next_line(text, n, at);
 		if (below == n)
 			return TDM_OK;
 		struct line heading = line_at(text, n, at, 0), next = line_at(text, n, below, heading.separator);
+		r.n_lines += heading.separator != 0;
 		if (!heading.separator || next.n != heading.n || !is_heading(text, &heading))
 			continue;
 		if (heading.separator == '|' && is_rule(text, &next))
 			below = next_line(text, n, below);
-		bool any;
-		status = read_names(&r, &heading, &any);
-		if (status == TDM_OK && any)
+		status = read_names(&r, &heading);
+		if (status == TDM_OK)
 			status = read_body(&r, &heading, &below);
 	}
 	return status;

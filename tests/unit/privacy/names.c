@@ -353,6 +353,7 @@ static void columns_of_tables_name_their_cells(void **state) {
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		assert_hidden(2, 40, rows[i][0], rows[i][1]);
 	assert_hidden(3, 40, "Age;Email\n34;a@b.org\n", "Age;Email\n[AGE];[EMAIL]\n");
+	assert_hidden(2, 40, "a,b\nc,d\n\nSurname;Code\nwill;7\n", "a,b\nc,d\n\nSurname;Code\n[PERSON];7\n");
 }
 
 static void other_languages_keep_their_words(void **state) {
