@@ -100,6 +100,8 @@ static const char *const examples[][2] = {
     {"5493000IBP32UQZ0KL24", "LEI"},
     {"account 12345678", "BANK_ACCT"},
     {"mrn A-4711-22", "MRN"},
+    {"nipt J91402501L", "TAX_ID"},
+    {"nuit 400339910", "TAX_ID"},
     {"身份证11010519491231002X", "CN_RIC"},
     {"kennzeichen AB-123-CD", "PLATE"},
 };
