@@ -314,6 +314,52 @@ static void S76_no_value_inside_links(void **state) {
 		look(come_in_json[i], true, false, NULL);
 }
 
+static void restore_with_link(const struct tdm_bytes *text, size_t most, bool in_json, struct tdm_rng *rng,
+                              struct tdm_bytes *out) {
+	struct tdm_restore s;
+	struct tdm_link link = {0};
+	tdm_bytes_clear(out);
+	tdm_restore_init(&s, &t.restorer, &link, in_json);
+	for (size_t at = 0, n; at < text->len; at += n) {
+		n = most ? 1 + tdm_rng_below(rng, most) : text->len;
+		n = n < text->len - at ? n : text->len - at;
+		tdm_restore_put(&s, text->data + at, n, out);
+	}
+	tdm_restore_end(&s, out);
+}
+
+// What is a link does not depend on the cuts, whatever stands around it.
+static void S76_cuts_change_no_link(void **state) {
+	static const char *const parts[] = {"http", "https:", "ws",   "://", "/",  "\\",  "\"",      "'",    "=",    "<",
+	                                    ">",    "(",      ")",    " ",   "\n", "&#",  "&colon;", "www.", "e.g.", "@",
+	                                    "E",    "x",      "EMAI", "L_",  ":",  "?q=", "\\u002f", "\\\"", "a b",  "_"};
+	struct tdm_rng rng;
+	struct tdm_bytes text, whole, cut;
+	size_t n_kept = 0, n_restored = 0;
+	tdm_rng_init(&rng, 76);
+	tdm_bytes_init(&text, 4096);
+	tdm_bytes_init(&whole, 4096);
+	tdm_bytes_init(&cut, 4096);
+	for (int k = 0; k < 3000; k++) {
+		tdm_bytes_clear(&text);
+		for (int i = 0; i < 20; i++)
+			if (tdm_rng_below(&rng, 6))
+				tdm_bytes_puts(&text, parts[tdm_rng_below(&rng, sizeof parts / sizeof *parts)]);
+			else
+				tdm_bytes_puts(&text, t.mail->token);
+		restore_with_link(&text, 0, k & 1, &rng, &whole);
+		restore_with_link(&text, 1 + (size_t)k % 9, k & 1, &rng, &cut);
+		if (strcmp(whole.data, cut.data) != 0)
+			fail_msg("%s\nwhole: %s\ncut:   %s", text.data, whole.data, cut.data);
+		n_kept += strstr(whole.data, t.mail->token) != NULL;
+		n_restored += strstr(whole.data, t.mail->text) != NULL;
+	}
+	assert_true(n_kept > 300 && n_restored > 300);
+	tdm_bytes_release(&text);
+	tdm_bytes_release(&whole);
+	tdm_bytes_release(&cut);
+}
+
 static void S76_links_of_listed_origins_are_given_values(void **state) {
 	const char *own[] = {"https://crm.example", "http://127.0.0.1:8080"}, *all[] = {"*"};
 	const struct tdm_strings origins = {own, 2}, any = {all, 1};
@@ -366,6 +412,7 @@ int tdm_test_restore(void) {
 	    cmocka_unit_test(demand_19_forms_are_a_list),
 	    cmocka_unit_test(counts_damage),
 	    cmocka_unit_test(S76_no_value_inside_links),
+	    cmocka_unit_test(S76_cuts_change_no_link),
 	    cmocka_unit_test(S76_links_of_listed_origins_are_given_values),
 	    cmocka_unit_test(S76_links_that_stood_there_come_back),
 	};
