@@ -1,6 +1,7 @@
 // Cues: see cues.h. Linear: every cue looks at a few words, or characters, beside it.
 #include "privacy/detect/cues.h"
 #include "base/text.h"
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -44,6 +45,42 @@ static const char no_names[] =
     "وأعمل واعمل ورقم ورقمي رقم أسكن وأسكن اسكن عمري وعمري هذا هذه هل أن ان است هستم را به در که از ";
 static const char goes_on[] = " عبد بن ابن بنت أبو ابو أبي آل ال عبدالله ";
 
+enum { STRONG = 1, WEAK = 2, NO_NAME = 4, GOES_ON = 8 };
+
+static struct {
+	uint64_t key;
+	uint8_t what;
+} known[1024];                     // of the lists above, filled once
+static uint8_t han_first[1 << 16]; // 1: a cue of Han and Kana may begin with this character
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static size_t slot_of(uint64_t key) {
+	size_t at = tdm_term_mix(key) % (sizeof known / sizeof *known);
+	while (known[at].what && known[at].key != key)
+		at = (at + 1) % (sizeof known / sizeof *known);
+	return at;
+}
+
+static uint64_t pair_of(uint64_t first, uint64_t second) {
+	return tdm_term_mix(first * 3 + second);
+}
+
+static void add_words(const char *list, uint8_t what) {
+	for (const char *p = list + 1; *p; p += strcspn(p, " ") + 1) {
+		size_t n = strcspn(p, " "), first = strcspn(p, "_ ");
+		uint64_t key = tdm_term_hash(p, first);
+		if (first < n)
+			key = pair_of(key, tdm_term_hash(p + first + 1, n - first - 1));
+		size_t at = slot_of(key);
+		known[at].key = key;
+		known[at].what |= what;
+	}
+}
+
+static uint8_t what_is(uint64_t key) {
+	return known[slot_of(key)].what;
+}
+
 // The word in small letters; 0 when it is too long.
 static size_t small_word(const struct search *s, const struct tdm_term *t, char out[WORD_BYTES + 4]) {
 	size_t n = 0;
@@ -66,11 +103,10 @@ static bool has_capitals(const struct tdm_term *t) {
 	return t->script != TDM_SCRIPT_ARABIC;
 }
 
-static bool may_be_name(const struct search *s, const struct tdm_term *t, bool small) {
-	char word[WORD_BYTES + 4];
+static bool may_be_name(const struct tdm_term *t, bool small) {
 	if (!has_blanks(t) || t->digits || (has_capitals(t) && !small && t->caps == TDM_CAPS_NONE))
 		return false;
-	return (t->letters > 1 || t->caps) && !among(no_names, word, small_word(s, t, word));
+	return (t->letters > 1 || t->caps) && !(what_is(t->lower) & NO_NAME);
 }
 
 static const struct tdm_term *end_of(const struct search *s) {
@@ -85,13 +121,12 @@ static bool is_dot(const struct search *s, const struct tdm_term *t) {
 static const struct tdm_term *name_end(const struct search *s, const struct tdm_term *first) {
 	const struct tdm_term *last = first, *t = first + 1;
 	bool small = has_capitals(first) && first->caps == TDM_CAPS_NONE;
-	char word[WORD_BYTES + 4];
-	for (int words = 1, most = small || !has_capitals(first) ? 2 : 3; words < most; words++) {
+	for (int n = 1, most = small || !has_capitals(first) ? 2 : 3; n < most; n++) {
 		if (last->letters == 1 && is_dot(s, t)) // an initial
 			t++;
-		if (t >= end_of(s) || t->line || t->script != first->script || !may_be_name(s, t, small))
+		if (t >= end_of(s) || t->line || t->script != first->script || !may_be_name(t, small))
 			break;
-		most += among(goes_on, word, small_word(s, t, word)) && most < 5;
+		most += (what_is(t->lower) & GOES_ON) && most < 5;
 		last = t++;
 	}
 	return last;
@@ -111,7 +146,7 @@ static int name_behind(const struct search *s, const struct tdm_term *t, bool sm
 		if (!strchr(".:,\"", c) && (unsigned char)c < 0x80)
 			return TDM_OK;
 	}
-	if (first >= end_of(s) || first->script != t->script || !may_be_name(s, first, small || colon))
+	if (first >= end_of(s) || first->script != t->script || !may_be_name(first, small || colon))
 		return TDM_OK;
 	return tell(s, first, name_end(s, first));
 }
@@ -143,12 +178,12 @@ static const struct tdm_term *word_behind(const struct search *s, const struct t
 static int around_patronymic(const struct search *s, const struct tdm_term *t) {
 	const struct tdm_term *first = word_before(s, t), *last = word_behind(s, t);
 	bool small = t->caps == TDM_CAPS_NONE;
-	if (!first || !may_be_name(s, first, small))
+	if (!first || !may_be_name(first, small))
 		return TDM_OK;
 	const struct tdm_term *family = small ? NULL : word_before(s, first);
-	if (family && family->caps && may_be_name(s, family, false))
+	if (family && family->caps && may_be_name(family, false))
 		first = family;
-	return tell(s, first, last && last->caps && may_be_name(s, last, false) ? last : t);
+	return tell(s, first, last && last->caps && may_be_name(last, false) ? last : t);
 }
 
 static bool is_surname(const struct tdm_term *t) {
@@ -166,22 +201,13 @@ static int around_initials(const struct search *s, const struct tdm_term *t) {
 	return is_surname(before) ? tell(s, before, last) : TDM_OK;
 }
 
-// Whether the word is on the list, alone or with the one before it.
-static bool introduces(const struct search *s, const struct tdm_term *t, const char *list) {
-	char word[2 * WORD_BYTES + 9];
-	if (among(list, word, small_word(s, t, word)))
-		return true;
-	size_t n = t > s->terms->items && t[-1].letters && !t->line ? small_word(s, t - 1, word) : 0;
-	word[n] = '_';
-	size_t m = n ? small_word(s, t, word + n + 1) : 0;
-	return m && among(list, word, n + 1 + m);
-}
-
 static int at_word(const struct search *s, const struct tdm_term *t) {
 	char word[WORD_BYTES + 4];
-	bool is_strong = introduces(s, t, strong);
-	int status = is_strong || introduces(s, t, weak) ? name_behind(s, t, is_strong) : TDM_OK;
-	if (status == TDM_OK && t->script == TDM_SCRIPT_CYRILLIC && is_patronymic(word, small_word(s, t, word)))
+	const struct tdm_term *first = word_before(s, t);
+	unsigned what = what_is(t->lower) | (first ? what_is(pair_of(first->lower, t->lower)) : 0u);
+	int status = what & (STRONG | WEAK) ? name_behind(s, t, what & STRONG) : TDM_OK;
+	if (status == TDM_OK && t->script == TDM_SCRIPT_CYRILLIC && t->letters > 5 &&
+	    is_patronymic(word, small_word(s, t, word)))
 		status = around_patronymic(s, t);
 	bool initial = t->letters == 1 && t->caps && has_capitals(t) && is_dot(s, t + 1);
 	return status == TDM_OK && initial ? around_initials(s, t) : status;
@@ -337,7 +363,11 @@ static int before_title(const struct search *s, const struct tdm_term *t, size_t
 static int in_han(const struct search *s, const struct tdm_term *t) {
 	int status = TDM_OK;
 	size_t end = t->end + (s->text[t->end] == ':');
-	for (size_t at = t->start, n; at < t->end && status == TDM_OK; at += character(s->text + at, t->end - at)) {
+	for (size_t at = t->start, n, step; at < t->end && status == TDM_OK; at += step) {
+		uint32_t c;
+		step = tdm_utf8_next(s->text + at, t->end - at, &c);
+		if (c >= sizeof han_first || !han_first[c])
+			continue;
 		if ((n = begins(han_titles, s->text, at, t->end)) && at > t->start)
 			status = before_title(s, t, at, memcmp(s->text + at, "さん", n < 6 ? n : 6) == 0);
 		if (status == TDM_OK && (n = begins(han_cues, s->text, at, end)))
@@ -443,9 +473,27 @@ bool tdm_cues_know(const struct tdm_term *term) {
 	return term->letters && (term->script == TDM_SCRIPT_HAN || term->script == TDM_SCRIPT_HANGUL);
 }
 
+static void add_first(const char *list) {
+	uint32_t c;
+	for (const char *p = list + 1; *p; p += strcspn(p, " ") + 1)
+		if (tdm_utf8_next(p, 4, &c) && c < sizeof han_first)
+			han_first[c] = 1;
+}
+
+static void fill(void) {
+	add_words(strong, STRONG);
+	add_words(weak, WEAK);
+	add_words(no_names, NO_NAME);
+	add_words(goes_on, GOES_ON);
+	add_first(han_titles);
+	add_first(han_cues);
+	add_first(loose_cues);
+}
+
 int tdm_cues_find(const char *text, const struct tdm_terms *terms, tdm_cues_fn *found, void *arg) {
 	const struct search s = {text, terms, found, arg};
 	int status = TDM_OK;
+	pthread_once(&once, fill);
 	for (size_t i = 0; i < terms->n && status == TDM_OK; i++) {
 		const struct tdm_term *t = &terms->items[i];
 		if (t->script == TDM_SCRIPT_HAN && t->letters)
