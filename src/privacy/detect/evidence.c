@@ -212,16 +212,25 @@ static float score_number(const struct tdm_candidate *c, enum tdm_check verdict,
 	return needed && score > .30f ? .30f : score;
 }
 
-static bool says_little(const struct tdm_candidate *c) { // without a word
-	return (c->compact.groups == 1 && !c->entity->bare && tdm_only_digits(c)) || tdm_is_ordinary(c);
+static bool needs_word(const struct tdm_candidate *c, bool embedded) {
+	bool one_group = c->compact.groups == 1 && !c->entity->bare;
+	return embedded || c->entity->flags & TDM_ENTITY_CONTEXT || (one_group && tdm_only_digits(c)) || tdm_is_ordinary(c);
 }
 
+static bool is_better(const struct choice *best, const struct tdm_candidate *c, float score) {
+	return score > best->score && score >= c->entity->threshold - best->near->scan->lack;
+}
+
+// How a number is written is asked last: most fail before.
 static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdict, bool embedded) {
 	struct choice *best = arg;
 	bool context = in_context(best, c), off = best->near->scan->off && lists(best->near->scan->off, c->entity);
-	bool needed = !context && (embedded || c->entity->flags & TDM_ENTITY_CONTEXT || says_little(c));
-	float score = score_number(c, verdict, context ? worth_of_words(best->near, c) : 0, needed);
-	if (off || score <= best->score || score < c->entity->threshold - best->near->scan->lack)
+	float score = score_number(c, verdict, context ? worth_of_words(best->near, c) : 0, false);
+	if (off || !is_better(best, c, score))
+		return;
+	if (!context && score > .30f && needs_word(c, embedded))
+		score = score_number(c, verdict, 0, true);
+	if (!is_better(best, c, score))
 		return;
 	best->score = score;
 	best->from = c->start;

@@ -79,8 +79,9 @@ static bool is_date(const struct tdm_candidate *c) {
 // "ISBN 0-306-40615-2", "978-3-16-148410-0"
 static bool is_book(const struct tdm_candidate *c) {
 	const char *t = c->text + c->start;
-	size_t from = c->start > 8 ? c->start - 8 : 0;
-	bool named = memmem(c->text + from, c->start - from, "ISBN", 4) != NULL;
+	bool named = false;
+	for (size_t k = 4; k <= 8 && k <= c->start && !named; k++)
+		named = memcmp(t - k, "ISBN", 4) == 0;
 	return named || (length_of(c) == 13 && (!strncmp(t, "978-", 4) || !strncmp(t, "979-", 4)));
 }
 
