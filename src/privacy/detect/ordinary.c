@@ -86,6 +86,7 @@ static bool is_book(const struct tdm_candidate *c) {
 }
 
 bool tdm_is_ordinary(const struct tdm_candidate *c) {
-	bool digits = tdm_only_digits(c);
-	return c->compact.separator && (has_decimals(c) || is_date(c) || is_book(c) || (digits && is_list(c)));
+	if (!c->compact.separator)
+		return false;
+	return has_decimals(c) || is_date(c) || is_book(c) || (tdm_only_digits(c) && is_list(c));
 }
