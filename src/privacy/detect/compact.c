@@ -376,6 +376,7 @@ static void match_start(struct tdm_candidate *c, int n, const struct wish *w) {
 	const struct tdm_compact *k = &c->compact;
 	uint64_t all = (UINT64_C(1) << n) - 1;
 	bool only_digits = (~k->digits & all) == 0, one_group = (k->starts & all) == UINT64_C(1) << (n - 1);
+	c->compact.taken = n;
 	c->start = k->at[TDM_COMPACT_BYTES - n];
 	c->end = k->at[TDM_COMPACT_BYTES - 1] + 1;
 	bool embedded = goes_on(c, n) || epoch(k->text + TDM_COMPACT_BYTES - n, n, only_digits, one_group);

@@ -37,6 +37,7 @@ static inline int tdm_number_groups(const struct tdm_number *d, int most) {
 #define TDM_COMPACT_BYTES 32
 struct tdm_compact { // letters and digits that end at an anchor, capitals, separators left out; kept at the end of text
 	int n, groups;
+	int taken; // of the n, from the end: by the candidate that is told
 	char text[TDM_COMPACT_BYTES];
 	uint32_t at[TDM_COMPACT_BYTES]; // offset of each, same index
 	uint64_t digits, starts;        // bit i: the i-th from the end is a digit, begins a group

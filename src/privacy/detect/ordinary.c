@@ -6,16 +6,8 @@ static bool digit(char c) {
 	return c >= '0' && c <= '9';
 }
 
-// Characters of the compact form that belong to the candidate: those from c->start on.
-static int length_of(const struct tdm_candidate *c) {
-	int n = 0;
-	while (n < c->compact.n && c->compact.at[TDM_COMPACT_BYTES - 1 - n] >= c->start)
-		n++;
-	return n;
-}
-
 bool tdm_only_digits(const struct tdm_candidate *c) {
-	uint64_t all = (UINT64_C(1) << length_of(c)) - 1;
+	uint64_t all = (UINT64_C(1) << c->compact.taken) - 1;
 	return (c->compact.digits & all) == all;
 }
 
@@ -40,7 +32,7 @@ static bool has_decimals(const struct tdm_candidate *c) {
 static bool is_list(const struct tdm_candidate *c) {
 	const struct tdm_compact *k = &c->compact;
 	int longest = 0, small = 0, groups = 0, from = 0;
-	for (int i = 0, n = length_of(c); i < n; i++)
+	for (int i = 0, n = c->compact.taken; i < n; i++)
 		if (k->starts >> i & 1) {
 			int length = i + 1 - from;
 			longest = length > longest ? length : longest;
@@ -64,7 +56,7 @@ static bool is_year(const char *s) {
 static bool is_date(const struct tdm_candidate *c) {
 	const char *s = c->compact.text + TDM_COMPACT_BYTES - 8;
 	unsigned starts = (unsigned)c->compact.starts & 0xff;
-	int n = length_of(c);
+	int n = c->compact.taken;
 	uint64_t before = n > 8 ? c->compact.digits >> 8 & ((UINT64_C(1) << (n - 8)) - 1) : 0;
 	if (n < 8 || (c->compact.digits & 0xff) != 0xff || before)
 		return false;
@@ -82,7 +74,7 @@ static bool is_book(const struct tdm_candidate *c) {
 	bool named = false;
 	for (size_t k = 4; k <= 8 && k <= c->start && !named; k++)
 		named = memcmp(t - k, "ISBN", 4) == 0;
-	return named || (length_of(c) == 13 && (!strncmp(t, "978-", 4) || !strncmp(t, "979-", 4)));
+	return named || (c->compact.taken == 13 && (!strncmp(t, "978-", 4) || !strncmp(t, "979-", 4)));
 }
 
 bool tdm_is_ordinary(const struct tdm_candidate *c) {
