@@ -417,6 +417,18 @@ static bool all_blank(const struct leaf *leaf, size_t start, size_t end) {
 	return start == end;
 }
 
+// Whether a value of this entity was found there whole: with more behind it, it is no other one ("a@b.org" and
+// "again").
+static bool is_whole(const struct leaf *leaf, size_t start, size_t end, const struct tdm_entity *entity) {
+	size_t from = tdm_view_origin(&leaf->plain, start), to = tdm_view_origin(&leaf->plain, end);
+	for (size_t i = 0; i < leaf->all->n; i++) {
+		const struct tdm_find *find = &leaf->all->items[i];
+		if (find->start < to && find->end > from && find->entity == entity && find->why & TDM_WHY_CHECK)
+			return true;
+	}
+	return false;
+}
+
 // A half may have been taken for a value by chance; where it is hidden already, only a right check speaks for the
 // whole.
 static int on_seam(void *arg, const struct tdm_candidate *c, float score) {
@@ -428,6 +440,9 @@ static int on_seam(void *arg, const struct tdm_candidate *c, float score) {
 	size_t from = a->start + c->start, to = b->start + c->end - second;
 	bool hidden = all_blank(k->first, from, a->start + a->n) || all_blank(k->second, b->start, to);
 	if (hidden && !(c->why & (TDM_WHY_CHECK | TDM_WHY_LIST | TDM_WHY_OWN | TDM_WHY_AGAIN)))
+		return TDM_OK;
+	if (hidden &&
+	    (is_whole(k->first, from, a->start + a->n, c->entity) || is_whole(k->second, b->start, to, c->entity)))
 		return TDM_OK;
 	int status = add_part(k, k->first, from, a->start + a->n, c, score);
 	return status == TDM_OK ? add_part(k, k->second, b->start, to, c, score) : status;
