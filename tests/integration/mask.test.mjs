@@ -1,8 +1,11 @@
 // The mask in front of a remote model, looked at from outside: every byte that the upstream received is kept and searched
 // for every protected value in every form it could have; every answer that repeats tokens must come back with the values.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
 import test, { after, before } from 'node:test';
-import { chatStream, post, random, sanitized, startTandem, streamedText, user } from './lib.mjs';
+import { chatStream, post, random, request, sanitized, startTandem, streamedText, user } from './lib.mjs';
 import { chunk, delta, startUpstream, wholeStream } from './upstream.mjs';
 
 let server, upstream;
@@ -407,4 +410,85 @@ test('S81 words in any field, of a client, a tool or a model, change neither the
     assertNothingLeaked(['eve@example.org', '+1 415-555-2671'], upstream.received.slice(from));
   }
   upstream.behaviour = echo(1);
+});
+
+// --- what other maskers have done wrong on the way back (docs/failures.md)
+
+const streamOf = (got) => [...Buffer.concat(got).toString().matchAll(/"content":"([^"]*)"/g)].map((m) => m[1]).join('');
+
+test('a masked answer streams: its first words are with the client long before its last ones are written', async () => {
+  upstream.behaviour = (rq) => ({ delay: 40, pieces: wholeStream(['Dear ', ...tokensIn(rq.json.messages)[0].match(/.{1,5}/g), ...Array(20).fill(' word')]) });
+  const times = [], got = [];
+  await new Promise((resolve, reject) => {
+    http.request(`${server.base}/chat/completions`, { method: 'POST', agent: false }, (answer) => {
+      answer.on('data', (d) => { got.push(d); if (/"content":"[^"]/.test(d)) times.push(performance.now()); });
+      answer.on('end', resolve);
+    }).on('error', reject).end(JSON.stringify({ model: 'private', stream: true, messages: user('write to eve@example.org') }));
+  });
+  upstream.behaviour = echo(1);
+  assert.match(streamOf(got), /^Dear eve@example\.org word word/);
+  assert.ok(times.at(-1) - times[0] > 500, `all words within ${times.at(-1) - times[0]} ms`); // written over 20 times 40 ms
+  assert.ok(times.length > 15, `${times.length} reads`);
+});
+test('every field of every choice is restored by itself: thoughts and words of two choices, cut everywhere', async () => {
+  upstream.behaviour = (rq) => {
+    const [mail, phone] = tokensIn(rq.json.messages), [head, role, ...rest] = wholeStream([...`Words for ${phone}, ${mail}.`]);
+    return { delay: 1, pieces: [head, role, ...[...`Thought of ${mail}, ${phone}.`].map((p) => chunk(delta({ reasoning_content: p }))), ...rest] };
+  };
+  const { text, events: list } = await chatStream(server, { model: 'private', n: 2, messages: user(both) });
+  upstream.behaviour = echo(1);
+  for (const index of [0, 1]) {
+    const deltas = list.filter((e) => e !== '[DONE]').flatMap((e) => e.choices ?? []).filter((c) => c.index === index).map((c) => c.delta ?? {});
+    assert.equal(deltas.map((d) => d.reasoning_content ?? '').join(''), 'Thought of eve@example.org, +1 415-555-2671.');
+    assert.equal(streamedText(list, index), 'Words for +1 415-555-2671, eve@example.org.');
+  }
+  assert.ok(!text.includes('"up-1"') && !text.includes('"created":1,'), 'the envelope is made here');
+});
+
+test('a token that a piece of another field interrupts is no token: nothing is put together of two fields, and it is counted', async () => {
+  let token;
+  upstream.behaviour = (rq) => {
+    const [head, role, ...rest] = wholeStream([(token = tokensIn(rq.json.messages)[0]).slice(8), '.']);
+    return [head, role, chunk(delta({ content: token.slice(0, 8) })), chunk(delta({ reasoning_content: `${token.slice(8)} hm` })), ...rest];
+  };
+  const { json } = await server.chat({ model: 'private', messages: user('write to eve@example.org') });
+  upstream.behaviour = echo(1);
+  const { content, reasoning_content: thought } = json.choices[0].message;
+  assert.deepEqual([content, thought, json.tandem.left.restored], [`${token}.`, `${token.slice(8)} hm`, 0]);
+  assert.ok(json.tandem.left.damaged > 0);
+});
+
+test('an answer of a megabyte is restored at its end as at its beginning', async () => {
+  const lines = Array(200).fill('a long answer, '.repeat(350)), filler = lines.join('');
+  const { said } = await answers('private', user(both), (m) => {
+    const [mail, phone] = tokensIn(m);
+    return [`${mail} `, ...lines, mail.slice(0, 7), mail.slice(7), ` ${phone}`];
+  });
+  assert.ok(said === `eve@example.org ${filler}eve@example.org +1 415-555-2671`, said.slice(-80));
+});
+
+test('names with an apostrophe of either kind leave as tokens and come back as they were', async () => {
+  for (const name of ["Sinead O'Brien", 'Sinead O\u2019Brien', "Gabriele D'Annunzio"]) {
+    const from = upstream.received.length, text = `My name is ${name}. Dear Mr. ${name.split(' ')[1]}, it's the firm's.`;
+    const { status, json } = await server.chat({ model: 'named', messages: user(text) });
+    assert.equal(status, 200, JSON.stringify(json));
+    assert.equal(json.choices[0].message.content, `You said: ${text}`);
+    assert.doesNotMatch(upstream.received.slice(from), /Brien|Annunzio|Sinead|Gabriele/);
+  }
+});
+
+test('nothing that the program keeps or tells holds a value: answers do, the ledger, the log, figures and receipts do not', async () => {
+  const secret = `ghp_${letters(36)}`, text = `${both}, card 4111 1111 1111 1111, key ${secret}`;
+  const { json, headers } = await server.chat({ model: 'private', messages: user(text) });
+  assert.equal(json.choices[0].message.content, `You said: ${text.replace(secret, '[SECRET:github]')}`, 'the client has its own answer');
+  upstream.behaviour = () => ({ pieces: wholeStream(['x']).slice(0, 2), cut: true });
+  assert.equal((await server.chat({ model: 'private', messages: user(text) })).status, 502);
+  upstream.behaviour = echo(1);
+  const files = readdirSync(server.dir, { recursive: true }).map((f) => path.join(server.dir, f)).filter((f) => statSync(f).isFile());
+  assert.ok(files.some((f) => f.endsWith('ledger.db')));
+  const told = [server.stdout, server.stderr, JSON.stringify(json.tandem), JSON.stringify(await server.receipt(headers['x-tandem-receipt'])),
+    ...await Promise.all(['/metrics', '/health', '/admin/stats/hour'].map(async (at) => (await request(server.origin + at)).text)),
+    ...files.map((f) => readFileSync(f, 'latin1'))];
+  assert.ok(told[4].includes('tandem_requests') && told[6].includes('{'), 'figures are there');
+  for (const where of told) assertNothingLeaked(['eve@example.org', '+1 415-555-2671', '4111 1111 1111 1111', secret], where);
 });

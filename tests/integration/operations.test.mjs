@@ -544,6 +544,20 @@ test('every row of docs/methods.md names a kind, options and choices that it has
   }
 });
 
+test('every row of docs/failures.md names tests and commands that are there', () => {
+  const names = sourceOfTests().replaceAll("\\'", "'"), commands = readFileSync(path.join(root, 'Makefile'), 'utf8');
+  const rows = readFileSync(path.join(root, 'docs/failures.md'), 'utf8').split('\n').filter((l) => l.startsWith('| ') && !/^\| (seen in|---)/.test(l));
+  assert.ok(rows.length >= 36, `${rows.length} rows`);
+  for (const row of rows) {
+    const cells = row.split('|').slice(1, -1).map((c) => c.trim()), shown = [...(cells[2] ?? '').matchAll(/`([^`]+)`/g)].map((m) => m[1]);
+    assert.ok(cells.length === 3 && cells.every((c) => c.length) && shown.length, row);
+    for (const name of shown) {
+      const command = /^make (\S+)$/.exec(name)?.[1];
+      assert.ok(command ? commands.includes(`\n${command}:`) : names.includes(`cmocka_unit_test(${name})`) || names.includes(`test('${name}',`), `${name} is not there`);
+    }
+  }
+});
+
 test('demand_53_what_fails_how: every row of the table names tests that are there', () => {
   const names = sourceOfTests().toLowerCase();
   const rows = page.slice(page.indexOf('## What fails how')).split('\n').filter((l) => l.startsWith('| ') && !l.startsWith('| fault'));

@@ -132,6 +132,7 @@ test('calls that cannot be put right fail, before the commit and after it', asyn
     'arguments that are no JSON': [call(0, 'a', 'weather', '{"city":')],
     'a call without a name': [{ index: 0, id: 'a', function: { arguments: '{}' } }],
     'no list': 7,
+    'more than 64 calls': Array.from({ length: 65 }, (_, i) => call(i, `c${i}`, 'weather', '{}')),
   };
   for (const [what, list] of Object.entries(bad)) {
     upstream.behaviour = () => [head, ...(Array.isArray(list) ? list.map((c) => chunk(delta({ tool_calls: [c] })))

@@ -278,6 +278,9 @@ static void known_failures_of_others(void **state) {
 	} rows[] = {
 	    {"my card 4111 1111 1111 1112", "NUMBER"},        // a mistyped card was dropped
 	    {"987-65-4321", "SSN"},                           // a truncated prefix matched the block list
+	    {"987-65-4329", "SSN"},                           // numbers that are never given out are somebody's mistake
+	    {"666-12-3456", "SSN"},                           //
+	    {"000-12-3456", "SSN"},                           //
 	    {"219-09-9999 and nothing else", "SSN"},          // famous, and still hidden
 	    {"078-05-1120 and nothing else", "SSN"},          //
 	    {"{\"a\":{\"b\":\"4111111111111111\"}}", "CARD"}, // one number, reported as several types
@@ -286,6 +289,8 @@ static void known_failures_of_others(void **state) {
 	    {"4111111111111111 is my card", "CARD"},          // words behind were not looked at
 	    {"duplicate 536904399 in republic", NULL},        // "lic" matched inside of words
 	    {"5105 1051 0510 5100", "CARD"},                  // a number of a person was found inside of a card
+	    {"4396 2578 8672 9441", "CARD"}, // both its first and its last twelve digits pass for an Aadhaar
+	    {"aadhaar or card: 4396 2578 8672 9441", "CARD"}, //
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		for (int again = 0; again < 2; again++) { // the same text twice gives the same
@@ -341,7 +346,7 @@ static void demand_20_checks_and_no_guesses(void **state) {
 static void *detect_often(void *arg) {
 	bool *good = arg;
 	*good = true;
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 5; i++) {
 		struct found f;
 		detect(&f, 2, NULL, 1, (const char *[]){"call 415-555-2671, card 4111111111111111"});
 		*good = *good && f.status == TDM_OK && f.finds[0].n == 2;
@@ -351,11 +356,11 @@ static void *detect_often(void *arg) {
 }
 
 static void many_threads_share_one_scanner(void **state) {
-	pthread_t threads[16];
-	bool good[16];
-	for (int i = 0; i < 16; i++)
+	pthread_t threads[64];
+	bool good[64];
+	for (int i = 0; i < 64; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, detect_often, &good[i]), 0);
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < 64; i++) {
 		pthread_join(threads[i], NULL);
 		assert_true(good[i]);
 	}

@@ -514,6 +514,44 @@ static void damage_is_counted(void **state) {
 	unmake();
 }
 
+// What means something to a search or to a replacement is text like any other, in values and around tokens.
+static void values_in_the_form_of_patterns_come_back(void **state) {
+	static const char text[] = "a.*b[c]$ and $& \\1 %s {0} (?i)x+, [bob@example.org] ^4111111111111111$";
+	make("{level: 2, deny: ['a.*b[c]$', '$& \\1 %s {0}', '(?i)x+']}");
+	for (inner.piece = 1; inner.piece < 20; inner.piece++)
+		assert_string_equal(ask(text), text);
+	assert_false(sent("a.*b") || sent("$&") || sent("(?i)") || sent("bob@") || sent("4111"));
+	assert_true(sent("PRIVATE_") && sent(", [EMAIL") && sent("] ^CARD"));
+	assert_int_equal(a.run.record->left.restored, 5);
+	unmake();
+}
+
+// Memory ends at every place of the work in turn: the request fails, and what could not be looked at is not sent.
+static void what_could_not_be_searched_is_not_sent(void **state) {
+	static const char text[] = "mail bob@example.org, card 4111 1111 1111 1111";
+	struct tdm_message m = {.from = TDM_FROM_USER, .text = text, .len = sizeof text - 1};
+	struct tdm_request r;
+	int n_failed = 0, status = TDM_ENOMEM;
+	make("{level: 2}");
+	tdm_request_init(&r);
+	r.messages = &m;
+	r.n_messages = 1;
+	for (size_t limit = 256; status != TDM_OK && limit < 1 << 22; limit += limit / 32) {
+		struct log log = {.sink = {keep_arguments, NULL}};
+		struct tdm_arena arena;
+		tdm_arena_init(&arena, limit);
+		if (tdm_run_init(&a.run, &arena, 1) == TDM_OK) {
+			status = tdm_generate(a.model, &a.run, &r, &log.sink, &a.result);
+			n_failed += status != TDM_OK && inner.calls == 0;
+			assert_false(sent("bob@") || sent("4111"));
+		}
+		tdm_arena_release(&arena);
+	}
+	assert_int_equal(status, TDM_OK);
+	assert_true(n_failed > 10 && sent("EMAIL"));
+	unmake();
+}
+
 static void bad_options_are_refused(void **state) {
 	static const char *const bad[] = {
 	    "{level: 4}",   "{key: \"secret\"}", "{key: \"env:TDM_NO_SUCH_KEY\"}", "{key: \"file:/nonexistent\"}",
@@ -706,6 +744,8 @@ int tdm_test_mask(void) {
 	    cmocka_unit_test(json_stays_json),
 	    cmocka_unit_test(a_schema_is_masked_too),
 	    cmocka_unit_test(bad_options_are_refused),
+	    cmocka_unit_test(values_in_the_form_of_patterns_come_back),
+	    cmocka_unit_test(what_could_not_be_searched_is_not_sent),
 	    cmocka_unit_test(demand_21_own_patterns_and_lists),
 	    cmocka_unit_test(patterns_that_cannot_be_searched_for_are_refused),
 	    cmocka_unit_test(demand_15_generated_conversations_come_back),
