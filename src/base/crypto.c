@@ -143,3 +143,12 @@ bool tdm_ed25519_verify(const uint8_t public_key[TDM_ED25519_KEY_BYTES], const v
 	EVP_PKEY_free(pkey);
 	return ok;
 }
+
+bool tdm_aes256_block(const uint8_t key[32], const uint8_t in[16], uint8_t out[16]) {
+	int n = 0;
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	bool ok = c && EVP_EncryptInit_ex(c, EVP_aes_256_ecb(), NULL, key, NULL) == 1 &&
+	          EVP_CIPHER_CTX_set_padding(c, 0) == 1 && EVP_EncryptUpdate(c, out, &n, in, 16) == 1 && n == 16;
+	EVP_CIPHER_CTX_free(c);
+	return ok;
+}

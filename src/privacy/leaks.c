@@ -64,8 +64,19 @@ void tdm_showing_add(struct tdm_showing *s, const struct tdm_find *find, const c
 	s->items[s->n++] = (struct tdm_shown){find->entity, as, hash_of(s, find)};
 }
 
+// Whether what was found is a number that stands for another one.
+static bool stands_in(const struct tdm_restorer *own, const struct tdm_text *text, const struct tdm_find *find) {
+	size_t n = find->end - find->start;
+	for (size_t i = 0; i < own->n; i++) {
+		const struct tdm_spelling *s = own->spellings[i];
+		if (s->shaped && memmem(s->token, s->n_token, text->text + find->start, n))
+			return true;
+	}
+	return false;
+}
+
 int tdm_showing_look(struct tdm_showing *s, const struct tdm_detector *detector, const struct tdm_text *masked,
-                     size_t n, struct tdm_error *err) {
+                     size_t n, const struct tdm_restorer *own, struct tdm_error *err) {
 	struct tdm_finds *finds = tdm_arena_array(s->arena, n + 1, sizeof *finds);
 	struct tdm_dictionary protect = {0};
 	if (!finds)
@@ -73,7 +84,7 @@ int tdm_showing_look(struct tdm_showing *s, const struct tdm_detector *detector,
 	int status = tdm_detect(detector, s->arena, masked, n, 3, finds, &protect, err);
 	for (size_t i = 0; i < n && status == TDM_OK; i++)
 		for (size_t k = 0; k < finds[i].n; k++)
-			if (finds[i].items[k].entity != tdm_entity_literal) // a token
+			if (finds[i].items[k].entity != tdm_entity_literal && !stands_in(own, &masked[i], &finds[i].items[k]))
 				tdm_showing_add(s, &finds[i].items[k], "clear");
 	return status;
 }

@@ -27,9 +27,10 @@ struct tdm_showing { // what one request would show
 void tdm_showing_init(struct tdm_showing *s, struct tdm_arena *arena, const uint8_t key[TDM_SESSION_KEY_BYTES],
                       const char *mask);
 void tdm_showing_add(struct tdm_showing *s, const struct tdm_find *find, const char *as);
-// Adds what a detector finds in the masked texts up to level 3: it leaves in clear. Error: that of tdm_detect.
+// Adds what a detector finds in the masked texts up to level 3, but for numbers that stand for others (own): it leaves
+// in clear. Error: that of tdm_detect.
 int tdm_showing_look(struct tdm_showing *s, const struct tdm_detector *detector, const struct tdm_text *masked,
-                     size_t n, struct tdm_error *err);
+                     size_t n, const struct tdm_restorer *own, struct tdm_error *err);
 void tdm_showing_record(const struct tdm_showing *s, struct tdm_record *record);
 
 // What an earlier process has shown, by the part "left" of a receipt: it counts as shown.

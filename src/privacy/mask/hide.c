@@ -136,6 +136,7 @@ int tdm_hide(struct tdm_hiding *h, const uint8_t key[TDM_SESSION_KEY_BYTES], str
 	struct tdm_vault *vault = tdm_vault_new(h->arena, key, h->bits);
 	if (!h->masked || !h->finds || !vault)
 		return out_of_memory(err);
+	tdm_vault_shapes(vault, h->shapes);
 	for (size_t i = 0; h->names && i < h->n; i++)
 		h->finds[i].field = h->names[i];
 	for (size_t i = 0; h->strands && i < h->n; i++)

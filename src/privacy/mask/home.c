@@ -334,7 +334,8 @@ static int detect_own(struct tdm_home *h, struct tdm_arena *scratch, struct tdm_
 
 // Whether the value, and not its slot, goes where the stream is.
 static bool link_takes(struct tdm_link *link, const struct tdm_home_value *v) {
-	return tdm_link_token(link, &(struct tdm_spelling){v->text, v->slot, v->n, strlen(v->slot), NULL, NULL});
+	struct tdm_spelling slot = {.text = v->text, .token = v->slot, .n = v->n, .n_token = strlen(v->slot)};
+	return tdm_link_token(link, &slot);
 }
 
 // The values of one text, and the links that they stand in.

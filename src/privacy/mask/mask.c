@@ -21,8 +21,9 @@ struct options {
 	int64_t level;
 	bool note, restore;
 	struct tdm_detector_lists lists;
-	struct tdm_strings tools; // that are given the values
-	struct tdm_strings links; // origins that are given them
+	struct tdm_strings tools;  // that are given the values
+	struct tdm_strings links;  // origins that are given them
+	struct tdm_strings shaped; // labels
 	const char *key;
 	int64_t bits, limit, limit_clear;
 	double risk;
@@ -81,6 +82,7 @@ static int hide(struct job *j) {
 	                                .names = j->fields.names,
 	                                .strands = j->fields.strands,
 	                                .links = &j->mask->options.links,
+	                                .shapes = &j->mask->options.shaped,
 	                                .level = j->level,
 	                                .bits = (int)j->mask->options.bits,
 	                                .seen = count_find,
@@ -89,7 +91,8 @@ static int hide(struct job *j) {
 	status = tdm_hide(&j->hiding, key, &run->error);
 	tdm_wipe(key, sizeof key);
 	if (status == TDM_OK && j->mask->options.watch && j->level < 3)
-		status = tdm_showing_look(&j->showing, &j->mask->detector, j->hiding.masked, j->fields.n, &run->error);
+		status = tdm_showing_look(&j->showing, &j->mask->detector, j->hiding.masked, j->fields.n, &j->hiding.restorer,
+		                          &run->error);
 	return status;
 }
 
@@ -463,6 +466,21 @@ static int open_limit(const struct tdm_build *b, struct mask *m) {
 	return m->leaks ? TDM_OK : tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
 }
 
+// Labels of values that are restored and have digits of their own to change.
+static int check_labels(const struct tdm_strings *labels, const char *where, struct tdm_error *err) {
+	for (size_t i = 0; i < labels->n; i++) {
+		bool known = false;
+		for (size_t k = 0; k < tdm_n_entities; k++)
+			known = known ||
+			        (!strcmp(tdm_entities[k].label, labels->items[i]) && !(tdm_entities[k].flags & TDM_ENTITY_ONE_WAY));
+		if (!known)
+			return tdm_fail(err, TDM_ECONFIG,
+			                "%s: shaped: \"%s\" is no label of a value that comes back, such as PHONE", where,
+			                labels->items[i]);
+	}
+	return TDM_OK;
+}
+
 static int create(const struct tdm_build *b, const void *options, struct tdm_model **out) {
 	struct mask *m = tdm_build_model(b, sizeof *m, &ops, 0);
 	if (!m)
@@ -473,6 +491,8 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 	if (!m->model.can)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: inner: %s needs TEXT or EMBED", b->where, m->inner->name);
 	int status = tdm_links_check(&m->options.links, b->where, b->error);
+	if (status == TDM_OK)
+		status = check_labels(&m->options.shaped, b->where, b->error);
 	if (status == TDM_OK)
 		status = tdm_master_key(b->where, b->folder, m->options.key, m->key, b->error);
 	if (status == TDM_OK)
@@ -550,6 +570,12 @@ static const struct tdm_option rows[] = {
      .help =
          "origins (\"https://host\") whose links are given the values; in links elsewhere tokens stay, unless the same "
          "link stood in the request; *: all of them"},
+    {.name = "shaped",
+     .type = TDM_OPT_LIST,
+     .offset = offsetof(struct options, shaped),
+     .help =
+         "labels (PHONE, CARD, SSN ...) whose numbers are shown as other numbers of the same form instead of tokens; "
+         "they may be somebody's"},
     {.name = "deny",
      .type = TDM_OPT_LIST,
      .offset = offsetof(struct options, lists.deny),

@@ -8,11 +8,20 @@ static char small(char c) {
 	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
 
+static int add_exactly(struct tdm_restorer *r, const struct tdm_spelling *s, int id) {
+	char form[TDM_RESTORE_HELD];
+	for (size_t i = 0; i < s->n_token; i++)
+		form[i] = small(s->token[i]);
+	return tdm_automaton_add(r->automaton, form, s->n_token, id);
+}
+
 static int add_forms(struct tdm_restorer *r, const struct tdm_spelling *s, int id) {
 	static const char *const separators[] = {"_", "\\_", "%5f", "\\u005f"};
 	char form[TDM_RESTORE_HELD];
-	size_t label = (size_t)((const char *)memchr(s->token, '_', s->n_token) - s->token);
 	int status = TDM_OK;
+	if (s->shaped) // what is written otherwise is another number
+		return add_exactly(r, s, id);
+	size_t label = (size_t)((const char *)memchr(s->token, '_', s->n_token) - s->token);
 	for (size_t i = 0; i < 4 && status == TDM_OK; i++) {
 		size_t n = label, m = strlen(separators[i]);
 		memcpy(form, s->token, label);

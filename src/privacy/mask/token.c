@@ -1,6 +1,7 @@
 // Token: see token.h. To add a form suffix, add it to known_label and keep all labels with all suffixes distinct (a
 // unit test checks the whole table).
 #include "privacy/mask/token.h"
+#include "privacy/mask/shape.h"
 #include "base/crypto.h"
 #include "base/view.h"
 #include <string.h>
@@ -135,6 +136,7 @@ struct tdm_vault {
 	struct tdm_arena *arena;
 	uint8_t key[32];
 	int bits, n_values;
+	const struct tdm_strings *shapes;  // labels; NULL = none
 	struct owner **values, **payloads; // buckets, made with the first value
 	struct tdm_spelling *first, **last;
 };
@@ -250,15 +252,43 @@ static char case_form(const struct tdm_spelling *first, const char *text, size_t
 	return upper ? 'U' : lower ? 'W' : 0;
 }
 
+void tdm_vault_shapes(struct tdm_vault *vault, const struct tdm_strings *labels) {
+	vault->shapes = labels;
+}
+
+// Whether neither of the two is a part of the other: else one would be restored in the middle of the other.
+static bool is_apart(const struct tdm_vault *v, const char *text, size_t n) {
+	for (const struct tdm_spelling *s = v->first; s; s = s->next)
+		if (memmem(s->token, s->n_token, text, n) || memmem(text, n, s->token, s->n_token))
+			return false;
+	return true;
+}
+
+// A number in the shape of the value, where its label is one of those. False: it gets a token.
+static bool shape(const struct tdm_vault *v, const struct owner *o, const char *text, size_t n, char *out) {
+	static const char use[] = "shape";
+	uint8_t key[TDM_SHA256_BYTES];
+	bool wanted = false;
+	for (size_t i = 0; v->shapes && i < v->shapes->n; i++)
+		wanted = wanted || strcmp(v->shapes->items[i], o->label) == 0;
+	if (!wanted || n > TDM_STAND_IN_BYTES)
+		return false;
+	tdm_hmac_sha256(v->key, sizeof v->key, use, sizeof use, key);
+	bool shaped = tdm_shape(key, o->label, text, n, strcmp(o->label, "CARD") == 0, out);
+	tdm_wipe(key, sizeof key);
+	return shaped && memcmp(out, text, n) != 0 && is_apart(v, out, n);
+}
+
 static int add_spelling(struct tdm_vault *v, struct owner *o, const char *label, const char *text, size_t n,
                         const struct tdm_spelling **out, struct tdm_error *err) {
-	char token[TDM_TOKEN_BYTES];
+	char token[TDM_STAND_IN_BYTES + 1];
 	struct tdm_spelling *s = tdm_arena_alloc(v->arena, sizeof *s);
 	if (v->n_values == TDM_MAX_VALUES)
 		return tdm_fail(err, TDM_EGUARD, "mask: more than %d private values in one conversation; nothing was sent",
 		                TDM_MAX_VALUES);
 	if (s) {
-		s->n_token = tdm_token_write(token, label, o->payload);
+		s->shaped = shape(v, o, text, n, token);
+		s->n_token = s->shaped ? n : tdm_token_write(token, label, o->payload);
 		s->token = tdm_arena_copy(v->arena, token, s->n_token);
 		s->text = tdm_arena_copy(v->arena, text, n);
 		s->n = n;

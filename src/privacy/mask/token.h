@@ -6,12 +6,14 @@
 // neighbours.
 #pragma once
 #include "base/arena.h"
+#include "base/option.h"
 #include "base/status.h"
 #include "privacy/detect/entities.h"
 
 #define TDM_TOKEN_BYTES 24 // longest token and its NUL
 #define TDM_PAYLOAD_BITS 35
-#define TDM_MAX_VALUES 4096 // per conversation; beyond it the request is refused
+#define TDM_STAND_IN_BYTES 31 // longest number in the shape of another one (shape.h)
+#define TDM_MAX_VALUES 4096   // per conversation; beyond it the request is refused
 
 // Writes label_PAYLOADc and a NUL; returns the length. label: at most 12 letters; payload: 35 bits.
 size_t tdm_token_write(char out[TDM_TOKEN_BYTES], const char *label, uint64_t payload);
@@ -27,11 +29,15 @@ struct tdm_spelling { // one way of writing one value, and its token
 	size_t n, n_token;
 	struct tdm_spelling *next; // in the vault
 	struct tdm_spelling *same; // of the same owner
+	bool shaped;               // its token is a number of the same shape
 };
 
 struct tdm_vault;
 // key: K_session, 32 bytes. bits: width of the payload hash, 35; tests shorten it to make collisions common.
 struct tdm_vault *tdm_vault_new(struct tdm_arena *arena, const uint8_t key[32], int bits);
+// Values with these labels get numbers of their own shape from here on, where that can be done and told apart from what
+// stands for others (NULL: none).
+void tdm_vault_shapes(struct tdm_vault *vault, const struct tdm_strings *labels);
 // The token of a value as written (folded: its normal form). The same value gets the same payload, another spelling of
 // it another label; tokens given before never change. Error: TDM_EGUARD (too many values), TDM_ENOMEM.
 int tdm_vault_token(struct tdm_vault *vault, const struct tdm_entity *entity, const char *text, size_t n,

@@ -16,7 +16,7 @@ int main(int argc, char **argv) {
 	static int (*const groups[])(void) = {tdm_test_vectors, tdm_test_national, tdm_test_catalogue, tdm_test_secrets,
 	                                      tdm_test_token,   tdm_test_restore,  tdm_test_detect,    tdm_test_egress,
 	                                      tdm_test_mask,    tdm_test_delegate, tdm_test_perturb,   tdm_test_retrieve,
-	                                      tdm_test_names};
+	                                      tdm_test_names,   tdm_test_shape};
 	int status = run_groups(argc, argv, groups, (int)(sizeof groups / sizeof *groups));
 	tdm_scanner_free(scanner);
 	return status;

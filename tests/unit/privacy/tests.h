@@ -17,6 +17,7 @@ int tdm_test_detect(void);
 int tdm_test_egress(void);
 int tdm_test_mask(void);
 int tdm_test_names(void);
+int tdm_test_shape(void);
 int tdm_test_delegate(void);
 int tdm_test_perturb(void);
 int tdm_test_retrieve(void);
