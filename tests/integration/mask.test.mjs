@@ -24,6 +24,7 @@ models:
   named: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger]}
   able: {kind: mask, inner: cloud, detect: [rules, tagger]}
   careful: {kind: mask, inner: cloud, level: 2, tools: [crm]}
+  shaped: {kind: mask, inner: cloud, level: 2, shaped: [PHONE, CARD, SSN]}
   linked: {kind: mask, inner: cloud, level: 2, links: ["https://crm.example"]}
   cascade: {kind: cascade, small: tiny, large: private, gate: logprob, threshold: -0.1}
   tiny: {kind: script, answers: ["unsure"], logprob: -3}
@@ -229,6 +230,28 @@ test('demand_19 made-up tokens of the model are not restored to somebody\'s valu
   upstream.behaviour = () => wholeStream(['Ask EMAIL_00A7KQ2F or ', 'EMAIL_ZZZZZZZZ.']);
   const { json } = await server.chat({ model: 'private', messages: user('write to eve@example.org') });
   assert.ok(!json.choices[0].message.content.includes('eve@'), json.choices[0].message.content);
+  upstream.behaviour = echo(1);
+});
+
+test('shaped values leave as other numbers of their form, pass the monitor and come back, whole, streamed and in the next turn', async () => {
+  const seen = new Set();
+  for (let i = 0; i < 30; i++) {
+    upstream.behaviour = echo(1 + (i % 7));
+    const values = [luhn('4', 16).replace(/(.{4})(?=.)/g, i % 2 ? '$1 ' : '$1-'), `+1 415-555-${digits(4)}`, `536-90-${1 + below(9)}${digits(3)}`];
+    const said = `card ${values[0]}, call ${values[1]}, my ssn is ${values[2]}, mail eve${i}@example.org`;
+    const { json } = await server.chat({ model: 'shaped', messages: user(said) });
+    assert.equal(json.choices?.[0].message.content, `You said: ${said}`, JSON.stringify(json.error));
+    const left = upstream.requests.at(-1).json.messages.at(-1).content;
+    assert.match(left, /^card \d{4}([ -])\d{4}\1\d{4}\1\d{4}, call \+\d \d{3}-\d{3}-\d{4}, my ssn is \d{3}-\d{2}-\d{4}, mail EMAIL_[0-9A-Z]{8}$/);
+    for (const value of values) assert.ok(!left.includes(value) && !left.replace(/\D/g, ' ').includes(value.replace(/\D/g, ' ')));
+    assert.deepEqual([json.tandem.left.requests, json.tandem.left.restored], [1, 4]);
+    seen.add(left);
+    const turns = [...user(said), { role: 'assistant', content: `You said: ${said}` }, ...user(`again: ${values[1]}`)];
+    const { events } = await chatStream(server, { model: 'shaped', stream: true, messages: turns });
+    assert.equal(streamedText(events), `You said: again: ${values[1]}`);
+    assert.ok(left.includes(upstream.requests.at(-1).json.messages.at(-1).content.slice('again: '.length)), 'the same stand-in in the next turn');
+  }
+  assert.equal(seen.size, 30);
   upstream.behaviour = echo(1);
 });
 
