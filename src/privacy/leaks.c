@@ -69,7 +69,8 @@ static bool stands_in(const struct tdm_restorer *own, const struct tdm_text *tex
 	size_t n = find->end - find->start;
 	for (size_t i = 0; i < own->n; i++) {
 		const struct tdm_spelling *s = own->spellings[i];
-		if (s->shaped && memmem(s->token, s->n_token, text->text + find->start, n))
+		const char *found = text->text + find->start;
+		if (s->surrogate && (memmem(s->token, s->n_token, found, n) || memmem(found, n, s->token, s->n_token)))
 			return true;
 	}
 	return false;

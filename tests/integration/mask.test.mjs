@@ -24,7 +24,8 @@ models:
   named: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger]}
   able: {kind: mask, inner: cloud, detect: [rules, tagger]}
   careful: {kind: mask, inner: cloud, level: 2, tools: [crm]}
-  shaped: {kind: mask, inner: cloud, level: 2, shaped: [PHONE, CARD, SSN]}
+  shaped: {kind: mask, inner: cloud, level: 2, surrogates: [PHONE, CARD, SSN]}
+  people: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger], surrogates: [PERSON, PLACE, ORG, PHONE]}
   linked: {kind: mask, inner: cloud, level: 2, links: ["https://crm.example"]}
   cascade: {kind: cascade, small: tiny, large: private, gate: logprob, threshold: -0.1}
   tiny: {kind: script, answers: ["unsure"], logprob: -3}
@@ -252,6 +253,23 @@ test('shaped values leave as other numbers of their form, pass the monitor and c
     assert.ok(left.includes(upstream.requests.at(-1).json.messages.at(-1).content.slice('again: '.length)), 'the same stand-in in the next turn');
   }
   assert.equal(seen.size, 30);
+  upstream.behaviour = echo(1);
+});
+
+test('surrogates of names leave, pass the monitor and come back, whole and streamed, a part of a name too', async () => {
+  const said = 'My name is Oluwaseun Adebayo and I live in Manchester. Mr. Adebayo works for Barclays. Call +44 20 7946 0958.';
+  for (let cut = 1; cut < 12; cut++) {
+    upstream.behaviour = echo(cut);
+    const { json } = await server.chat({ model: 'people', messages: user(said) });
+    assert.equal(json.choices?.[0].message.content, `You said: ${said}`, JSON.stringify(json.error));
+    const left = upstream.requests.at(-1).json.messages.at(-1).content;
+    const found = /^My name is ([A-Z][a-z]+) ([A-Z][a-z]+) and I live in ([A-Z][a-z]+)\. Mr\. ([A-Z][a-z]+) works for ([A-Z][a-z]+)\. Call \+\d\d \d\d \d{4} \d{4}\.$/.exec(left);
+    assert.ok(found, left);
+    assert.equal(found[2], found[4]);
+    for (const word of ['Oluwaseun', 'Adebayo', 'Manchester', 'Barclays', '7946 0958']) assert.ok(!left.includes(word), left);
+    const { events } = await chatStream(server, { model: 'people', stream: true, messages: user(said) });
+    assert.equal(streamedText(events), `You said: ${said}`);
+  }
   upstream.behaviour = echo(1);
 });
 

@@ -56,14 +56,72 @@ int tdm_master_key(const char *where, const char *folder, const char *from, uint
 	return status;
 }
 
+static bool name_byte(char c) {
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80 || c == '\'' || c == '-';
+}
+
+// Words of a name that stand for nobody: titles, and small ones ("van", "de").
+static bool is_plain_word(const char *word, size_t n) {
+	static const char titles[] =
+	    " Mr Mrs Ms Miss Dr Prof Sir Herr Frau Monsieur Madame Mme Señor Señora Sr Sra Signor ";
+	char padded[16];
+	if (n + 3 > sizeof padded)
+		return false;
+	snprintf(padded, sizeof padded, " %.*s ", (int)n, word);
+	return (n <= 3 && *word >= 'a' && *word <= 'z') || strstr(titles, padded) != NULL;
+}
+
+// Whether each word of a person's name is long enough to have an alias of its own.
+static bool has_words(const char *value, size_t n) {
+	for (size_t i = 0, m; i < n; i += m + (m == 0)) {
+		for (m = 0; i + m < n && name_byte(value[i + m]);)
+			m++;
+		if (m == 1)
+			return false;
+	}
+	return true;
+}
+
+// A person's name word by word, so that a part of it that stands alone has the same alias.
+static int replace_words(struct tdm_hiding *h, struct tdm_vault *vault, const struct tdm_find *find, const char *value,
+                         size_t n, struct tdm_bytes *out, const struct tdm_spelling **spelling, struct tdm_error *err) {
+	int status = TDM_OK;
+	for (size_t i = 0, m; i < n && status == TDM_OK; i += m + (m == 0)) {
+		char folded[64];
+		for (m = 0; i + m < n && name_byte(value[i + m]);)
+			m++;
+		if (m == 0 || is_plain_word(value + i, m)) {
+			tdm_bytes_add(out, value + i, m ? m : 1);
+			continue;
+		}
+		for (size_t k = 0; k < m && k < sizeof folded; k++)
+			folded[k] = value[i + k] >= 'A' && value[i + k] <= 'Z' ? (char)(value[i + k] + 32) : value[i + k];
+		status = tdm_vault_token(vault, find->entity, value + i, m, folded, m < sizeof folded ? m : sizeof folded,
+		                         spelling, err);
+		if (status == TDM_OK)
+			tdm_bytes_add(out, (*spelling)->token, (*spelling)->n_token);
+		h->n_tokens += status == TDM_OK;
+	}
+	return status;
+}
+
+static bool goes_by_words(const struct tdm_vault *vault, const struct tdm_find *find, const char *value, size_t n) {
+	return !strcmp(find->entity->label, "PERSON") && tdm_vault_wants(vault, "PERSON") && has_words(value, n);
+}
+
 static int replace(struct tdm_hiding *h, struct tdm_vault *vault, const struct tdm_text *text,
                    const struct tdm_find *find, struct tdm_bytes *out, struct tdm_error *err) {
 	const struct tdm_spelling *spelling = NULL;
+	const char *value = text->text + find->start;
+	size_t n = find->end - find->start;
 	if (find->entity->flags & TDM_ENTITY_ONE_WAY) {
 		tdm_bytes_printf(out, "[SECRET:%s]", find->entity->id);
+	} else if (goes_by_words(vault, find, value, n)) {
+		int status = replace_words(h, vault, find, value, n, out, &spelling, err);
+		if (status != TDM_OK)
+			return status;
 	} else {
-		int status = tdm_vault_token(vault, find->entity, text->text + find->start, find->end - find->start,
-		                             find->folded, find->n_folded, &spelling, err);
+		int status = tdm_vault_token(vault, find->entity, value, n, find->folded, find->n_folded, &spelling, err);
 		if (status != TDM_OK)
 			return status;
 		h->n_tokens++;
@@ -136,7 +194,7 @@ int tdm_hide(struct tdm_hiding *h, const uint8_t key[TDM_SESSION_KEY_BYTES], str
 	struct tdm_vault *vault = tdm_vault_new(h->arena, key, h->bits);
 	if (!h->masked || !h->finds || !vault)
 		return out_of_memory(err);
-	tdm_vault_shapes(vault, h->shapes);
+	tdm_vault_surrogates(vault, h->surrogates, h->texts, h->n);
 	for (size_t i = 0; h->names && i < h->n; i++)
 		h->finds[i].field = h->names[i];
 	for (size_t i = 0; h->strands && i < h->n; i++)

@@ -9,9 +9,9 @@ struct tdm_hiding {
 	const struct tdm_detector *detector;
 	const struct tdm_text *texts;
 	size_t n;
-	const struct tdm_strings *links;  // tdm_links.origins
-	const struct tdm_strings *shapes; // labels, see tdm_vault_shapes
-	int level, bits;                  // bits: width of the tokens' hash, TDM_PAYLOAD_BITS but in tests
+	const struct tdm_strings *links;      // tdm_links.origins
+	const struct tdm_strings *surrogates; // labels, see tdm_vault_surrogates
+	int level, bits;                      // bits: width of the tokens' hash, TDM_PAYLOAD_BITS but in tests
 	// Called for every find, NULL: not. token: what stands there now, NULL: a mark that does not come back.
 	void (*seen)(void *arg, const struct tdm_find *find, const struct tdm_spelling *token);
 	void *arg;

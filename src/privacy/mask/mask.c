@@ -21,9 +21,9 @@ struct options {
 	int64_t level;
 	bool note, restore;
 	struct tdm_detector_lists lists;
-	struct tdm_strings tools;  // that are given the values
-	struct tdm_strings links;  // origins that are given them
-	struct tdm_strings shaped; // labels
+	struct tdm_strings tools;      // that are given the values
+	struct tdm_strings links;      // origins that are given them
+	struct tdm_strings surrogates; // labels
 	const char *key;
 	int64_t bits, limit, limit_clear;
 	double risk;
@@ -82,7 +82,7 @@ static int hide(struct job *j) {
 	                                .names = j->fields.names,
 	                                .strands = j->fields.strands,
 	                                .links = &j->mask->options.links,
-	                                .shapes = &j->mask->options.shaped,
+	                                .surrogates = &j->mask->options.surrogates,
 	                                .level = j->level,
 	                                .bits = (int)j->mask->options.bits,
 	                                .seen = count_find,
@@ -475,7 +475,7 @@ static int check_labels(const struct tdm_strings *labels, const char *where, str
 			        (!strcmp(tdm_entities[k].label, labels->items[i]) && !(tdm_entities[k].flags & TDM_ENTITY_ONE_WAY));
 		if (!known)
 			return tdm_fail(err, TDM_ECONFIG,
-			                "%s: shaped: \"%s\" is no label of a value that comes back, such as PHONE", where,
+			                "%s: surrogates: \"%s\" is no label of a value that comes back, such as PHONE", where,
 			                labels->items[i]);
 	}
 	return TDM_OK;
@@ -492,7 +492,7 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: inner: %s needs TEXT or EMBED", b->where, m->inner->name);
 	int status = tdm_links_check(&m->options.links, b->where, b->error);
 	if (status == TDM_OK)
-		status = check_labels(&m->options.shaped, b->where, b->error);
+		status = check_labels(&m->options.surrogates, b->where, b->error);
 	if (status == TDM_OK)
 		status = tdm_master_key(b->where, b->folder, m->options.key, m->key, b->error);
 	if (status == TDM_OK)
@@ -570,12 +570,12 @@ static const struct tdm_option rows[] = {
      .help =
          "origins (\"https://host\") whose links are given the values; in links elsewhere tokens stay, unless the same "
          "link stood in the request; *: all of them"},
-    {.name = "shaped",
+    {.name = "surrogates",
      .type = TDM_OPT_LIST,
-     .offset = offsetof(struct options, shaped),
-     .help =
-         "labels (PHONE, CARD, SSN ...) whose numbers are shown as other numbers of the same form instead of tokens; "
-         "they may be somebody's"},
+     .offset = offsetof(struct options, surrogates),
+     .help = "labels (PERSON, PLACE, ORG, PHONE, CARD ...) whose values are shown as made-up ones of the same kind "
+             "instead of "
+             "tokens; they may be somebody's"},
     {.name = "deny",
      .type = TDM_OPT_LIST,
      .offset = offsetof(struct options, lists.deny),

@@ -19,7 +19,7 @@ static int add_forms(struct tdm_restorer *r, const struct tdm_spelling *s, int i
 	static const char *const separators[] = {"_", "\\_", "%5f", "\\u005f"};
 	char form[TDM_RESTORE_HELD];
 	int status = TDM_OK;
-	if (s->shaped) // what is written otherwise is another number
+	if (s->surrogate) // what is written otherwise is another number
 		return add_exactly(r, s, id);
 	size_t label = (size_t)((const char *)memchr(s->token, '_', s->n_token) - s->token);
 	for (size_t i = 0; i < 4 && status == TDM_OK; i++) {

@@ -1,6 +1,7 @@
 // Token: see token.h. To add a form suffix, add it to known_label and keep all labels with all suffixes distinct (a
 // unit test checks the whole table).
 #include "privacy/mask/token.h"
+#include "privacy/mask/alias.h"
 #include "privacy/mask/shape.h"
 #include "base/crypto.h"
 #include "base/view.h"
@@ -136,7 +137,9 @@ struct tdm_vault {
 	struct tdm_arena *arena;
 	uint8_t key[32];
 	int bits, n_values;
-	const struct tdm_strings *shapes;  // labels; NULL = none
+	const struct tdm_strings *surrogates; // labels; NULL = none
+	const struct tdm_text *texts;         // of the request
+	size_t n_texts;
 	struct owner **values, **payloads; // buckets, made with the first value
 	struct tdm_spelling *first, **last;
 };
@@ -252,8 +255,18 @@ static char case_form(const struct tdm_spelling *first, const char *text, size_t
 	return upper ? 'U' : lower ? 'W' : 0;
 }
 
-void tdm_vault_shapes(struct tdm_vault *vault, const struct tdm_strings *labels) {
-	vault->shapes = labels;
+void tdm_vault_surrogates(struct tdm_vault *vault, const struct tdm_strings *labels, const struct tdm_text *texts,
+                          size_t n_texts) {
+	vault->surrogates = labels;
+	vault->texts = texts;
+	vault->n_texts = n_texts;
+}
+
+bool tdm_vault_wants(const struct tdm_vault *vault, const char *label) {
+	for (size_t i = 0; vault->surrogates && i < vault->surrogates->n; i++)
+		if (strcmp(vault->surrogates->items[i], label) == 0)
+			return true;
+	return false;
 }
 
 // Whether neither of the two is a part of the other: else one would be restored in the middle of the other.
@@ -264,19 +277,49 @@ static bool is_apart(const struct tdm_vault *v, const char *text, size_t n) {
 	return true;
 }
 
-// A number in the shape of the value, where its label is one of those. False: it gets a token.
-static bool shape(const struct tdm_vault *v, const struct owner *o, const char *text, size_t n, char *out) {
+static bool stands_there(const struct tdm_text *text, const char *word, size_t n) {
+	for (size_t i = 0; i + n <= text->n; i++)
+		if ((text->text[i] | 32) == (word[0] | 32) && strncasecmp(text->text + i, word, n) == 0)
+			return true;
+	return false;
+}
+
+// A name of the list, which no text of the request has. Another spelling of the same name gets a token.
+static size_t alias(const struct tdm_vault *v, const struct owner *o, char *out) {
+	size_t n_list = 0;
+	const char *const *list = o->first ? NULL : tdm_aliases(o->label, &n_list);
+	for (size_t i = 0; i < n_list; i++) {
+		const char *name = list[(o->payload + i) % n_list];
+		size_t n = strlen(name);
+		bool is_free = is_apart(v, name, n);
+		for (size_t k = 0; is_free && k < v->n_texts; k++)
+			is_free = !stands_there(&v->texts[k], name, n);
+		if (is_free) {
+			memcpy(out, name, n);
+			return n;
+		}
+	}
+	return 0;
+}
+
+// A number in the form of the value.
+static size_t number(const struct tdm_vault *v, const struct owner *o, const char *text, size_t n, char *out) {
 	static const char use[] = "shape";
 	uint8_t key[TDM_SHA256_BYTES];
-	bool wanted = false;
-	for (size_t i = 0; v->shapes && i < v->shapes->n; i++)
-		wanted = wanted || strcmp(v->shapes->items[i], o->label) == 0;
-	if (!wanted || n > TDM_STAND_IN_BYTES)
-		return false;
+	if (n > TDM_STAND_IN_BYTES)
+		return 0;
 	tdm_hmac_sha256(v->key, sizeof v->key, use, sizeof use, key);
 	bool shaped = tdm_shape(key, o->label, text, n, strcmp(o->label, "CARD") == 0, out);
 	tdm_wipe(key, sizeof key);
-	return shaped && memcmp(out, text, n) != 0 && is_apart(v, out, n);
+	return shaped && memcmp(out, text, n) != 0 && is_apart(v, out, n) ? n : 0;
+}
+
+// What stands for the value where its label asks for it; its length, 0: it gets a token.
+static size_t surrogate(const struct tdm_vault *v, const struct owner *o, const char *text, size_t n, char *out) {
+	size_t n_list;
+	if (!tdm_vault_wants(v, o->label))
+		return 0;
+	return tdm_aliases(o->label, &n_list) ? alias(v, o, out) : number(v, o, text, n, out);
 }
 
 static int add_spelling(struct tdm_vault *v, struct owner *o, const char *label, const char *text, size_t n,
@@ -287,8 +330,9 @@ static int add_spelling(struct tdm_vault *v, struct owner *o, const char *label,
 		return tdm_fail(err, TDM_EGUARD, "mask: more than %d private values in one conversation; nothing was sent",
 		                TDM_MAX_VALUES);
 	if (s) {
-		s->shaped = shape(v, o, text, n, token);
-		s->n_token = s->shaped ? n : tdm_token_write(token, label, o->payload);
+		size_t length = surrogate(v, o, text, n, token);
+		s->surrogate = length > 0;
+		s->n_token = length ? length : tdm_token_write(token, label, o->payload);
 		s->token = tdm_arena_copy(v->arena, token, s->n_token);
 		s->text = tdm_arena_copy(v->arena, text, n);
 		s->n = n;

@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/option.h"
 #include "base/status.h"
-#include "privacy/detect/entities.h"
+#include "privacy/detect/detect.h"
 
 #define TDM_TOKEN_BYTES 24 // longest token and its NUL
 #define TDM_PAYLOAD_BITS 35
@@ -29,15 +29,18 @@ struct tdm_spelling { // one way of writing one value, and its token
 	size_t n, n_token;
 	struct tdm_spelling *next; // in the vault
 	struct tdm_spelling *same; // of the same owner
-	bool shaped;               // its token is a number of the same shape
+	bool surrogate;            // its token is no token: a number of the same form, a name
 };
 
 struct tdm_vault;
 // key: K_session, 32 bytes. bits: width of the payload hash, 35; tests shorten it to make collisions common.
 struct tdm_vault *tdm_vault_new(struct tdm_arena *arena, const uint8_t key[32], int bits);
-// Values with these labels get numbers of their own shape from here on, where that can be done and told apart from what
-// stands for others (NULL: none).
-void tdm_vault_shapes(struct tdm_vault *vault, const struct tdm_strings *labels);
+// Values with these labels get surrogates from here on, where that can be done and told apart from what stands for
+// others and from what stands in the texts: numbers of the same form (shape.h), names from lists (alias.h). NULL: none
+// do.
+void tdm_vault_surrogates(struct tdm_vault *vault, const struct tdm_strings *labels, const struct tdm_text *texts,
+                          size_t n_texts);
+bool tdm_vault_wants(const struct tdm_vault *vault, const char *label);
 // The token of a value as written (folded: its normal form). The same value gets the same payload, another spelling of
 // it another label; tokens given before never change. Error: TDM_EGUARD (too many values), TDM_ENOMEM.
 int tdm_vault_token(struct tdm_vault *vault, const struct tdm_entity *entity, const char *text, size_t n,

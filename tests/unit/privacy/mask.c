@@ -137,7 +137,7 @@ static bool sent(const char *text) {
 
 // Numbers of the same form go out, and come back whatever the cuts; the rest has tokens.
 static void numbers_of_the_same_shape_come_back(void **state) {
-	make("{level: 2, shaped: [PHONE, CARD, SSN], limit_clear: 0}");
+	make("{level: 2, surrogates: [PHONE, CARD, SSN], limit_clear: 0}");
 	const char *text =
 	    "Card 4111 1111 1111 1111, once more 4111-1111-1111-1111; mail eve@example.org, call +1 415-555-2671 "
 	    "or 415-555-2672, my ssn is 536-90-4399.";
@@ -151,6 +151,30 @@ static void numbers_of_the_same_shape_come_back(void **state) {
 	const char *card = strstr(inner.seen.data, "Card "), *again = strstr(inner.seen.data, "once more ");
 	for (int group = 0; group < 4; group++) // one number, written in two ways
 		assert_memory_equal(card + 5 + 5 * group, again + 10 + 5 * group, 4);
+	unmake();
+}
+
+// Names go out as other names, word by word, so that a part of one alone has the same; all of it comes back.
+static void surrogates_are_people_that_come_back(void **state) {
+	make("{level: 3, detect: [rules, tagger], weights: \"weights/tagger/tagger.bin\", surrogates: [PERSON, PLACE, "
+	     "ORG]}");
+	const char *text =
+	    "My name is Oluwaseun Adebayo and I live in Manchester. Mr. Adebayo works for Barclays; tell Oluwaseun that "
+	    "Ms. Fairlie of Fenwick called, or mail o.adebayo@example.org.";
+	for (inner.piece = 1; inner.piece < 12; inner.piece++) {
+		assert_string_equal(ask(text), text);
+		assert_int_equal(a.status, TDM_OK);
+		assert_false(sent("Oluwaseun") || sent("Adebayo") || sent("adebayo") || sent("Barclays") || sent("Manchester"));
+		assert_false(sent("PERSON_") || sent("PLACE_") || sent("ORG_"));
+		assert_true(sent("EMAIL_"));
+	}
+	char first[32], last[32], again[32], alone[32];
+	assert_int_equal(sscanf(inner.seen.data, "My name is %31s %31s and I live", first, last), 2);
+	assert_int_equal(sscanf(strstr(inner.seen.data, "Mr. "), "Mr. %31s works", again), 1);
+	assert_int_equal(sscanf(strstr(inner.seen.data, "tell "), "tell %31s that", alone), 1);
+	assert_string_equal(last, again);
+	assert_string_equal(first, alone);
+	assert_string_not_equal(first, last);
 	unmake();
 }
 
@@ -744,6 +768,7 @@ int tdm_test_mask(void) {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(hides_and_restores),
 	    cmocka_unit_test(numbers_of_the_same_shape_come_back),
+	    cmocka_unit_test(surrogates_are_people_that_come_back),
 	    cmocka_unit_test(S77_tools_are_masked_and_restored),
 	    cmocka_unit_test(S79_names_of_tools_and_split_arguments),
 	    cmocka_unit_test(broken_arguments_are_masked_as_text),

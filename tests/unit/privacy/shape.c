@@ -2,6 +2,7 @@
 #include "tests.h"
 #include "base/crypto.h"
 #include "privacy/detect/checks.h"
+#include "privacy/mask/alias.h"
 #include "privacy/mask/shape.h"
 #include <stdio.h>
 #include <string.h>
@@ -78,8 +79,27 @@ static void too_few_and_too_many_are_not_shaped(void **state) {
 	assert_string_equal(out, "as it was");
 }
 
+// No alias is a part of another, whatever the letter case: each is found without looking at what stands beside it.
+static void aliases_are_apart(void **state) {
+	static const char *const labels[] = {"PERSON", "PLACE", "ORG"};
+	const char *all[400];
+	size_t n = 0, more;
+	for (size_t i = 0; i < 3; i++) {
+		const char *const *list = tdm_aliases(labels[i], &more);
+		for (size_t k = 0; k < more; k++)
+			all[n++] = list[k];
+	}
+	assert_in_range(n, 150, 400);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n; k++)
+			if (i != k && strcasestr(all[i], all[k]))
+				fail_msg("%s is a part of %s", all[k], all[i]);
+	assert_null(tdm_aliases("PHONE", &more));
+}
+
 int tdm_test_shape(void) {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(aliases_are_apart),
 	    cmocka_unit_test(the_published_samples),
 	    cmocka_unit_test(no_two_numbers_become_one),
 	    cmocka_unit_test(the_form_stays),
