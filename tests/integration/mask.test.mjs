@@ -24,6 +24,10 @@ models:
   named: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger]}
   able: {kind: mask, inner: cloud, detect: [rules, tagger]}
   careful: {kind: mask, inner: cloud, level: 2, tools: [crm]}
+  near: {kind: script, answers: ['{"private": ["Project Bluebird", "nobody at all"]}']}
+  looked: {kind: mask, inner: cloud, finder: near, level: 2}
+  mumbler: {kind: script, answers: ["well, hm"]}
+  mumbled: {kind: mask, inner: cloud, finder: mumbler, level: 2}
   shaped: {kind: mask, inner: cloud, level: 2, surrogates: [PHONE, CARD, SSN]}
   people: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger], surrogates: [PERSON, PLACE, ORG, PHONE]}
   linked: {kind: mask, inner: cloud, level: 2, links: ["https://crm.example"]}
@@ -270,6 +274,19 @@ test('surrogates of names leave, pass the monitor and come back, whole and strea
     const { events } = await chatStream(server, { model: 'people', stream: true, messages: user(said) });
     assert.equal(streamedText(events), `You said: ${said}`);
   }
+  upstream.behaviour = echo(1);
+});
+
+test('what a model at home lists as private is hidden too; an answer that is no list lets nothing leave', async () => {
+  upstream.behaviour = echo(3);
+  const said = 'Tell eve@example.org about Project Bluebird.';
+  const { json } = await server.chat({ model: 'looked', messages: user(said) });
+  assert.equal(json.choices?.[0].message.content, `You said: ${said}`, JSON.stringify(json.error));
+  assert.match(upstream.requests.at(-1).json.messages.at(-1).content, /^Tell EMAIL_[0-9A-Z]{8} about PRIVATE_[0-9A-Z]{8}\.$/);
+  assert.deepEqual(json.tandem.calls.map((c) => [c.model, c.purpose]), [['near', 'guard'], ['cloud', 'answer']]);
+  const had = upstream.requests.length, refused = await server.chat({ model: 'mumbled', messages: user(said) });
+  assert.deepEqual([refused.status, refused.json.error.code], [503, 'guard_unavailable']);
+  assert.equal(upstream.requests.length, had);
   upstream.behaviour = echo(1);
 });
 

@@ -8,6 +8,7 @@
 #include "base/crypto.h"
 #include "privacy/egress.h"
 #include "privacy/mask/fields.h"
+#include "privacy/mask/finder.h"
 #include "privacy/mask/hide.h"
 #include "privacy/kinds.h"
 #include "privacy/leaks.h"
@@ -34,6 +35,7 @@ struct mask {
 	struct tdm_model model; // first
 	struct options options;
 	struct tdm_model *inner, *local; // local: answers what the limit keeps here; NULL = refused
+	struct tdm_model *finder;        // lists what is private; NULL = nobody does
 	struct tdm_detector detector;
 	struct tdm_leaks *leaks;
 	uint8_t key[TDM_SESSION_KEY_BYTES];
@@ -45,6 +47,7 @@ struct job { // one request
 	const struct tdm_request *request;
 	int level;
 	struct tdm_fields fields;
+	struct tdm_detector detector; // the mask's, with what the finder listed
 	struct tdm_hiding hiding;
 	struct tdm_showing showing;
 	struct tdm_guarded_egress egress;
@@ -75,8 +78,15 @@ static int hide(struct job *j) {
 	int status = tdm_session_key(j->mask->key, run->tenant, run->objective.session, first_words(j->request), key);
 	if (status != TDM_OK)
 		return tdm_fail(&run->error, status, "mask: the key of this conversation failed");
+	j->detector = j->mask->detector;
+	if (j->mask->finder)
+		status = tdm_finder_ask(j->mask->finder, run, j->fields.texts, j->fields.n, &j->mask->detector, &j->detector);
+	if (status != TDM_OK) {
+		tdm_wipe(key, sizeof key);
+		return status;
+	}
 	j->hiding = (struct tdm_hiding){.arena = run->arena,
-	                                .detector = &j->mask->detector,
+	                                .detector = &j->detector,
 	                                .texts = j->fields.texts,
 	                                .n = j->fields.n,
 	                                .names = j->fields.names,
@@ -157,7 +167,7 @@ static int within_limit(struct job *j, bool *home) {
 static int look_before_leaving(struct job *j) {
 	int status = TDM_OK;
 	j->egress = (struct tdm_guarded_egress){
-	    {tdm_egress_scan, j->run->egress}, &j->mask->detector, &j->hiding.protect, &j->hiding.restorer, j->level};
+	    {tdm_egress_scan, j->run->egress}, &j->detector, &j->hiding.protect, &j->hiding.restorer, j->level};
 	for (size_t i = 0; i < j->fields.n && status == TDM_OK; i++)
 		status = tdm_egress_scan_text(&j->egress, j->hiding.masked[i].text, j->hiding.masked[i].n, &j->run->error);
 	return status;
@@ -487,6 +497,10 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 		return tdm_fail(b->error, TDM_ENOMEM, "%s: out of memory", b->where);
 	memcpy(&m->options, options, sizeof m->options);
 	m->inner = tdm_build_role(b, "inner");
+	m->finder = tdm_build_role(b, "finder");
+	if (m->finder && m->finder->leaves)
+		return tdm_fail(b->error, TDM_ECONFIG, "%s: finder: %s sends bytes off this machine", b->where,
+		                m->finder->name);
 	m->model.can = m->inner->can & (TDM_CAN_TEXT | TDM_CAN_TOOLS | TDM_CAN_EMBED);
 	if (!m->model.can)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: inner: %s needs TEXT or EMBED", b->where, m->inner->name);
@@ -511,6 +525,8 @@ static int create(const struct tdm_build *b, const void *options, struct tdm_mod
 
 static const struct tdm_role roles[] = {
     {"inner", 0, 1, 1, "the model that sees tokens instead of private values"},
+    {"finder", TDM_CAN_TEXT, 0, 1,
+     "a model at home that lists what is private in each text before it leaves; that is hidden too"},
     {"local", TDM_CAN_TEXT, 0, 1, "a model at home that answers when the limit is reached; without one: refused"},
 };
 

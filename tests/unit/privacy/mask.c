@@ -92,6 +92,17 @@ static void make(const char *options) {
 	assert_int_equal(a.model->can, TDM_CAN_TEXT);
 }
 
+// With a second model in the role `finder`, which always says this.
+static int make_with_finder(struct says *near, const char *answer, bool leaves) {
+	static const char *const roles[] = {"inner", "finder"};
+	make("{level: 2}");
+	a.model->ops->destroy(a.model);
+	asked_done(&a);
+	says_init(near, "near", answer);
+	near->model.leaves = leaves;
+	return asked_make(&a, &tdm_kind_mask, "{level: 2}", 2, (struct tdm_model *[]){&inner.model, &near->model}, roles);
+}
+
 static void unmake(void) {
 	a.model->ops->destroy(a.model);
 	asked_done(&a);
@@ -176,6 +187,31 @@ static void surrogates_are_people_that_come_back(void **state) {
 	assert_string_equal(first, alone);
 	assert_string_not_equal(first, last);
 	unmake();
+}
+
+static void what_the_finder_lists_is_hidden_too(void **state) {
+	static struct says near;
+	const char *text = "Tell eve@example.org about Project Bluebird, and again: project bluebird.";
+	assert_int_equal(
+	    make_with_finder(&near, "{\"private\": [\"Project Bluebird\", \"not in the text\", 7, \"ab\"]}", false),
+	    TDM_OK);
+	assert_string_equal(ask(text), text);
+	assert_int_equal(a.status, TDM_OK);
+	assert_false(sent("Bluebird") || sent("bluebird") || sent("eve@"));
+	assert_true(sent("Tell EMAIL_") && sent(" about PRIVATE_") && sent(", and again: PRIVATE"));
+	unmake();
+	static const char *const no_lists[] = {"There is nothing private.", "{\"private\": \"all\"}", "[\"x\"]", ""};
+	for (size_t i = 0; i < sizeof no_lists / sizeof *no_lists; i++) {
+		assert_int_equal(make_with_finder(&near, no_lists[i], false), TDM_OK);
+		ask(text);
+		assert_int_equal(a.status, TDM_EGUARD); // and nothing was sent
+		assert_int_equal(inner.seen.len, 0);
+		unmake();
+	}
+	assert_int_equal(make_with_finder(&near, "{\"private\": []}", true), TDM_ECONFIG);
+	assert_non_null(strstr(a.error.text, "finder: near sends bytes off this machine"));
+	asked_done(&a);
+	tdm_bytes_release(&inner.seen);
 }
 
 static void hides_and_restores(void **state) {
@@ -769,6 +805,7 @@ int tdm_test_mask(void) {
 	    cmocka_unit_test(hides_and_restores),
 	    cmocka_unit_test(numbers_of_the_same_shape_come_back),
 	    cmocka_unit_test(surrogates_are_people_that_come_back),
+	    cmocka_unit_test(what_the_finder_lists_is_hidden_too),
 	    cmocka_unit_test(S77_tools_are_masked_and_restored),
 	    cmocka_unit_test(S79_names_of_tools_and_split_arguments),
 	    cmocka_unit_test(broken_arguments_are_masked_as_text),
