@@ -3,6 +3,7 @@
 #include "../fake_kind.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "privacy/mask/alias.h"
 #include "privacy/egress.h"
 #include "privacy/kinds.h"
 #include "models/promise.h"
@@ -186,6 +187,21 @@ static void surrogates_are_people_that_come_back(void **state) {
 	assert_string_equal(last, again);
 	assert_string_equal(first, alone);
 	assert_string_not_equal(first, last);
+	unmake();
+}
+
+// A name that stands in the request stands for nobody: what is restored would be somebody else's.
+static void names_that_stand_there_are_no_aliases(void **state) {
+	make("{level: 2, detect: [rules, tagger], weights: \"weights/tagger/tagger.bin\", surrogates: [PERSON]}");
+	char text[2048] = "My name is Oluwaseun Adebayo. Not one of";
+	size_t n_names, n = strlen(text);
+	const char *const *names = tdm_aliases("PERSON", &n_names);
+	for (size_t i = 0; i < n_names; i++)
+		n += (size_t)snprintf(text + n, sizeof text - n, " %s", names[i]);
+	assert_in_range(n, 500, sizeof text - 1);
+	assert_string_equal(ask(text), text);
+	assert_int_equal(a.status, TDM_OK);
+	assert_true(sent("My name is PERSON_") && !sent("Oluwaseun"));
 	unmake();
 }
 
@@ -805,6 +821,7 @@ int tdm_test_mask(void) {
 	    cmocka_unit_test(hides_and_restores),
 	    cmocka_unit_test(numbers_of_the_same_shape_come_back),
 	    cmocka_unit_test(surrogates_are_people_that_come_back),
+	    cmocka_unit_test(names_that_stand_there_are_no_aliases),
 	    cmocka_unit_test(what_the_finder_lists_is_hidden_too),
 	    cmocka_unit_test(S77_tools_are_masked_and_restored),
 	    cmocka_unit_test(S79_names_of_tools_and_split_arguments),
