@@ -185,8 +185,7 @@ enum tdm_check tdm_check_user_name(struct tdm_candidate *c) {
 	return n >= 3 && n <= 64 && !opens && !listed(words, t + i, n) ? TDM_CHECK_ABSTAIN : TDM_CHECK_NONE;
 }
 
-// The part behind /home/, /Users/ or \Users\ is somebody's name.
-// "https://host/home/page"; files have paths too.
+// A path of a page, in which /home/ is nobody's folder; "file://" has the paths of a machine.
 static bool in_address(const struct tdm_candidate *c) {
 	size_t i = c->anchor;
 	while (i > 0 && c->anchor - i < 200 && (unsigned char)c->text[i - 1] > ' ' && !strchr("\"'(<`", c->text[i - 1]))
@@ -194,6 +193,7 @@ static bool in_address(const struct tdm_candidate *c) {
 	return !strncasecmp(c->text + i, "http://", 7) || !strncasecmp(c->text + i, "https://", 8);
 }
 
+// The part behind /home/, /Users/ or \Users\ is somebody's name.
 enum tdm_check tdm_check_path(struct tdm_candidate *c) {
 	static const char *const nobody[] = {"shared",   "public", "default", "user",    "username",  "runner",    "you",
 	                                     "yourname", "ubuntu", "node",    "app",     "admin",     "root",      "guest",

@@ -86,22 +86,27 @@ static int tell(struct search *s, const struct tdm_entity *entity, const struct 
 	return entity && entity->level <= s->names->level ? s->found(s->arg, &name) : TDM_OK;
 }
 
-// A title before a person belongs to the name: "Mr.", "Frau".
-static const struct tdm_term *with_title(const struct search *s, const struct tdm_term *first) {
+bool tdm_names_title(const char *word, size_t n) {
 	static const char titles[] =
 	    " mr mrs ms miss mx dr prof professor sir madam herr herrn frau monsieur madame mme mlle m señor "
 	    "señora sr sra srta signor signora signorina sig dott dottoressa rev ";
+	char padded[16];
+	if (n == 0 || n > sizeof padded - 3)
+		return false;
+	snprintf(padded, sizeof padded, " %.*s ", (int)n, word);
+	for (size_t i = 1; i <= n; i++)
+		padded[i] |= (unsigned char)padded[i] < 0x80 ? 32 : 0;
+	return strstr(titles, padded) != NULL;
+}
+
+// A title before a person belongs to the name: "Mr.", "Frau".
+static const struct tdm_term *with_title(const struct search *s, const struct tdm_term *first) {
 	const struct tdm_term *t = first - 1, *begin = s->names->terms.items;
-	char word[16];
 	if (t > begin && t->letters == 0 && s->text[t->start] == '.' && t[-1].end == t->start)
 		t--;
-	size_t n = t >= begin ? t->end - t->start : 0;
-	if (n == 0 || n > sizeof word - 3 || t->letters == 0 || first->line)
-		return first;
-	snprintf(word, sizeof word, " %.*s ", (int)n, s->text + t->start);
-	for (size_t i = 1; i <= n; i++)
-		word[i] |= (unsigned char)word[i] < 0x80 ? 32 : 0;
-	return strstr(titles, word) ? t : first;
+	bool titled =
+	    t >= begin && t->letters > 0 && !first->line && tdm_names_title(s->text + t->start, t->end - t->start);
+	return titled ? t : first;
 }
 
 // A number right before a name of no listed place: "4821 Lindqvist" is where somebody lives.

@@ -29,4 +29,5 @@ int tdm_names_find(struct tdm_names *names, const char *text, size_t n, const st
                    tdm_names_fn *found, void *arg, struct tdm_error *err);
 // Whether this word of a person's name is worth finding alone: no title, no common word.
 bool tdm_names_part(const struct tdm_term *term);
+bool tdm_names_title(const char *word, size_t n); // "Mr", "Frau", in any letter case of ASCII
 void tdm_names_release(struct tdm_names *names);

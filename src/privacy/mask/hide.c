@@ -3,6 +3,7 @@
 #include "base/crypto.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "privacy/detect/names.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -62,13 +63,7 @@ static bool name_byte(char c) {
 
 // Words of a name that stand for nobody: titles, and small ones ("van", "de").
 static bool is_plain_word(const char *word, size_t n) {
-	static const char titles[] =
-	    " Mr Mrs Ms Miss Dr Prof Sir Herr Frau Monsieur Madame Mme Señor Señora Sr Sra Signor ";
-	char padded[16];
-	if (n + 3 > sizeof padded)
-		return false;
-	snprintf(padded, sizeof padded, " %.*s ", (int)n, word);
-	return (n <= 3 && *word >= 'a' && *word <= 'z') || strstr(titles, padded) != NULL;
+	return (n <= 3 && *word >= 'a' && *word <= 'z') || tdm_names_title(word, n);
 }
 
 // Whether each word of a person's name is long enough to have an alias of its own.
