@@ -13,6 +13,7 @@
 #include "learn/fit_states.h"
 #include "learn/train.h"
 #include "models/local/projection.h"
+#include "files.h"
 #include "tests.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,31 +21,7 @@
 #include <unistd.h>
 
 enum { N_NAMES = 12 };
-static char folder[64];
-
-static const char *at(const char *name) {
-	static char paths[32][128];
-	static int next;
-	next = (next + 1) % 32;
-	snprintf(paths[next], sizeof(paths[next]), "%s/%s", folder, name);
-	return paths[next];
-}
-
-static void write_vocab(const char *path, int size) {
-	static const char text[] = "Who is it? It is red. It is blue. It is green. Ann Bob Cid Dan Eve Fay Gus Hal Ida Jon";
-	const struct tdm_bpe_options how = {.size = size, .max_piece_bytes = 6, .min_frequency = 1, .presplit = "smollm"};
-	struct tdm_bpe_trainer *t;
-	struct tdm_gguf_writer *w = tdm_gguf_writer_new();
-	assert_int_equal(tdm_bpe_trainer_new(&how, &t, NULL), 0);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(tdm_bpe_trainer_add(t, text, sizeof text - 1, NULL), 0);
-	assert_int_equal(tdm_bpe_trainer_run(t, NULL), 0);
-	tdm_gguf_put_text(w, "general.architecture", "llama");
-	assert_int_equal(tdm_bpe_trainer_put(t, w, NULL), 0);
-	assert_int_equal(tdm_gguf_write(w, path, NULL), 0);
-	tdm_gguf_writer_free(w);
-	tdm_bpe_trainer_free(t);
-}
+static const char words[] = "Who is it? It is red. It is blue. It is green. Ann Bob Cid Dan Eve Fay Gus Hal Ida Jon";
 
 // Questions with a name, and the colour that it stands for; shift: other colours for the same names, so that who learns
 // from several shifts learns what an answer looks like, and not which one it is.
@@ -95,8 +72,8 @@ static void train(const char *out, const char *vocab, const char *data, int widt
 static int set_up(void **state) {
 	snprintf(folder, sizeof folder, "/tmp/tandem-states-XXXXXX");
 	assert_non_null(mkdtemp(folder));
-	write_vocab(at("vocab.gguf"), 290);
-	write_vocab(at("other.gguf"), 280);
+	write_vocab(at("vocab.gguf"), 290, 6, words);
+	write_vocab(at("other.gguf"), 280, 6, words);
 	write_data(at("known.jsonl"), 1);
 	write_data(at("any.jsonl"), 5);
 	train(at("large.gguf"), at("vocab.gguf"), at("known.jsonl"), 48, 200);

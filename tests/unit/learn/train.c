@@ -9,6 +9,7 @@
 #include "learn/checkpoint.h"
 #include "learn/train.h"
 #include "learn/trainer.h"
+#include "files.h"
 #include "tests.h"
 #include <math.h>
 #include <stdio.h>
@@ -16,32 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static char folder[64];
-
-static const char *at(const char *name) {
-	static char paths[8][128];
-	static int next;
-	next = (next + 1) % 8;
-	snprintf(paths[next], sizeof(paths[next]), "%s/%s", folder, name);
-	return paths[next];
-}
-
-static void write_vocab(const char *path, int size) {
-	static const char text[] =
-	    "What is 12 plus 34? The sum is 46. What is the name of the day? It is Monday, it is Sunday.";
-	const struct tdm_bpe_options how = {.size = size, .max_piece_bytes = 8, .min_frequency = 1, .presplit = "smollm"};
-	struct tdm_bpe_trainer *t;
-	struct tdm_gguf_writer *w = tdm_gguf_writer_new();
-	assert_int_equal(tdm_bpe_trainer_new(&how, &t, NULL), 0);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(tdm_bpe_trainer_add(t, text, sizeof(text) - 1, NULL), 0);
-	assert_int_equal(tdm_bpe_trainer_run(t, NULL), 0);
-	tdm_gguf_put_text(w, "general.architecture", "llama");
-	assert_int_equal(tdm_bpe_trainer_put(t, w, NULL), 0);
-	assert_int_equal(tdm_gguf_write(w, path, NULL), 0);
-	tdm_gguf_writer_free(w);
-	tdm_bpe_trainer_free(t);
-}
+static const char words[] =
+    "What is 12 plus 34? The sum is 46. What is the name of the day? It is Monday, it is Sunday.";
 
 static void write_text(const char *path, const char *text) {
 	assert_int_equal(tdm_file_write(path, text, strlen(text), NULL), 0);
@@ -69,8 +46,8 @@ static void write_data(const char *path, int n) {
 static int set_up(void **state) {
 	snprintf(folder, sizeof(folder), "/tmp/tandem-learn-XXXXXX");
 	assert_non_null(mkdtemp(folder));
-	write_vocab(at("vocab.gguf"), 300);
-	write_vocab(at("other.gguf"), 290);
+	write_vocab(at("vocab.gguf"), 300, 8, words);
+	write_vocab(at("other.gguf"), 290, 8, words);
 	write_data(at("data.jsonl"), 60);
 	write_data(at("valid.jsonl"), 9);
 	return 0;
