@@ -26,6 +26,22 @@ static bool group_separator(char c) {
 	return c == ' ' || c == '.' || c == '(' || c == ')' || c == '/' || c == '-';
 }
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the lowest bit of a word belongs to its first byte");
+
+size_t tdm_next_digit(const char *text, size_t at, size_t n) {
+	for (uint64_t x; at + 8 <= n; at += 8) { // eight bytes at a time
+		memcpy(&x, text + at, 8);
+		x ^= UINT64_C(0x3030303030303030);
+		uint64_t others = ((x & UINT64_C(0x7f7f7f7f7f7f7f7f)) + UINT64_C(0x7676767676767676)) | x,
+		         digits = ~others & UINT64_C(0x8080808080808080);
+		if (digits)
+			return at + (size_t)__builtin_ctzll(digits) / 8;
+	}
+	while (at < n && !digit(text[at]))
+		at++;
+	return at;
+}
+
 // The separator between the number so far and the digit at text[start]; -1 when it does not go on.
 static int joins(const struct tdm_number *n, const char *text, size_t start) {
 	if (n->n == 0)
@@ -71,15 +87,15 @@ void tdm_number_append(struct tdm_number *n, const char *text, size_t start, siz
 	}
 	if (n->first < TDM_NUMBER_DIGITS)
 		make_room(n);
+	int first = n->first;
 	for (size_t i = from; i < end; i++) {
-		n->first--;
-		n->digits[n->first] = (uint8_t)(text[i] - '0');
-		n->offsets[n->first] = (uint32_t)i;
-		n->separators[n->first] = 0;
+		n->digits[--first] = (uint8_t)(text[i] - '0');
+		n->offsets[first] = (uint32_t)i;
 	}
+	n->first = first;
 	shift(n, (int)(end - from));
 	if (from == start) {
-		n->separators[n->first + (int)(end - from) - 1] = separator > 0 ? (char)separator : 0;
+		n->separators[first + (int)(end - from) - 1] = separator > 0 ? (char)separator : 0;
 		mark_start(n, text, start, 1u << (end - start - 1));
 	}
 	n->n += (int)(end - from);
@@ -89,12 +105,12 @@ void tdm_number_append(struct tdm_number *n, const char *text, size_t start, siz
 	n->separator = n->separators + n->first;
 }
 
+const uint8_t tdm_luhn_twice[10] = {0, 2, 4, 6, 8, 1, 3, 5, 7, 9};
+
 bool tdm_luhn(const uint8_t *last_first, int n) {
 	int sum = 0;
-	for (int i = 0; i < n; i++) {
-		int d = last_first[i] * (i % 2 ? 2 : 1);
-		sum += d > 9 ? d - 9 : d;
-	}
+	for (int i = 0; i < n; i++)
+		sum += i % 2 ? tdm_luhn_twice[last_first[i]] : last_first[i];
 	return sum % 10 == 0;
 }
 
@@ -150,7 +166,7 @@ enum tdm_check tdm_check_card(struct tdm_candidate *c) {
 	int most = most_of_one_number(&c->number);
 	for (int n = tdm_number_groups(&c->number, most < 19 ? most : 19); n >= 12;
 	     n = tdm_number_groups(&c->number, n - 1))
-		if (issued(&c->number, n) && tdm_luhn(c->number.digit, n))
+		if (tdm_luhn(c->number.digit, n) && issued(&c->number, n))
 			return span(c, n, TDM_CHECK_PASS);
 	return TDM_CHECK_NONE;
 }
@@ -187,7 +203,7 @@ enum tdm_check tdm_check_bare_ssn(struct tdm_candidate *c) {
 	return span(c, 9, TDM_CHECK_ABSTAIN);
 }
 
-// Country and length of its IBAN, from the public registry.
+// Country and length of its IBAN, from the public registry, in order.
 static const char iban_lengths[] =
     "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29ES24FI18FK18FO18FR27GB22"
     "GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MN20"
@@ -195,11 +211,19 @@ static const char iban_lengths[] =
     "UA29VA22VG24XK20YE30";
 
 static int iban_length(char a, char b) {
-	a &= ~0x20;
-	b &= ~0x20;
-	for (const char *p = iban_lengths; *p; p += 4)
-		if (p[0] == a && p[1] == b)
+	const int wanted = (a & ~0x20) << 8 | (b & ~0x20);
+	size_t low = 0, high = sizeof iban_lengths / 4;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const char *p = iban_lengths + 4 * middle;
+		int country = p[0] << 8 | p[1];
+		if (country == wanted)
 			return (p[2] - '0') * 10 + p[3] - '0';
+		if (country < wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
 	return 0;
 }
 

@@ -26,6 +26,8 @@ enum tdm_check tdm_check_jwt(struct tdm_candidate *c);
 enum tdm_check tdm_check_private_key(struct tdm_candidate *c);
 enum tdm_check tdm_check_assignment(struct tdm_candidate *c); // name = value with high entropy
 
-enum tdm_check tdm_check_prefix(struct tdm_candidate *c); // width, least and tail of the row
-double tdm_entropy(const char *text, size_t n);           // bits per character
-bool tdm_luhn(const uint8_t *last_first, int n);          // digits, the last one first
+enum tdm_check tdm_check_prefix(struct tdm_candidate *c);     // width, least and tail of the row
+size_t tdm_next_digit(const char *text, size_t at, size_t n); // the first at or after text[at]; n: there is none
+double tdm_entropy(const char *text, size_t n);               // bits per character
+extern const uint8_t tdm_luhn_twice[10];                      // of a digit: the sum of the digits of twice as much
+bool tdm_luhn(const uint8_t *last_first, int n);              // digits, the last one first

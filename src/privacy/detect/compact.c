@@ -1,5 +1,6 @@
 // Compact: see compact.h. The index over the table is made once and only read afterwards.
 #include "privacy/detect/compact.h"
+#include "privacy/detect/checks.h"
 #include "privacy/detect/date.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -44,20 +45,26 @@ static struct bucket {
 static bool too_many;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-enum { DIGIT = 1, LETTER = 2, SEPARATOR = 4 };
+enum { DIGIT = 1, LETTER = 2, SEPARATOR = 4, SMALL = 'a' - 'A' };
 static const uint8_t sorts[256] = {
-    ['0' ... '9'] = DIGIT, ['a' ... 'z'] = LETTER, ['A' ... 'Z'] = LETTER, [' '] = SEPARATOR, ['-'] = SEPARATOR,
-    ['.'] = SEPARATOR,     ['/'] = SEPARATOR,      ['('] = SEPARATOR,      [')'] = SEPARATOR, ['+'] = SEPARATOR,
+    ['0' ... '9'] = DIGIT,  ['a' ... 'z'] = LETTER | SMALL,
+    ['A' ... 'Z'] = LETTER, [' '] = SEPARATOR,
+    ['-'] = SEPARATOR,      ['.'] = SEPARATOR,
+    ['/'] = SEPARATOR,      ['('] = SEPARATOR,
+    [')'] = SEPARATOR,      ['+'] = SEPARATOR,
 };
 
+static unsigned sort(char c) {
+	return sorts[(unsigned char)c];
+}
 static bool digit(char c) {
-	return sorts[(unsigned char)c] == DIGIT;
+	return sort(c) == DIGIT;
 }
 static bool letter(char c) {
-	return sorts[(unsigned char)c] == LETTER;
+	return sort(c) & LETTER;
 }
 static bool separator(char c) {
-	return sorts[(unsigned char)c] == SEPARATOR;
+	return sort(c) == SEPARATOR;
 }
 
 static int value_of(char c) {
@@ -176,53 +183,42 @@ bool tdm_compact_prepare(void) {
 	return pthread_once(&once, prepare) == 0 && !too_many;
 }
 
-static void take(struct tdm_compact *k, char c, size_t offset) {
-	int at = TDM_COMPACT_BYTES - 1 - k->n;
-	k->digits |= digit(c) ? UINT64_C(1) << k->n : 0;
-	k->text[at] = letter(c) ? (char)(c & ~0x20) : c;
-	k->at[at] = (uint32_t)offset;
-	k->n++;
-}
-
 // Letters apart from the number by a space are a word unless they are capitals: "is 5552671".
-static bool only_a_word(const char *text, size_t start, size_t end, bool last, bool any_small) {
-	bool apart = last ? start > 0 && text[start - 1] == ' ' : text[end] == ' ';
-	return end - start > LONGEST_WORD || (any_small && apart);
+static bool only_a_word(const char *text, size_t start, size_t end, bool last) {
+	bool apart = last ? start > 0 && text[start - 1] == ' ' : text[end] == ' ', small = false;
+	for (size_t i = start; apart && i < end && !small; i++)
+		small = sort(text[i]) & SMALL;
+	return small || end - start > LONGEST_WORD;
 }
 
-struct group {
-	bool digit, letter, small; // has one
+struct reading { // of the groups that end at an anchor, the last one first
+	size_t end;  // of the next one
+	int n, groups, n_short;
+	uint64_t digits, starts;
 };
 
-// The letters and digits that end at text[end); returns where they begin.
-static size_t take_group(struct tdm_compact *k, const char *text, size_t end, struct group *g) {
-	size_t i = end;
-	*g = (struct group){0};
-	while (i > 0 && k->n < TDM_COMPACT_BYTES && (digit(text[i - 1]) || letter(text[i - 1]))) {
-		char c = text[--i];
-		g->digit = g->digit || digit(c);
-		g->letter = g->letter || letter(c);
-		g->small = g->small || c >= 'a';
-		take(k, c, i);
+// Reads the next group as far as there is room for it; false when it cannot belong to the number.
+static inline bool read_group(struct reading *r, struct tdm_compact *k, const char *text) {
+	size_t room = (size_t)(TDM_COMPACT_BYTES - r->n), least = r->end > room ? r->end - room : 0, i = r->end;
+	uint64_t digits = 0; // the highest bit is that of the character read last
+	unsigned s;
+	for (char *to = k->text + room; i > least && (s = sort(text[i - 1])) & (DIGIT | LETTER); i--) {
+		digits = digits >> 1 | (uint64_t)s << 63;
+		*--to = (char)(text[i - 1] ^ (s & SMALL));
 	}
-	return i;
-}
-
-// Reads one group backwards from text[end); false when it cannot belong to the number. n_short counts those like "a1".
-static bool read_group(struct tdm_compact *k, const char *text, size_t *end, int *n_short) {
-	struct group g;
-	int before = k->n;
-	size_t i = take_group(k, text, *end, &g);
-	*n_short += g.digit && g.letter && *end - i < 3;
-	bool whole = i < *end && (i == 0 || !(digit(text[i - 1]) || letter(text[i - 1])));
-	if (!whole || *n_short > MOST_SHORT || (!g.digit && only_a_word(text, i, *end, before == 0, g.small))) {
-		k->n = before;
-		k->digits &= (UINT64_C(1) << before) - 1;
+	int n = (int)(r->end - i);
+	if (n == 0 || (i > 0 && sort(text[i - 1]) & (DIGIT | LETTER)) || (!digits && only_a_word(text, i, r->end, !r->n)))
 		return false;
-	}
-	k->starts |= UINT64_C(1) << (k->n - 1);
-	k->groups++;
-	*end = i;
+	digits >>= 64 - n;
+	r->n_short += n < 3 && digits && digits + 1 != UINT64_C(1) << n;
+	if (r->n_short > MOST_SHORT)
+		return false;
+	r->digits |= digits << r->n;
+	r->n += n;
+	r->starts |= UINT64_C(1) << (r->n - 1);
+	r->groups++;
+	r->end = i;
+	k->at[TDM_COMPACT_BYTES - r->n] = (uint32_t)i;
 	return true;
 }
 
@@ -238,21 +234,24 @@ static int most_groups(const char *behind, bool alone) {
 
 bool tdm_compact_read(struct tdm_candidate *c, bool alone) {
 	struct tdm_compact *k = &c->compact;
-	size_t end = c->anchor - 1;
-	int most = most_groups(c->text + end, alone), n_short = 0;
-	k->n = k->groups = 0;
-	k->digits = k->starts = 0;
+	const char *text = c->text;
+	struct reading r = {.end = c->anchor - 1};
+	int most = most_groups(text + r.end, alone);
 	k->separator = 0;
-	while (most && end > 0 && read_group(k, c->text, &end, &n_short) && k->groups < most && end > 0) {
-		size_t at = end;
-		while (at > 0 && end - at < 3 && separator(c->text[at - 1]))
+	while (r.groups < most && r.end > 0 && read_group(&r, k, text)) {
+		size_t at = r.end;
+		while (at > 0 && r.end - at < 3 && separator(text[at - 1]))
 			at--;
-		if (at == end)
+		if (r.groups == 1 && at < r.end && most > 1)
+			k->separator = text[r.end - 1];
+		if (at == r.end)
 			break;
-		if (k->groups == 1)
-			k->separator = c->text[end - 1];
-		end = at;
+		r.end = at;
 	}
+	k->n = r.n;
+	k->groups = r.groups;
+	k->digits = r.digits;
+	k->starts = r.starts;
 	return k->n >= 5;
 }
 
@@ -272,9 +271,11 @@ static bool sums_agree(const struct form *form, const char *s, int n) {
 }
 
 static bool literals_agree(const struct form *form, const char *last) {
-	for (int i = 0; i < form->n; i++)
-		if (form->literals >> i & 1 && last[-i] != form->literal[i])
+	for (uint64_t left = form->literals; left; left &= left - 1) {
+		int i = __builtin_ctzll(left);
+		if (last[-i] != form->literal[i])
 			return false;
+	}
 	return true;
 }
 
@@ -342,21 +343,18 @@ static bool fits(const struct form *form, const struct wish *w, uint64_t digits,
 	return !form->literals || literals_agree(form, last);
 }
 
-static bool none_named(const struct bucket *bucket, const uint64_t *context) {
+static bool any_named(const struct bucket *bucket, const uint64_t *context) {
 	uint64_t both = 0;
 	for (int i = 0; i < TDM_ENTITY_SETS; i++)
 		both |= bucket->rows[i] & context[i];
-	return both == 0;
+	return both;
 }
 
-// named: only rows for which a word stands near.
-static void match_bucket(struct tdm_candidate *c, int n, const struct wish *w, const struct bucket *bucket, bool named,
-                         bool embedded) {
+static void match_forms(struct tdm_candidate *c, int n, const struct wish *w, const struct bucket *bucket, bool named,
+                        bool embedded) {
 	const struct tdm_compact *k = &c->compact;
 	const char *s = k->text + TDM_COMPACT_BYTES - n, *last = k->text + TDM_COMPACT_BYTES - 1;
 	uint64_t digits = k->digits & ((UINT64_C(1) << n) - 1);
-	if (named && none_named(bucket, w->context))
-		return;
 	for (int i = 0; i < bucket->n; i++) {
 		const struct key *key = &bucket->keys[i];
 		const struct form *form = &forms[key->form];
@@ -371,6 +369,13 @@ static void match_bucket(struct tdm_candidate *c, int n, const struct wish *w, c
 	}
 }
 
+// named: only rows for which a word stands near.
+static inline void match_bucket(struct tdm_candidate *c, int n, const struct wish *w, const struct bucket *bucket,
+                                bool named, bool embedded) {
+	if (named ? any_named(bucket, w->context) : bucket->n > 0)
+		match_forms(c, n, w, bucket, named, embedded);
+}
+
 // Without a word of context nothing is tried whose score could not reach the threshold.
 static void match_start(struct tdm_candidate *c, int n, const struct wish *w) {
 	const struct tdm_compact *k = &c->compact;
@@ -378,7 +383,7 @@ static void match_start(struct tdm_candidate *c, int n, const struct wish *w) {
 	bool only_digits = (~k->digits & all) == 0, one_group = (k->starts & all) == UINT64_C(1) << (n - 1);
 	c->compact.taken = n;
 	c->start = k->at[TDM_COMPACT_BYTES - n];
-	c->end = k->at[TDM_COMPACT_BYTES - 1] + 1;
+	c->end = c->anchor - 1;
 	bool embedded = goes_on(c, n) || epoch(k->text + TDM_COMPACT_BYTES - n, n, only_digits, one_group);
 	if (embedded && !w->context)
 		return;
@@ -401,9 +406,11 @@ enum tdm_check tdm_compact_judge(const struct tdm_entity *row, const char *s, in
 void tdm_compact_match(struct tdm_candidate *c, int level, unsigned need, const uint64_t *context,
                        tdm_compact_fn *found, void *arg) {
 	const struct wish w = {level, need, context, found, arg};
-	for (int n = c->compact.n; n >= 5; n--)
-		if (c->compact.starts >> (n - 1) & 1)
-			match_start(c, n, &w);
+	for (uint64_t left = c->compact.starts >> 4 << 4; left;) { // five characters at least
+		int n = 64 - __builtin_clzll(left);
+		left ^= UINT64_C(1) << (n - 1);
+		match_start(c, n, &w);
+	}
 }
 
 int tdm_mod97(const char *s, int n) {
@@ -418,8 +425,7 @@ bool tdm_luhn_text(const char *s, int n) {
 	for (int i = n - 1; i >= 0; i--) {
 		int v = value_of(s[i]);
 		do {
-			int d = v % 10 * (k++ % 2 ? 2 : 1);
-			sum += d > 9 ? d - 9 : d;
+			sum += k++ % 2 ? tdm_luhn_twice[v % 10] : v % 10;
 			v /= 10;
 		} while (v);
 	}

@@ -271,6 +271,8 @@ static bool number_before(const char *t, size_t *i, double *out) {
 enum tdm_check tdm_check_position(struct tdm_candidate *c) {
 	size_t i = c->anchor - 1;
 	double longitude, latitude;
+	if (c->number.starts & 7) // fewer than four decimals: most often
+		return TDM_CHECK_NONE;
 	c->end = i;
 	if (!number_before(c->text, &i, &longitude))
 		return TDM_CHECK_NONE;

@@ -54,7 +54,7 @@
 #define USER_PATTERN                                                                                        \
 	"\\b(?:user[ _-]?name|login(?:[ _-]name)?|handle|nick[ _-]?name|screen[ _-]?name|account[ _-]name)\\b|" \
 	"\\buser(?:=|\"\\s?:)"
-#define DATE_PATTERN "#./-"
+#define DATE_PATTERN "#2./-"
 #define MONTH_PATTERN                                                                                                    \
 	"\\b(?:jan(?:uar|uary|uari|vier|eiro)?|feb(?:ruar|ruary|ruari)?|f(?:é|e)vrier|febrero|fevereiro|febbraio|gennaio|"  \
 	"enero|mar(?:ch|s|zo|ço)?|märz|maart|apr(?:il|ile)?|abril|avril|may|mai|mayo|maio|maggio|mei|jun[ei]?|juin|junio|" \
@@ -162,7 +162,7 @@ const struct tdm_entity tdm_entities[] = {
     ROW("EMAIL", "EMAIL", 2, HARD, .70f, "@[A-Za-z0-9\\x80-\\xff-]+\\.[A-Za-z0-9\\x80-\\xff]", tdm_check_email,
         "email mail e-mail contact"),
     ROW("EMAIL", "EMAIL", 2, HARD | CASELESS, .70f, "[\\[({] ?at ?[\\])}] ?[a-z0-9-]", tdm_check_email_words, NULL),
-    ROW("IP4", "IP", 2, HARD, .70f, "#.", tdm_check_ip4, IP_WORDS),
+    ROW("IP4", "IP", 2, HARD, .70f, "#2.", tdm_check_ip4, IP_WORDS),
     ROW("IP6", "IP", 2, HARD | CASELESS, .70f, ":[0-9a-f]{0,4}:[0-9a-f]{0,4}[^0-9a-f:]", tdm_check_ip6, IP_WORDS),
 
     ROW("MAC", "MAC", 2, CASELESS, .50f, MAC_PATTERN, tdm_check_mac, "mac ethernet"),

@@ -33,13 +33,18 @@ static inline int tdm_number_groups(const struct tdm_number *d, int most) {
 	uint32_t starts = most > 0 ? d->starts & ((1u << most) - 1) : 0;
 	return starts ? 32 - __builtin_clz(starts) : 0;
 }
+// Whether the same separator stands before the last group and before the one in front of it.
+static inline bool tdm_number_repeats(const struct tdm_number *d) {
+	uint32_t before = d->starts & (d->starts - 1);
+	return before && d->separator[__builtin_ctz(before)] == d->separator[__builtin_ctz(d->starts)];
+}
 
 #define TDM_COMPACT_BYTES 32
 struct tdm_compact { // letters and digits that end at an anchor, capitals, separators left out; kept at the end of text
 	int n, groups;
 	int taken; // of the n, from the end: by the candidate that is told
 	char text[TDM_COMPACT_BYTES];
-	uint32_t at[TDM_COMPACT_BYTES]; // offset of each, same index
+	uint32_t at[TDM_COMPACT_BYTES]; // offset of the first of each group, same index
 	uint64_t digits, starts;        // bit i: the i-th from the end is a digit, begins a group
 	char separator;                 // before the last group, 0 when there is one group
 };
@@ -86,7 +91,8 @@ struct tdm_entity {
 	uint8_t level;          // 1, 2, 3
 	uint16_t flags;
 	float base, threshold; // evidence without check and context; masked when score >= threshold
-	const char *pattern;   // NULL = that of the row before; "" = none; "#." = where digits end with a '.' before them
+	const char *pattern;   // NULL = that of the row before; "" = none; "#." = where digits end with a '.' before them;
+	                       // "#2.": and with another before the group in front of them
 	uint8_t width, least;  // fixed prefixes: bytes of the prefix, fewest characters that follow
 	const char *tail;      // what follows: a leading "a" = letters and digits, others literally
 	enum tdm_check (*check)(struct tdm_candidate *c); // NULL = prefix and tail, TDM_CHECK_ABSTAIN

@@ -11,6 +11,16 @@
 
 #define BEFORE_BYTES 60
 #define AFTER_BYTES 40
+#define MAX_OF_DIGITS 32
+
+// Rows whose pattern is '#', a bit for each: those that share a pattern are tried by what stands before the last
+// digits.
+static struct {
+	uint16_t rows[MAX_OF_DIGITS];
+	size_t n_rows;
+	uint32_t anywhere, before[256], twice, without_words; // the last: those that need no context
+} of_digits;
+static uint64_t numbers[TDM_ENTITY_SETS]; // the rows of compact.c
 
 // The rows for which a word stands anywhere near an anchor: without one, what needs context is not even looked at.
 // Anchors come in order, so the first word in reach only moves forward.
@@ -22,6 +32,8 @@ struct vicinity {
 	size_t from, to;    // the words whose rows are known, see rows_near()
 	size_t of_cell;     // and the cell
 	uint64_t rows[TDM_ENTITY_SETS];
+	uint32_t of_digits; // those of them that are tried where digits end
+	bool numbers;       // some of them are numbers of letters and digits
 };
 #define STRIDE 8
 #define VICINITY_BEFORE 192 // of an anchor: the longest span, and what lies before it
@@ -145,7 +157,6 @@ static void vicinity_move(struct vicinity *v, size_t anchor) {
 // Those of the words in reach and of a few around them, so that they stay the same for some anchors: whether a word is
 // near enough is asked again for what is found.
 static const uint64_t *rows_near(struct vicinity *v) {
-	uint64_t all[TDM_ENTITY_SETS] = {0};
 	size_t from = v->first / STRIDE * STRIDE, to = (v->last / STRIDE + 1) * STRIDE;
 	size_t cell = v->inside ? v->cell + 1 : 0;
 	if (from == v->from && to == v->to && cell == v->of_cell)
@@ -153,18 +164,37 @@ static const uint64_t *rows_near(struct vicinity *v) {
 	v->from = from;
 	v->to = to;
 	v->of_cell = cell;
+	uint64_t all[TDM_ENTITY_SETS] = {0};
 	if (v->inside)
 		add_rows(all, v->scan->cells[v->cell].rows);
 	for (size_t i = from; i < to && i < v->scan->n_words; i++)
 		add_rows(all, v->scan->words[i].rows);
 	memcpy(v->rows, all, sizeof all);
+	uint64_t any = 0;
+	for (int i = 0; i < TDM_ENTITY_SETS; i++)
+		any |= all[i] & numbers[i];
+	v->numbers = any;
+	v->of_digits = 0;
+	for (size_t i = 0; i < of_digits.n_rows; i++)
+		v->of_digits |= (uint32_t)lists(all, &tdm_entities[of_digits.rows[i]]) << i;
 	return v->rows;
+}
+
+static uint32_t digits_near(struct vicinity *v) {
+	rows_near(v);
+	return v->of_digits;
+}
+
+// For numbers of letters and digits; NULL: no word speaks for any of them.
+static const uint64_t *numbers_near(struct vicinity *v) {
+	const uint64_t *rows = rows_near(v);
+	return v->numbers ? rows : NULL;
 }
 
 // What speaks best for one number of letters and digits.
 struct choice {
 	const struct vicinity *near;
-	bool hard;
+	bool words; // some may speak for it
 	uint64_t context[TDM_ENTITY_SETS];
 	size_t start, end;               // of the span whose context this is; start == end: none yet
 	const struct tdm_entity *entity; // of the best, and where it stands
@@ -189,7 +219,7 @@ static float passed(const struct tdm_candidate *c, bool context) {
 }
 
 static bool in_context(struct choice *best, const struct tdm_candidate *c) {
-	if (best->hard || !best->near->any)
+	if (!best->words)
 		return false;
 	if (best->start != c->start || best->end != c->end) {
 		context_of(best->near, c, best->context);
@@ -239,7 +269,6 @@ static void on_compact(void *arg, struct tdm_candidate *c, enum tdm_check verdic
 	best->entity = verdict == TDM_CHECK_FAIL ? tdm_entity_number : c->entity;
 }
 
-#define MAX_OF_DIGITS 32
 struct look { // one text
 	struct vicinity near;
 	struct tdm_candidate c;
@@ -279,23 +308,28 @@ static int weigh(struct look *k, size_t row, enum tdm_check verdict) {
 	return score >= c->entity->threshold - k->near.scan->lack ? tell(k, c, score, verdict) : TDM_OK;
 }
 
-// One row that is wanted at the anchor in k->c.
+// One row that is wanted, and may count, at the anchor in k->c.
 static inline int try_row(struct look *k, size_t row) {
 	struct tdm_candidate *c = &k->c;
 	c->entity = &tdm_entities[row];
 	if (c->anchor <= k->claimed[row])
 		return TDM_OK;
-	if (c->entity->flags & TDM_ENTITY_CONTEXT && !(k->near.any && lists(rows_near(&k->near), c->entity)))
-		return TDM_OK;
 	enum tdm_check verdict = check(c);
 	return verdict == TDM_CHECK_NONE ? TDM_OK : weigh(k, row, verdict);
+}
+
+// Whether the row is wanted, and a word stands near where it needs one.
+static bool may_count(struct look *k, const struct tdm_entity *row) {
+	if (!wanted(k->near.scan, row, k->level, k->hard))
+		return false;
+	return !(row->flags & TDM_ENTITY_CONTEXT) || (k->near.any && lists(rows_near(&k->near), row));
 }
 
 // A row and those behind it that share its anchor.
 static int try_rows(struct look *k, size_t row) {
 	int status;
 	do
-		status = wanted(k->near.scan, &tdm_entities[row], k->level, k->hard) ? try_row(k, row) : TDM_OK;
+		status = may_count(k, &tdm_entities[row]) ? try_row(k, row) : TDM_OK;
 	while (status == TDM_OK && ++row < tdm_n_entities && !tdm_entities[row].pattern);
 	return status;
 }
@@ -314,26 +348,22 @@ static int try_anchors(struct look *k) {
 
 // --- numbers: wherever digits end
 
-// Rows whose pattern is '#', a bit for each: those that share a pattern are tried by what stands before the last
-// digits.
-static struct {
-	uint16_t rows[MAX_OF_DIGITS];
-	size_t n_rows;
-	uint32_t anywhere, before[256], without_words; // the last: those that need no context
-} of_digits;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void find_rows_of_digits(void) {
 	const char *pattern = "";
-	for (size_t i = 0; i < tdm_n_entities && of_digits.n_rows < MAX_OF_DIGITS; i++) {
+	for (size_t i = 0; i < tdm_n_entities; i++) {
 		const struct tdm_entity *row = &tdm_entities[i];
 		uint32_t bit = UINT32_C(1) << of_digits.n_rows;
 		pattern = row->pattern ? row->pattern : pattern;
-		if (*pattern != '#')
+		if (row->shape)
+			numbers[i / 64] |= UINT64_C(1) << i % 64;
+		if (*pattern != '#' || of_digits.n_rows == MAX_OF_DIGITS)
 			continue;
 		of_digits.rows[of_digits.n_rows++] = (uint16_t)i;
 		of_digits.anywhere |= pattern[1] ? 0 : bit;
 		of_digits.without_words |= row->flags & TDM_ENTITY_CONTEXT ? 0 : bit;
+		of_digits.twice |= pattern[1] == '2' ? bit : 0;
 		for (const char *p = pattern + 1; *p; p++)
 			of_digits.before[(unsigned char)*p] |= bit;
 	}
@@ -352,12 +382,12 @@ static int try_compact(struct look *k, size_t end) {
 	k->c.anchor = end + 1;
 	if (!tdm_compact_read(&k->c, alone))
 		return TDM_OK;
+	const uint64_t *context = alone ? NULL : numbers_near(&k->near);
 	best.near = &k->near;
-	best.hard = k->hard;
+	best.words = context;
 	best.start = best.end = 0;
 	best.score = 0;
-	tdm_compact_match(&k->c, k->level, k->hard ? TDM_ENTITY_HARD : 0, alone ? NULL : rows_near(&k->near), on_compact,
-	                  &best);
+	tdm_compact_match(&k->c, k->level, k->hard ? TDM_ENTITY_HARD : 0, context, on_compact, &best);
 	if (best.score <= 0)
 		return TDM_OK;
 	k->c.entity = best.entity;
@@ -403,25 +433,13 @@ static int try_digits(struct look *k, size_t start, size_t end) {
 	uint32_t rows = start > 0 ? of_digits.before[(unsigned char)k->c.text[start - 1]] : 0;
 	if (k->c.number.n >= 7 || short_abroad(k))
 		rows |= of_digits.anywhere;
+	if (!tdm_number_repeats(&k->c.number))
+		rows &= ~of_digits.twice;
 	k->c.anchor = end + 1;
-	for (rows &= k->near.any ? k->of_digits : k->of_digits & of_digits.without_words; rows && status == TDM_OK;
-	     rows &= rows - 1)
+	rows &= k->of_digits & (of_digits.without_words | (k->near.any ? digits_near(&k->near) : 0));
+	for (; rows && status == TDM_OK; rows &= rows - 1)
 		status = try_row(k, of_digits.rows[__builtin_ctz(rows)]);
 	return status == TDM_OK ? try_codes(k, end) : status;
-}
-
-// The next digit at or after text[at], eight bytes at a time.
-static size_t next_digit(const char *text, size_t at, size_t n) {
-	for (uint64_t x; at + 8 <= n; at += 8) {
-		memcpy(&x, text + at, 8);
-		x ^= UINT64_C(0x3030303030303030);
-		uint64_t others = ((x & UINT64_C(0x7f7f7f7f7f7f7f7f)) + UINT64_C(0x7676767676767676)) | x;
-		if (~others & UINT64_C(0x8080808080808080))
-			break;
-	}
-	while (at < n && !digit(text[at]))
-		at++;
-	return at;
 }
 
 static int try_numbers(struct look *k) {
@@ -431,13 +449,13 @@ static int try_numbers(struct look *k) {
 	for (size_t i = 0; i < of_digits.n_rows; i++)
 		if (wanted(k->near.scan, &tdm_entities[of_digits.rows[i]], k->level, k->hard))
 			k->of_digits |= UINT32_C(1) << i;
-	for (size_t i = next_digit(text, 0, k->c.n); i < k->c.n && status == TDM_OK; i = next_digit(text, i, k->c.n)) {
-		size_t start = i;
-		while (digit(text[i]))
-			i++;
+	for (size_t start, end = 0; (start = tdm_next_digit(text, end, k->c.n)) < k->c.n && status == TDM_OK;) {
+		end = start;
+		while (digit(text[end]))
+			end++;
 		if (!k->hard)
-			vicinity_move(&k->near, i + 1);
-		status = try_digits(k, start, i);
+			vicinity_move(&k->near, end + 1);
+		status = try_digits(k, start, end);
 	}
 	return status;
 }

@@ -2,10 +2,6 @@
 #include "privacy/detect/ordinary.h"
 #include <string.h>
 
-static bool digit(char c) {
-	return c >= '0' && c <= '9';
-}
-
 bool tdm_only_digits(const struct tdm_candidate *c) {
 	uint64_t all = (UINT64_C(1) << c->compact.taken) - 1;
 	return (c->compact.digits & all) == all;
@@ -13,16 +9,16 @@ bool tdm_only_digits(const struct tdm_candidate *c) {
 
 // "2310.12963", "1.5 2.5 3.5", "1680 - 1.0 / 1188": one decimal, several, a sum.
 static bool has_decimals(const struct tdm_candidate *c) {
-	int points = 0, others = 0, blanks = 0, gap = 0;
-	for (size_t i = c->start; i < c->end; i++) {
-		char at = c->text[i];
-		bool sign = !digit(at) && !((at | 32) >= 'a' && (at | 32) <= 'z');
-		gap = sign ? gap + 1 : 0;
-		if (gap > 1)
-			return true;
+	const struct tdm_compact *k = &c->compact;
+	uint64_t between = k->starts & ((UINT64_C(1) << (k->taken - 1)) - 1); // groups with another one before them
+	int points = 0, others = 0, blanks = 0;
+	if (c->end - c->start > (size_t)(k->taken + __builtin_popcountll(between)))
+		return true; // two signs side by side
+	for (; between; between &= between - 1) {
+		char at = c->text[k->at[TDM_COMPACT_BYTES - 1 - __builtin_ctzll(between)] - 1];
 		points += at == '.';
 		blanks += at == ' ';
-		others += sign && at != '.' && at != ' ';
+		others += at != '.' && at != ' ';
 	}
 	return points && (blanks || (points == 1 && !others));
 }
@@ -32,15 +28,16 @@ static bool has_decimals(const struct tdm_candidate *c) {
 static bool is_list(const struct tdm_candidate *c) {
 	const struct tdm_compact *k = &c->compact;
 	int longest = 0, small = 0, groups = 0, from = 0;
-	for (int i = 0, n = c->compact.taken; i < n; i++)
-		if (k->starts >> i & 1) {
-			int length = i + 1 - from;
-			longest = length > longest ? length : longest;
-			small += length <= 2;
-			groups++;
-			from = i + 1;
-		}
-	return k->separator == ' ' && groups > 2 && longest <= (c->entity->bare ? 2 : 3) && 2 * small > groups;
+	if (k->separator != ' ')
+		return false;
+	for (uint64_t left = k->starts & ((UINT64_C(1) << k->taken) - 1); left; left &= left - 1) {
+		int end = __builtin_ctzll(left) + 1, length = end - from;
+		longest = length > longest ? length : longest;
+		small += length <= 2;
+		groups++;
+		from = end;
+	}
+	return groups > 2 && longest <= (c->entity->bare ? 2 : 3) && 2 * small > groups;
 }
 
 static int two_digits(const char *s) {

@@ -1,6 +1,7 @@
 // Payment: what stands beside a card: its security code, the end of its validity, its PIN; and the codes of banks. A
 // few digits say nothing by themselves: a word names them, or a card stands within reach.
 #include "privacy/detect/payment.h"
+#include "privacy/detect/checks.h"
 #include <string.h>
 
 #define AFTER_WORD 40  // bytes behind the word of context in which the value is looked for
@@ -35,13 +36,15 @@ struct group {
 
 // The first digits at or after `at` and before `limit`.
 static bool next_group(const char *t, size_t at, size_t limit, struct group *g) {
-	while (at < limit && t[at] && !digit(t[at]))
-		at++;
-	g->start = at;
-	while (digit(t[at]))
-		at++;
-	g->end = at;
-	return g->start < limit && g->end > g->start;
+	g->start = g->end = tdm_next_digit(t, at, limit);
+	while (digit(t[g->end]))
+		g->end++;
+	return g->start < limit;
+}
+
+// Where what is within `reach` of text[at] ends: with the text at the latest.
+static size_t reach_end(const char *t, size_t at, size_t reach) {
+	return at + strnlen(t + at, reach);
 }
 
 static enum tdm_check digits_before(struct tdm_candidate *c, size_t least, size_t most) {
@@ -59,7 +62,7 @@ static enum tdm_check digits_before(struct tdm_candidate *c, size_t least, size_
 // Digits of this length behind the word, within reach; in front of it when there are none.
 static enum tdm_check digits_beside(struct tdm_candidate *c, size_t least, size_t most) {
 	struct group g;
-	size_t limit = c->anchor + AFTER_WORD < c->n ? c->anchor + AFTER_WORD : c->n, at = c->anchor;
+	size_t at = c->anchor, limit = reach_end(c->text, at, AFTER_WORD);
 	while (next_group(c->text, at, limit, &g)) {
 		at = g.end;
 		c->start = g.start;
@@ -128,13 +131,13 @@ static bool may_belong(const char *t, const struct group *g) {
 
 int tdm_beside_card(const struct tdm_candidate *card, tdm_beside_fn *found, void *arg) {
 	size_t at = card->start > BESIDE_CARD ? card->start - BESIDE_CARD : 0;
-	size_t last = card->end + BESIDE_CARD < card->n ? card->end + BESIDE_CARD : card->n;
+	size_t last = reach_end(card->text, at, card->end + BESIDE_CARD - at);
 	struct group g;
 	int status = 0;
 	while (at > 0 && digit(card->text[at])) // not in the middle of a number
 		at++;
 	while (status == 0 && next_group(card->text, at, last, &g)) {
-		size_t end = expiry_at(card->text, g.start);
+		size_t end = g.end - g.start == 2 ? expiry_at(card->text, g.start) : 0;
 		at = end ? end : g.end;
 		if (g.end > card->start && g.start < card->end)
 			continue;

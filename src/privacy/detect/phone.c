@@ -76,8 +76,10 @@ static size_t extension_end(const char *t, size_t end) {
 	size_t at = end + (t[end] == ',');
 	at += t[at] == ' ';
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if ((t[at] | 32) != words[i][0])
+			continue;
 		size_t n = strlen(words[i]), k = at + n;
-		if ((t[at] | 32) != words[i][0] || strncasecmp(t + at, words[i], n) != 0)
+		if (strncasecmp(t + at, words[i], n) != 0)
 			continue;
 		k += t[k] == '.' || t[k] == ':';
 		k += t[k] == ' ';
