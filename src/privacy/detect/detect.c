@@ -231,6 +231,16 @@ static int find_cells(struct search *s) {
 	return tdm_scanner_name(scanner, leaf->all->field, rows, s->error);
 }
 
+// Names, after the recognisers: a word of an address of e-mail is none.
+static int find_names(struct search *s) {
+	const struct leaf *leaf = s->leaf;
+	int status = tdm_names_cut(s->names, leaf->plain.text, leaf->plain.n, s->error);
+	for (size_t i = 0; i < leaf->fresh.n && status == TDM_OK; i++)
+		tdm_terms_take(&s->names->terms, tdm_view_find(&leaf->plain, leaf->fresh.items[i].start),
+		               tdm_view_find(&leaf->plain, leaf->fresh.items[i].end));
+	return status == TDM_OK ? tdm_names_find(s->names, leaf->plain.text, &leaf->cells, on_name, s) : status;
+}
+
 static int scan_leaf(struct search *s, bool first) {
 	struct leaf *leaf = s->leaf;
 	struct tdm_scan scan;
@@ -249,7 +259,7 @@ static int scan_leaf(struct search *s, bool first) {
 	if (status == TDM_OK)
 		status = add_own(s, &scan, &leaf->plain);
 	if (status == TDM_OK && first && s->names)
-		status = tdm_names_find(s->names, leaf->plain.text, leaf->plain.n, &leaf->cells, on_name, s, s->error);
+		status = find_names(s);
 	tdm_scan_release(&scan);
 	return status == TDM_OK ? scan_decoded(s) : status;
 }

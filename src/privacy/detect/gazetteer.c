@@ -91,11 +91,11 @@ static bool is_form_of(const struct tdm_gazetteer *g, uint32_t *letters, int n) 
 	return false;
 }
 
-// "well-known": both are.
+// "well-known": both are; "e-mail": a letter before the dash says nothing.
 static bool is_compound(const struct tdm_gazetteer *g, uint32_t *letters, int n) {
-	for (int i = 2; i < n - 2; i++)
+	for (int i = 1; i < n - 2; i++)
 		if (letters[i] == '-')
-			return (is_word(g, letters, i) || is_form_of(g, letters, i)) &&
+			return (i == 1 || is_word(g, letters, i) || is_form_of(g, letters, i)) &&
 			       (is_word(g, letters + i + 1, n - i - 1) || is_form_of(g, letters + i + 1, n - i - 1));
 	return false;
 }

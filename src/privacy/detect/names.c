@@ -285,13 +285,15 @@ static int find_cells(struct search *s, const struct tdm_cells *cells) {
 	return status;
 }
 
-int tdm_names_find(struct tdm_names *names, const char *text, size_t n, const struct tdm_cells *cells,
-                   tdm_names_fn *found, void *arg, struct tdm_error *err) {
-	struct search s = {names, text, found, arg};
+int tdm_names_cut(struct tdm_names *names, const char *text, size_t n, struct tdm_error *err) {
 	names->terms.n = 0;
-	int status = tdm_terms_cut(text, n, &names->terms, err);
-	if (status == TDM_OK)
-		status = tdm_tagger_find(names->tagger, text, &names->terms, names->bias, names->seen, on_name, &s);
+	return tdm_terms_cut(text, n, &names->terms, err);
+}
+
+int tdm_names_find(struct tdm_names *names, const char *text, const struct tdm_cells *cells, tdm_names_fn *found,
+                   void *arg) {
+	struct search s = {names, text, found, arg};
+	int status = tdm_tagger_find(names->tagger, text, &names->terms, names->bias, names->seen, on_name, &s);
 	if (status == TDM_OK)
 		status = tdm_street_find(text, &names->terms, on_street, &s);
 	if (status == TDM_OK)

@@ -22,11 +22,13 @@ struct tdm_names { // zero-initialise, set the first three
 };
 
 void tdm_names_count(struct tdm_names *names, const char *text, size_t n); // every text of the conversation, before
-// Called for every name of text[0..n) that the level hides, and for what stands in a cell that is said to hold one.
-// Negative: stops, and tdm_names_find returns it.
+// Fills the terms of one text, in which the caller may mark what is taken before names are looked for.
+int tdm_names_cut(struct tdm_names *names, const char *text, size_t n, struct tdm_error *err);
+// Called for every name of the text that was cut last that the level hides, and for what stands in a cell that is said
+// to hold one. Negative: stops, and tdm_names_find returns it.
 typedef int tdm_names_fn(void *arg, const struct tdm_name *name);
-int tdm_names_find(struct tdm_names *names, const char *text, size_t n, const struct tdm_cells *cells,
-                   tdm_names_fn *found, void *arg, struct tdm_error *err);
+int tdm_names_find(struct tdm_names *names, const char *text, const struct tdm_cells *cells, tdm_names_fn *found,
+                   void *arg);
 // Whether this word of a person's name is worth finding alone: no title, no common word.
 bool tdm_names_part(const struct tdm_term *term);
 bool tdm_names_title(const char *word, size_t n); // "Mr", "Frau", in any letter case of ASCII

@@ -22,6 +22,7 @@
 #define UNKNOWN_FOREIGN .2f
 #define UNPARTED .15f      // of a script without blanks between words
 #define UNKNOWN_DIGITS .5f // "x86"
+#define CERTAIN 1e6f       // more than any path of names adds up to
 #define N_FLOATS (1 + TDM_N_TAGS + TDM_N_TAGS * TDM_N_TAGS)
 #define HEAD_BYTES (8 + 8 + 4 * N_FLOATS)
 
@@ -303,6 +304,8 @@ static int find_in_sentence(struct finder *f, const struct tdm_term *terms, size
 		for (int tag = 0; tag < TDM_N_TAGS; tag++)
 			f->scores[i][tag] = t->scale * (float)sums[tag] + t->bias[tag];
 		f->scores[i][TDM_TAG_O] += f->bias * share_of_bias(&terms[i], heading, f->foreign);
+		if (terms[i].taken)
+			f->scores[i][TDM_TAG_O] = CERTAIN;
 	}
 	tdm_tagger_path((const float(*)[TDM_N_TAGS])f->scores, n, t->next, f->tags);
 	return report(f, terms, n);

@@ -206,6 +206,19 @@ int tdm_terms_cut(const char *text, size_t n, struct tdm_terms *out, struct tdm_
 	return status;
 }
 
+void tdm_terms_take(struct tdm_terms *terms, size_t start, size_t end) {
+	size_t low = 0, high = terms->n;
+	while (low < high) { // the first one that ends behind start
+		size_t middle = low + (high - low) / 2;
+		if (terms->items[middle].end <= start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low < terms->n && terms->items[low].start < end)
+		terms->items[low++].taken = true;
+}
+
 void tdm_terms_release(struct tdm_terms *terms) {
 	free(terms->items);
 	*terms = (struct tdm_terms){0};

@@ -19,6 +19,7 @@ struct tdm_term {
 	uint8_t script; // of its letters, enum tdm_script
 	bool first;     // of its sentence
 	bool line;      // of its line
+	bool taken;     // by something that is no name, set by the caller: an e-mail address, a card
 	uint8_t lists;  // of the gazetteer, filled by the tagger
 	uint8_t memory; // what the document showed of this word before
 };
@@ -30,6 +31,8 @@ struct tdm_terms {
 
 // Appends the terms of text[0..n). Error: TDM_ENOMEM.
 int tdm_terms_cut(const char *text, size_t n, struct tdm_terms *out, struct tdm_error *err);
+// Marks what stands in the bytes start..end of the text as taken.
+void tdm_terms_take(struct tdm_terms *terms, size_t start, size_t end);
 void tdm_terms_release(struct tdm_terms *terms);
 static inline bool tdm_terms_break(const struct tdm_terms *terms, size_t i) { // a sentence begins at items[i], i > 0
 	return terms->items[i].line || (terms->items[i].first && !terms->items[i - 1].first);
