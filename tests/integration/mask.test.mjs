@@ -21,15 +21,16 @@ before(async () => {
 models:
   cloud: {kind: remote, url: "${upstream.url}", model: big-1}
   private: {kind: mask, inner: cloud, level: 2}
-  named: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger]}
-  able: {kind: mask, inner: cloud, detect: [rules, tagger]}
+  named: {kind: mask, inner: cloud, level: 3}
+  able: {kind: mask, inner: cloud}
+  ruled: {kind: mask, inner: cloud, level: 2, detect: rules}
   careful: {kind: mask, inner: cloud, level: 2, tools: [crm]}
   near: {kind: script, answers: ['{"private": ["Project Bluebird", "nobody at all"]}']}
   looked: {kind: mask, inner: cloud, finder: near, level: 2}
   mumbler: {kind: script, answers: ["well, hm"]}
   mumbled: {kind: mask, inner: cloud, finder: mumbler, level: 2}
   shaped: {kind: mask, inner: cloud, level: 2, surrogates: [PHONE, CARD, SSN]}
-  people: {kind: mask, inner: cloud, level: 3, detect: [rules, tagger], surrogates: [PERSON, PLACE, ORG, PHONE]}
+  people: {kind: mask, inner: cloud, level: 3, surrogates: [PERSON, PLACE, ORG, PHONE]}
   linked: {kind: mask, inner: cloud, level: 2, links: ["https://crm.example"]}
   cascade: {kind: cascade, small: tiny, large: private, gate: logprob, threshold: -0.1}
   tiny: {kind: script, answers: ["unsure"], logprob: -3}
@@ -200,14 +201,14 @@ test('through a strategy: the cascade hands on, the mask still holds', async () 
 test('a wish for privacy: refused where text would leave unmasked, or with what no mask recognises', async () => {
   const from = upstream.received.length;
   const ask = (model, privacy) => server.chat({ model, messages: user('my e-mail is eve@example.org'), tandem: { privacy } });
-  for (const [model, level] of [['cloud', 1], ['cloud', 'local'], ['private', 2], ['private', 'strict'], ['private', 'local'], ['cascade', 4]]) {
+  for (const [model, level] of [['cloud', 1], ['cloud', 'local'], ['ruled', 2], ['ruled', 'strict'], ['private', 'local'], ['cascade', 4]]) {
     const { status, json } = await ask(model, level);
     assert.deepEqual([status, json.error.code, json.error.param], [403, 'privacy_refused', 'tandem.privacy'], `${model} ${level}`);
   }
   assert.equal(upstream.received.length, from, 'a refused request reached the upstream');
-  const kept = await ask('private', 'secrets');
+  const kept = await ask('ruled', 'secrets');
   assert.deepEqual([kept.status, kept.json.tandem.left.level], [200, 2]);
-  // a mask with a tagger hides persons too: a wish raises its level
+  // one with a tagger hides persons too: a wish raises its level
   for (const [level, hides] of [['personal', 2], ['strict', 3]]) {
     const start = upstream.received.length;
     const { status, json } = await server.chat({ model: 'able', tandem: { privacy: level },
@@ -217,7 +218,7 @@ test('a wish for privacy: refused where text would leave unmasked, or with what 
     assert.ok(!sent.includes('Sarah') && sent.includes('PERSON_') && sent.includes('Chicago') === (hides === 2), level);
     assert.equal(json.choices[0].message.content, 'You said: My name is Sarah Miller and I live in Chicago.');
   }
-  assert.match((await ask('private', 2)).json.error.message, /expected one with detect: \[rules, tagger\]/);
+  assert.match((await ask('ruled', 2)).json.error.message, /expected one with detect: \[rules, tagger\]/);
 });
 
 test('demand_13 an upstream that breaks off in the middle of a token: an error, and no half token for the client', async () => {

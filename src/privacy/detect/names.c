@@ -7,6 +7,7 @@
 #include "privacy/detect/street.h"
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define SCORE .60f        // of the tagger: more than a form alone, less than a check digit
 #define STREET_SCORE .70f // of a rigid grammar
@@ -136,9 +137,34 @@ static bool is_set(const char *behind) {
 	return *behind == '=' || (*behind && strchr("+-*!", *behind) && behind[1] == '=');
 }
 
-// A word of a program: "max_depth", "elem2", "len(", "text.split", "largest =".
+// "settings.yaml", "decoder.c": documents (report.pdf) are called after people, sources are not.
+static bool is_source(const char *text, const struct tdm_term *t) {
+	static const char ends[] = " c cc cpp css gguf go h hpp ini java js json jsonl lock mjs py rb rs sh sql toml ts tsx "
+	                           "xml yaml yml ";
+	char end[12];
+	size_t n = 0;
+	while (n < t->end - t->start && text[t->end - n - 1] != '.')
+		n++;
+	if (n == t->end - t->start || n + 3 > sizeof end)
+		return false;
+	snprintf(end, sizeof end, " %.*s ", (int)n, text + t->end - n);
+	return strstr(ends, end) != NULL;
+}
+
+// The name of a value: `"model":` in JSON, `model: {` in YAML.
+static bool is_key(const char *behind) {
+	if (behind[0] == '"' && behind[1] == ':')
+		return true;
+	return behind[0] == ':' && behind[1] == ' ' && (behind[2] == '{' || behind[2] == '[');
+}
+
+// A word of a program: "max_depth", "elem2", "len(", "text.split", "largest =", "`echo`", "$HOME".
 static bool is_code(const char *text, const struct tdm_term *t) {
 	const char *behind = text + t->end;
+	char before = t->start ? text[t->start - 1] : 0;
+	bool quoted = before == '`' && *behind == '`';
+	if (is_source(text, t) || before == '$' || (t->caps != TDM_CAPS_FIRST && (quoted || is_key(behind))))
+		return true;
 	bool part = *behind == '.' && (behind[1] | 32) >= 'a' && (behind[1] | 32) <= 'z';
 	bool numbered = t->letters && t->digits && text[t->start] >= 'a' && text[t->start] <= 'z';
 	bool joined = numbered || memchr(text + t->start, '_', t->end - t->start);
@@ -193,6 +219,30 @@ static bool keep_likely(const struct search *s, const struct tdm_term **first, c
 	return is_capital(from) && (listed || titled || (language == TDM_LANGUAGE_OTHER && !begins));
 }
 
+// The name of a kind of number: "IBAN", "GSTIN".
+static bool is_kind(const char *text, const struct tdm_term *t) {
+	size_t n = t->end - t->start;
+	for (size_t i = 0; i < tdm_n_entities; i++)
+		for (const char *word = tdm_entities[i].words; word && *word;) {
+			size_t length = strcspn(word, " ");
+			if (length == n && strncasecmp(word, text + t->start, n) == 0)
+				return true;
+			word += length + (word[length] != 0);
+		}
+	return false;
+}
+
+// "small", "the price", "IBAN": common words in small letters that no list has as a name, and names of numbers.
+static bool is_plain(const char *text, const struct tdm_term *first, const struct tdm_term *last) {
+	for (const struct tdm_term *t = first; t <= last; t++) {
+		bool common = t->caps == TDM_CAPS_NONE && t->lists == 1u << TDM_LIST_WORD;
+		bool kind = t->caps == TDM_CAPS_ALL || (t->caps == TDM_CAPS_NONE && t->lists == 0);
+		if (t->letters && !common && !(kind && is_kind(text, t)))
+			return false;
+	}
+	return true;
+}
+
 static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *first, const struct tdm_term *last) {
 	static const char *const ids[TDM_N_TAG_KINDS] = {"PERSON", "PLACE", "ORG", "GROUP"};
 	while (first < last && first->letters == 0)
@@ -200,7 +250,7 @@ static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *fir
 	while (first < last && last->letters == 0)
 		last--;
 	const struct search *s = arg;
-	if (s->names->bias > CODE_BIAS && has_code(s->text, first, last))
+	if (s->names->bias > CODE_BIAS && (is_plain(s->text, first, last) || has_code(s->text, first, last)))
 		return TDM_OK;
 	if (s->names->bias > CODE_BIAS && !keep_likely(s, &first, &last))
 		return TDM_OK;
