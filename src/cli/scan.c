@@ -16,7 +16,8 @@
 
 #define FILE_LIMIT_BYTES ((size_t)256 << 20)
 #define STEP_BYTES ((size_t)16 << 10)
-#define WINDOW_BYTES ((size_t)24 << 10) // the longest value, a private key, has a third of it
+#define WINDOW_BYTES ((size_t)25 << 10) // two overlap by 8 KiB, the longest value, a private key
+#define LINE_BYTES ((size_t)1 << 10)    // how far the beginning of a line is looked for
 #define MAX_DEPTH 64
 
 struct options {
@@ -64,19 +65,32 @@ static int look(struct scan *s, const char *text, size_t n, struct tdm_finds *fi
 	return tdm_detect(&s->detector, &s->arena, &item, 1, (int)s->options->look.level, finds, &protect, s->call->error);
 }
 
+// Where the window at or after `begin` starts: at a line or a word that starts soon, or at least at a character.
+static size_t window_start(const struct scan *s, size_t begin) {
+	static const char *const marks[] = {"\n", " \t\r\n"};
+	size_t at = begin, end = begin + LINE_BYTES < s->n ? begin + LINE_BYTES : s->n;
+	for (size_t i = 0; begin > 0 && i < sizeof marks / sizeof *marks; i++) {
+		for (at = begin; at < end && !strchr(marks[i], s->text[at - 1]);)
+			at++;
+		if (at < end)
+			return at;
+	}
+	for (at = begin; at < s->n && ((unsigned char)s->text[at] & 0xC0) == 0x80;)
+		at++;
+	return at;
+}
+
 static int look_at_windows(struct scan *s) {
 	size_t last_end = 0;
 	int status = TDM_OK;
 	for (size_t begin = 0; begin < s->n && status == TDM_OK; begin += STEP_BYTES) {
 		struct tdm_finds finds;
-		size_t from = begin;
-		while (from < s->n && from < begin + 4 && ((unsigned char)s->text[from] & 0xC0) == 0x80)
-			from++;
+		size_t from = window_start(s, begin), next = window_start(s, begin + STEP_BYTES);
 		bool last = s->n - from <= WINDOW_BYTES;
 		status = look(s, s->text + from, last ? s->n - from : WINDOW_BYTES, &finds);
 		for (size_t i = 0; i < finds.n && status == TDM_OK; i++) {
 			size_t start = from + finds.items[i].start, end = from + finds.items[i].end;
-			if (start < last_end || (!last && start >= begin + STEP_BYTES))
+			if (start < last_end || (!last && start >= next))
 				continue;
 			add(s, start, end, &finds.items[i]);
 			last_end = end;

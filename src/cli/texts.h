@@ -29,7 +29,7 @@ struct tdm_looking { // options
 	     0,                                                                                                         \
 	     NULL,                                                                                                      \
 	     "file of regular expressions of what is private, one a line"},                                             \
-	    {"detect", TDM_OPT_LIST, offsetof(type, member.detect),     "rules,tagger", 0,                                     \
+	    {"detect", TDM_OPT_LIST, offsetof(type, member.detect),     "rules,tagger", 0,                              \
 	     0,        NULL,         "rules, tagger (names, addresses)"},                                               \
 	    {"packs",                                                                                                   \
 	     TDM_OPT_LIST,                                                                                              \

@@ -93,7 +93,7 @@ test('a long text: every value once, wherever the windows end', () => {
   while (text.length < 200000) {
     text += `${'lorem ipsum '.repeat(below(40))}user${wanted++}@example.org, `;
   }
-  const list = found(text, '--values');
+  const list = found(text, '--values', '--detect', 'rules');
   assert.deepEqual(list.map((f) => f.value), Array.from({ length: wanted }, (_, i) => `user${i}@example.org`));
 });
 

@@ -5,6 +5,7 @@
 #include "models/collect.h"
 #include "models/kind.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 struct says { // a text model with one answer, or an answer per draw
@@ -62,6 +63,17 @@ struct asked { // one kind over its parts, and one run of it
 	int status;
 };
 
+// The weights of the tagger, as the program holds them; nothing else.
+static inline const void *asked_embedded(const char *name, size_t *n) {
+	static char weights[2 << 20];
+	FILE *f = strcmp(name, "tagger") == 0 ? fopen("weights/tagger/tagger.bin", "rb") : NULL;
+	if (!f)
+		return NULL;
+	*n = fread(weights, 1, sizeof weights, f);
+	fclose(f);
+	return weights;
+}
+
 // roles and parts in the kind's order; options as YAML, such as "{gamma: 3}". Returns the status of create().
 static inline int asked_make(struct asked *a, const struct tdm_kind *kind, const char *options, size_t n,
                              struct tdm_model *const *parts, const char *const *roles) {
@@ -70,6 +82,7 @@ static inline int asked_make(struct asked *a, const struct tdm_kind *kind, const
 	tdm_arena_init(&a->arena, (size_t)64 << 20);
 	a->build = (struct tdm_build){.arena = &a->arena, .error = &a->error, .name = "it", .where = "test: model it"};
 	a->build.folder = ".";
+	a->build.embedded = asked_embedded;
 	a->build.kind = kind;
 	for (size_t i = 0; i < n; i++) {
 		a->parts[i] = parts[i];

@@ -139,8 +139,9 @@ static bool is_set(const char *behind) {
 
 // "settings.yaml", "decoder.c": documents (report.pdf) are called after people, sources are not.
 static bool is_source(const char *text, const struct tdm_term *t) {
-	static const char ends[] = " c cc cpp css gguf go h hpp ini java js json jsonl lock mjs py rb rs sh sql toml ts tsx "
-	                           "xml yaml yml ";
+	static const char ends[] =
+	    " c cc cpp css gguf go h hpp ini java js json jsonl lock mjs py rb rs sh sql toml ts tsx "
+	    "xml yaml yml ";
 	char end[12];
 	size_t n = 0;
 	while (n < t->end - t->start && text[t->end - n - 1] != '.')

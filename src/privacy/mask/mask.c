@@ -537,14 +537,16 @@ static const struct tdm_option rows[] = {
      .standard = "1",
      .min = 0,
      .max = 3,
-     .help = "what is hidden: 0 nothing, 1 secrets and hard identifiers (numbers of cards, accounts, people and "
-             "firms), 2 also contacts (e-mail, phone, IP, users), dates of birth and positions; 3 also dates, ages and "
-             "links; with detect: [rules, tagger] also persons and addresses at 2, organisations and places at 3"},
+     .help =
+         "what is hidden: 0 nothing, 1 secrets and hard identifiers (numbers of cards, accounts, people and "
+         "firms), 2 also persons, addresses, contacts (e-mail, phone, IP, users), dates of birth and positions; 3 also "
+         "organisations, places, dates, ages and links"},
     {.name = "detect",
      .type = TDM_OPT_LIST,
      .offset = offsetof(struct options, lists.detect),
      .standard = "rules,tagger",
-     .help = "how private values are found: rules (patterns and check digits), tagger (names and addresses)"},
+     .help = "how private values are found: rules (patterns and check digits), tagger (names and addresses, from level "
+             "2 on)"},
     {.name = "bias",
      .type = TDM_OPT_NUMBER,
      .offset = offsetof(struct options, lists.bias),
