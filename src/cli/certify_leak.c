@@ -219,7 +219,7 @@ struct setting {
 
 static int look_at(const struct setting *s, const struct document *d, struct outcome *o, struct tdm_error *err) {
 	struct tdm_arena arena;
-	struct tdm_text text = {d->text, d->n};
+	struct tdm_text text = {.text = d->text, .n = d->n};
 	struct tdm_finds finds = {0};
 	struct tdm_dictionary protect = {0};
 	tdm_arena_init(&arena, (size_t)4 << 30);

@@ -52,14 +52,14 @@ struct originals {
 static int add_original(struct filter *f, struct originals *o, const char *text, size_t n) {
 	struct tdm_leaf *leaves;
 	size_t n_leaves;
-	struct tdm_text item = {text, n};
+	struct tdm_text item = {.text = text, .n = n};
 	if (!f->options->json) {
 		tdm_bytes_add(&o->texts, &item, sizeof item);
 		return TDM_OK;
 	}
 	int status = tdm_leaves_read(f->call->arena, text, n, &leaves, &n_leaves, f->call->error);
 	for (size_t i = 0; i < n_leaves && status == TDM_OK; i++) {
-		item = (struct tdm_text){leaves[i].text, leaves[i].n};
+		item = (struct tdm_text){.text = leaves[i].text, .n = leaves[i].n};
 		tdm_bytes_add(&o->texts, &item, sizeof item);
 		tdm_bytes_add(&o->leaves, &leaves[i], sizeof leaves[i]);
 	}
@@ -87,7 +87,8 @@ static int hide(struct filter *f, struct originals *o) {
 	if (!texts || !f->leaves)
 		return out_of_memory(f);
 	int status = tdm_master_key(f->who, NULL, f->options->key, master, err);
-	if (status == TDM_OK && (status = tdm_session_key(master, "", f->options->session, (struct tdm_text){"", 0}, key)))
+	if (status == TDM_OK &&
+	    (status = tdm_session_key(master, "", f->options->session, (struct tdm_text){.text = "", .n = 0}, key)))
 		tdm_fail(err, status, "%s: the key of this session failed", f->who);
 	f->hiding = (struct tdm_hiding){.arena = arena,
 	                                .detector = &f->detector,

@@ -59,7 +59,7 @@ static struct tdm_finding *findings(const struct scan *s, size_t *n) {
 }
 
 static int look(struct scan *s, const char *text, size_t n, struct tdm_finds *finds) {
-	struct tdm_text item = {text, n};
+	struct tdm_text item = {.text = text, .n = n};
 	struct tdm_dictionary protect = {0};
 	*finds = (struct tdm_finds){0};
 	return tdm_detect(&s->detector, &s->arena, &item, 1, (int)s->options->look.level, finds, &protect, s->call->error);

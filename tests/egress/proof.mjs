@@ -375,7 +375,8 @@ export async function prove({ n, seed = 1, width = 16, level = 2, deny = [] }) {
   const r = random(seed), conversations = new Map();
   const tally = { sent: 0, answered: 0, restored: 0, received: 0, bytes: 0, leaks: [], wrong: [], refused: {}, places: new Set(), formats: {} };
   const recorder = await startRecorder(random(seed + 1), conversations, tally);
-  const mask = `level: ${level}, deny: ${JSON.stringify([...DENY, ...deny])}, patterns: ${JSON.stringify(PATTERNS)}`;
+  // rules: the words between the values are made up of random letters, which the tagger takes for names
+  const mask = `level: ${level}, detect: rules, deny: ${JSON.stringify([...DENY, ...deny])}, patterns: ${JSON.stringify(PATTERNS)}`;
   const server = await startTandem(`
 models:
 ${Object.keys(dialects).map((d) => `  ${d}: {kind: mask, inner: far-${d}, ${mask}}

@@ -221,6 +221,27 @@ test('a wish for privacy: refused where text would leave unmasked, or with what 
   assert.match((await ask('ruled', 2)).json.error.message, /expected one with detect: \[rules, tagger\]/);
 });
 
+test('names are hidden in messages, in what a schema says and in its examples; its own words are nobody\'s names', async () => {
+  const tools = [{ type: 'function', function: { name: 'send_mail', description: 'Sends an e-mail to a person of the address book.',
+    parameters: { type: 'object', properties: { to: { type: 'string', description: 'name of the recipient' },
+      unit: { type: 'string', enum: ['celsius', 'fahrenheit'], default: 'celsius' }, notes: { type: 'array', items: { type: 'string' } } },
+    required: ['to'], additionalProperties: false } } }];
+  const ask = async (model) => {
+    await server.chat({ model, tools, messages: user('Tell Sarah Miller about the weather in Oslo.') });
+    return upstream.requests.at(-1).json;
+  };
+  for (const model of ['private', 'named']) {
+    const sent = await ask(model);
+    assert.match(sent.messages.at(-1).content, /^Tell PERSON_[0-9A-Z]{8} about/);
+    assert.deepEqual(sent.tools, tools, model);
+  }
+  tools[0].function.parameters.properties.to.description = 'as in Sarah Miller';
+  tools[0].function.parameters.properties.to.examples = ['Oluwaseun Adebayo'];
+  const { to } = (await ask('private')).tools[0].function.parameters.properties;
+  assert.match(to.description, /^as in PERSON_[0-9A-Z]{8}$/);
+  assert.match(to.examples[0], /^PERSON_[0-9A-Z]{8}$/);
+});
+
 test('demand_13 an upstream that breaks off in the middle of a token: an error, and no half token for the client', async () => {
   upstream.behaviour = (rq) => {
     const token = /EMAIL_[0-9A-Z]{8}/.exec(rq.json.messages.at(-1).content)[0];

@@ -214,13 +214,14 @@ static bool all_hidden(const struct tdm_finds *finds, const char *text, size_t s
 static bool is_found(const struct tdm_detector *detector, const char *shown, bool cut) {
 	static char text[2][2 * ROOM];
 	struct tdm_arena arena;
-	struct tdm_finds finds[2] = {{.strand = 1}, {.strand = 1}};
+	struct tdm_finds finds[2] = {{0}, {0}};
 	struct tdm_dictionary protect = {0};
 	struct tdm_error error = {0};
 	size_t n = strlen(shown), half = cut ? n / 2 : n, from = strlen(BEFORE);
 	snprintf(text[0], sizeof text[0], BEFORE "%.*s%s", (int)half, shown, cut ? "" : BEHIND);
 	snprintf(text[1], sizeof text[1], "%s" BEHIND, shown + half);
-	struct tdm_text texts[2] = {{text[0], strlen(text[0])}, {text[1], strlen(text[1])}};
+	struct tdm_text texts[2] = {{.text = text[0], .n = strlen(text[0]), .strand = 1},
+	                            {.text = text[1], .n = strlen(text[1]), .strand = 1}};
 	tdm_arena_init(&arena, (size_t)1 << 28);
 	if (tdm_detect(detector, &arena, texts, cut ? 2 : 1, 2, finds, &protect, &error) != TDM_OK) {
 		fprintf(stderr, "disguise: %s\n", error.text);

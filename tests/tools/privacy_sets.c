@@ -58,7 +58,7 @@ static void hide(const struct tdm_detector *detector, const char *text, size_t n
 	struct tdm_arena arena;
 	struct tdm_finds finds = {0};
 	struct tdm_dictionary protect = {0};
-	struct tdm_text item = {text, n};
+	struct tdm_text item = {.text = text, .n = n};
 	tdm_arena_init(&arena, (size_t)1 << 30);
 	check(tdm_detect(detector, &arena, &item, 1, 3, &finds, &protect, &error));
 	memset(hidden, 0, n);

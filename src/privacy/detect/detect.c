@@ -21,6 +21,7 @@ struct end { // of a text, without the blanks there, as it was before anything w
 
 struct leaf { // one text while it is searched
 	struct tdm_view plain, folded;
+	const struct tdm_text *of;
 	struct tdm_finds fresh; // found in this round
 	struct tdm_finds *all;
 	struct tdm_cells cells; // whose name says what they hold
@@ -219,7 +220,7 @@ static int scan_decoded(struct search *s) {
 static int find_cells(struct search *s) {
 	struct leaf *leaf = s->leaf;
 	struct tdm_scanner *scanner = s->detector->scanner;
-	if (!leaf->all->field)
+	if (!leaf->of->field)
 		return tdm_table_find(scanner, s->arena, leaf->plain.text, leaf->plain.n, &leaf->cells, s->error);
 	struct tdm_cell *cell = tdm_arena_alloc(s->arena, sizeof *cell);
 	uint64_t *rows = tdm_arena_array(s->arena, TDM_ENTITY_SETS, sizeof *rows);
@@ -228,7 +229,7 @@ static int find_cells(struct search *s) {
 	memset(rows, 0, TDM_ENTITY_SETS * sizeof *rows);
 	*cell = (struct tdm_cell){0, (uint32_t)leaf->plain.n, rows};
 	leaf->cells = (struct tdm_cells){cell, 1, 1};
-	return tdm_scanner_name(scanner, leaf->all->field, rows, s->error);
+	return tdm_scanner_name(scanner, leaf->of->field, rows, s->error);
 }
 
 // Names, after the recognisers: a word of an address of e-mail is none.
@@ -258,7 +259,7 @@ static int scan_leaf(struct search *s, bool first) {
 	status = tdm_evidence(&scan, leaf->plain.text, leaf->plain.n, s->level, false, on_evidence, s);
 	if (status == TDM_OK)
 		status = add_own(s, &scan, &leaf->plain);
-	if (status == TDM_OK && first && s->names)
+	if (status == TDM_OK && first && s->names && !leaf->of->identifier)
 		status = find_names(s);
 	tdm_scan_release(&scan);
 	return status == TDM_OK ? scan_decoded(s) : status;
@@ -520,9 +521,9 @@ static int scan_seams(struct search *s) {
 	int status = TDM_OK;
 	for (size_t i = 0; i < s->n_leaves && status == TDM_OK; i++) {
 		struct seam k = {.search = s, .first = before, .second = &s->leaves[i]};
-		if (!k.second->all->strand)
+		if (!k.second->of->strand)
 			continue;
-		if (before && before->all->strand != k.second->all->strand)
+		if (before && before->of->strand != k.second->of->strand)
 			k.first = NULL;
 		before = k.second;
 		for (; k.first && k.gap < 2 && status == TDM_OK; k.gap++)
@@ -555,8 +556,9 @@ static int prepare(struct search *s, const struct tdm_text *texts, struct tdm_fi
 		int status = tdm_view_make(s->arena, texts[i].text, texts[i].n, false, &leaf->plain, s->error);
 		if (status == TDM_OK)
 			status = tdm_view_make(s->arena, texts[i].text, texts[i].n, true, &leaf->folded, s->error);
+		leaf->of = &texts[i];
 		leaf->all = &finds[i];
-		if (status == TDM_OK && leaf->all->strand)
+		if (status == TDM_OK && leaf->of->strand)
 			status = keep_ends(s, leaf);
 		if (status != TDM_OK)
 			return status;

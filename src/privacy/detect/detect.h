@@ -11,6 +11,9 @@
 struct tdm_text {
 	const char *text;
 	size_t n;
+	const char *field; // the name of what holds the text, which speaks for its types; NULL = none
+	int strand;        // a value may go on in the next text of the same strand; 0 = in no other one
+	bool identifier;   // the name of a field or of a function, a word of a schema: nobody is called that
 };
 struct tdm_find {
 	size_t start, end; // in the original text
@@ -24,8 +27,6 @@ struct tdm_find {
 struct tdm_finds { // of one text, in order, never overlapping
 	struct tdm_find *items;
 	size_t n, cap;
-	const char *field; // set by the caller: the name of what holds the text, which speaks for its types; NULL = none
-	int strand;        // set by the caller: a value may go on in the next text of the same strand; 0 = in no other one
 };
 
 struct tdm_detector {

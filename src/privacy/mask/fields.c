@@ -12,27 +12,37 @@ struct tdm_document {
 
 struct list {
 	struct tdm_arena *arena;
-	struct tdm_bytes items;   // of struct tdm_text
-	struct tdm_bytes names;   // of const char *
-	struct tdm_bytes strands; // of int
-	const char *name;         // of the field that is being read
-	int strand;               // what is being read belongs to
+	struct tdm_bytes items; // of struct tdm_text
+	const char *name;       // of the field that is being read
+	int strand;             // what is being read belongs to
+	bool schema;            // it is one
 };
 enum { STRAND_USER = 1, STRAND_CALLS }; // and those of further calls
 
+// "string", "celsius", "created_at": a word of a schema, where prose has blanks or capitals.
+static bool is_identifier(const char *text, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		if (!(text[i] >= 'a' && text[i] <= 'z') && !(text[i] >= '0' && text[i] <= '9') && !strchr("_-.", text[i]))
+			return false;
+	return true;
+}
+
 static void add(struct list *l, const char *text, size_t n) {
-	struct tdm_text item = {text ? text : "", text ? n : 0};
+	struct tdm_text item = {.text = text ? text : "", .n = text ? n : 0, .field = l->name, .strand = l->strand};
+	item.identifier = l->schema && is_identifier(item.text, item.n);
 	tdm_bytes_add(&l->items, &item, sizeof item);
-	tdm_bytes_add(&l->names, &l->name, sizeof l->name);
-	tdm_bytes_add(&l->strands, &l->strand, sizeof l->strand);
 }
 
 // What stands alone.
 static void add_string(struct list *l, const char *text) {
-	int strand = l->strand;
-	l->strand = 0;
-	add(l, text, text ? strlen(text) : 0);
-	l->strand = strand;
+	struct tdm_text item = {.text = text ? text : "", .n = text ? strlen(text) : 0, .field = l->name};
+	tdm_bytes_add(&l->items, &item, sizeof item);
+}
+
+// The name of a field or of a function.
+static void add_name(struct list *l, const char *text) {
+	struct tdm_text item = {.text = text ? text : "", .n = text ? strlen(text) : 0, .identifier = true};
+	tdm_bytes_add(&l->items, &item, sizeof item);
 }
 
 // --- documents
@@ -52,8 +62,7 @@ static void walk(struct tdm_value *v, void (*visit)(void *context, struct tdm_va
 static void collect_leaf(void *context, struct tdm_value *leaf, const char **key) {
 	struct list *l = context;
 	if (key) {
-		l->name = NULL;
-		add_string(l, *key);
+		add_name(l, *key);
 		l->name = *key;
 	} else if (leaf->type == TDM_STRING)
 		add(l, leaf->text, leaf->len);
@@ -131,16 +140,16 @@ static void collect_texts(struct list *l, const struct tdm_request *r) {
 		l->strand = m->from == TDM_FROM_USER ? STRAND_USER : 0;
 		add(l, m->text, m->len);
 		for (size_t k = 0; k < m->n_calls; k++)
-			add_string(l, m->calls[k].name);
+			add_name(l, m->calls[k].name);
 	}
 	l->strand = 0;
 	for (size_t i = 0; i < r->n_stop; i++)
 		add_string(l, r->stop[i]);
 	for (size_t i = 0; i < r->tools.n; i++) {
-		add_string(l, r->tools.items[i].name);
+		add_name(l, r->tools.items[i].name);
 		add_string(l, r->tools.items[i].description);
 	}
-	add_string(l, r->tools.chosen);
+	add_name(l, r->tools.chosen);
 	if (has_schema(r))
 		add(l, r->form->text, r->form->len);
 }
@@ -151,6 +160,7 @@ static void collect_documents(struct list *l, struct tdm_document *d, const stru
 		for (size_t k = 0; k < r->messages[i].n_calls; k++, l->strand++)
 			collect_document(l, d++, r->messages[i].calls[k].arguments, r->messages[i].calls[k].len);
 	l->strand = 0;
+	l->schema = true;
 	for (size_t i = 0; i < r->tools.n; i++)
 		collect_document(l, d++, r->tools.items[i].parameters, r->tools.items[i].len);
 }
@@ -170,16 +180,12 @@ int tdm_fields_collect(struct tdm_fields *f, struct tdm_arena *arena, const stru
 	if (!f->documents)
 		return TDM_ENOMEM;
 	tdm_bytes_init(&l.items, arena->limit_bytes);
-	tdm_bytes_init(&l.names, arena->limit_bytes);
-	tdm_bytes_init(&l.strands, arena->limit_bytes);
 	collect_texts(&l, request);
 	f->n_whole = l.items.len / sizeof *f->texts;
 	collect_documents(&l, f->documents, request);
 	f->n = l.items.len / sizeof *f->texts;
 	f->texts = keep(arena, &l.items);
-	f->names = keep(arena, &l.names);
-	f->strands = keep(arena, &l.strands);
-	return f->texts && f->names && f->strands ? TDM_OK : TDM_ENOMEM;
+	return f->texts ? TDM_OK : TDM_ENOMEM;
 }
 
 struct builder {

@@ -8,10 +8,9 @@ struct tdm_document; // a JSON text whose strings, numbers and keys are looked a
 
 struct tdm_fields {
 	const struct tdm_request *request;
-	struct tdm_text *texts;
-	const char **names; // of each text: the key of the JSON that holds it, NULL = none
-	int *strands;       // of each text: what the user says is one, and the strings of one call's arguments are
-	size_t n, n_whole;  // the first n_whole are no parts of documents
+	struct tdm_text
+	    *texts;        // field: the key of the JSON that holds it; strand: what the user says, one call's arguments
+	size_t n, n_whole; // the first n_whole are no parts of documents
 	struct tdm_document *documents; // arguments of calls, then parameters of tools; NULL-safe when there are none
 	size_t n_documents;
 };

@@ -143,7 +143,7 @@ static int rewrite(struct tdm_hiding *h, struct tdm_vault *vault, size_t i, stru
 		at = finds->items[k].end;
 	}
 	tdm_bytes_add(&out, text->text + at, text->n - at);
-	h->masked[i] = (struct tdm_text){tdm_arena_copy(h->arena, out.data ? out.data : "", out.len), out.len};
+	h->masked[i] = (struct tdm_text){.text = tdm_arena_copy(h->arena, out.data ? out.data : "", out.len), .n = out.len};
 	if (status == TDM_OK && (out.failed || !h->masked[i].text))
 		status = out_of_memory(err);
 	tdm_bytes_release(&out);
@@ -190,10 +190,6 @@ int tdm_hide(struct tdm_hiding *h, const uint8_t key[TDM_SESSION_KEY_BYTES], str
 	if (!h->masked || !h->finds || !vault)
 		return out_of_memory(err);
 	tdm_vault_surrogates(vault, h->surrogates, h->texts, h->n);
-	for (size_t i = 0; h->names && i < h->n; i++)
-		h->finds[i].field = h->names[i];
-	for (size_t i = 0; h->strands && i < h->n; i++)
-		h->finds[i].strand = h->strands[i];
 	int status = tdm_detect(h->detector, h->arena, h->texts, h->n, h->level, h->finds, &h->protect, err);
 	for (size_t i = 0; i < h->n && status == TDM_OK; i++)
 		status = rewrite(h, vault, i, err);

@@ -16,8 +16,6 @@ struct tdm_hiding {
 	void (*seen)(void *arg, const struct tdm_find *find, const struct tdm_spelling *token);
 	void *arg;
 	// what becomes of them
-	const char *const *names; // of the fields that hold the texts, or NULLs; NULL = not known
-	const int *strands;       // of the texts (tdm_finds.strand); NULL = none
 	struct tdm_finds *finds;
 	struct tdm_text *masked; // texts[i] itself where nothing was found
 	struct tdm_dictionary protect;

@@ -145,7 +145,7 @@ static int divide(struct tdm_home *h, const char *text, size_t n, struct tdm_tex
 		n_all += inside;
 		at += inside + (end ? sizeof closes - 1 : 0);
 	}
-	*whole = (struct tdm_text){all, n_all};
+	*whole = (struct tdm_text){.text = all, .n = n_all};
 	*open = (struct tdm_words){rest, n_rest};
 	return TDM_OK;
 }
@@ -443,7 +443,7 @@ static int clean(struct tdm_home *h, struct tdm_arena *scratch, struct tdm_words
 	if (!finds || !all)
 		return no_memory(h->run);
 	for (size_t i = 0; i < n; i++)
-		all[i] = (struct tdm_text){texts[i].text, texts[i].len};
+		all[i] = (struct tdm_text){.text = texts[i].text, .n = texts[i].len};
 	for (size_t i = 0; i < h->n_values; i++)
 		h->values[i].seen = false;
 	int status = tdm_detect(&h->known, scratch, all, n, h->level, finds, &found, &h->run->error);

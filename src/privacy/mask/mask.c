@@ -60,8 +60,8 @@ static int out_of_memory(struct tdm_run *run) {
 static struct tdm_text first_words(const struct tdm_request *r) {
 	for (size_t i = 0; i < r->n_messages; i++)
 		if (r->messages[i].from == TDM_FROM_USER)
-			return (struct tdm_text){r->messages[i].text, r->messages[i].len};
-	return (struct tdm_text){"", 0};
+			return (struct tdm_text){.text = r->messages[i].text, .n = r->messages[i].len};
+	return (struct tdm_text){.text = "", .n = 0};
 }
 
 static void count_find(void *arg, const struct tdm_find *find, const struct tdm_spelling *token) {
@@ -89,8 +89,6 @@ static int hide(struct job *j) {
 	                                .detector = &j->detector,
 	                                .texts = j->fields.texts,
 	                                .n = j->fields.n,
-	                                .names = j->fields.names,
-	                                .strands = j->fields.strands,
 	                                .links = &j->mask->options.links,
 	                                .surrogates = &j->mask->options.surrogates,
 	                                .level = j->level,
@@ -434,7 +432,7 @@ static int risk(struct tdm_model *model, struct tdm_run *run, const struct tdm_r
 	if (!finds)
 		return out_of_memory(run);
 	for (size_t i = 0; i < f.n; i++)
-		finds[i] = (struct tdm_finds){.field = f.names[i], .strand = f.strands[i]};
+		finds[i] = (struct tdm_finds){0};
 	int status = tdm_detect(&m->detector, run->arena, f.texts, f.n, level, finds, &protect, &run->error);
 	return status == TDM_OK ? tdm_risk_estimate(&m->detector, run->arena, f.texts, f.n, level, finds, out, &run->error)
 	                        : status;

@@ -28,7 +28,7 @@ int tdm_risk_estimate(const struct tdm_detector *detector, struct tdm_arena *are
 	if (!more)
 		return tdm_fail(err, TDM_ENOMEM, "mask: no memory left in this request; nothing was sent");
 	for (size_t i = 0; i < n; i++)
-		more[i] = (struct tdm_finds){.field = finds[i].field, .strand = finds[i].strand};
+		more[i] = (struct tdm_finds){0};
 	strict.bias += STRICTER_BIAS;
 	strict.lack = STRICTER_LACK;
 	int status = tdm_detect(&strict, arena, texts, n, level, more, &protect, err);

@@ -26,7 +26,7 @@ static void detect(struct found *f, int level, const char *deny, size_t n, const
 		assert_int_equal(tdm_dictionary_add(&f->detector.deny, &f->arena, tdm_entity_deny, deny, strlen(deny)), TDM_OK);
 	assert_int_equal(tdm_dictionary_build(&f->detector.deny, &f->arena), TDM_OK);
 	for (size_t i = 0; i < n; i++)
-		t[i] = (struct tdm_text){texts[i], strlen(texts[i])};
+		t[i] = (struct tdm_text){.text = texts[i], .n = strlen(texts[i])};
 	f->status = tdm_detect(&f->detector, &f->arena, t, n, level, f->finds, &f->protect, &f->error);
 }
 
@@ -180,8 +180,8 @@ static void S79_a_listed_value_split_across_turns(void **state) {
 	assert_int_equal(tdm_dictionary_add(&f.detector.deny, &f.arena, tdm_entity_deny, "projekt nordlicht", 17), TDM_OK);
 	assert_int_equal(tdm_dictionary_build(&f.detector.deny, &f.arena), TDM_OK);
 	for (size_t i = 0; i < 3; i++) {
-		t[i] = (struct tdm_text){texts[i], strlen(texts[i])};
-		f.finds[i].strand = 1;
+		t[i] = (struct tdm_text){.text = texts[i], .n = strlen(texts[i])};
+		t[i].strand = 1;
 	}
 	assert_int_equal(tdm_detect(&f.detector, &f.arena, t, 3, 2, f.finds, &f.protect, &f.error), TDM_OK);
 	expect(&f, 0, 0, "PRIVATE", 6, 18);
@@ -201,8 +201,8 @@ static void S79_a_value_split_across_turns(void **state) {
 	f.detector.scanner = shared_scanner();
 	assert_int_equal(tdm_dictionary_build(&f.detector.deny, &f.arena), TDM_OK);
 	for (size_t i = 0; i < 4; i++)
-		t[i] = (struct tdm_text){texts[i], strlen(texts[i])};
-	f.finds[0].strand = f.finds[2].strand = 1;
+		t[i] = (struct tdm_text){.text = texts[i], .n = strlen(texts[i])};
+	t[0].strand = t[2].strand = 1;
 	assert_int_equal(tdm_detect(&f.detector, &f.arena, t, 3, 2, f.finds, &f.protect, &f.error), TDM_OK);
 	expect(&f, 0, 0, "CARD", 11, 20);
 	assert_int_equal(f.finds[1].n, 0);
@@ -221,8 +221,8 @@ static void S79_a_value_split_across_strands_is_none(void **state) {
 	f.detector.scanner = shared_scanner();
 	assert_int_equal(tdm_dictionary_build(&f.detector.deny, &f.arena), TDM_OK);
 	for (size_t i = 0; i < 4; i++) {
-		t[i] = (struct tdm_text){texts[i], strlen(texts[i])};
-		f.finds[i].strand = strands[i];
+		t[i] = (struct tdm_text){.text = texts[i], .n = strlen(texts[i])};
+		t[i].strand = strands[i];
 	}
 	assert_int_equal(tdm_detect(&f.detector, &f.arena, t, 4, 2, f.finds, &f.protect, &f.error), TDM_OK);
 	assert_int_equal(f.finds[0].n, 0);
@@ -241,14 +241,14 @@ static void names_of_fields_and_packs(void **state) {
 	            {"account", "12345678", "ACCOUNT", ""}, {"accountNumber", "12345678", "ACCOUNT", "us"}};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct found f;
-		struct tdm_text text = {rows[i].text, strlen(rows[i].text)};
+		struct tdm_text text = {.text = rows[i].text, .n = strlen(rows[i].text)};
 		char *packs[] = {"us", "nl"};
 		struct tdm_detector_lists lists = {.packs = {.items = (void *)packs}};
 		lists.packs.n = !rows[i].packs || !*rows[i].packs ? 0 : strlen(rows[i].packs) == 2 ? 1 : 2;
 		memset(&f, 0, sizeof f);
 		tdm_arena_init(&f.arena, 1 << 24);
 		assert_int_equal(tdm_detector_open(&f.detector, &f.arena, "test", &lists, &f.error), TDM_OK);
-		f.finds[0].field = rows[i].field;
+		text.field = rows[i].field;
 		assert_int_equal(tdm_detect(&f.detector, &f.arena, &text, 1, 2, f.finds, &f.protect, &f.error), TDM_OK);
 		if (f.finds[0].n != (rows[i].label != NULL) ||
 		    (rows[i].label && strcmp(f.finds[0].items[0].entity->label, rows[i].label) != 0))

@@ -231,7 +231,7 @@ static void assert_hidden(int level, float bias, const char *text, const char *e
 	struct tdm_arena arena;
 	struct tdm_error error = {0};
 	struct tdm_detector detector = {.scanner = shared_scanner(), .tagger = tagger, .bias = bias};
-	struct tdm_text item = {text, strlen(text)};
+	struct tdm_text item = {.text = text, .n = strlen(text)};
 	struct tdm_finds finds = {0};
 	struct tdm_dictionary protect = {0};
 	struct tdm_bytes out;
@@ -380,7 +380,7 @@ static size_t hidden_at(float bias) {
 	size_t n = 0;
 	struct tdm_arena arena;
 	struct tdm_detector detector = {.scanner = shared_scanner(), .tagger = tagger, .bias = bias};
-	struct tdm_text item = {text, strlen(text)};
+	struct tdm_text item = {.text = text, .n = strlen(text)};
 	struct tdm_finds finds = {0};
 	struct tdm_dictionary protect = {0};
 	tdm_arena_init(&arena, 64 << 20);

@@ -377,7 +377,7 @@ static void find_all(struct tdm_arena *arena, const char *text, int level, struc
 	struct tdm_detector detector = {.scanner = shared_scanner()};
 	struct tdm_dictionary protect = {0};
 	struct tdm_error error = {0};
-	struct tdm_text one = {text, strlen(text)};
+	struct tdm_text one = {.text = text, .n = strlen(text)};
 	assert_int_equal(tdm_dictionary_build(&detector.deny, arena), TDM_OK);
 	memset(finds, 0, sizeof *finds);
 	assert_int_equal(tdm_detect(&detector, arena, &one, 1, level, finds, &protect, &error), TDM_OK);
