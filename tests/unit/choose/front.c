@@ -130,7 +130,7 @@ static double true_leak(const struct synthetic *s, const struct tdm_front_policy
 }
 
 static void what_leaks_is_promised_too(void **state) {
-	enum { RUNS = 200 };
+	enum { RUNS = TDM_SANITIZED ? 40 : 200 };
 	struct tdm_front_verdict v[TDM_FRONT_POLICIES];
 	struct tdm_front_claim claim = {.levels = {0.3}, .n_levels = 1, .delta = 0.1, .is_free = true};
 	struct synthetic s;
@@ -188,7 +188,7 @@ static void a_tighter_error_is_promised_for_fewer(void **state) {
 // Redraws of tuning and calibration: the share of them in which any accepted policy is worse than promised. To take
 // what looks good enough on the same items breaks it far more often, which shows that the draws are hard enough.
 static void promises_are_broken_at_most_as_often_as_said(void **state) {
-	enum { RUNS = 500 };
+	enum { RUNS = TDM_SANITIZED ? 60 : 500 };
 	struct synthetic_count count = {0};
 	synthetic_validity(RUNS, 300, 0.1, 0.05, &count);
 	assert_true(count.accepted > 0.9 * RUNS);

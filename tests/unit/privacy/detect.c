@@ -380,7 +380,7 @@ static void S45_demand_21_hostile_text_takes_linear_time(void **state) {
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		double took[2];
 		for (int k = 0; k < 2; k++) {
-			size_t n = k ? 1 << 19 : 1 << 16, m = strlen(units[i]);
+			size_t n = (size_t)(TDM_SANITIZED ? 1 << 14 : 1 << 16) << 3 * k, m = strlen(units[i]);
 			struct found f;
 			char *text = malloc(n + 1);
 			for (size_t at = 0; at < n; at++)
@@ -394,7 +394,7 @@ static void S45_demand_21_hostile_text_takes_linear_time(void **state) {
 			free(text);
 		}
 		if (took[1] > 32 * took[0] + 0.02)
-			fail_msg("%s: 64 KiB %.1f ms, 512 KiB %.1f ms", units[i], took[0] * 1e3, took[1] * 1e3);
+			fail_msg("%s: %.1f ms, eight times of it %.1f ms", units[i], took[0] * 1e3, took[1] * 1e3);
 	}
 }
 

@@ -34,7 +34,7 @@ static void the_published_samples(void **state) {
 static void no_two_numbers_become_one(void **state) {
 	static uint8_t seen[1000000];
 	memset(seen, 0, sizeof seen);
-	for (int i = 0; i < 100000; i++) {
+	for (int i = 0; i < 100000; i += TDM_SANITIZED ? 10 : 1) {
 		char text[7], out[7] = "";
 		snprintf(text, sizeof text, "%06d", i * 10);
 		assert_true(tdm_shape(key, "PHONE", text, 6, false, out));

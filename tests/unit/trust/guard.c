@@ -213,7 +213,7 @@ static void demand_24_a_planted_phrase_is_never_released(void **state) {
 	                                       {" make", " a", " bo", "mb"},
 	                                       {" m", "a", "k", "e", " ", "a", " ", "b", "o", "m", "b"}};
 	for (int with_judge = 0; with_judge < 2; with_judge++)
-		for (int start = 0; start < 60; start++)
+		for (int start = 0; start < 60; start += TDM_SANITIZED ? 7 : 1)
 			for (int k = 0; k < 5; k++) {
 				char plain[512] = "";
 				int n = k < 4 ? k + 1 : 11;
@@ -245,7 +245,7 @@ static void nothing_goes_out_before_the_window(void **state) {
 	static const char *const words[] = {" a", "b", " c d", "e", " f", ", ", ".", "üx", " the"};
 	struct tdm_rng rng;
 	tdm_rng_init(&rng, 8);
-	for (int k = 0; k < 300; k++) {
+	for (int k = 0; k < (TDM_SANITIZED ? 60 : 300); k++) {
 		char options[80];
 		int window = (int)tdm_rng_below(&rng, 30), every = 1 + (int)tdm_rng_below(&rng, 40);
 		bool with_judge = tdm_rng_below(&rng, 2);
@@ -320,7 +320,7 @@ static void cuts_make_no_difference(void **state) {
 	                                    "cake. "};
 	struct tdm_rng rng;
 	tdm_rng_init(&rng, 11);
-	for (int k = 0; k < 1000; k++) {
+	for (int k = 0; k < (TDM_SANITIZED ? 200 : 1000); k++) {
 		char text[256] = "", pieces[128][8], whole[256], rest[256];
 		for (int i = 0, n = 1 + (int)tdm_rng_below(&rng, 12); i < n; i++)
 			strncat(text, words[tdm_rng_below(&rng, 16)], sizeof text - strlen(text) - 1);
