@@ -244,6 +244,21 @@ static bool is_plain(const char *text, const struct tdm_term *first, const struc
 	return true;
 }
 
+// "Write Clara Keller": who asks for something says what with a capital, and the word is no part of the name.
+static const struct tdm_term *without_verb(const struct search *s, const struct tdm_term *first,
+                                           const struct tdm_term *last) {
+	static const char verbs[] =
+	    " Write Ask Tell Send Give Call Text Email E-mail Mail Message Contact Phone Ring Thank Help "
+	    "Remind Inform Invite Meet Notify Greet Show Answer Confirm Pay Introduce Dear Hello Hi Hey "
+	    "From To For With By And But Is Was Are Did Does Has Can Should ";
+	char word[16];
+	size_t n = first->end - first->start;
+	if (first == last || n + 3 > sizeof word || !is_capital(first + 1))
+		return first;
+	snprintf(word, sizeof word, " %.*s ", (int)n, s->text + first->start);
+	return strstr(verbs, word) ? first + 1 : first;
+}
+
 static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *first, const struct tdm_term *last) {
 	static const char *const ids[TDM_N_TAG_KINDS] = {"PERSON", "PLACE", "ORG", "GROUP"};
 	while (first < last && first->letters == 0)
@@ -256,7 +271,7 @@ static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *fir
 	if (s->names->bias > CODE_BIAS && !keep_likely(s, &first, &last))
 		return TDM_OK;
 	if (kind == TDM_TAG_PER)
-		first = with_title(arg, first);
+		first = with_title(arg, without_verb(s, first, last));
 	if ((kind == TDM_TAG_LOC || kind == TDM_TAG_PER) && is_house(arg, first) && !is_nobody(first, last))
 		return tell(arg, row_of("ADDRESS"), first - 1, last, SCORE);
 	return is_nobody(first, last) ? TDM_OK : tell(arg, row_of(ids[kind]), first, last, SCORE);

@@ -258,6 +258,16 @@ static void persons_are_hidden_at_level_2_and_places_at_3(void **state) {
 	assert_hidden(3, 0, text, "My name is [PERSON], I work for [ORG] in [PLACE].");
 }
 
+// What a recogniser took, who asks and what is asked for is no part of a name.
+static void a_name_is_no_more_than_a_name(void **state) {
+	assert_hidden(2, 0, "mail o'brien+x@example.org or again a@example.org", "mail [EMAIL] or again [EMAIL]");
+	assert_hidden(2, 0, "Write Clara Keller a message.", "Write [PERSON] a message.");
+	assert_hidden(2, -80, "my e-mail is here, and my IBAN", "my e-mail is here, and my IBAN");
+	assert_hidden(2, -80, "small: {model: \"little\"}, run `echo` and settings.yaml",
+	              "small: {model: \"little\"}, run `echo` and settings.yaml");
+	assert_hidden(2, -80, "{\"Sarah Miller\": 5}", "{\"[PERSON]\": 5}");
+}
+
 static void small_letters_hide_no_name(void **state) {
 	assert_hidden(2, 0, "hi, my name is oluwaseun adebayo and i need help", "hi, my name is [PERSON] and i need help");
 	assert_hidden(2, 0, "Dear Mr. O'Brien,", "Dear [PERSON],");
@@ -408,6 +418,7 @@ int tdm_test_names(void) {
 	    cmocka_unit_test(addresses_of_many_countries_are_found_whole),
 	    cmocka_unit_test(other_numbers_are_no_addresses),
 	    cmocka_unit_test(persons_are_hidden_at_level_2_and_places_at_3),
+	    cmocka_unit_test(a_name_is_no_more_than_a_name),
 	    cmocka_unit_test(small_letters_hide_no_name),
 	    cmocka_unit_test(a_name_is_hidden_again_and_so_are_its_parts),
 	    cmocka_unit_test(common_words_months_and_products_stay),
