@@ -134,8 +134,9 @@ test('masked values: back in the answer, counted by type on the receipt, which h
   const shown = await page.textContent('#receipt');
   assert.match(shown, /EMAIL1/);
   assert.match(shown, /PHONE1/);
+  assert.match(shown, /PERSON3/);
   assert.ok(!shown.includes('779-861') && !shown.includes('mira57'));
-  assert.match(await page.textContent('.node.used .did'), /^2 values hidden, 1 put back · level 2$/);
+  assert.match(await page.textContent('.node.used .did'), /^5 values hidden, 2 put back · level 2$/);
 });
 
 test('the keyboard alone: a key, a model, a question, stop; a key is kept for the tab only', async (t) => {
