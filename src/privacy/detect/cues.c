@@ -12,15 +12,6 @@ struct search {
 	void *arg;
 };
 
-// Whether small is one of the words, which stand between blanks.
-static bool among(const char *words, const char *small, size_t n) {
-	for (const char *p = words; (p = strchr(p, ' ')); p++)
-		if (strncmp(p + 1, small, n) == 0 && p[1 + n] == ' ')
-			return n > 0;
-	return false;
-}
-
-// --- scripts with blanks between words
 
 #define WORD_BYTES 48
 
@@ -393,14 +384,14 @@ static const char korean_ends[] = " 입니다 이에요 예요 이라고 라고 
                                   "님이 님의 님을 님께 은 는 이 가 의 을 를 에게 ";
 
 static bool whole_term(const char *words, const struct search *s, const struct tdm_term *t) {
-	return t->letters && among(words, s->text + t->start, t->end - t->start);
+	return t->letters && tdm_among(words, s->text + t->start, t->end - t->start);
 }
 
 // Bytes of the name that a word begins with, less what is joined behind it: the longest ending of the list.
 static size_t korean_name(const char *t, size_t n, const char *ends) {
 	for (size_t k = SYLLABLE; ends && k + 2 * SYLLABLE <= n; k += SYLLABLE) {
 		size_t rest = n - k;
-		if (k >= 2 * SYLLABLE && among(ends, t + k, rest))
+		if (k >= 2 * SYLLABLE && tdm_among(ends, t + k, rest))
 			return k;
 	}
 	return n;
@@ -421,7 +412,7 @@ static int joined_title(const struct search *s, const struct tdm_term *t) {
 	const char *word = s->text + t->start;
 	size_t n = t->end - t->start;
 	for (size_t k = 2 * SYLLABLE; k + SYLLABLE <= n && k <= 4 * SYLLABLE; k += SYLLABLE)
-		if (among(titles, word + k, n - k) && is_of(korean_surnames, word, SYLLABLE) &&
+		if (tdm_among(titles, word + k, n - k) && is_of(korean_surnames, word, SYLLABLE) &&
 		    (k == 3 * SYLLABLE || memcmp(word + k, "씨", SYLLABLE) == 0))
 			return tell_korean(s, t, k);
 	return TDM_OK;
@@ -432,7 +423,7 @@ static int speaks_of_self(const struct search *s, const struct tdm_term *t) {
 	static const char verbs[] = " 입니다 이라고 라고 이에요 예요 ";
 	const char *word = s->text + t->start;
 	size_t n = 3 * SYLLABLE;
-	bool named = t->end - t->start > n && among(verbs, word + n, t->end - t->start - n);
+	bool named = t->end - t->start > n && tdm_among(verbs, word + n, t->end - t->start - n);
 	bool trade = named && is_of("사원인가자생수", word + 2 * SYLLABLE, SYLLABLE) && !is_of("김박최", word, SYLLABLE);
 	return named && !trade && is_korean_name(word, n, true) ? tell_korean(s, t, n) : TDM_OK;
 }
@@ -441,7 +432,7 @@ static int speaks_of_self(const struct search *s, const struct tdm_term *t) {
 static bool is_korean_title(const struct search *s, const struct tdm_term *t) {
 	const char *word = s->text + t->start;
 	bool joined = t->end - t->start <= 4 * SYLLABLE && is_of("씨님", word, SYLLABLE) && t->script == t[-1].script;
-	return whole_term(korean_titles, s, t) || (joined && among(korean_ends, word, t->end - t->start));
+	return whole_term(korean_titles, s, t) || (joined && tdm_among(korean_ends, word, t->end - t->start));
 }
 
 // The name in the word behind a cue.

@@ -122,12 +122,7 @@ static bool is_house(const struct search *s, const struct tdm_term *first) {
 
 static bool is_keyword(const char *text, const struct tdm_term *t) {
 	static const char words[] = " def elif return lambda import const func function struct enum False True None null ";
-	char word[16];
-	size_t n = t->end - t->start;
-	if (n + 3 > sizeof word)
-		return false;
-	snprintf(word, sizeof word, " %.*s ", (int)n, text + t->start);
-	return strstr(words, word) != NULL;
+	return tdm_among(words, text + t->start, t->end - t->start);
 }
 
 // "largest =", "depth +="
@@ -142,39 +137,36 @@ static bool is_source(const char *text, const struct tdm_term *t) {
 	static const char ends[] =
 	    " c cc cpp css gguf go h hpp ini java js json jsonl lock mjs py rb rs sh sql toml ts tsx "
 	    "xml yaml yml ";
-	char end[12];
-	size_t n = 0;
-	while (n < t->end - t->start && text[t->end - n - 1] != '.')
+	size_t n = 0, length = t->end - t->start;
+	while (n < length && text[t->end - n - 1] != '.')
 		n++;
-	if (n == t->end - t->start || n + 3 > sizeof end)
-		return false;
-	snprintf(end, sizeof end, " %.*s ", (int)n, text + t->end - n);
-	return strstr(ends, end) != NULL;
+	return n < length && tdm_among(ends, text + t->end - n, n);
 }
 
-// The name of a value: `"model":` in JSON, `model: {` in YAML.
-static bool is_key(const char *behind) {
-	if (behind[0] == '"' && behind[1] == ':')
-		return true;
-	return behind[0] == ':' && behind[1] == ' ' && (behind[2] == '{' || behind[2] == '[');
-}
-
-// A word of a program: "max_depth", "elem2", "len(", "text.split", "largest =", "`echo`", "$HOME".
-static bool is_code(const char *text, const struct tdm_term *t) {
+// What stands beside it makes it one: `"model":` in JSON, `model: {` in YAML, `$HOME`, words in backticks. Names may be
+// keys as well, but have a capital.
+static bool is_marked(const char *text, const struct tdm_term *t) {
 	const char *behind = text + t->end;
 	char before = t->start ? text[t->start - 1] : 0;
-	bool quoted = before == '`' && *behind == '`';
-	if (is_source(text, t) || before == '$' || (t->caps != TDM_CAPS_FIRST && (quoted || is_key(behind))))
-		return true;
+	if (before == '$' || t->caps == TDM_CAPS_FIRST)
+		return before == '$';
+	if (*behind == ':' && behind[1] == ' ')
+		return behind[2] == '{' || behind[2] == '[';
+	return (*behind == '"' && behind[1] == ':') || (before == '`' && *behind == '`');
+}
+
+// A word of a program: "max_depth", "elem2", "len(", "text.split", "largest =".
+static bool is_code(const char *text, const struct tdm_term *t) {
+	const char *behind = text + t->end;
 	bool part = *behind == '.' && (behind[1] | 32) >= 'a' && (behind[1] | 32) <= 'z';
 	bool numbered = t->letters && t->digits && text[t->start] >= 'a' && text[t->start] <= 'z';
 	bool joined = numbered || memchr(text + t->start, '_', t->end - t->start);
-	return joined || part || *behind == '(' || *behind == '[' || is_set(behind) || is_keyword(text, t);
+	return joined || part || *behind == '(' || *behind == '[' || is_set(behind);
 }
 
 static bool has_code(const char *text, const struct tdm_term *first, const struct tdm_term *last) {
 	for (const struct tdm_term *t = first; t <= last; t++)
-		if (is_code(text, t))
+		if (is_code(text, t) || is_keyword(text, t) || is_source(text, t) || is_marked(text, t))
 			return true;
 	return false;
 }
@@ -251,12 +243,16 @@ static const struct tdm_term *without_verb(const struct search *s, const struct 
 	    " Write Ask Tell Send Give Call Text Email E-mail Mail Message Contact Phone Ring Thank Help "
 	    "Remind Inform Invite Meet Notify Greet Show Answer Confirm Pay Introduce Dear Hello Hi Hey "
 	    "From To For With By And But Is Was Are Did Does Has Can Should ";
-	char word[16];
-	size_t n = first->end - first->start;
-	if (first == last || n + 3 > sizeof word || !is_capital(first + 1))
+	if (first == last || !is_capital(first + 1))
 		return first;
-	snprintf(word, sizeof word, " %.*s ", (int)n, s->text + first->start);
-	return strstr(verbs, word) ? first + 1 : first;
+	return tdm_among(verbs, s->text + first->start, first->end - first->start) ? first + 1 : first;
+}
+
+// Whether anything of what the tagger found is left, at biases that hide little.
+static bool is_likely(const struct search *s, const struct tdm_term **first, const struct tdm_term **last) {
+	if (s->names->bias <= CODE_BIAS)
+		return true;
+	return !is_plain(s->text, *first, *last) && !has_code(s->text, *first, *last) && keep_likely(s, first, last);
 }
 
 static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *first, const struct tdm_term *last) {
@@ -266,9 +262,7 @@ static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *fir
 	while (first < last && last->letters == 0)
 		last--;
 	const struct search *s = arg;
-	if (s->names->bias > CODE_BIAS && (is_plain(s->text, first, last) || has_code(s->text, first, last)))
-		return TDM_OK;
-	if (s->names->bias > CODE_BIAS && !keep_likely(s, &first, &last))
+	if (!is_likely(s, &first, &last))
 		return TDM_OK;
 	if (kind == TDM_TAG_PER)
 		first = with_title(arg, without_verb(s, first, last));

@@ -48,6 +48,13 @@ static uint32_t lower_of(uint32_t c) {
 	return tdm_char_lower(c);
 }
 
+bool tdm_among(const char *list, const char *word, size_t n) {
+	for (const char *p = list; (p = strchr(p, ' ')); p++)
+		if (strncmp(p + 1, word, n) == 0 && p[1 + n] == ' ')
+			return n > 0;
+	return false;
+}
+
 uint64_t tdm_term_hash(const char *lower, size_t n) {
 	uint64_t hash = TDM_TERM_SEED;
 	uint32_t c;

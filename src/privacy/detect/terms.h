@@ -58,6 +58,8 @@ enum tdm_script {
 	TDM_SCRIPT_ETHIOPIC
 };
 uint8_t tdm_script_of(uint32_t c);
+// Whether the word is one of a list: words between blanks, with one before the first and behind the last.
+bool tdm_among(const char *list, const char *word, size_t n);
 #define TDM_TERM_SEED UINT64_C(0xcbf29ce484222325)
 static inline uint64_t tdm_term_step(uint64_t hash, uint32_t c) { // FNV-1a over characters
 	return (hash ^ c) * UINT64_C(0x100000001b3);
