@@ -12,6 +12,7 @@ struct search {
 	void *arg;
 };
 
+// --- scripts with blanks between words
 
 #define WORD_BYTES 48
 
