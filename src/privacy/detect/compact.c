@@ -10,6 +10,7 @@
 #define MAX_GROUPS 8        // without a word of context
 #define MAX_NAMED_GROUPS 26 // beside one: digit by digit
 #define MAX_OF_LENGTH 64
+#define LEAST 5        // characters of a number
 #define MOST_SHORT 2   // groups like "a1": no number has more of them
 #define LONGEST_WORD 5 // a group of letters alone that is longer is a word, not a part of a number
 #define MAX_WEIGHTS 24
@@ -184,42 +185,52 @@ bool tdm_compact_prepare(void) {
 }
 
 // Letters apart from the number by a space are a word unless they are capitals: "is 5552671".
-static bool only_a_word(const char *text, size_t start, size_t end, bool last) {
-	bool apart = last ? start > 0 && text[start - 1] == ' ' : text[end] == ' ', small = false;
-	for (size_t i = start; apart && i < end && !small; i++)
-		small = sort(text[i]) & SMALL;
-	return small || end - start > LONGEST_WORD;
+static bool only_a_word(const char *text, size_t start, size_t end, bool last, bool any_small) {
+	bool apart = last ? start > 0 && text[start - 1] == ' ' : text[end] == ' ';
+	return end - start > LONGEST_WORD || (any_small && apart);
 }
 
-struct reading { // of the groups that end at an anchor, the last one first
-	size_t end;  // of the next one
-	int n, groups, n_short;
-	uint64_t digits, starts;
-};
+// Where the group begins that ends at text[end); end when it cannot belong to a number. last: it is the last one of it.
+static size_t group_begin(const char *text, size_t end, bool last) {
+	size_t least = end > TDM_COMPACT_BYTES ? end - TDM_COMPACT_BYTES : 0, i = end;
+	unsigned s, seen = 0;
+	for (; i > least && (s = sort(text[i - 1])) & (DIGIT | LETTER); i--)
+		seen |= s;
+	bool whole = i == 0 || !(sort(text[i - 1]) & (DIGIT | LETTER));
+	return whole && (seen & DIGIT || !only_a_word(text, i, end, last, seen & SMALL)) ? i : end;
+}
 
-// Reads the next group as far as there is room for it; false when it cannot belong to the number.
-static inline bool read_group(struct reading *r, struct tdm_compact *k, const char *text) {
-	size_t room = (size_t)(TDM_COMPACT_BYTES - r->n), least = r->end > room ? r->end - room : 0, i = r->end;
-	uint64_t digits = 0; // the highest bit is that of the character read last
-	unsigned s;
-	for (char *to = k->text + room; i > least && (s = sort(text[i - 1])) & (DIGIT | LETTER); i--) {
-		digits = digits >> 1 | (uint64_t)s << 63;
-		*--to = (char)(text[i - 1] ^ (s & SMALL));
+// Where the separators before a group begin, three at most.
+static size_t gap_begin(const char *text, size_t end) {
+	size_t i = end;
+	while (i > 0 && end - i < 3 && separator(text[i - 1]))
+		i--;
+	return i;
+}
+
+static void forget(struct tdm_compact *k) {
+	k->digits = k->starts = k->shorts = 0;
+	k->used = TDM_COMPACT_BYTES;
+}
+
+static void append(struct tdm_compact *k, const char *text, size_t start, size_t end) {
+	int n = (int)(end - start);
+	uint64_t digits = 0, first = UINT64_C(1) << (n - 1);
+	if (k->used + TDM_COMPACT_BYTES > sizeof k->room) {
+		memcpy(k->room, k->room + k->used - TDM_COMPACT_BYTES, TDM_COMPACT_BYTES);
+		k->used = TDM_COMPACT_BYTES;
 	}
-	int n = (int)(r->end - i);
-	if (n == 0 || (i > 0 && sort(text[i - 1]) & (DIGIT | LETTER)) || (!digits && only_a_word(text, i, r->end, !r->n)))
-		return false;
-	digits >>= 64 - n;
-	r->n_short += n < 3 && digits && digits + 1 != UINT64_C(1) << n;
-	if (r->n_short > MOST_SHORT)
-		return false;
-	r->digits |= digits << r->n;
-	r->n += n;
-	r->starts |= UINT64_C(1) << (r->n - 1);
-	r->groups++;
-	r->end = i;
-	k->at[TDM_COMPACT_BYTES - r->n] = (uint32_t)i;
-	return true;
+	char *to = k->room + k->used;
+	for (size_t i = start; i < end; i++) {
+		unsigned s = sort(text[i]);
+		digits = digits << 1 | (s & DIGIT);
+		*to++ = (char)(text[i] ^ (s & SMALL));
+	}
+	k->digits = k->digits << n | digits;
+	k->starts = k->starts << n | first;
+	k->shorts = k->shorts << n | (n < 3 && digits && digits + 1 != first << 1 ? first : 0);
+	k->begins[k->n_begun++ % TDM_COMPACT_BYTES] = (uint32_t)start;
+	k->used += (size_t)n;
 }
 
 // How many groups may be read: one where the run goes on behind it and nothing speaks for the whole, none when that one
@@ -232,27 +243,74 @@ static int most_groups(const char *behind, bool alone) {
 	return *behind == ' ' || *behind == '(' || *behind == ')';
 }
 
+// Letters alone may end a number, but where it goes on they may be a word in it.
+static bool ends_with_digit(const struct tdm_compact *k) {
+	uint64_t first = k->starts & -k->starts;
+	return k->digits & (2 * first - 1) && first;
+}
+
+struct fresh { // groups that are not known yet, the last one first
+	struct {
+		size_t start, end;
+	} groups[MAX_NAMED_GROUPS];
+	size_t chars; // in all of them
+	bool goes_on; // they go on with the ones that are known
+};
+
+// The groups that end at text[end), `most` of them at most. Returns how many.
+static int find_groups(const struct tdm_compact *k, const char *text, size_t end, int most, struct fresh *f) {
+	size_t chars = 0;
+	bool goes_on = false;
+	int n = 0;
+	while (n < most && !goes_on) {
+		size_t start = group_begin(text, end, n == 0);
+		if (start == end || chars + end - start > TDM_COMPACT_BYTES)
+			break;
+		chars += end - start;
+		f->groups[n].start = start;
+		f->groups[n++].end = end;
+		end = gap_begin(text, start);
+		if (end == start)
+			break;
+		goes_on = end == k->end && ends_with_digit(k);
+	}
+	f->chars = chars;
+	f->goes_on = goes_on;
+	return n;
+}
+
+// Of what was read: as many groups as may be, with room for all of them.
+static void count_groups(struct tdm_compact *k, int most) {
+	int n_short = 0;
+	k->n = k->groups = 0;
+	for (uint64_t left = k->starts & UINT32_MAX; left && k->groups < most; left &= left - 1) {
+		int i = __builtin_ctzll(left);
+		n_short += k->shorts >> i & 1;
+		if (n_short > MOST_SHORT)
+			return;
+		k->n = i + 1;
+		k->groups++;
+	}
+}
+
 bool tdm_compact_read(struct tdm_candidate *c, bool alone) {
 	struct tdm_compact *k = &c->compact;
-	const char *text = c->text;
-	struct reading r = {.end = c->anchor - 1};
-	int most = most_groups(text + r.end, alone);
-	k->separator = 0;
-	while (r.groups < most && r.end > 0 && read_group(&r, k, text)) {
-		size_t at = r.end;
-		while (at > 0 && r.end - at < 3 && separator(text[at - 1]))
-			at--;
-		if (r.groups == 1 && at < r.end && most > 1)
-			k->separator = text[r.end - 1];
-		if (at == r.end)
-			break;
-		r.end = at;
-	}
-	k->n = r.n;
-	k->groups = r.groups;
-	k->digits = r.digits;
-	k->starts = r.starts;
-	return k->n >= 5;
+	struct fresh f;
+	size_t end = c->anchor - 1;
+	int most = most_groups(c->text + end, alone);
+	int n = find_groups(k, c->text, end, most > 1 ? MAX_NAMED_GROUPS : most, &f);
+	if (n == 0 || (f.chars < LEAST && (most == 1 || (alone && !f.goes_on))))
+		return false;
+	if (!f.goes_on)
+		forget(k);
+	k->end = most > 1 || f.goes_on ? end : SIZE_MAX;
+	for (int i = n; i-- > 0;)
+		append(k, c->text, f.groups[i].start, f.groups[i].end);
+	size_t first = f.groups[0].start;
+	k->separator = most > 1 && first > 0 && separator(c->text[first - 1]) ? c->text[first - 1] : 0;
+	k->text = k->room + k->used - TDM_COMPACT_BYTES;
+	count_groups(k, most);
+	return k->n >= LEAST;
 }
 
 static bool sums_agree(const struct form *form, const char *s, int n) {
@@ -377,12 +435,12 @@ static inline void match_bucket(struct tdm_candidate *c, int n, const struct wis
 }
 
 // Without a word of context nothing is tried whose score could not reach the threshold.
-static void match_start(struct tdm_candidate *c, int n, const struct wish *w) {
+static void match_start(struct tdm_candidate *c, int n, int groups, const struct wish *w) {
 	const struct tdm_compact *k = &c->compact;
 	uint64_t all = (UINT64_C(1) << n) - 1;
 	bool only_digits = (~k->digits & all) == 0, one_group = (k->starts & all) == UINT64_C(1) << (n - 1);
 	c->compact.taken = n;
-	c->start = k->at[TDM_COMPACT_BYTES - n];
+	c->start = tdm_compact_begin(k, groups);
 	c->end = c->anchor - 1;
 	bool embedded = goes_on(c, n) || epoch(k->text + TDM_COMPACT_BYTES - n, n, only_digits, one_group);
 	if (embedded && !w->context)
@@ -406,10 +464,12 @@ enum tdm_check tdm_compact_judge(const struct tdm_entity *row, const char *s, in
 void tdm_compact_match(struct tdm_candidate *c, int level, unsigned need, const uint64_t *context,
                        tdm_compact_fn *found, void *arg) {
 	const struct wish w = {level, need, context, found, arg};
-	for (uint64_t left = c->compact.starts >> 4 << 4; left;) { // five characters at least
+	const struct tdm_compact *k = &c->compact;
+	int groups = k->groups;
+	for (uint64_t left = k->starts & ((UINT64_C(1) << k->n) - 1); left >> (LEAST - 1); groups--) {
 		int n = 64 - __builtin_clzll(left);
 		left ^= UINT64_C(1) << (n - 1);
-		match_start(c, n, &w);
+		match_start(c, n, groups, &w);
 	}
 }
 

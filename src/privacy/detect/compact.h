@@ -1,12 +1,13 @@
 // Compact: numbers of people and firms that are a few letters and digits, with or without separators. All of them share
-// one anchor, the end of digits or of the few letters behind them: what ends there is read once, backwards, and
-// compared with the shapes of its length, which are two masks of bits each. A new number is a row in a pack (pack_*.h).
+// one anchor, the end of digits or of the few letters behind them: what ends there is compared with the shapes of its
+// length, which are two masks of bits each. A new number is a row in a pack (pack_*.h).
 #pragma once
 #include "privacy/detect/entities.h"
 
 bool tdm_compact_prepare(void); // reads the shapes of the table, once for the process; false: there are too many
-// Reads what ends at c->anchor - 1. False when it is too short for any row. alone: no context can speak for it, so that
-// the end of a group is read alone where the run goes on behind it.
+// Reads what ends at c->anchor - 1, each group once: c->compact, zeroed for a new text, knows those in front from the
+// anchors before. False when it is too short for any row. alone: no context can speak for it, so that the end of a
+// group is read alone where the run goes on behind it.
 bool tdm_compact_read(struct tdm_candidate *c, bool alone);
 // Called for each row that fits one of the groups' starts, with c->entity, c->start and c->end set, the longest first.
 // embedded: part of a longer run, so that only context tells it from a part of something else.

@@ -40,14 +40,24 @@ static inline bool tdm_number_repeats(const struct tdm_number *d) {
 }
 
 #define TDM_COMPACT_BYTES 32
-struct tdm_compact { // letters and digits that end at an anchor, capitals, separators left out; kept at the end of text
+struct tdm_compact { // letters and digits that end at an anchor, capitals, separators left out
 	int n, groups;
-	int taken; // of the n, from the end: by the candidate that is told
-	char text[TDM_COMPACT_BYTES];
-	uint32_t at[TDM_COMPACT_BYTES]; // offset of the first of each group, same index
-	uint64_t digits, starts;        // bit i: the i-th from the end is a digit, begins a group
-	char separator;                 // before the last group, 0 when there is one group
+	int taken;               // of the n, from the end: by the candidate that is told
+	uint64_t digits, starts; // bit i: the i-th from the end is a digit, begins a group
+	char separator;          // before the last group, 0 when there is one group
+	const char *text;        // the last of them is text[TDM_COMPACT_BYTES - 1]
+	// A number that ends a little further on goes on with what was read for the one before.
+	size_t end;      // of what was read; SIZE_MAX: it was not read as a whole
+	uint64_t shorts; // bit i: the i-th from the end begins a group like "a1"
+	unsigned n_begun;
+	uint32_t begins[TDM_COMPACT_BYTES]; // offsets of the last groups, see tdm_compact_begin()
+	size_t used;
+	char room[4 * TDM_COMPACT_BYTES];
 };
+// The offset of a group, of which the last one is 1.
+static inline size_t tdm_compact_begin(const struct tdm_compact *k, int group) {
+	return k->begins[(k->n_begun - (unsigned)group) % TDM_COMPACT_BYTES];
+}
 
 enum tdm_why {           // what speaks for a find
 	TDM_WHY_FORM = 1,    // its form

@@ -14,8 +14,8 @@ static bool has_decimals(const struct tdm_candidate *c) {
 	int points = 0, others = 0, blanks = 0;
 	if (c->end - c->start > (size_t)(k->taken + __builtin_popcountll(between)))
 		return true; // two signs side by side
-	for (; between; between &= between - 1) {
-		char at = c->text[k->at[TDM_COMPACT_BYTES - 1 - __builtin_ctzll(between)] - 1];
+	for (int group = 1; between; between &= between - 1) {
+		char at = c->text[tdm_compact_begin(k, group++) - 1];
 		points += at == '.';
 		blanks += at == ' ';
 		others += at != '.' && at != ' ';

@@ -123,7 +123,8 @@ enum tdm_check tdm_check_expiry(struct tdm_candidate *c) {
 // "300 dollars").
 static bool may_belong(const char *t, const struct group *g) {
 	char before = g->start > 0 ? t[g->start - 1] : 0;
-	bool of_a_code = before && strchr("-/._", before) && g->start > 1 && letter(t[g->start - 2]);
+	bool of_a_code =
+	    (before == '-' || before == '/' || before == '.' || before == '_') && g->start > 1 && letter(t[g->start - 2]);
 	bool counted = before == '$' || before == '#' || (t[g->end] == ' ' && letter(t[g->end + 1]));
 	return !of_a_code && !counted && !((unsigned char)before >= 0x80) && g->end - g->start >= 3 &&
 	       g->end - g->start <= 6 && on_its_own(t, g->start, g->end);
