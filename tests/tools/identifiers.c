@@ -297,9 +297,9 @@ static int times(struct tdm_scanner *scanner, const char *only) {
 				text[at] = units[i][1][at % m];
 			if (text)
 				text[n] = 0;
-			for (int r = 0; text && r < (k ? 2 : 500); r++) {
+			for (int r = 0; text && r < (k ? 2 : 3000); r++) {
 				text[n - 1] = (char)('a' + r % 26); // a text that was scanned before is not scanned again
-				text[n - 2] = (char)('a' + r / 26 + k);
+				text[n - 2] = (char)('a' + r / 26 % 26 + k);
 				double took = once(scanner, text, n);
 				least[k] = took < least[k] ? took : least[k];
 			}

@@ -29,6 +29,8 @@ static bool group_separator(char c) {
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the lowest bit of a word belongs to its first byte");
 
 size_t tdm_next_digit(const char *text, size_t at, size_t n) {
+	if (at < n && digit(text[at]))
+		return at;
 	for (uint64_t x; at + 8 <= n; at += 8) { // eight bytes at a time
 		memcpy(&x, text + at, 8);
 		x ^= UINT64_C(0x3030303030303030);
@@ -60,49 +62,41 @@ static void make_room(struct tdm_number *n) {
 	n->first = to;
 }
 
-// What stands before the digit at text[start], which is the `bit`-th.
-static void mark_start(struct tdm_number *n, const char *text, size_t start, uint32_t bit) {
-	char before = start > 0 ? text[start - 1] : 0;
-	n->starts |= bit;
-	n->zeros |= text[start] == '0' ? bit : 0;
-	n->open |= before == '(' ? bit : 0;
-	n->pluses |= before == '+' || (before == '(' && start > 1 && text[start - 2] == '+') ? bit : 0;
+static bool plus_before(const char *text, size_t start) { // "+49", "+(49"
+	return start > 0 && (text[start - 1] == '+' || (text[start - 1] == '(' && start > 1 && text[start - 2] == '+'));
 }
 
-static void shift(struct tdm_number *n, int digits) {
-	const uint32_t all = (1u << TDM_NUMBER_DIGITS) - 1;
-	n->starts = n->starts << digits & all;
-	n->zeros = n->zeros << digits & all;
-	n->open = n->open << digits & all;
-	n->pluses = n->pluses << digits & all;
+static uint32_t push(uint32_t bits, int digits, uint32_t first) {
+	return (bits << digits | first) & ((1u << TDM_NUMBER_DIGITS) - 1);
 }
 
 void tdm_number_append(struct tdm_number *n, const char *text, size_t start, size_t end) {
-	int separator = joins(n, text, start);
-	size_t from = end - start > TDM_NUMBER_DIGITS ? end - TDM_NUMBER_DIGITS : start;
-	if (separator < 0 || from > start) {
+	bool whole = end - start <= TDM_NUMBER_DIGITS;
+	int separator = whole ? joins(n, text, start) : -1;
+	size_t from = whole ? start : end - TDM_NUMBER_DIGITS;
+	if (separator < 0) {
 		n->n = 0;
 		n->starts = n->zeros = n->open = n->pluses = 0;
 		n->first = TDM_NUMBER_ROOM;
-	}
-	if (n->first < TDM_NUMBER_DIGITS)
+	} else if (n->first < TDM_NUMBER_DIGITS)
 		make_room(n);
-	int first = n->first;
+	int first = n->first, digits = (int)(end - from);
+	n->separators[first - 1] = separator > 0 ? (char)separator : 0;
 	for (size_t i = from; i < end; i++) {
 		n->digits[--first] = (uint8_t)(text[i] - '0');
 		n->offsets[first] = (uint32_t)i;
 	}
+	uint32_t bit = whole ? 1u << (digits - 1) : 0; // of the digit that begins the group
+	char before = start > 0 ? text[start - 1] : 0;
+	n->starts = push(n->starts, digits, bit);
+	n->zeros = push(n->zeros, digits, text[start] == '0' ? bit : 0);
+	n->open = push(n->open, digits, before == '(' ? bit : 0);
+	n->pluses = push(n->pluses, digits, plus_before(text, start) ? bit : 0);
 	n->first = first;
-	shift(n, (int)(end - from));
-	if (from == start) {
-		n->separators[first + (int)(end - from) - 1] = separator > 0 ? (char)separator : 0;
-		mark_start(n, text, start, 1u << (end - start - 1));
-	}
-	n->n += (int)(end - from);
-	n->n = n->n < TDM_NUMBER_DIGITS ? n->n : TDM_NUMBER_DIGITS;
-	n->digit = n->digits + n->first;
-	n->at = n->offsets + n->first;
-	n->separator = n->separators + n->first;
+	n->n = n->n + digits < TDM_NUMBER_DIGITS ? n->n + digits : TDM_NUMBER_DIGITS;
+	n->digit = n->digits + first;
+	n->at = n->offsets + first;
+	n->separator = n->separators + first;
 }
 
 const uint8_t tdm_luhn_twice[10] = {0, 2, 4, 6, 8, 1, 3, 5, 7, 9};
@@ -162,18 +156,21 @@ static enum tdm_check span(struct tdm_candidate *c, int n, enum tdm_check verdic
 	return verdict;
 }
 
+// The digits of the longest that may be a card, from where a group begins; 0 when there are too few.
+static int card_digits(const struct tdm_number *d) {
+	int most = d->n < 12 ? 0 : most_of_one_number(d);
+	return tdm_number_groups(d, most < 19 ? most : 19);
+}
+
 enum tdm_check tdm_check_card(struct tdm_candidate *c) {
-	int most = most_of_one_number(&c->number);
-	for (int n = tdm_number_groups(&c->number, most < 19 ? most : 19); n >= 12;
-	     n = tdm_number_groups(&c->number, n - 1))
+	for (int n = card_digits(&c->number); n >= 12; n = tdm_number_groups(&c->number, n - 1))
 		if (tdm_luhn(c->number.digit, n) && issued(&c->number, n))
 			return span(c, n, TDM_CHECK_PASS);
 	return TDM_CHECK_NONE;
 }
 
 enum tdm_check tdm_check_long_number(struct tdm_candidate *c) {
-	int most = most_of_one_number(&c->number);
-	int n = tdm_number_groups(&c->number, most < 19 ? most : 19);
+	int n = card_digits(&c->number);
 	return n >= 12 ? span(c, n, TDM_CHECK_ABSTAIN) : TDM_CHECK_NONE;
 }
 

@@ -449,13 +449,14 @@ static int try_numbers(struct look *k) {
 	for (size_t i = 0; i < of_digits.n_rows; i++)
 		if (wanted(k->near.scan, &tdm_entities[of_digits.rows[i]], k->level, k->hard))
 			k->of_digits |= UINT32_C(1) << i;
-	for (size_t start, end = 0; (start = tdm_next_digit(text, end, k->c.n)) < k->c.n && status == TDM_OK;) {
-		end = start;
+	size_t end = 0;
+	while (status == TDM_OK && (end = tdm_next_digit(text, end, k->c.n)) < k->c.n) {
+		size_t start = end;
 		while (digit(text[end]))
 			end++;
 		if (!k->hard)
 			vicinity_move(&k->near, end + 1);
-		status = try_digits(k, start, end);
+		status = try_digits(k, start, end++);
 	}
 	return status;
 }
