@@ -285,7 +285,7 @@ test('one conversation from both sides: values on the left, tokens on the right,
   await page.click('#example');
   await page.click('#send');
   await complete(2);
-  assert.match(await side('.outside'), /received as user.*received as assistant.*received as user/s, 'earlier turns go with it');
+  assert.match(await side('.outside'), /received as user.*EMAIL_\w{8}\..*received as assistant.*received as userConfirm the phone number/s, 'earlier turns go with it, and no word of theirs with a value');
   assert.ok(!(await side('.outside')).includes('779-861'));
   await shot(page, 'seen', { fullPage: true });
   await page.setViewportSize({ width: 360, height: 740 });

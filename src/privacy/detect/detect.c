@@ -448,12 +448,13 @@ static int on_seam(void *arg, const struct tdm_candidate *c, float score) {
 	size_t second = a->n + k->gap;
 	if (c->start >= a->n || c->end <= second)
 		return TDM_OK;
-	size_t from = a->start + c->start, to = b->start + c->end - second;
-	bool hidden = all_blank(k->first, from, a->start + a->n) || all_blank(k->second, b->start, to);
+	size_t from = a->start + c->start, end = a->start + a->n, to = b->start + c->end - second;
+	while (end > from && strchr(".,;:!?", k->first->plain.text[end - 1])) // of the sentence, perhaps
+		end--;
+	bool hidden = all_blank(k->first, from, end) || all_blank(k->second, b->start, to);
 	if (hidden && !(c->why & (TDM_WHY_CHECK | TDM_WHY_LIST | TDM_WHY_OWN | TDM_WHY_AGAIN)))
 		return TDM_OK;
-	if (hidden &&
-	    (is_whole(k->first, from, a->start + a->n, c->entity) || is_whole(k->second, b->start, to, c->entity)))
+	if (hidden && (is_whole(k->first, from, end, c->entity) || is_whole(k->second, b->start, to, c->entity)))
 		return TDM_OK;
 	int status = add_part(k, k->first, from, a->start + a->n, c, score);
 	return status == TDM_OK ? add_part(k, k->second, b->start, to, c, score) : status;

@@ -210,6 +210,27 @@ static void S79_a_value_split_across_turns(void **state) {
 	done(&f);
 }
 
+// A value that stands whole at the end of a turn does not go on in the next one, with or without a full stop behind it.
+static void a_whole_value_ends_with_its_turn(void **state) {
+	static const char *const rows[][2] = {{"write to mira57@mail.example.com.", "Confirm the number"},
+	                                      {"write to mira57@mail.example.com", "again, please"},
+	                                      {"my card is 4111 1111 1111 1111.", "2 of them, please"}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct tdm_text t[2] = {{.text = rows[i][0], .n = strlen(rows[i][0]), .strand = 1},
+		                        {.text = rows[i][1], .n = strlen(rows[i][1]), .strand = 1}};
+		struct found f;
+		memset(&f, 0, sizeof f);
+		tdm_arena_init(&f.arena, 1 << 24);
+		f.detector.scanner = shared_scanner();
+		assert_int_equal(tdm_dictionary_build(&f.detector.deny, &f.arena), TDM_OK);
+		assert_int_equal(tdm_detect(&f.detector, &f.arena, t, 2, 2, f.finds, &f.protect, &f.error), TDM_OK);
+		assert_int_equal(f.finds[0].n, 1);
+		assert_int_equal(f.finds[0].items[0].end, strlen(rows[i][0]) - (i != 1));
+		assert_int_equal(f.finds[1].n, 0);
+		done(&f);
+	}
+}
+
 // Each strand is a text of its own.
 static void S79_a_value_split_across_strands_is_none(void **state) {
 	static const char *const texts[] = {"4111 1111", "1111 1111", "4111 1111", "1111 1111"};
@@ -469,6 +490,7 @@ int tdm_test_detect(void) {
 	    cmocka_unit_test(S78_known_values_are_seen_through_encodings),
 	    cmocka_unit_test(S79_a_value_split_across_turns),
 	    cmocka_unit_test(S79_a_value_split_across_strands_is_none),
+	    cmocka_unit_test(a_whole_value_ends_with_its_turn),
 	    cmocka_unit_test(S79_a_listed_value_split_across_turns),
 	    cmocka_unit_test(names_of_fields_and_packs),
 	    cmocka_unit_test(a_pack_that_is_none),
