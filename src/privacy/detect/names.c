@@ -132,15 +132,29 @@ static bool is_set(const char *behind) {
 	return *behind == '=' || (*behind && strchr("+-*!", *behind) && behind[1] == '=');
 }
 
+// Bytes of a word behind its last point; 0: it has none.
+static size_t behind_point(const char *text, const struct tdm_term *t) {
+	size_t n = 0, length = t->end - t->start;
+	while (n < length && text[t->end - n - 1] != '.')
+		n++;
+	return n < length ? n : 0;
+}
+
 // "settings.yaml", "decoder.c": documents (report.pdf) are called after people, sources are not.
 static bool is_source(const char *text, const struct tdm_term *t) {
 	static const char ends[] =
 	    " c cc cpp css gguf go h hpp ini java js json jsonl lock mjs py rb rs sh sql toml ts tsx "
 	    "xml yaml yml ";
-	size_t n = 0, length = t->end - t->start;
-	while (n < length && text[t->end - n - 1] != '.')
-		n++;
-	return n < length && tdm_among(ends, text + t->end - n, n);
+	size_t n = behind_point(text, t);
+	return tdm_among(ends, text + t->end - n, n);
+}
+
+// "u.email", "self.session": what stands behind the point is no name. "john.smith" is one.
+static bool is_member(const struct search *s, const struct tdm_term *t) {
+	const unsigned common = 1u << TDM_LIST_WORD | 1u << TDM_LIST_ALLOW;
+	size_t n = t->caps == TDM_CAPS_NONE ? behind_point(s->text, t) : 0;
+	unsigned lists = tdm_gazetteer_find(&s->names->tagger->lists, tdm_term_hash(s->text + t->end - n, n));
+	return n > 2 && lists && !(lists & ~common);
 }
 
 // What stands beside it makes it one: `"model":` in JSON, `model: {` in YAML, `$HOME`, words in backticks. Names may be
@@ -164,9 +178,10 @@ static bool is_code(const char *text, const struct tdm_term *t) {
 	return joined || part || *behind == '(' || *behind == '[' || is_set(behind);
 }
 
-static bool has_code(const char *text, const struct tdm_term *first, const struct tdm_term *last) {
+static bool has_code(const struct search *s, const struct tdm_term *first, const struct tdm_term *last) {
 	for (const struct tdm_term *t = first; t <= last; t++)
-		if (is_code(text, t) || is_keyword(text, t) || is_source(text, t) || is_marked(text, t))
+		if (is_code(s->text, t) || is_keyword(s->text, t) || is_source(s->text, t) || is_marked(s->text, t) ||
+		    is_member(s, t))
 			return true;
 	return false;
 }
@@ -252,7 +267,29 @@ static const struct tdm_term *without_verb(const struct search *s, const struct 
 static bool is_likely(const struct search *s, const struct tdm_term **first, const struct tdm_term **last) {
 	if (s->names->bias <= CODE_BIAS)
 		return true;
-	return !is_plain(s->text, *first, *last) && !has_code(s->text, *first, *last) && keep_likely(s, first, last);
+	return !is_plain(s->text, *first, *last) && !has_code(s, *first, *last) && keep_likely(s, first, last);
+}
+
+// A language or a people alone, "to German", is no person, though some are called that.
+static bool is_people(const struct search *s, const struct tdm_term *first, const struct tdm_term *last) {
+	static const char languages[] = " afrikaans albanian amharic arabic armenian basque bengali bosnian bulgarian "
+	                                "burmese cantonese catalan chinese croatian "
+	                                "czech danish dutch english esperanto estonian farsi finnish french galician "
+	                                "georgian german greek gujarati hausa hebrew "
+	                                "hindi hungarian icelandic igbo indonesian irish italian japanese kannada khmer "
+	                                "korean kurdish latin latvian lithuanian "
+	                                "malay malayalam maltese mandarin marathi mongolian nepali norwegian pashto "
+	                                "persian polish portuguese punjabi romanian "
+	                                "russian sanskrit serbian slovak slovenian somali spanish swahili swedish tagalog "
+	                                "tamil telugu thai tibetan turkish "
+	                                "ukrainian urdu vietnamese welsh yiddish yoruba zulu ";
+	char small[16];
+	size_t n = first->end - first->start;
+	if (first != last || n > sizeof small)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		small[i] = (char)(s->text[first->start + i] | 32);
+	return on(first, TDM_LIST_GROUP) || tdm_among(languages, small, n);
 }
 
 static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *first, const struct tdm_term *last) {
@@ -264,6 +301,8 @@ static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *fir
 	const struct search *s = arg;
 	if (!is_likely(s, &first, &last))
 		return TDM_OK;
+	if (kind == TDM_TAG_PER && is_people(s, first, last))
+		kind = TDM_TAG_MISC;
 	if (kind == TDM_TAG_PER)
 		first = with_title(arg, without_verb(s, first, last));
 	if ((kind == TDM_TAG_LOC || kind == TDM_TAG_PER) && is_house(arg, first) && !is_nobody(first, last))
