@@ -268,6 +268,7 @@ static void a_name_is_no_more_than_a_name(void **state) {
 	assert_hidden(2, -80, "{\"Sarah Miller\": 5}", "{\"[PERSON]\": 5}");
 	assert_hidden(2, -80, "SELECT u.email FROM users u, and john.smith wrote it",
 	              "SELECT u.email FROM users u, and [PERSON] wrote it");
+	assert_hidden(2, -80, ".nav-item:hover <div id=\"main-nav\">", ".nav-item:hover <div id=\"main-nav\">");
 	assert_hidden(2, -80, "Translate to German: \"Dear Mr. Kowalski\"", "Translate to German: \"Dear [PERSON]\"");
 	assert_hidden(3, -80, "Translate to Thai: \"Dear Mr. Kowalski\"", "Translate to [GROUP]: \"Dear [PERSON]\"");
 }
