@@ -157,18 +157,23 @@ static bool is_member(const struct search *s, const struct tdm_term *t) {
 	return n > 2 && lists && !(lists & ~common);
 }
 
-// What stands beside it makes it one: `"model":` in JSON, `model: {` in YAML, `$HOME`, words in backticks, `.menu`,
-// `id="main-menu"`. Names may be keys and values as well, but have a capital.
+// `.menu`, `id="main-menu"`; user="sarah" is somebody.
+static bool is_selector(const char *text, const struct tdm_term *t) {
+	char before = t->start ? text[t->start - 1] : 0;
+	bool dashed = memchr(text + t->start, '-', t->end - t->start);
+	bool value = before == '"' && t->start > 1 && text[t->start - 2] == '=';
+	return t->caps == TDM_CAPS_NONE && (before == '.' || (value && dashed));
+}
+
+// What stands beside it makes it one: `"model":` in JSON, `model: {` in YAML, `$HOME`, words in backticks. Names may be
+// keys as well, but have a capital.
 static bool is_marked(const char *text, const struct tdm_term *t) {
 	const char *behind = text + t->end;
 	char before = t->start ? text[t->start - 1] : 0;
 	if (before == '$' || t->caps == TDM_CAPS_FIRST)
 		return before == '$';
-	if (*behind == ':' && behind[1] == ' ' && (behind[2] == '{' || behind[2] == '['))
-		return true;
-	bool dashed = memchr(text + t->start, '-', t->end - t->start); // user="sarah" is somebody
-	if (before == '.' || (dashed && before == '"' && t->start > 1 && text[t->start - 2] == '='))
-		return t->caps == TDM_CAPS_NONE;
+	if (*behind == ':' && behind[1] == ' ')
+		return behind[2] == '{' || behind[2] == '[';
 	return (*behind == '"' && behind[1] == ':') || (before == '`' && *behind == '`');
 }
 
@@ -184,7 +189,7 @@ static bool is_code(const char *text, const struct tdm_term *t) {
 static bool has_code(const struct search *s, const struct tdm_term *first, const struct tdm_term *last) {
 	for (const struct tdm_term *t = first; t <= last; t++)
 		if (is_code(s->text, t) || is_keyword(s->text, t) || is_source(s->text, t) || is_marked(s->text, t) ||
-		    is_member(s, t))
+		    is_selector(s->text, t) || is_member(s, t))
 			return true;
 	return false;
 }
