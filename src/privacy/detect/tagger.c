@@ -208,14 +208,24 @@ struct finder {
 	uint8_t tags[TDM_TAGGER_WINDOW];
 };
 
+// Whether a name begins at term i that is no part of the one before: two persons side by side are one that was cut.
+static bool begins(const struct finder *f, const struct tdm_term *terms, size_t i) {
+	int position = tdm_tag_position(f->tags[i]);
+	if (position != TDM_TAG_B && position != TDM_TAG_U)
+		return false;
+	bool first = i == 0 || terms[i].line || f->tags[i - 1] == TDM_TAG_O;
+	return first || tdm_tag_kind(f->tags[i]) != TDM_TAG_PER || tdm_tag_kind(f->tags[i - 1]) != TDM_TAG_PER;
+}
+
 static int report(struct finder *f, const struct tdm_term *terms, size_t n) {
 	int status = TDM_OK;
 	size_t first = 0;
 	for (size_t i = 0; i < n && status == TDM_OK; i++) {
 		int position = tdm_tag_position(f->tags[i]);
-		if (position == TDM_TAG_B || position == TDM_TAG_U)
+		if (begins(f, terms, i))
 			first = i;
-		if (position == TDM_TAG_L || position == TDM_TAG_U)
+		bool goes_on = i + 1 < n && f->tags[i + 1] && !begins(f, terms, i + 1);
+		if ((position == TDM_TAG_L || position == TDM_TAG_U) && !goes_on)
 			status = f->found(f->arg, (enum tdm_tag_kind)tdm_tag_kind(f->tags[i]), &terms[first], &terms[i]);
 	}
 	return status;

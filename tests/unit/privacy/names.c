@@ -262,6 +262,7 @@ static void persons_are_hidden_at_level_2_and_places_at_3(void **state) {
 static void a_name_is_no_more_than_a_name(void **state) {
 	assert_hidden(2, 0, "mail o'brien+x@example.org or again a@example.org", "mail [EMAIL] or again [EMAIL]");
 	assert_hidden(2, 0, "Write Clara Keller a message.", "Write [PERSON] a message.");
+	assert_hidden(2, -80, "Lena to email Karen O'Neil at once", "[PERSON] to email [PERSON] at once");
 	assert_hidden(2, -80, "my e-mail is here, and my IBAN", "my e-mail is here, and my IBAN");
 	assert_hidden(2, -80, "small: {model: \"big\"}, run `echo` and settings.yaml",
 	              "small: {model: \"big\"}, run `echo` and settings.yaml");
