@@ -5,7 +5,6 @@
 #include "privacy/detect/cues.h"
 #include "privacy/detect/language.h"
 #include "privacy/detect/street.h"
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -87,17 +86,21 @@ static int tell(struct search *s, const struct tdm_entity *entity, const struct 
 	return entity && entity->level <= s->names->level ? s->found(s->arg, &name) : TDM_OK;
 }
 
+// Letters of ASCII small; n bytes.
+static void lower(char *to, const char *word, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		to[i] = (char)((unsigned char)word[i] < 0x80 ? word[i] | 32 : word[i]);
+}
+
 bool tdm_names_title(const char *word, size_t n) {
 	static const char titles[] =
 	    " mr mrs ms miss mx dr prof professor sir madam herr herrn frau monsieur madame mme mlle m señor "
 	    "señora sr sra srta signor signora signorina sig dott dottoressa rev ";
-	char padded[16];
-	if (n == 0 || n > sizeof padded - 3)
+	char small[16];
+	if (n > sizeof small)
 		return false;
-	snprintf(padded, sizeof padded, " %.*s ", (int)n, word);
-	for (size_t i = 1; i <= n; i++)
-		padded[i] |= (unsigned char)padded[i] < 0x80 ? 32 : 0;
-	return strstr(titles, padded) != NULL;
+	lower(small, word, n);
+	return tdm_among(titles, small, n);
 }
 
 // A title before a person belongs to the name: "Mr.", "Frau".
@@ -295,8 +298,7 @@ static bool is_people(const struct search *s, const struct tdm_term *first, cons
 	size_t n = first->end - first->start;
 	if (first != last || n > sizeof small)
 		return false;
-	for (size_t i = 0; i < n; i++)
-		small[i] = (char)(s->text[first->start + i] | 32);
+	lower(small, s->text + first->start, n);
 	return on(first, TDM_LIST_GROUP) || tdm_among(languages, small, n);
 }
 
