@@ -148,7 +148,7 @@ static const char *describe(struct tdm_gym_draw *draw, const struct tdm_gym_pers
 void tdm_gym_draw_passage(struct tdm_gym_draw *draw, int level, struct tdm_gym_passage *out) {
 	*out = (struct tdm_gym_passage){.n_people = level, .level = level};
 	out->masked = tdm_gym_chance(draw, draw->masked);
-	bool names_masked = out->masked && tdm_gym_chance(draw, 0.6); // some masks leave names in the clear
+	bool names_masked = out->masked && tdm_gym_chance(draw, 0.8); // some masks leave names in the clear
 	out->text = "";
 	for (int i = 0; i < level; i++) {
 		int n_private = level == 1 ? tdm_gym_range(draw, 2, 3) : level == 2 ? tdm_gym_range(draw, 1, 2) : 1;

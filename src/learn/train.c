@@ -21,7 +21,10 @@
 const struct tdm_option tdm_train_table[TDM_DISTIL_OPTIONS] = {
     ROW("data", TDM_OPT_STRING, data, NULL, 0, 0, "conversations to learn from, JSONL"),
     ROW("valid", TDM_OPT_STRING, valid, NULL, 0, 0, "conversations to measure on, JSONL"),
-    ROW("tokenizer", TDM_OPT_STRING, tokenizer, NULL, 0, 0, "GGUF file whose tokenizer is used and copied"),
+    ROW("tokenizer", TDM_OPT_STRING, tokenizer, NULL, 0, 0,
+        "GGUF file whose tokenizer is used and copied; absent: --from"),
+    ROW("from", TDM_OPT_STRING, from, NULL, 0, 0,
+        "weight file to start from: its shape is kept, width to ff are not read"),
     ROW("chat", TDM_OPT_STRING, chat, "auto", 0, 0, "chat format, auto = the tokenizer file's template"),
     ROW("out", TDM_OPT_STRING, out, NULL, 0, 0, "weight file to write, GGUF"),
     {"type", TDM_OPT_CHOICE, offsetof(struct tdm_train_options, type), "q8_0", 0, 0, "q8_0|f16|f32",
@@ -85,10 +88,14 @@ static int need(const struct run *r, const char *name, const char *value) {
 	return value && *value ? TDM_OK : tdm_fail_param(r->err, TDM_EMISSING, name, "--%s is missing", name);
 }
 
+static const char *tokenizer_file(const struct tdm_train_options *o) {
+	return o->tokenizer ? o->tokenizer : o->from;
+}
+
 static int open_tokenizer(struct run *r) {
 	const char *template_text = NULL;
 	size_t n = 0;
-	int status = tdm_gguf_open(r->o->tokenizer, &r->tokenizer, r->err);
+	int status = tdm_gguf_open(tokenizer_file(r->o), &r->tokenizer, r->err);
 	if (!status)
 		status = tdm_vocab_read(r->tokenizer, &r->vocab, r->err);
 	if (status)
@@ -97,8 +104,8 @@ static int open_tokenizer(struct run *r) {
 	return tdm_chat_find(r->o->chat, template_text, n, &r->chat, r->err);
 }
 
-static int open_teacher(struct run *r) {
-	const char *path = r->o->teacher;
+// A model that takes part in the run, as `what` of it.
+static int open_net(struct run *r, const char *what, const char *path, struct tdm_net *net) {
 	struct tdm_gguf *file;
 	struct tdm_vocab *vocab = NULL;
 	int status = tdm_gguf_open(path, &file, r->err);
@@ -106,17 +113,22 @@ static int open_teacher(struct run *r) {
 		return status;
 	status = tdm_vocab_read(file, &vocab, r->err);
 	if (!status && tdm_vocab_id(vocab) != tdm_vocab_id(r->vocab))
-		status = tdm_fail(r->err, TDM_EVALUE,
-		                  "%s: the teacher's vocabulary (%d tokens) is not that of %s (%d tokens); distillation from "
-		                  "logits needs the same one",
-		                  path, tdm_vocab_size(vocab), r->o->tokenizer, tdm_vocab_size(r->vocab));
+		status =
+		    tdm_fail(r->err, TDM_EVALUE,
+		             "%s: the vocabulary of the %s (%d tokens) is not that of %s (%d tokens); expected the same one",
+		             path, what, tdm_vocab_size(vocab), tokenizer_file(r->o), tdm_vocab_size(r->vocab));
 	if (!status)
-		status = tdm_net_load(&r->teacher, file, path, r->err);
-	if (!status && r->teacher.shape.context < r->o->context)
-		status = tdm_fail(r->err, TDM_EVALUE, "%s: the teacher's context is %d, shorter than --context %d", path,
-		                  r->teacher.shape.context, (int)r->o->context);
+		status = tdm_net_load(net, file, path, r->err);
 	tdm_vocab_free(vocab);
 	tdm_gguf_close(file);
+	return status;
+}
+
+static int open_teacher(struct run *r) {
+	int status = open_net(r, "teacher", r->o->teacher, &r->teacher);
+	if (!status && r->teacher.shape.context < r->o->context)
+		status = tdm_fail(r->err, TDM_EVALUE, "%s: the teacher's context is %d, shorter than --context %d",
+		                  r->o->teacher, r->teacher.shape.context, (int)r->o->context);
 	return status;
 }
 
@@ -139,10 +151,16 @@ static int open_data(struct run *r) {
 	return r->tally ? TDM_OK : tdm_fail(r->err, TDM_ENOMEM, "no memory for the validation");
 }
 
-static int open_trainer(struct run *r) {
+// A new model's first values are drawn; one that goes on has those of the file.
+static int open_student(struct run *r) {
 	const struct tdm_train_options *o = r->o;
-	struct tdm_trainer *t = &r->trainer;
+	struct tdm_net *net = &r->trainer.net;
 	struct tdm_shape shape;
+	if (o->from) {
+		int status = open_net(r, "model to start from", o->from, net);
+		net->shape.context = (int)o->context;
+		return status;
+	}
 	memset(&shape, 0, sizeof(shape)); // the checkpoint compares its bytes
 	shape.n_vocab = tdm_vocab_size(r->vocab);
 	shape.width = (int)o->width;
@@ -153,10 +171,18 @@ static int open_trainer(struct run *r) {
 	shape.context = (int)o->context;
 	shape.norm_eps = 1e-5f;
 	shape.rope_base = (float)o->rope_base;
-	int status = tdm_net_init(&t->net, &shape, r->err);
+	int status = tdm_net_init(net, &shape, r->err);
+	if (!status)
+		tdm_net_randomize(net, (uint64_t)o->seed);
+	return status;
+}
+
+static int open_trainer(struct run *r) {
+	const struct tdm_train_options *o = r->o;
+	struct tdm_trainer *t = &r->trainer;
+	int status = open_student(r);
 	if (status)
 		return status;
-	tdm_net_randomize(&t->net, (uint64_t)o->seed);
 	t->m = tdm_floats(t->net.n_params);
 	t->v = tdm_floats(t->net.n_params);
 	if (!t->m || !t->v)
@@ -208,7 +234,7 @@ static int open_state(struct run *r) {
 
 static int open_run(struct run *r) {
 	const struct tdm_train_options *o = r->o;
-	if (need(r, "data", o->data) || need(r, "tokenizer", o->tokenizer) || need(r, "out", o->out))
+	if (need(r, "data", o->data) || need(r, "tokenizer", tokenizer_file(o)) || need(r, "out", o->out))
 		return TDM_EMISSING;
 	if (o->precision == 1 && !tdm_gemm_has_bf16())
 		return tdm_fail_param(r->err, TDM_EVALUE, "precision", "--precision bfloat16: this machine has no AVX512_BF16");

@@ -284,17 +284,22 @@ static bool read_text(struct reader *r) {
 
 // --- what dialects write themselves
 
-static bool is_one_of(const struct reader *r, const char *words) {
-	for (size_t n; *words; words += n + (words[n] == ' ')) {
-		n = strcspn(words, " ");
-		if (r->leaf.len == n && memcmp(r->leaf.data, words, n) == 0)
-			return true;
-	}
-	return false;
+#define LONGEST_WORD 32 // a longer one is in no list
+
+// words: with a space on both sides of each.
+static bool is_one_of(const struct reader *r, const char *words, size_t n_words) {
+	char word[LONGEST_WORD + 2] = " ";
+	size_t n = r->leaf.len;
+	if (n == 0 || n > LONGEST_WORD || memchr(r->leaf.data, ' ', n))
+		return false;
+	memcpy(word + 1, r->leaf.data, n);
+	word[n + 1] = ' ';
+	return memmem(words, n_words, word, n + 2) != NULL;
 }
+#define IS_ONE_OF(r, words) is_one_of(r, " " words " ", sizeof(words) + 1)
 
 static bool is_field(const struct reader *r) {
-	return is_one_of(r, "arguments cache_prompt call_id content description disable_parallel_tool_use echo "
+	return IS_ONE_OF(r, "arguments cache_prompt call_id content description disable_parallel_tool_use echo "
 	                    "encoding_format format function id include include_usage input input_schema instructions "
 	                    "json_schema logprobs max_completion_tokens max_output_tokens max_tokens messages min_p model "
 	                    "n_predict n_probs name output output_config parallel_tool_calls parameters prompt "
@@ -304,24 +309,24 @@ static bool is_field(const struct reader *r) {
 }
 
 static bool is_word(const struct reader *r) {
-	return is_one_of(r, "any assistant auto developer float function function_call function_call_output json_object "
+	return IS_ONE_OF(r, "any assistant auto developer float function function_call function_call_output json_object "
 	                    "json_schema message message.output_text.logprobs none required system text tool tool_result "
 	                    "tool_use user");
 }
 
 // Behind this key stands JSON of the client's.
 static bool opens_free(const struct reader *r, int depth) {
-	return is_one_of(r, depth == 1 ? "parameters input_schema schema json_schema"
-	                               : "parameters input_schema schema input");
+	return depth == 1 ? IS_ONE_OF(r, "parameters input_schema schema json_schema")
+	                  : IS_ONE_OF(r, "parameters input_schema schema input");
 }
 
 static enum passes passes_behind(const struct reader *r, int depth) {
-	if (depth == 1 && is_one_of(r, "model"))
+	if (depth == 1 && IS_ONE_OF(r, "model"))
 		return PASS_STRING;
-	if (depth == 1 && is_one_of(r, "seed max_tokens max_completion_tokens temperature top_p top_k min_p n top_logprobs "
+	if (depth == 1 && IS_ONE_OF(r, "seed max_tokens max_completion_tokens temperature top_p top_k min_p n top_logprobs "
 	                               "presence_penalty frequency_penalty"))
 		return PASS_NUMBER;
-	return !r->is_free && is_one_of(r, "role type tool_choice include encoding_format") ? PASS_WORD : PASS_NOTHING;
+	return !r->is_free && IS_ONE_OF(r, "role type tool_choice include encoding_format") ? PASS_WORD : PASS_NOTHING;
 }
 
 static void blank(struct reader *r, size_t from) {

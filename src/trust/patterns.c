@@ -200,33 +200,63 @@ static const struct tdm_pattern *put_folded(struct tdm_match_stream *s, const ch
 	return found;
 }
 
-// Characters as they are read: invisible ones out, compatibility forms and case folded.
+// The small letter or digit that an ASCII letter or digit is; 0 for everything else.
+static const char small_letters[128] = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                       "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                       "0123456789\0\0\0\0\0\0\0abcdefghijklmnopqrstuvwxyz\0\0\0\0\0\0"
+                                       "abcdefghijklmnopqrstuvwxyz\0\0\0\0\0";
+
+// The letters and digits that text[0..n) begins with, most of what there is to read, as put_byte() would take them;
+// never the last one that a word has room for. How many.
+static size_t put_letters(struct tdm_match_stream *s, const char *text, size_t n) {
+	const struct tdm_automaton *a = s->matcher->automaton;
+	size_t i = 0, room = TDM_WORD_BYTES - 1 - s->n_word;
+	uint32_t ahead = s->ahead;
+	char *word = s->word + s->n_word, c;
+	for (n = n < room ? n : room; i < n && (signed char)text[i] > 0 && (c = small_letters[(size_t)text[i]]); i++) {
+		word[i] = c;
+		if (ahead)
+			ahead = tdm_automaton_step(a, ahead, (unsigned char)c);
+	}
+	if (i && !s->n_word)
+		s->word_at = s->at;
+	s->ahead = ahead;
+	s->n_word += i;
+	s->at += i;
+	return i;
+}
+
+static const struct tdm_pattern *put_unicode(struct tdm_match_stream *s, uint32_t c, size_t at) {
+	const struct tdm_pattern *found = NULL;
+	struct tdm_bytes folded;
+	char put[4];
+	size_t bytes = tdm_utf8_put(put, c);
+	tdm_bytes_init(&folded, 256);
+	if (tdm_nfkc(&folded, put, bytes, true) == TDM_OK && folded.data)
+		found = put_folded(s, folded.data, folded.len, at);
+	tdm_bytes_release(&folded);
+	return found;
+}
+
+// The next character: an invisible one out, compatibility forms and case folded. Its bytes.
+static size_t put_character(struct tdm_match_stream *s, const char *text, size_t n, const struct tdm_pattern **found) {
+	size_t at = s->at;
+	uint32_t c;
+	size_t step = tdm_utf8_next(text, n, &c);
+	s->at += step;
+	c = c < 0x80 ? c : tdm_plain_character(c);
+	if (c >= 0x80)
+		*found = put_unicode(s, c, at);
+	else if (c)
+		*found = put_byte(s, (char)(c >= 'A' && c <= 'Z' ? c + 32 : c), at);
+	return step;
+}
+
 const struct tdm_pattern *tdm_match_put(struct tdm_match_stream *s, const char *text, size_t n) {
 	const struct tdm_pattern *found = NULL;
-	for (size_t i = 0, at = s->at; i < n && !found; at = s->at) {
-		uint32_t c;
-		char put[4];
-		if ((signed char)text[i] > 0) { // as most are
-			char plain = text[i++];
-			s->at++;
-			found = put_byte(s, (char)(plain >= 'A' && plain <= 'Z' ? plain + 32 : plain), at);
-			continue;
-		}
-		size_t step = tdm_utf8_next(text + i, n - i, &c);
-		i += step;
-		s->at += step;
-		c = tdm_plain_character(c);
-		if (c < 0x80) {
-			put[0] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-			found = c ? put_folded(s, put, 1, at) : NULL;
-			continue;
-		}
-		struct tdm_bytes folded;
-		tdm_bytes_init(&folded, 256);
-		size_t bytes = tdm_utf8_put(put, c);
-		if (tdm_nfkc(&folded, put, bytes, true) == TDM_OK && folded.data)
-			found = put_folded(s, folded.data, folded.len, at);
-		tdm_bytes_release(&folded);
+	for (size_t i = 0; i < n && !found;) {
+		i += put_letters(s, text + i, n - i);
+		i += i < n ? put_character(s, text + i, n - i, &found) : 0;
 	}
 	return found;
 }

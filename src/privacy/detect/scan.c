@@ -2,7 +2,6 @@
 // is read-only after creation.
 #include "privacy/detect/scan.h"
 #include "privacy/detect/compact.h"
-#include "base/crypto.h"
 #include "base/library.h"
 #include <ctype.h>
 #include <hs.h>
@@ -26,10 +25,11 @@ TDM_LIBRARY(lib, TDM_SO_hs, CALLS);
 #define MAX_PATTERN_BYTES 1000
 #define MAX_OWN 64
 #define MAX_IDLE 64
-#define LEAST_KNOWN 128 // bytes: a shorter text is scanned as fast as it is hashed
-#define MAX_KNOWN 512   // of anchors, of words, of what is the operator's own
-#define WORD_ID 1000    // ids from here on are context words
-#define OWN_ID 2000     // and from here on the operator's own patterns
+#define LEAST_KNOWN 128       // bytes: a shorter text is scanned as fast as it is looked for
+#define MOST_KNOWN (1u << 20) // a longer one is not kept
+#define MAX_KNOWN 512         // of anchors, of words, of what is the operator's own
+#define WORD_ID 1000          // ids from here on are context words
+#define OWN_ID 2000           // and from here on the operator's own patterns
 
 struct word {
 	char text[64];
@@ -37,12 +37,12 @@ struct word {
 	uint64_t rows[TDM_ENTITY_SETS];
 };
 
-// What one scan needs to itself, with what the last one found: a text that is masked and looked at before it leaves is
-// scanned four times in a row. Of the text its hash is kept alone.
+// What one scan needs to itself, with what the last one found in which text: one that is masked and looked at before it
+// leaves is scanned four times in a row.
 struct room {
 	hs_scratch_t *scratch;
-	uint8_t hash[TDM_SHA256_BYTES];
-	size_t n; // 0: nothing is known
+	char *text;
+	size_t n, cap; // of the text; n = 0: nothing is known
 	struct tdm_scan found;
 };
 
@@ -183,6 +183,7 @@ static void room_free(struct room *r) {
 		return;
 	lib.hs_free_scratch(r->scratch);
 	tdm_scan_release(&r->found);
+	free(r->text);
 	free(r);
 }
 
@@ -243,16 +244,16 @@ void tdm_scanner_free(struct tdm_scanner *s) {
 		scanner_free(s);
 }
 
-static bool knows(const struct room *r, size_t n, const uint8_t hash[TDM_SHA256_BYTES]) {
-	return r->n == n && memcmp(r->hash, hash, TDM_SHA256_BYTES) == 0;
+static bool knows(const struct room *r, const char *text, size_t n) {
+	return n >= LEAST_KNOWN && r->n == n && memcmp(r->text, text, n) == 0;
 }
 
-// One that knows the text, if there is one. hash: NULL = it is not worth looking for.
-static struct room *borrow(struct tdm_scanner *s, size_t n, const uint8_t *hash) {
+// One that knows the text, if there is one.
+static struct room *borrow(struct tdm_scanner *s, const char *text, size_t n) {
 	struct room *room = NULL;
 	pthread_mutex_lock(&s->lock);
 	size_t i = s->n_idle;
-	while (hash && i > 0 && !knows(s->idle[i - 1], n, hash))
+	while (i > 0 && !knows(s->idle[i - 1], text, n))
 		i--;
 	i = i ? i : s->n_idle;
 	if (i) {
@@ -360,14 +361,15 @@ static bool copy_scan(const struct tdm_scan *from, struct tdm_scan *to) {
 	       copy_list(from->own, from->n_own, sizeof *to->own, (void **)&to->own, &to->n_own, &to->cap_own);
 }
 
-// What was found is remembered as long as it is small.
-static void remember(struct room *r, const struct tdm_scan *found, size_t n, const uint8_t hash[TDM_SHA256_BYTES]) {
+// What was found is remembered as long as it is small; what a short text has does not take its place.
+static void remember(struct room *r, const struct tdm_scan *found, const char *text, size_t n) {
 	size_t most = MAX_KNOWN;
-	r->n = 0;
-	if (found->n_anchors > most || found->n_words > most || found->n_own > most || !copy_scan(found, &r->found))
+	if (n < LEAST_KNOWN)
 		return;
-	r->n = n;
-	memcpy(r->hash, hash, sizeof r->hash);
+	r->n = 0;
+	if (n <= MOST_KNOWN && found->n_anchors <= most && found->n_words <= most && found->n_own <= most &&
+	    copy_scan(found, &r->found))
+		copy_list(text, n, 1, (void **)&r->text, &r->n, &r->cap);
 }
 
 static int scan_text(struct tdm_scanner *s, hs_scratch_t *scratch, const char *text, size_t n, struct tdm_scan *out,
@@ -384,21 +386,16 @@ static int scan_text(struct tdm_scanner *s, hs_scratch_t *scratch, const char *t
 }
 
 int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct tdm_scan *out, struct tdm_error *err) {
-	uint8_t hash[TDM_SHA256_BYTES];
-	bool hashed = n >= LEAST_KNOWN;
 	*out = (struct tdm_scan){0};
-	if (hashed)
-		tdm_sha256(text, n, hash);
-	struct room *room = borrow(s, n, hashed ? hash : NULL);
+	struct room *room = borrow(s, text, n);
 	if (!room)
 		return tdm_fail(err, TDM_ENOMEM, "recognisers: no memory to scan %zu bytes", n);
 	int status = TDM_OK;
-	bool known = hashed && knows(room, n, hash) && copy_scan(&room->found, out);
-	if (!known) {
+	if (!knows(room, text, n) || !copy_scan(&room->found, out)) {
 		tdm_scan_release(out);
 		status = scan_text(s, room->scratch, text, n, out, err);
-		if (status == TDM_OK && hashed)
-			remember(room, out, n, hash);
+		if (status == TDM_OK)
+			remember(room, out, text, n);
 	}
 	give_back(s, room);
 	return status;
