@@ -17,7 +17,7 @@ function bar(title, ok, reached, wanted, unit) {
 function have(target, measure) { return (target, measure) in values }
 function at_most(title, reached, most_, unit) { bar(title, reached <= most_, sprintf("%.1f", reached), sprintf("at most %.1f", most_), unit) }
 function at_least(title, reached, least_, unit) { bar(title, reached >= least_, sprintf("%.2f", reached), sprintf("at least %.2f", least_), unit) }
-BEGIN { n_targets = split("direct nginx haproxy portkey tandem tandem+guard", targets, " ") }
+BEGIN { n_targets = split("direct nginx nginx+log haproxy portkey tandem tandem+guard", targets, " ") }
 { values[$1, $2] = values[$1, $2] " " $3 }
 END {
 	line = "median [least-most]"

@@ -1,5 +1,5 @@
-// Scan: see scan.h. The only file that sees Vectorscan. `lock` guards the list of idle scratch spaces; everything else
-// is read-only after creation.
+// Scan: see scan.h. The only file that sees Vectorscan. `lock` guards the idle scratch spaces and what was found
+// lately; everything else is read-only after creation.
 #include "privacy/detect/scan.h"
 #include "privacy/detect/compact.h"
 #include "base/library.h"
@@ -27,6 +27,7 @@ TDM_LIBRARY(lib, TDM_SO_hs, CALLS);
 #define MAX_IDLE 64
 #define LEAST_KNOWN 128       // bytes: a shorter text is scanned as fast as it is looked for
 #define MOST_KNOWN (1u << 20) // a longer one is not kept
+#define N_KNOWN 32            // texts
 #define MAX_KNOWN 512         // of anchors, of words, of what is the operator's own
 #define WORD_ID 1000          // ids from here on are context words
 #define OWN_ID 2000           // and from here on the operator's own patterns
@@ -37,12 +38,11 @@ struct word {
 	uint64_t rows[TDM_ENTITY_SETS];
 };
 
-// What one scan needs to itself, with what the last one found in which text: one that is masked and looked at before it
-// leaves is scanned four times in a row.
-struct room {
-	hs_scratch_t *scratch;
+// What was found in a text: one that is masked and looked at before it leaves is scanned four times in a row, while
+// other threads scan others.
+struct known {
 	char *text;
-	size_t n, cap; // of the text; n = 0: nothing is known
+	size_t n, cap; // of the text; n = 0: nothing
 	struct tdm_scan found;
 };
 
@@ -50,8 +50,10 @@ struct tdm_scanner {
 	hs_database_t *database;
 	hs_scratch_t *prototype;
 	pthread_mutex_t lock;
-	struct room *idle[MAX_IDLE];
+	hs_scratch_t *idle[MAX_IDLE]; // guarded by `lock`, as what follows up to `words`
 	size_t n_idle;
+	struct known known[N_KNOWN];
+	size_t next_known; // is written next
 	struct word words[MAX_PATTERNS];
 	size_t n_words;
 };
@@ -178,20 +180,15 @@ static int compile(struct tdm_scanner *s, struct patterns *p, struct tdm_error *
 	return TDM_OK;
 }
 
-static void room_free(struct room *r) {
-	if (!r)
-		return;
-	lib.hs_free_scratch(r->scratch);
-	tdm_scan_release(&r->found);
-	free(r->text);
-	free(r);
-}
-
 static void scanner_free(struct tdm_scanner *s) {
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->n_idle; i++)
-		room_free(s->idle[i]);
+		lib.hs_free_scratch(s->idle[i]);
+	for (size_t i = 0; i < N_KNOWN; i++) {
+		free(s->known[i].text);
+		tdm_scan_release(&s->known[i].found);
+	}
 	if (s->database) { // and so the library
 		lib.hs_free_scratch(s->prototype);
 		lib.hs_free_database(s->database);
@@ -244,37 +241,25 @@ void tdm_scanner_free(struct tdm_scanner *s) {
 		scanner_free(s);
 }
 
-static bool knows(const struct room *r, const char *text, size_t n) {
-	return n >= LEAST_KNOWN && r->n == n && memcmp(r->text, text, n) == 0;
-}
-
-// One that knows the text, if there is one.
-static struct room *borrow(struct tdm_scanner *s, const char *text, size_t n) {
-	struct room *room = NULL;
+static hs_scratch_t *borrow(struct tdm_scanner *s) {
+	hs_scratch_t *scratch = NULL;
 	pthread_mutex_lock(&s->lock);
-	size_t i = s->n_idle;
-	while (i > 0 && !knows(s->idle[i - 1], text, n))
-		i--;
-	i = i ? i : s->n_idle;
-	if (i) {
-		room = s->idle[i - 1];
-		s->idle[i - 1] = s->idle[--s->n_idle];
-	}
+	if (s->n_idle)
+		scratch = s->idle[--s->n_idle];
 	pthread_mutex_unlock(&s->lock);
-	if (room || !(room = calloc(1, sizeof *room)) || lib.hs_clone_scratch(s->prototype, &room->scratch) == HS_SUCCESS)
-		return room;
-	free(room);
-	return NULL;
+	if (!scratch)
+		lib.hs_clone_scratch(s->prototype, &scratch);
+	return scratch;
 }
 
-static void give_back(struct tdm_scanner *s, struct room *room) {
+static void give_back(struct tdm_scanner *s, hs_scratch_t *scratch) {
 	pthread_mutex_lock(&s->lock);
 	if (s->n_idle < MAX_IDLE) {
-		s->idle[s->n_idle++] = room;
-		room = NULL;
+		s->idle[s->n_idle++] = scratch;
+		scratch = NULL;
 	}
 	pthread_mutex_unlock(&s->lock);
-	room_free(room);
+	lib.hs_free_scratch(scratch);
 }
 
 struct visit {
@@ -361,15 +346,30 @@ static bool copy_scan(const struct tdm_scan *from, struct tdm_scan *to) {
 	       copy_list(from->own, from->n_own, sizeof *to->own, (void **)&to->own, &to->n_own, &to->cap_own);
 }
 
-// What was found is remembered as long as it is small; what a short text has does not take its place.
-static void remember(struct room *r, const struct tdm_scan *found, const char *text, size_t n) {
+// What was found is remembered as long as it is small.
+static void remember(struct tdm_scanner *s, const struct tdm_scan *found, const char *text, size_t n) {
 	size_t most = MAX_KNOWN;
-	if (n < LEAST_KNOWN)
+	if (n < LEAST_KNOWN || n > MOST_KNOWN || found->n_anchors > most || found->n_words > most || found->n_own > most)
 		return;
-	r->n = 0;
-	if (n <= MOST_KNOWN && found->n_anchors <= most && found->n_words <= most && found->n_own <= most &&
-	    copy_scan(found, &r->found))
-		copy_list(text, n, 1, (void **)&r->text, &r->n, &r->cap);
+	pthread_mutex_lock(&s->lock);
+	struct known *k = &s->known[s->next_known++ % N_KNOWN];
+	k->n = 0;
+	if (copy_scan(found, &k->found))
+		copy_list(text, n, 1, (void **)&k->text, &k->n, &k->cap);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool recall(struct tdm_scanner *s, const char *text, size_t n, struct tdm_scan *out) {
+	bool found = false;
+	if (n < LEAST_KNOWN)
+		return false;
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < N_KNOWN && !found; i++) {
+		const struct known *k = &s->known[i];
+		found = k->n == n && memcmp(k->text, text, n) == 0 && copy_scan(&k->found, out);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return found;
 }
 
 static int scan_text(struct tdm_scanner *s, hs_scratch_t *scratch, const char *text, size_t n, struct tdm_scan *out,
@@ -387,17 +387,16 @@ static int scan_text(struct tdm_scanner *s, hs_scratch_t *scratch, const char *t
 
 int tdm_scanner_scan(struct tdm_scanner *s, const char *text, size_t n, struct tdm_scan *out, struct tdm_error *err) {
 	*out = (struct tdm_scan){0};
-	struct room *room = borrow(s, text, n);
-	if (!room)
+	if (recall(s, text, n, out))
+		return TDM_OK;
+	tdm_scan_release(out);
+	hs_scratch_t *scratch = borrow(s);
+	if (!scratch)
 		return tdm_fail(err, TDM_ENOMEM, "recognisers: no memory to scan %zu bytes", n);
-	int status = TDM_OK;
-	if (!knows(room, text, n) || !copy_scan(&room->found, out)) {
-		tdm_scan_release(out);
-		status = scan_text(s, room->scratch, text, n, out, err);
-		if (status == TDM_OK)
-			remember(room, out, text, n);
-	}
-	give_back(s, room);
+	int status = scan_text(s, scratch, text, n, out, err);
+	if (status == TDM_OK)
+		remember(s, out, text, n);
+	give_back(s, scratch);
 	return status;
 }
 
