@@ -261,6 +261,8 @@ bench-replay: all ## published figures of RouteLLM and ZeroEval from their outco
 	bench/replay $(DATA)
 bench-pupa: all ## what leaves of PUPA's queries by a mask and by every form of delegate, with the shipped pair, in DATA=folder
 	node bench/pupa.mjs $(DATA)
+bench-leaks: all ## what the estimate of a missed value is worth on labelled texts, in DATA=folder
+	node bench/leaks.mjs $(DATA)
 bench-routing: all ## what routers are worth on RouteLLM's outcomes, in DATA=folder
 	node bench/routing.mjs $(DATA)
 restore-proof: $(B)/unit-privacy ## a million random cuts of streams with tokens, beside the unit tests

@@ -4,11 +4,11 @@
 // A row's units are the distinct private strings that stand in its query; leak = share of them that stand in anything that
 // the upstream received, in small letters. The upstream records, and lets the shipped large model answer; a fixed
 // sentence stands in where its context of 512 tokens is too short, so that it is the small one's that a row can fail for.
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { request, startTandem } from '../tests/integration/lib.mjs';
+import { pupaRows } from './labelled.mjs';
 
 const [folder, most = '1000'] = process.argv.slice(2);
 const file = ['PUPA_New.csv', 'PUPA_New.csv.zst'].map((f) => path.join(folder ?? '', f)).find(existsSync);
@@ -16,28 +16,8 @@ if (!folder || !file) {
   console.error('pupa: no data given: make bench-pupa DATA=FOLDER, a folder with PUPA_New.csv or PUPA_New.csv.zst');
   process.exit(2);
 }
-const csv = file.endsWith('.zst') ? execFileSync('zstd', ['-dcq', file], { maxBuffer: 1 << 28 }).toString() : readFileSync(file, 'utf8');
-
-function parse(text) {
-  const rows = [];
-  let row = [], field = '', quoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const c = text[i];
-    if (quoted && c === '"' && text[i + 1] === '"') field += text[++i];
-    else if (c === '"') quoted = !quoted;
-    else if (!quoted && (c === ',' || c === '\n')) {
-      row.push(field);
-      field = '';
-      if (c === '\n') rows.push(row), row = [];
-    } else if (c !== '\r' || quoted) field += c;
-  }
-  if (field || row.length) rows.push([...row, field]);
-  const names = rows.shift();
-  return rows.map((r) => Object.fromEntries(r.map((v, i) => [names[i], v])));
-}
 const wordsOf = (text) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
-const all = parse(csv).slice(0, Number(most)).map(({ user_query: query, pii_units: units }) => ({ query, low: query.toLowerCase(),
-  units: [...new Set((units ?? '').toLowerCase().split('||').map((u) => u.trim()))].filter((u) => u && query.toLowerCase().includes(u)) }));
+const all = pupaRows(file).slice(0, Number(most));
 const rows = all.filter((r) => r.units.length);
 
 // Clopper and Pearson's upper bound at 95 %.
