@@ -4,7 +4,8 @@
 
 #define FILE_ROWS(X)  \
 	X(small, "small") \
-	X(large, "large") X(route, "route") X(cascade, "cascade") X(tagger, "tagger") X(settings, "tandem.yaml")
+	X(large, "large") \
+	X(masked, "masked") X(route, "route") X(cascade, "cascade") X(tagger, "tagger") X(settings, "tandem.yaml")
 #define X(symbol, name) extern const char tdm_embedded_##symbol[], tdm_embedded_##symbol##_end[];
 FILE_ROWS(X)
 #undef X

@@ -17,6 +17,11 @@ EMBED(large, "weights/large.gguf")
 #else
 ABSENT(large)
 #endif
+#if __has_include("../../weights/masked.gguf")
+EMBED(masked, "weights/masked.gguf")
+#else
+ABSENT(masked)
+#endif
 #if __has_include("../../weights/route.json")
 EMBED(route, "weights/route.json")
 #else

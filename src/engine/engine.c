@@ -159,24 +159,34 @@ void tdm_engine_close(struct tdm_engine *e) {
 	free(e);
 }
 
-int tdm_adapter_open(struct tdm_engine *e, const char *path, float scale, struct tdm_adapter **out,
-                     struct tdm_error *err) {
-	struct tdm_gguf *file;
-	int status = tdm_gguf_open(path, &file, err);
-	if (status != TDM_OK)
-		return status;
+static int open_adapter(struct tdm_engine *e, struct tdm_gguf *file, const char *name, float scale,
+                        struct tdm_adapter **out, struct tdm_error *err) {
 	*out = malloc(sizeof **out);
-	status = *out ? tdm_adapter_read(*out, &e->weights, file, path, scale, err)
-	              : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the adapter", path);
+	int status = *out ? tdm_adapter_read(*out, &e->weights, file, name, scale, err)
+	                  : tdm_fail(err, TDM_ENOMEM, "%s: no memory for the adapter", name);
 	if (status != TDM_OK) {
 		free(*out);
 		*out = NULL;
-	} else if ((status = tdm_gguf_whole(file, path, err)) != TDM_OK) {
+	} else if ((status = tdm_gguf_whole(file, name, err)) != TDM_OK) {
 		tdm_adapter_close(*out);
 		*out = NULL;
 	}
 	tdm_gguf_close(file);
 	return status;
+}
+
+int tdm_adapter_open(struct tdm_engine *e, const char *path, float scale, struct tdm_adapter **out,
+                     struct tdm_error *err) {
+	struct tdm_gguf *file;
+	int status = tdm_gguf_open(path, &file, err);
+	return status ? status : open_adapter(e, file, path, scale, out, err);
+}
+
+int tdm_adapter_memory(struct tdm_engine *e, const char *name, const void *data, size_t n, float scale,
+                       struct tdm_adapter **out, struct tdm_error *err) {
+	struct tdm_gguf *file;
+	int status = tdm_gguf_memory(name, data, n, &file, err);
+	return status ? status : open_adapter(e, file, name, scale, out, err);
 }
 
 void tdm_adapter_close(struct tdm_adapter *a) {

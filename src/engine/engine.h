@@ -13,7 +13,9 @@
 #define TDM_CACHE_CHOICES "auto|f32|f16|q8_0" // names of enum tdm_cache_type, for options
 
 int tdm_engine_memory(const char *name, const void *data, size_t n, const struct tdm_engine_options *o,
-                      struct tdm_engine **out, struct tdm_error *err); // a file's bytes, not needed afterwards
+                      struct tdm_engine **out, struct tdm_error *err);
+int tdm_adapter_memory(struct tdm_engine *e, const char *name, const void *data, size_t n, float scale,
+                       struct tdm_adapter **out, struct tdm_error *err); // a file's bytes, not needed afterwards
 const struct tdm_chat_format *
 tdm_engine_chat(const struct tdm_engine *e);                 // NULL when the file has none and none was set
 const char *tdm_engine_template(const struct tdm_engine *e); // of the file, as it stands there; NULL when it has none

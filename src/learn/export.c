@@ -84,10 +84,8 @@ static void put_shape(struct tdm_gguf_writer *w, const struct tdm_shape *s) {
 	tdm_gguf_put_f32(w, "llama.rope.freq_base", s->rope_base);
 }
 
-static uint32_t type_of(const struct tdm_net_tensor *t, enum tdm_tensor_type type) {
-	if (t->n_dims == 1)
-		return TDM_F32;
-	return type == TDM_Q8_0 && t->dims[0] % 32 ? TDM_F16 : type;
+enum tdm_tensor_type tdm_export_type(enum tdm_tensor_type type, uint64_t n_in) {
+	return type == TDM_Q8_0 && n_in % 32 ? TDM_F16 : type;
 }
 
 int tdm_export(const struct tdm_net *net, const struct tdm_gguf *tokenizer, const char *name, enum tdm_tensor_type type,
@@ -107,7 +105,8 @@ int tdm_export(const struct tdm_net *net, const struct tdm_gguf *tokenizer, cons
 	for (size_t i = 0; i < tdm_shape_n_tensors(&net->shape) && !status; i++) {
 		struct tdm_net_tensor t;
 		tdm_shape_tensor(&net->shape, i, &t);
-		tdm_gguf_put_tensor(w, t.name, type_of(&t, type), t.dims, t.n_dims, net->params + t.offset);
+		tdm_gguf_put_tensor(w, t.name, t.n_dims == 1 ? TDM_F32 : tdm_export_type(type, t.dims[0]), t.dims, t.n_dims,
+		                    net->params + t.offset);
 	}
 	if (!status)
 		status = tdm_gguf_write(w, path, err);

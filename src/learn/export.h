@@ -6,3 +6,5 @@
 // norms are F32. The keys tokenizer.* are copied from `tokenizer`. Error: TDM_EIO, TDM_EFORMAT, TDM_ENOMEM.
 int tdm_export(const struct tdm_net *net, const struct tdm_gguf *tokenizer, const char *name, enum tdm_tensor_type type,
                const char *path, struct tdm_error *err);
+// What a matrix with rows of n_in is written as, where `type` was asked for.
+enum tdm_tensor_type tdm_export_type(enum tdm_tensor_type type, uint64_t n_in);

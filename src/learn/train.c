@@ -25,6 +25,9 @@ const struct tdm_option tdm_train_table[TDM_DISTIL_OPTIONS] = {
         "GGUF file whose tokenizer is used and copied; absent: --from"),
     ROW("from", TDM_OPT_STRING, from, NULL, 0, 0,
         "weight file to start from: its shape is kept, width to ff are not read"),
+    ROW("lora-rank", TDM_OPT_INT, lora_rank, "0", 0, 256,
+        "train a LoRA adapter of --from, of this rank, which --out is then; 0 = the weights"),
+    ROW("lora-alpha", TDM_OPT_NUMBER, lora_alpha, "32", 0.001, 1e5, "its alpha: its change counts alpha / rank"),
     ROW("chat", TDM_OPT_STRING, chat, "auto", 0, 0, "chat format, auto = the tokenizer file's template"),
     ROW("out", TDM_OPT_STRING, out, NULL, 0, 0, "weight file to write, GGUF"),
     {"type", TDM_OPT_CHOICE, offsetof(struct tdm_train_options, type), "q8_0", 0, 0, "q8_0|f16|f32",
@@ -74,6 +77,7 @@ struct run {
 	const struct tdm_chat_format *chat;
 	struct tdm_dataset data, valid;
 	struct tdm_net teacher;
+	struct tdm_lora lora;
 	struct tdm_trainer trainer;
 	struct tdm_order order;
 	struct tdm_progress_of_training at;
@@ -177,16 +181,28 @@ static int open_student(struct run *r) {
 	return status;
 }
 
+static size_t n_learning(const struct run *r) {
+	return r->trainer.lora ? r->lora.n : r->trainer.net.n_params;
+}
+
 static int open_trainer(struct run *r) {
 	const struct tdm_train_options *o = r->o;
 	struct tdm_trainer *t = &r->trainer;
 	int status = open_student(r);
 	if (status)
 		return status;
-	t->m = tdm_floats(t->net.n_params);
-	t->v = tdm_floats(t->net.n_params);
-	if (!t->m || !t->v)
-		return tdm_fail(r->err, TDM_ENOMEM, "no memory for the moments of %zu parameters", t->net.n_params);
+	if (o->lora_rank) {
+		status = tdm_gemm_load(r->err);
+		if (!status)
+			status = tdm_lora_init(&r->lora, &t->net, (int)o->lora_rank, o->lora_alpha, (uint64_t)o->seed, r->err);
+		t->lora = &r->lora;
+	}
+	t->m = tdm_floats(n_learning(r));
+	t->v = tdm_floats(n_learning(r));
+	if (!status && (!t->m || !t->v))
+		status = tdm_fail(r->err, TDM_ENOMEM, "no memory for the moments of %zu parameters", n_learning(r));
+	if (status)
+		return status;
 	t->teacher = o->teacher ? &r->teacher : NULL;
 	t->weighting = (struct tdm_weighting){(float)o->prompt_weight, (float)o->length_power};
 	t->bf16 = o->precision == 1;
@@ -205,8 +221,9 @@ static int open_trainer(struct run *r) {
 
 static struct tdm_checkpoint checkpoint_of(struct run *r) {
 	struct tdm_trainer *t = &r->trainer;
+	float *params = t->lora ? t->lora->factors : t->net.params;
 	return (struct tdm_checkpoint){
-	    .at = r->at, .n_params = t->net.n_params, .params = t->net.params, .m = t->m, .v = t->v, .curve = &r->curve};
+	    .at = r->at, .n_params = n_learning(r), .params = params, .m = t->m, .v = t->v, .curve = &r->curve};
 }
 
 static int open_state(struct run *r) {
@@ -217,6 +234,8 @@ static int open_state(struct run *r) {
 		int status = tdm_checkpoint_read(&c, &r->trainer.net.shape, o->checkpoint, r->err);
 		if (status)
 			return status;
+		if (r->trainer.lora)
+			tdm_lora_apply(&r->lora, &r->trainer.net);
 		if (c.at.seed != r->at.seed)
 			return tdm_fail(r->err, TDM_EVALUE, "%s: checkpoint of another run (seed %llu; this run: seed %llu)",
 			                o->checkpoint, (unsigned long long)c.at.seed, (unsigned long long)r->at.seed);
@@ -236,6 +255,9 @@ static int open_run(struct run *r) {
 	const struct tdm_train_options *o = r->o;
 	if (need(r, "data", o->data) || need(r, "tokenizer", tokenizer_file(o)) || need(r, "out", o->out))
 		return TDM_EMISSING;
+	if (o->lora_rank && !o->from)
+		return tdm_fail_param(r->err, TDM_EMISSING, "from",
+		                      "--from is missing: what the adapter of --lora-rank is for");
 	if (o->precision == 1 && !tdm_gemm_has_bf16())
 		return tdm_fail_param(r->err, TDM_EVALUE, "precision", "--precision bfloat16: this machine has no AVX512_BF16");
 	r->trainer.pool = tdm_pool_new((int)o->threads);
@@ -256,6 +278,7 @@ static void close_run(struct run *r) {
 	tdm_trainer_release(&r->trainer);
 	free(r->trainer.m);
 	free(r->trainer.v);
+	tdm_lora_release(&r->lora);
 	tdm_net_release(&r->trainer.net);
 	tdm_net_release(&r->teacher);
 	tdm_dataset_release(&r->data);
@@ -316,7 +339,10 @@ static int save(struct run *r) {
 	}
 	if (!status && o->curve && r->curve.len)
 		status = tdm_file_write(o->curve, r->curve.data, r->curve.len, r->err);
-	return status ? status : tdm_export(&r->trainer.net, r->tokenizer, o->name, types[o->type], o->out, r->err);
+	if (status)
+		return status;
+	return r->trainer.lora ? tdm_lora_export(&r->lora, &r->trainer.net, o->name, types[o->type], o->out, r->err)
+	                       : tdm_export(&r->trainer.net, r->tokenizer, o->name, types[o->type], o->out, r->err);
 }
 
 static int interval(struct run *r) {
@@ -403,8 +429,8 @@ int tdm_train(const struct tdm_train_options *options, const volatile sig_atomic
 	int status = open_run(&r);
 	if (!status) {
 		tdm_log(TDM_INFO, "train.start", NULL, " parameters=%zu threads=%d loops=%s products=%s teacher=%s",
-		        r.trainer.net.n_params, (int)options->threads, tdm_rows()->name,
-		        options->precision ? "bfloat16" : "float", options->teacher ? options->teacher : "none");
+		        n_learning(&r), (int)options->threads, tdm_rows()->name, options->precision ? "bfloat16" : "float",
+		        options->teacher ? options->teacher : "none");
 		status = loop(&r);
 	}
 	close_run(&r);

@@ -163,6 +163,10 @@ int tdm_trainer_gradient(struct tdm_trainer *t, double *loss, double *weight, st
 		*loss += t->workers[i].loss;
 		*weight += t->workers[i].weight;
 	}
+	if (t->lora) {
+		tdm_lora_gradient(t->lora, &t->net, t->workers[0].gradient);
+		square_sum = tdm_rows()->square_sum(t->lora->gradient, t->lora->n);
+	}
 	t->norm = sqrt(square_sum);
 	if (!isfinite(t->norm))
 		return tdm_fail(err, TDM_EVALUE, "the gradient is not finite any more; a lower learning rate is needed");
@@ -177,9 +181,19 @@ static void update_part(void *arg, int part, int n_parts) {
 	               t->step);
 }
 
+static void update_lora(struct tdm_trainer *t) {
+	struct tdm_lora *l = t->lora;
+	struct tdm_adamw_rates rates = tdm_adamw_rates_at(&t->adamw, t->norm, t->step);
+	tdm_rows()->adamw(l->factors, t->m, t->v, l->gradient, l->n, &rates);
+	tdm_lora_apply(l, &t->net);
+}
+
 void tdm_trainer_update(struct tdm_trainer *t, int64_t step) {
 	t->step = step;
-	tdm_pool_run(t->pool, update_part, t, t->n_workers);
+	if (t->lora)
+		update_lora(t);
+	else
+		tdm_pool_run(t->pool, update_part, t, t->n_workers);
 }
 
 // --- validation

@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "learn/adamw.h"
 #include "learn/dataset.h"
+#include "learn/lora.h"
 #include "learn/loss.h"
 #include "learn/pass.h"
 
@@ -28,7 +29,8 @@ struct tdm_worker {
 struct tdm_trainer {
 	struct tdm_net net;
 	const struct tdm_net *teacher; // NULL: none
-	float *m, *v;
+	struct tdm_lora *lora;         // learns in the net's place; NULL: the net does
+	float *m, *v;                  // of what learns
 	struct tdm_pool *pool;
 	int n_workers;
 	struct tdm_worker *workers;

@@ -522,22 +522,34 @@ static const char *file_at(const struct tdm_build *b, const char *path) {
 	return path[0] == '/' || !b->folder ? path : tdm_arena_printf(b->arena, "%s/%s", b->folder, path);
 }
 
+#define EMBEDDED "embedded:"
+
+static bool is_embedded(const char *path) {
+	return strncmp(path, EMBEDDED, strlen(EMBEDDED)) == 0;
+}
+
+// The bytes that embedded:NAME names; NULL: an error in *why.
+static const void *embedded_at(const struct tdm_build *b, const char **path, size_t *n, struct tdm_error *why) {
+	*path += strlen(EMBEDDED);
+	const void *data = b->embedded ? b->embedded(*path, n) : NULL;
+	if (!data)
+		tdm_fail(why, TDM_ECONFIG, "this program contains no weights named \"%s\"", *path);
+	return data;
+}
+
 static int open_embedded(const struct tdm_build *b, const char *name, const struct tdm_engine_options *o,
                          struct tdm_engine **out, struct tdm_error *why) {
 	size_t n = 0;
-	const void *data = b->embedded ? b->embedded(name, &n) : NULL;
-	if (!data)
-		return tdm_fail(why, TDM_ECONFIG, "this program contains no weights named \"%s\"", name);
-	return tdm_engine_memory(name, data, n, o, out, why);
+	const void *data = embedded_at(b, &name, &n, why);
+	return data ? tdm_engine_memory(name, data, n, o, out, why) : TDM_ECONFIG;
 }
 
-// Everything that tells one engine from another.
+// Everything that tells one engine from another; an adapter is of the sequences.
 static const char *key_of(const struct tdm_build *b, const struct options *o) {
-	const char *const paths[] = {strncmp(o->path, "embedded:", 9) ? file_at(b, o->path) : o->path,
-	                             o->adapter ? file_at(b, o->adapter) : NULL};
+	const char *const paths[] = {is_embedded(o->path) ? o->path : file_at(b, o->path)};
 	const char *rest =
-	    tdm_arena_printf(b->arena, "%d %d %s %s %d %lld %.9g", (int)o->threads, (int)o->context, o->chat ? o->chat : "",
-	                     o->kernels ? o->kernels : "", o->cache_type, (long long)o->cache_mb, o->adapter_scale);
+	    tdm_arena_printf(b->arena, "%d %d %s %s %d %lld", (int)o->threads, (int)o->context, o->chat ? o->chat : "",
+	                     o->kernels ? o->kernels : "", o->cache_type, (long long)o->cache_mb);
 	return rest ? tdm_engines_key(b->arena, b->name, rest, paths, TDM_COUNT(paths)) : NULL;
 }
 
@@ -553,8 +565,8 @@ static int open_engine(const struct tdm_build *b, const struct options *o, struc
 	int status;
 	if (!key || (*out = tdm_engines_find(key)))
 		return key ? TDM_OK : TDM_ENOMEM;
-	if (!strncmp(path, "embedded:", 9)) {
-		status = open_embedded(b, path + 9, &engine, out, &why);
+	if (is_embedded(path)) {
+		status = open_embedded(b, path, &engine, out, &why);
 	} else {
 		path = file_at(b, path);
 		status = path ? tdm_engine_open(path, &engine, out, &why) : TDM_ENOMEM;
@@ -564,14 +576,24 @@ static int open_engine(const struct tdm_build *b, const struct options *o, struc
 	return status ? tdm_fail(b->error, status, "%s: %s", b->where, why.text) : TDM_OK;
 }
 
+static int adapter_at(const struct tdm_build *b, const char *path, double scale, struct local *l,
+                      struct tdm_error *why) {
+	size_t n = 0;
+	if (!is_embedded(path)) {
+		path = file_at(b, path);
+		return path ? tdm_adapter_open(l->engine, path, (float)scale, &l->adapter, why) : TDM_ENOMEM;
+	}
+	const void *data = embedded_at(b, &path, &n, why);
+	return data ? tdm_adapter_memory(l->engine, path, data, n, (float)scale, &l->adapter, why) : TDM_ECONFIG;
+}
+
 static int open_adapter(const struct tdm_build *b, const struct options *o, struct local *l) {
 	struct tdm_error why = {0};
-	const char *path = o->adapter ? file_at(b, o->adapter) : NULL;
 	if (!o->adapter)
 		return TDM_OK;
 	if (tdm_engine_info(l->engine)->is_encoder)
 		return tdm_fail(b->error, TDM_ECONFIG, "%s: an encoder takes no adapter", b->where);
-	int status = path ? tdm_adapter_open(l->engine, path, (float)o->adapter_scale, &l->adapter, &why) : TDM_ENOMEM;
+	int status = adapter_at(b, o->adapter, o->adapter_scale, l, &why);
 	return status ? tdm_fail(b->error, status, "%s: adapter: %s", b->where, why.text) : TDM_OK;
 }
 
@@ -630,7 +652,7 @@ static const struct tdm_option local_options[] = {
     {"threads", TDM_OPT_INT, AT(threads), "1", 1, 256, NULL, "threads that compute"},
     {"context", TDM_OPT_INT, AT(context), "0", 0, 1 << 20, NULL, "longest conversation, tokens; 0 = as the file says"},
     {"adapter", TDM_OPT_STRING, AT(adapter), NULL, 0, 0, NULL,
-     "LoRA adapter, a GGUF file relative to the settings file"},
+     "LoRA adapter, a GGUF file relative to the settings file, or embedded:NAME"},
     {"adapter_scale", TDM_OPT_NUMBER, AT(adapter_scale), "1", -100, 100, NULL,
      "how much of the adapter; 1 = as trained"},
     {"chat", TDM_OPT_STRING, AT(chat), "auto", 0, 0, NULL, "chat format; auto = recognise the file's template"},

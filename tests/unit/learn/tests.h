@@ -2,6 +2,7 @@
 #pragma once
 int tdm_test_gradients(void);
 int tdm_test_train(void);
+int tdm_test_lora(void);
 int tdm_test_bpe(void);
 int tdm_test_fit(void);
 int tdm_test_fit_probe(void);
