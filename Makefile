@@ -268,7 +268,7 @@ bench-routing: all ## what routers are worth on RouteLLM's outcomes, in DATA=fol
 restore-proof: $(B)/unit-privacy ## a million random cuts of streams with tokens, beside the unit tests
 	RESTORE_CUTS=$${RESTORE_CUTS:-1000000} $(B)/unit-privacy $$(tests/group privacy restore)
 bench-restore: all ## tokens through the large model on the gym's passages: how many come back, and what masking costs in right answers
-	$(B)/tandem eval --config bench/restore.yaml --models large,values,names --families read,message,unanswerable --n $${N:-900} --seed $${SEED:-71} gym
+	$(B)/tandem eval --config bench/restore.yaml --models large,values,names,plain --families read,message,unanswerable --n $${N:-900} --seed $${SEED:-71} gym
 mutation: all ## protections of private values, switched off one by one in a copy: each time a test must fail
 	tests/mutation/run
 EGRESS_N ?= 1000000

@@ -12,7 +12,7 @@ const skip = withoutPair;
 const long = skip || (sanitized && 'takes minutes under a sanitizer'); // or is not about this program
 const question = 'What is the capital of France?';
 const empty = tempDir(); // no tandem.yaml here: the embedded settings are used
-const names = ['assistant', 'cascade', 'defer', 'fused', 'guarded', 'guided', 'large', 'masked', 'route', 'shepherd', 'small', 'speculate', 'thrifty', 'written'];
+const names = ['assistant', 'cascade', 'defer', 'fused', 'guarded', 'guided', 'large', 'large_masked', 'masked', 'route', 'shepherd', 'small', 'speculate', 'thrifty', 'written'];
 const command = (...words) => tandem(words, { cwd: empty });
 let server, client;
 
