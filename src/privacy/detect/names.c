@@ -274,6 +274,30 @@ static const struct tdm_term *without_verb(const struct search *s, const struct 
 	return tdm_among(verbs, s->text + first->start, first->end - first->start) ? first + 1 : first;
 }
 
+// A unit of measure: "centimetres", "kilograms".
+static bool is_unit(const char *text, const struct tdm_term *t) {
+	static const char ends[] = " metre metres meter meters litre litres liter liters gram grams byte bytes watt watts ";
+	size_t n = t->end - t->start;
+	for (size_t cut = 2; cut + 4 <= n && cut <= 5; cut++) // behind milli, centi, kilo, mega, nano ...
+		if (tdm_among(ends, text + t->start + cut, n - cut))
+			return true;
+	return false;
+}
+
+// A sentence that begins with a capital has its names with capitals too: small words in it that are words, or units,
+// are nobody's name, whoever else is called so: "silver bell", "How many centimetres". With a title they may be.
+static bool is_small(const struct search *s, const struct tdm_term *first, const struct tdm_term *last) {
+	const struct tdm_term *begin = first, *end = s->names->terms.items;
+	for (const struct tdm_term *t = first; t <= last; t++)
+		if (t->letters && (t->caps != TDM_CAPS_NONE || !(on(t, TDM_LIST_WORD) || is_unit(s->text, t))))
+			return false;
+	while (begin > end && !tdm_terms_break(&s->names->terms, (size_t)(begin - end)))
+		begin--;
+	while (begin < first && begin->letters == 0)
+		begin++;
+	return begin < first && begin->caps != TDM_CAPS_NONE && with_title(s, first) == first;
+}
+
 // Whether anything of what the tagger found is left, at biases that hide little.
 static bool is_likely(const struct search *s, const struct tdm_term **first, const struct tdm_term **last) {
 	if (s->names->bias <= CODE_BIAS)
@@ -310,6 +334,8 @@ static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *fir
 		last--;
 	const struct search *s = arg;
 	if (!is_likely(s, &first, &last))
+		return TDM_OK;
+	if (kind == TDM_TAG_PER && s->names->bias > CODE_BIAS && is_small(s, first, last))
 		return TDM_OK;
 	if (kind == TDM_TAG_PER && is_people(s, first, last))
 		kind = TDM_TAG_MISC;
