@@ -278,7 +278,7 @@ test('one conversation from both sides: values on the left, tokens on the right,
   assert.match(await side('.inside'), /mira57@mail\.example\.com.*mira57@mail\.example\.com/s, 'asked with it, answered with it');
   const outside = await side('.outside');
   assert.ok(!outside.includes('mira57') && !outside.includes('mail.example'), outside);
-  assert.match(outside, /large \(on this machine\).*received as user.*EMAIL_[0-9A-Z]{8}.*wrote.*EMAIL_[0-9A-Z]{8}.*Nothing left this machine.*1 × EMAIL as a token/s);
+  assert.match(outside, /large_masked \(on this machine\).*received as user.*EMAIL_[0-9A-Z]{8}.*wrote.*EMAIL_[0-9A-Z]{8}.*Nothing left this machine.*1 × EMAIL as a token/s);
   assert.ok(await page.locator('.outside .token').count() >= 2, 'tokens are marked');
   assert.equal(await page.locator('.inside .token').count(), 0);
   await assertAccessible(page, 'the page of both sides');

@@ -264,6 +264,10 @@ static void a_name_is_no_more_than_a_name(void **state) {
 	assert_hidden(2, 0, "Write Clara Keller a message.", "Write [PERSON] a message.");
 	assert_hidden(2, -80, "Lena to email Karen O'Neil at once", "[PERSON] to email [PERSON] at once");
 	assert_hidden(2, -80, "my e-mail is here, and my IBAN", "my e-mail is here, and my IBAN");
+	// small words of a sentence that begins with a capital
+	assert_hidden(2, -80, "How many centimetres are 32 metres?", "How many centimetres are 32 metres?");
+	assert_hidden(2, -80, "Reverse: snow ocean moon iron chair stone", "Reverse: snow ocean moon iron chair stone");
+	assert_hidden(2, -80, "Please write to maria gonzalez about it.", "Please write to [PERSON] about it.");
 	assert_hidden(2, -80, "small: {model: \"big\"}, run `echo` and settings.yaml",
 	              "small: {model: \"big\"}, run `echo` and settings.yaml");
 	assert_hidden(2, -80, "{\"Sarah Miller\": 5}", "{\"[PERSON]\": 5}");
