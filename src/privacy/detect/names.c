@@ -299,9 +299,12 @@ static bool is_small(const struct search *s, const struct tdm_term *first, const
 }
 
 // Whether anything of what the tagger found is left, at biases that hide little.
-static bool is_likely(const struct search *s, const struct tdm_term **first, const struct tdm_term **last) {
+static bool is_likely(const struct search *s, enum tdm_tag_kind kind, const struct tdm_term **first,
+                      const struct tdm_term **last) {
 	if (s->names->bias <= CODE_BIAS)
 		return true;
+	if (kind == TDM_TAG_PER && is_small(s, *first, *last))
+		return false;
 	return !is_plain(s->text, *first, *last) && !has_code(s, *first, *last) && keep_likely(s, first, last);
 }
 
@@ -333,9 +336,7 @@ static int on_name(void *arg, enum tdm_tag_kind kind, const struct tdm_term *fir
 	while (first < last && last->letters == 0)
 		last--;
 	const struct search *s = arg;
-	if (!is_likely(s, &first, &last))
-		return TDM_OK;
-	if (kind == TDM_TAG_PER && s->names->bias > CODE_BIAS && is_small(s, first, last))
+	if (!is_likely(s, kind, &first, &last))
 		return TDM_OK;
 	if (kind == TDM_TAG_PER && is_people(s, first, last))
 		kind = TDM_TAG_MISC;
