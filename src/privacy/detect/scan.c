@@ -26,7 +26,7 @@ TDM_LIBRARY(lib, TDM_SO_hs, CALLS);
 #define MAX_OWN 64
 #define MAX_IDLE 64
 #define LEAST_KNOWN 128       // bytes: a shorter text is scanned as fast as it is looked for
-#define MOST_KNOWN (1u << 20) // a longer one is not kept
+#define MOST_KNOWN (1u << 18) // a longer one is not kept
 #define N_KNOWN 32            // texts
 #define MAX_KNOWN 512         // of anchors, of words, of what is the operator's own
 #define WORD_ID 1000          // ids from here on are context words
