@@ -197,14 +197,22 @@ static bool has_code(const struct search *s, const struct tdm_term *first, const
 	return false;
 }
 
-static enum tdm_language language_of(const struct search *s, const struct tdm_term *first) {
+// Where the sentence begins that holds this term, or SENTENCE terms before it.
+static const struct tdm_term *sentence_of(const struct search *s, const struct tdm_term *term) {
 	const struct tdm_terms *terms = &s->names->terms;
-	size_t at = (size_t)(first - terms->items), begin = at, end = at + 1;
+	size_t at = (size_t)(term - terms->items), begin = at;
 	while (begin > 0 && at - begin < SENTENCE && !tdm_terms_break(terms, begin))
 		begin--;
+	return terms->items + begin;
+}
+
+static enum tdm_language language_of(const struct search *s, const struct tdm_term *first) {
+	const struct tdm_terms *terms = &s->names->terms;
+	const struct tdm_term *begin = sentence_of(s, first);
+	size_t at = (size_t)(first - terms->items), end = at + 1;
 	while (end < terms->n && end - at < SENTENCE && !tdm_terms_break(terms, end))
 		end++;
-	return tdm_language_of(terms->items + begin, end - begin);
+	return tdm_language_of(begin, (size_t)(terms->items + end - begin));
 }
 
 static bool is_capital(const struct tdm_term *t) {
@@ -287,12 +295,10 @@ static bool is_unit(const char *text, const struct tdm_term *t) {
 // A sentence that begins with a capital has its names with capitals too: small words in it that are words, or units,
 // are nobody's name, whoever else is called so: "silver bell", "How many centimetres". With a title they may be.
 static bool is_small(const struct search *s, const struct tdm_term *first, const struct tdm_term *last) {
-	const struct tdm_term *begin = first, *end = s->names->terms.items;
 	for (const struct tdm_term *t = first; t <= last; t++)
 		if (t->letters && (t->caps != TDM_CAPS_NONE || !(on(t, TDM_LIST_WORD) || is_unit(s->text, t))))
 			return false;
-	while (begin > end && !tdm_terms_break(&s->names->terms, (size_t)(begin - end)))
-		begin--;
+	const struct tdm_term *begin = sentence_of(s, first);
 	while (begin < first && begin->letters == 0)
 		begin++;
 	return begin < first && begin->caps != TDM_CAPS_NONE && with_title(s, first) == first;

@@ -1,6 +1,7 @@
 // Files that fits are tested with: a folder of the test's own, and a vocabulary learned from a few words. To be
 // included behind cmocka.h.
 #pragma once
+#include "base/file.h"
 #include "engine/gguf.h"
 #include "learn/bpe_train.h"
 #include <stdio.h>
@@ -30,4 +31,14 @@ static inline void write_vocab(const char *path, int size, int max_piece_bytes, 
 	assert_int_equal(tdm_gguf_write(w, path, NULL), 0);
 	tdm_gguf_writer_free(w);
 	tdm_bpe_trainer_free(t);
+}
+
+static inline void same_files(const char *a, const char *b) {
+	struct tdm_bytes x, y;
+	assert_int_equal(tdm_file_read(a, 1 << 26, &x, NULL), 0);
+	assert_int_equal(tdm_file_read(b, 1 << 26, &y, NULL), 0);
+	assert_int_equal(x.len, y.len);
+	assert_memory_equal(x.data, y.data, x.len);
+	tdm_bytes_release(&x);
+	tdm_bytes_release(&y);
 }

@@ -237,16 +237,6 @@ static void the_small_model_learns_too(void **state) {
 	tdm_gguf_close(other);
 }
 
-static void same_files(const char *a, const char *b) {
-	struct tdm_bytes x, y;
-	assert_int_equal(tdm_file_read(a, 1 << 24, &x, NULL), 0);
-	assert_int_equal(tdm_file_read(b, 1 << 24, &y, NULL), 0);
-	assert_int_equal(x.len, y.len);
-	assert_memory_equal(x.data, y.data, x.len);
-	tdm_bytes_release(&x);
-	tdm_bytes_release(&y);
-}
-
 static void a_stopped_run_goes_on_as_the_same_run(void **state) {
 	struct tdm_fit_states_options o = options();
 	static const volatile sig_atomic_t stop = 1;

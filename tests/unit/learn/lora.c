@@ -205,16 +205,6 @@ static void losses(const char *path, double *first, double *last) {
 	tdm_bytes_release(&curve);
 }
 
-static void same(const char *a, const char *b) {
-	struct tdm_bytes x, y;
-	assert_int_equal(tdm_file_read(a, 1 << 26, &x, NULL), TDM_OK);
-	assert_int_equal(tdm_file_read(b, 1 << 26, &y, NULL), TDM_OK);
-	assert_int_equal(x.len, y.len);
-	assert_memory_equal(x.data, y.data, x.len);
-	tdm_bytes_release(&x);
-	tdm_bytes_release(&y);
-}
-
 static void write_data(const char *answer) {
 	struct tdm_bytes data;
 	tdm_bytes_init(&data, 1 << 20);
@@ -268,7 +258,7 @@ static void an_adapter_learns_and_goes_on(void **state) {
 		again.stop_at = stop;
 		run(&again);
 	}
-	same(at("whole.gguf"), at("more.gguf"));
+	same_files(at("whole.gguf"), at("more.gguf"));
 
 	float plain[290], with[290];
 	logits_of(at("tuned.gguf"), NULL, plain);

@@ -91,16 +91,6 @@ static struct tdm_train_options options(void) {
 	return o;
 }
 
-static void same_files(const char *a, const char *b) {
-	struct tdm_bytes x, y;
-	assert_int_equal(tdm_file_read(a, 1 << 26, &x, NULL), 0);
-	assert_int_equal(tdm_file_read(b, 1 << 26, &y, NULL), 0);
-	assert_int_equal(x.len, y.len);
-	assert_memory_equal(x.data, y.data, x.len);
-	tdm_bytes_release(&x);
-	tdm_bytes_release(&y);
-}
-
 static void run(const struct tdm_train_options *o) {
 	struct tdm_error err = {0};
 	if (tdm_train(o, NULL, &err))
